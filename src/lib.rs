@@ -1,4 +1,9 @@
 //! tokenturn rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
 
+pub mod api;
+pub mod core;
+pub mod providers;
+pub mod secret_value;
+
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -1,0 +1,156 @@
+//! Condition types and every reason that conditions and Events carry. No reason is spelled anywhere else.
+
+use serde::{Deserialize, Serialize};
+
+/// The Secret holds a working token of the declared spec.
+pub const READY: &str = "Ready";
+/// A rotation is under way.
+pub const RECONCILING: &str = "Reconciling";
+/// Nothing more happens without help or a long wait.
+pub const STALLED: &str = "Stalled";
+/// No pod can still hold a token older than the current one.
+pub const PICKED_UP: &str = "PickedUp";
+/// The provider answered as needed.
+pub const PROVIDER_READY: &str = "ProviderReady";
+/// The token may do what was asked for and nothing else.
+pub const LEAST_PRIVILEGE: &str = "LeastPrivilege";
+
+/// A reason of a condition or an Event: CamelCase, stable, listed in the docs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reason {
+    /// At rest: the token is published and the older one is dead.
+    Rotated,
+    /// The first token is being issued.
+    FirstIssue,
+    /// The token became older than the interval.
+    IntervalElapsed,
+    /// The token would expire soon.
+    ExpiresSoon,
+    /// Permissions, parameters or provider were changed.
+    SpecChanged,
+    /// Somebody set the rotate-now annotation.
+    RotateNow,
+    /// The value is neither in the record nor in the Secret.
+    ValueLost,
+    /// A token is being minted.
+    Minting,
+    /// The minted token is not yet usable or is being checked.
+    Verifying,
+    /// The new token was written into the Secret.
+    Published,
+    /// Waiting for the settle time after the Secret was written.
+    Settling,
+    /// The workloads are being restarted.
+    RollingOut,
+    /// Pods that may hold the old token are still there.
+    AwaitingPickup,
+    /// No pod can hold the old token any more.
+    PickedUp,
+    /// The grace period runs.
+    InGrace,
+    /// The old token is being revoked and shown to be dead.
+    Revoking,
+    /// The old token was revoked and shown to be dead.
+    Revoked,
+    /// A token that was never published was revoked.
+    UnpublishedRevoked,
+    /// The Secret was changed by somebody else and was repaired from the record.
+    DriftRepaired,
+    /// The record was lost and rebuilt from the Secret and the provider.
+    Readopted,
+    /// The record is marked for deletion by somebody else.
+    RecordDeleted,
+    /// The Secret exists and belongs to somebody else.
+    ForeignSecret,
+    /// A dry run showed that the Secret cannot be written.
+    CannotPublish,
+    /// The operator lacks a right that it needs for this rotation.
+    AccessDenied,
+    /// The provider object does not exist.
+    ProviderMissing,
+    /// The provider object does not allow this.
+    PolicyForbids,
+    /// The spec has a mistake that the API server could not see.
+    InvalidSpec,
+    /// A permission is not in the provider's vocabulary.
+    UnknownPermission,
+    /// The token was granted less than was asked for.
+    PermissionsMissing,
+    /// The token may do more than was asked for.
+    SurplusPermissions,
+    /// The token may do what was asked for and nothing else.
+    PermissionsExact,
+    /// Too many live tokens at the provider.
+    TooManyLiveTokens,
+    /// The attempts of this rotation failed; the next one waits.
+    AttemptsExhausted,
+    /// The provider could not be reached or answered with an error.
+    ProviderUnavailable,
+    /// The provider refused the operator.
+    ProviderRefused,
+    /// The provider answers as needed.
+    ProviderAnswers,
+    /// New rotations are suspended by the spec.
+    Suspended,
+    /// The object is being deleted and its tokens are still alive.
+    Deleting,
+    /// The object went and left its token alive, as its policy says.
+    Orphaned,
+    /// The pass failed in an unexpected way.
+    InternalError,
+}
+
+impl Reason {
+    /// The text in conditions and Events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotated => "Rotated",
+            Self::FirstIssue => "FirstIssue",
+            Self::IntervalElapsed => "IntervalElapsed",
+            Self::ExpiresSoon => "ExpiresSoon",
+            Self::SpecChanged => "SpecChanged",
+            Self::RotateNow => "RotateNow",
+            Self::ValueLost => "ValueLost",
+            Self::Minting => "Minting",
+            Self::Verifying => "Verifying",
+            Self::Published => "Published",
+            Self::Settling => "Settling",
+            Self::RollingOut => "RollingOut",
+            Self::AwaitingPickup => "AwaitingPickup",
+            Self::PickedUp => "PickedUp",
+            Self::InGrace => "InGrace",
+            Self::Revoking => "Revoking",
+            Self::Revoked => "Revoked",
+            Self::UnpublishedRevoked => "UnpublishedRevoked",
+            Self::DriftRepaired => "DriftRepaired",
+            Self::Readopted => "Readopted",
+            Self::RecordDeleted => "RecordDeleted",
+            Self::ForeignSecret => "ForeignSecret",
+            Self::CannotPublish => "CannotPublish",
+            Self::AccessDenied => "AccessDenied",
+            Self::ProviderMissing => "ProviderMissing",
+            Self::PolicyForbids => "PolicyForbids",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::UnknownPermission => "UnknownPermission",
+            Self::PermissionsMissing => "PermissionsMissing",
+            Self::SurplusPermissions => "SurplusPermissions",
+            Self::PermissionsExact => "PermissionsExact",
+            Self::TooManyLiveTokens => "TooManyLiveTokens",
+            Self::AttemptsExhausted => "AttemptsExhausted",
+            Self::ProviderUnavailable => "ProviderUnavailable",
+            Self::ProviderRefused => "ProviderRefused",
+            Self::ProviderAnswers => "ProviderAnswers",
+            Self::Suspended => "Suspended",
+            Self::Deleting => "Deleting",
+            Self::Orphaned => "Orphaned",
+            Self::InternalError => "InternalError",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

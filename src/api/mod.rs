@@ -1,0 +1,32 @@
+//! The API that users write and read: custom resources, conditions, reasons, names.
+//!
+//! The Rust types are the source. `tokenturn crds` prints the YAML under `crds/`, and a test compares the two.
+//! Doc comments on the fields become `kubectl explain`, so they speak to users: meaning, unit, default, effect.
+//! Nothing here decides anything or touches a cluster.
+
+pub mod conditions;
+pub mod duration;
+pub mod names;
+pub mod provider;
+pub mod rotated_token;
+pub mod status;
+
+pub use duration::GoDuration;
+pub use provider::{ClusterTokenProvider, KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};
+pub use rotated_token::{
+    DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec, WorkloadKind, WorkloadRef,
+};
+pub use status::{Blocker, HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The custom resource definitions with the file name each has under `crds/`.
+#[must_use]
+pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
+    vec![
+        ("rotatedtokens.yaml", RotatedToken::crd()),
+        ("tokenproviders.yaml", TokenProvider::crd()),
+        ("clustertokenproviders.yaml", ClusterTokenProvider::crd()),
+    ]
+}

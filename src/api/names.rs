@@ -1,0 +1,55 @@
+//! Names that other programs may depend on: API group, labels, annotations, finalizers, field managers.
+
+/// API group of every custom resource.
+pub const GROUP: &str = "tokenturn.dev";
+
+/// Finalizer on a `RotatedToken` and on its record: neither goes while a token of theirs is alive.
+pub const FINALIZER: &str = "tokenturn.dev/tokens-alive";
+
+/// Field manager of every write that is not a stamp.
+pub const FIELD_MANAGER: &str = "tokenturn";
+
+/// Field manager of the pod template annotations.
+pub const STAMP_FIELD_MANAGER: &str = "tokenturn-stamp";
+
+/// Name of the controller in Events, and value of the `managed-by` label.
+pub const CONTROLLER: &str = "tokenturn";
+
+/// Label on every Secret that tokenturn creates.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Label that says what a Secret of ours is: one of the `ROLE_*` values.
+pub const ROLE_LABEL: &str = "tokenturn.dev/role";
+
+/// The Secret that workloads read.
+pub const ROLE_TARGET: &str = "target";
+
+/// The operator's private ledger of one `RotatedToken`.
+pub const ROLE_RECORD: &str = "record";
+
+/// The Secret to which one token of the `kubernetes` provider is bound; deleting it revokes the token.
+pub const ROLE_BOUND: &str = "bound-token";
+
+/// Label with the UID of the `RotatedToken` that a Secret belongs to.
+pub const OWNER_UID_LABEL: &str = "tokenturn.dev/owner-uid";
+
+/// Annotation with the namespace of the `RotatedToken` that a record belongs to.
+pub const OWNER_NAMESPACE_ANNOTATION: &str = "tokenturn.dev/owner-namespace";
+
+/// Annotation with the name of the `RotatedToken` that a Secret belongs to.
+pub const OWNER_NAME_ANNOTATION: &str = "tokenturn.dev/owner-name";
+
+/// Annotation on a target: which generation, `sequence.attempt`, its value is.
+pub const GENERATION_ANNOTATION: &str = "tokenturn.dev/generation";
+
+/// Annotation on a target that was left behind by `deletionPolicy: Orphan`: the live token that nobody rotates now.
+pub const ORPHANED_ANNOTATION: &str = "tokenturn.dev/orphaned-token";
+
+/// Annotation that a user sets on an existing Secret to hand it over: the name of the `RotatedToken` that may write it.
+pub const ADOPT_ANNOTATION: &str = "tokenturn.dev/adopt";
+
+/// Annotation that a user sets on a `RotatedToken` to ask for one rotation; any value not seen before counts.
+pub const ROTATE_NOW_ANNOTATION: &str = "tokenturn.dev/rotate-now";
+
+/// Prefix of the pod template annotation that rolls a workload; the name of the `RotatedToken` follows.
+pub const STAMP_PREFIX: &str = "rotation.tokenturn.dev/";

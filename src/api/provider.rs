@@ -1,0 +1,123 @@
+//! `TokenProvider` and `ClusterTokenProvider`: where tokens come from and who may ask for them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration::GoDuration;
+
+/// Where tokens come from, for RotatedTokens of the same namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "tokenturn.dev",
+    version = "v1alpha1",
+    kind = "TokenProvider",
+    plural = "tokenproviders",
+    category = "tokenturn",
+    namespaced,
+    status = "TokenProviderStatus",
+    doc = "Where tokens come from, for RotatedTokens of the same namespace.",
+    validation = Rule::new("!has(self.spec.policy) || !has(self.spec.policy.allowedNamespaces)").message("policy.allowedNamespaces belongs to a ClusterTokenProvider; a TokenProvider serves its own namespace only"),
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"),
+    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.kubernetes)").message("name exactly one provider: kubernetes"))]
+pub struct TokenProviderSpec {
+    /// Tokens of ServiceAccounts of the cluster itself, by the TokenRequest API. Each token is bound to a small Secret of its
+    /// own; deleting that Secret revokes it. Needs no settings: `kubernetes: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesProvider>,
+
+    /// Limits for the RotatedTokens that use this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ProviderPolicy>,
+}
+
+/// Settings of the `kubernetes` provider: none so far.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct KubernetesProvider {}
+
+/// Limits for the RotatedTokens that use a provider. What is left out is not limited.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderPolicy {
+    /// Namespaces whose RotatedTokens may use a ClusterTokenProvider; `*` stands for all. Needed there, refused on a
+    /// TokenProvider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub allowed_namespaces: Vec<String>,
+
+    /// Permissions that may be asked for, word by word as in `RotatedToken.spec.permissions`. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    pub allowed_permissions: Vec<String>,
+
+    /// Shortest `interval` that a RotatedToken may declare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<GoDuration>,
+
+    /// Longest `interval` that a RotatedToken may declare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_interval: Option<GoDuration>,
+
+    /// How many live tokens one RotatedToken may have at the provider; at this number nothing more is minted until old ones
+    /// are revoked. At least 2, because old and new overlap. Default 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 100))]
+    pub max_live_tokens: Option<i32>,
+}
+
+/// What the operator found out about a provider.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenProviderStatus {
+    /// `ProviderReady`: True when tokens can be minted and revoked; otherwise the reason and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// The generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+mod cluster {
+    use super::*;
+
+    /// Where tokens come from, for RotatedTokens of the namespaces that it lists.
+    #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+    #[kube(
+        group = "tokenturn.dev",
+        version = "v1alpha1",
+        kind = "ClusterTokenProvider",
+        plural = "clustertokenproviders",
+        category = "tokenturn",
+        status = "TokenProviderStatus",
+        doc = "Where tokens come from, for RotatedTokens of the namespaces that it lists.",
+        printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"),
+        printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"),
+        printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    )]
+    #[serde(rename_all = "camelCase")]
+    #[x_kube(validation = Rule::new("has(self.kubernetes)").message("name exactly one provider: kubernetes"))]
+    #[x_kube(validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]
+    pub struct ClusterTokenProviderSpec {
+        /// Tokens of ServiceAccounts of the cluster itself; see TokenProvider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub kubernetes: Option<KubernetesProvider>,
+
+        /// Limits for the RotatedTokens that use this provider, and the namespaces that may.
+        pub policy: ProviderPolicy,
+    }
+}
+
+pub use cluster::{ClusterTokenProvider, ClusterTokenProviderSpec};
+
+impl From<ClusterTokenProviderSpec> for TokenProviderSpec {
+    fn from(ClusterTokenProviderSpec { kubernetes, policy }: ClusterTokenProviderSpec) -> Self {
+        Self { kubernetes, policy: Some(policy) }
+    }
+}

@@ -1,0 +1,199 @@
+//! The record of one `RotatedToken`: the ledger that every decision is based on.
+//!
+//! It lives in a Secret in the operator's own namespace, is the only compare-and-swap object of the protocol, and every
+//! change of it is one of the functions in [`super::transition`]. Values are kept beside the ledger, by generation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::pickup::{Evidence, PickupProof};
+use super::token::{Generation, Issued, Owner, Specification};
+use crate::api::conditions::Reason;
+use crate::api::{DeletionPolicy, TokenProviderSpec, WorkloadRef};
+
+/// Version of the ledger's shape. A ledger of a later version is not touched.
+pub const SCHEMA: i64 = 1;
+
+/// Everything the operator must not forget about one `RotatedToken`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    pub schema: i64,
+    pub owner: Owner,
+    /// Name of the target Secret in the owner's namespace.
+    pub target: String,
+    pub deletion_policy: DeletionPolicy,
+    /// The provider as it was when last used: a deleted provider object does not strand a token.
+    pub provider: TokenProviderSpec,
+    /// Attempts made so far; never goes back.
+    pub counter: i64,
+    /// The rotation that has begun and is not yet promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Minted and stored, not yet promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Issued>,
+    /// Minted, refused at verification, not yet revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Issued>,
+    /// The token that workloads are meant to use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<Current>,
+    /// The token before it, until it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Superseded>,
+    /// Set when the owner goes and its tokens are to be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retirement: Option<Retirement>,
+    /// The last value of the rotate-now annotation that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_now_seen: Option<String>,
+    /// The last finished rotations, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Finished>,
+}
+
+/// A rotation that has begun.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    pub generation: Generation,
+    pub reason: Reason,
+    pub at: Timestamp,
+    /// Attempts of this sequence that were begun, this one included.
+    pub attempts: i64,
+    /// Why the attempt before this one, or this one, did not end well; for the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    pub specification: Specification,
+}
+
+/// Why an attempt did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    pub reason: Reason,
+    pub message: String,
+}
+
+/// The current token and how it came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Current {
+    pub token: Issued,
+    pub reason: Reason,
+    pub promoted_at: Timestamp,
+}
+
+/// The old token of a rotation and who may hold it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Superseded {
+    pub token: Issued,
+    /// P0: the pods that may hold the old token. `None` when the snapshot has to be taken again.
+    pub snapshot: Option<Snapshot>,
+    /// Pods of an earlier snapshot, kept when the snapshot has to be taken again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub carried: BTreeSet<PodRef>,
+    /// Seconds of the grace period that have been served under earlier processes.
+    #[serde(default)]
+    pub grace_served: i64,
+    /// Set when it is decided to revoke: the evidence comes before the act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<RevokeIntent>,
+}
+
+/// Who may hold the old token, and which workloads are to be restarted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    pub pods: BTreeSet<PodRef>,
+    pub workloads: BTreeSet<WorkloadRef>,
+}
+
+/// One pod of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodRef {
+    pub uid: String,
+    pub name: String,
+    /// The node it was bound to; absent if it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// The decision to revoke, with its evidence. Made from a [`PickupProof`] and from nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeIntent {
+    at: Timestamp,
+    evidence: Evidence,
+}
+
+impl RevokeIntent {
+    /// What is written into the record before the revoke.
+    #[must_use]
+    pub fn commit(proof: PickupProof, at: Timestamp) -> Self {
+        Self { at, evidence: proof.into_evidence() }
+    }
+
+    /// Why nobody can hold the token any more.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// When it was decided.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// The way out of an owner that is being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retirement {
+    /// Every consumer pod seen since the deletion began.
+    pub pods: BTreeSet<PodRef>,
+    /// Set when no consumer is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<RevokeIntent>,
+}
+
+/// One finished rotation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finished {
+    pub sequence: i64,
+    pub reason: Reason,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// Every token that the ledger knows.
+    pub fn tokens(&self) -> impl Iterator<Item = &Issued> {
+        let current = self.current.as_ref().map(|current| &current.token);
+        let previous = self.previous.as_ref().map(|previous| &previous.token);
+        self.pending.iter().chain(&self.refused).chain(current).chain(previous)
+    }
+
+    /// The generations whose values have to be kept.
+    #[must_use]
+    pub fn generations(&self) -> BTreeSet<Generation> {
+        self.tokens().map(|token| token.generation).collect()
+    }
+
+    /// Number of the rotation whose token is current; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> i64 {
+        self.current.as_ref().map_or(0, |current| current.token.generation.sequence)
+    }
+}
+
+/// The values of the tokens that a ledger knows.
+pub type Values = BTreeMap<Generation, crate::secret_value::TokenSet>;

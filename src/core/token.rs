@@ -1,0 +1,186 @@
+//! What the protocol knows of a token without its value: whose it is, which rotation and attempt, its name and handle.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ProviderRef;
+
+/// The `RotatedToken` that a token belongs to. The UID tells a re-created object of the same name apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// Which rotation (`sequence`) and which try to mint for it (`attempt`). Attempts never go back, also across rotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Generation {
+    pub sequence: i64,
+    pub attempt: i64,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.sequence, self.attempt)
+    }
+}
+
+/// A text that is not `sequence.attempt`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a generation: expected sequence.attempt, both from 1")]
+pub struct ParseGenerationError;
+
+impl FromStr for Generation {
+    type Err = ParseGenerationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (sequence, attempt) = text.split_once('.').ok_or(ParseGenerationError)?;
+        Ok(Self { sequence: positive(sequence)?, attempt: positive(attempt)? })
+    }
+}
+
+/// A number from 1, in the one way in which we write it: no sign, no leading zero.
+fn positive(text: &str) -> Result<i64, ParseGenerationError> {
+    let number: i64 = text.parse().map_err(|_| ParseGenerationError)?;
+    if number >= 1 && number.to_string() == text { Ok(number) } else { Err(ParseGenerationError) }
+}
+
+/// Names tokens at providers so that ours, and only ours, are found again: installation, owner, sequence, attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    prefix: String,
+}
+
+impl Naming {
+    /// Names for the tokens of `owner_uid`, minted by the installation `install`.
+    #[must_use]
+    pub fn new(install: &str, owner_uid: &str) -> Self {
+        Self { prefix: format!("tokenturn-{install}-{owner_uid}-") }
+    }
+
+    /// The name of one token.
+    #[must_use]
+    pub fn name(&self, generation: Generation) -> String {
+        format!("{}{}-{}", self.prefix, generation.sequence, generation.attempt)
+    }
+
+    /// The generation that a name stands for, if the name is exactly one of ours.
+    #[must_use]
+    pub fn parse(&self, name: &str) -> Option<Generation> {
+        let (sequence, attempt) = name.strip_prefix(&self.prefix)?.split_once('-')?;
+        Some(Generation { sequence: positive(sequence).ok()?, attempt: positive(attempt).ok()? })
+    }
+}
+
+/// What a provider needs to revoke a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Handle {
+    /// The provider's id of the token.
+    Id { id: String },
+    /// An accessor: good for look-up and revoke, not for use.
+    Accessor { accessor: String },
+    /// The name that we gave it.
+    Name { name: String },
+    /// The value itself, as a parameter of the revoke call.
+    Value {},
+    /// The value itself, as the credential of the revoke call.
+    ValueAsCredential {},
+    /// A Kubernetes object that the token is bound to.
+    BoundObject { name: String, uid: String },
+}
+
+/// What a token is: where it comes from and what it may do. A token with another specification is another token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Specification {
+    pub provider: ProviderRef,
+    pub permissions: Vec<String>,
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issued {
+    pub generation: Generation,
+    /// Name at the provider.
+    pub id: String,
+    pub handle: Handle,
+    pub fingerprint: String,
+    pub issued_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub specification: Specification,
+    /// What it may do beyond what was asked for; known once it was verified.
+    #[serde(default)]
+    pub surplus: Vec<String>,
+}
+
+/// A token of ours that the provider lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub generation: Generation,
+    pub id: String,
+    pub handle: Handle,
+}
+
+/// What the provider says about a token that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It works and may do what was asked for; `surplus` lists what it may do beyond that.
+    Works { surplus: Vec<String>, expires_at: Option<Timestamp> },
+    /// Not usable yet; providers can take minutes to activate a token.
+    NotYet { why: String },
+    /// It was granted less than was asked for.
+    Insufficient { missing: Vec<String> },
+    /// It is refused.
+    Dead { why: String },
+}
+
+/// Whether the provider still accepts a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    Alive,
+    Dead,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_names_of_this_owner_and_installation_are_ours() {
+        let naming = Naming::new("ab12", "uid-1");
+        let generation = Generation { sequence: 12, attempt: 34 };
+        assert_eq!(naming.name(generation), "tokenturn-ab12-uid-1-12-34");
+        assert_eq!(naming.parse("tokenturn-ab12-uid-1-12-34"), Some(generation));
+        for foreign in [
+            "tokenturn-ab12-uid-2-12-34",
+            "tokenturn-ab13-uid-1-12-34",
+            "tokenturn-ab12-uid-1-12",
+            "tokenturn-ab12-uid-1-12-34-5",
+            "tokenturn-ab12-uid-1-012-34",
+            "tokenturn-ab12-uid-1-+12-34",
+            "tokenturn-ab12-uid-1--12-34",
+            "tokenturn-ab12-uid-1-0-1",
+            "Tokenturn-ab12-uid-1-12-34",
+            "",
+        ] {
+            assert_eq!(naming.parse(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn generation_text_is_canonical() {
+        assert_eq!("3.17".parse(), Ok(Generation { sequence: 3, attempt: 17 }));
+        for wrong in ["3", "3.", ".1", "03.1", "3.-1", "3.1.1", "0.1", "9999999999999999999999.1"] {
+            assert_eq!(wrong.parse::<Generation>(), Err(ParseGenerationError), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tokens of ServiceAccounts by TokenRequest.

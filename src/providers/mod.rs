@@ -1,0 +1,217 @@
+//! Providers: who mints, verifies, lists and revokes tokens.
+//!
+//! One trait, one file per driver, one enum of all drivers. A driver makes calls and classifies their errors; it decides
+//! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`.
+
+pub mod error;
+pub mod kubernetes;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::TokenProviderSpec;
+use crate::core::revocable::Revocable;
+use crate::core::token::{Generation, Handle, Listed, Liveness, Naming, Owner, Specification, Verification};
+use crate::secret_value::TokenSet;
+
+pub use error::{Class, Error};
+
+/// How a provider lets a token be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Old and new are valid together until the old one is revoked.
+    Overlap,
+    /// The provider ends the old token itself when it issues the new one.
+    InPlace,
+    /// Short-lived and not revocable: minted early, never revoked.
+    Reissue,
+}
+
+/// What the provider needs to revoke a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeBy {
+    Id,
+    Accessor,
+    Name,
+    Value,
+    ValueAsCredential,
+    BoundObject,
+    Nothing,
+}
+
+/// How tokens of the provider end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// They do not.
+    None,
+    /// After a time that we ask for and the server may shorten.
+    Requested,
+    /// After a time that the server fixes.
+    Fixed,
+}
+
+/// How a crash or a lost answer after a create is survived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostAnswer {
+    /// The lost token is found by listing and revoked.
+    ListAndRevoke,
+    /// The value can be read again or was chosen by us.
+    Recover,
+    /// Another one is minted and the lost one expires.
+    Repeat,
+    /// It must never be repeated; a person has to look.
+    Human,
+}
+
+/// What a provider can do; the protocol is chosen by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    pub strategy: Strategy,
+    pub revoke_by: RevokeBy,
+    pub expiry: Expiry,
+    pub lost_answer: LostAnswer,
+    /// Whether a name of ours can be given at creation and found again.
+    pub label: bool,
+    /// Whether the value can be read again after creation.
+    pub reread: bool,
+    /// Most tokens that the provider allows at the same time, for one owner.
+    pub slots: Option<u32>,
+    /// Names of the values of a token set.
+    pub fields: &'static [&'static str],
+    /// How long a new token may take to become usable.
+    pub activation: Duration,
+    /// How long a revoked token may go on being accepted; the first look for its death waits this long.
+    pub propagation: Duration,
+}
+
+/// One token to be minted.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub owner: Owner,
+    pub generation: Generation,
+    /// The name to give it.
+    pub id: String,
+    pub specification: Specification,
+    /// How long it should live, where the provider lets us ask.
+    pub lifetime: Duration,
+}
+
+/// One token that was minted. Its value exists nowhere else.
+#[derive(Debug)]
+pub struct Minted {
+    pub values: TokenSet,
+    pub handle: Handle,
+    pub issued_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A driver. Every call has a deadline of its own and is made once.
+pub trait Provider {
+    /// What the provider can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Mistakes in permissions and parameters that can be seen without asking the provider.
+    fn check(&self, specification: &Specification) -> Vec<Problem>;
+
+    /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for. Changes nothing.
+    fn preflight(&self, owner: &Owner, specification: &Specification) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Tokens of this owner at the provider: exactly those whose names `naming` can read.
+    fn list(&self, owner: &Owner, naming: &Naming) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+
+    /// Mints one token. Sent once; an error of class [`Class::Unknown`] says that a token may exist.
+    fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
+
+    /// Tries a token and compares what it may do with what was asked for.
+    fn verify(&self, owner: &Owner, specification: &Specification, values: &TokenSet)
+    -> impl Future<Output = Result<Verification, Error>> + Send;
+
+    /// Revokes a token. Revoking what is gone already is success.
+    fn revoke(&self, owner: &Owner, token: &Revocable, values: Option<&TokenSet>) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Whether the provider still accepts a token.
+    fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> impl Future<Output = Result<Liveness, Error>> + Send;
+}
+
+/// A mistake in a specification, for the person who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A permission that the provider does not know; says which and how permissions are written.
+    UnknownPermission(String),
+    /// A parameter that is missing, unknown or wrong.
+    Parameter(String),
+}
+
+/// Every driver.
+#[derive(Clone)]
+pub enum Driver {
+    Kubernetes(kubernetes::Kubernetes),
+}
+
+impl Driver {
+    /// The driver that a provider object asks for; `None` if it names none.
+    #[must_use]
+    pub fn select(spec: &TokenProviderSpec, kubernetes: &kubernetes::Kubernetes) -> Option<Self> {
+        let TokenProviderSpec { kubernetes: wants_kubernetes, policy: _ } = spec;
+        wants_kubernetes.as_ref().map(|_| Self::Kubernetes(kubernetes.clone()))
+    }
+
+    /// Name in metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Kubernetes(_) => "kubernetes",
+        }
+    }
+}
+
+impl Provider for Driver {
+    fn capabilities(&self) -> Capabilities {
+        match self {
+            Self::Kubernetes(driver) => driver.capabilities(),
+        }
+    }
+
+    fn check(&self, specification: &Specification) -> Vec<Problem> {
+        match self {
+            Self::Kubernetes(driver) => driver.check(specification),
+        }
+    }
+
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.preflight(owner, specification).await,
+        }
+    }
+
+    async fn list(&self, owner: &Owner, naming: &Naming) -> Result<Vec<Listed>, Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.list(owner, naming).await,
+        }
+    }
+
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.create(request).await,
+        }
+    }
+
+    async fn verify(&self, owner: &Owner, specification: &Specification, values: &TokenSet) -> Result<Verification, Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.verify(owner, specification, values).await,
+        }
+    }
+
+    async fn revoke(&self, owner: &Owner, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.revoke(owner, token, values).await,
+        }
+    }
+
+    async fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> Result<Liveness, Error> {
+        match self {
+            Self::Kubernetes(driver) => driver.liveness(owner, handle, values).await,
+        }
+    }
+}
