@@ -1,19 +1,306 @@
 //! When is no container left that can hold the old token?
+//!
+//! A wrong *yes* is an outage, a wrong *no* only delays a revoke, so everything that is not known counts as *no*. The pod
+//! is the unit, by UID. "Not in the list" alone is not gone: a force-deleted pod of a node that is out of contact goes on
+//! running. Only [`judge`] makes a [`PickupProof`], and without one no superseded token is revoked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-/// Why nobody can hold the old token any more.
+use super::record::PodRef;
+use crate::api::{Blocker, WorkloadRef};
+
+/// A pod in the fresh list of the namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodView {
+    pub pod: PodRef,
+    /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
+    pub finished: bool,
+    /// It has a deletion timestamp. Its process may run on for its whole grace period and use the token.
+    pub terminating: bool,
+    /// What starts a successor, for example `ReplicaSet` or `Job`; `None` for a bare pod.
+    pub controller: Option<String>,
+    /// It names the Secret: the container, where one does.
+    pub uses: Option<Usage>,
+}
+
+/// Where a pod spec names the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub container: Option<String>,
+}
+
+/// The node of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeView {
+    Ready,
+    NotReady,
+    /// An administrator asserts by taint that it is down.
+    OutOfService,
+    /// The Node object does not exist.
+    Absent,
+}
+
+/// A workload of the namespace that can be restarted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadView {
+    pub workload: WorkloadRef,
+    /// Its pod template names the Secret.
+    pub uses: bool,
+    /// Pods that it wants.
+    pub wanted: i64,
+    /// A fresh pod list showed pods of its selector.
+    pub has_pods: bool,
+    /// Value of our stamp on the pod template.
+    pub stamp: Option<String>,
+    /// Why a stamp would not replace its pods, for the user.
+    pub obstacle: Option<String>,
+}
+
+/// What a fresh look at the namespace showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consumers {
+    /// Every pod of the namespace that names the Secret, or is in a snapshot, or belongs to a listed workload.
+    pub pods: BTreeMap<String, PodView>,
+    /// The nodes of snapshot pods that are no longer listed.
+    pub nodes: BTreeMap<String, NodeView>,
+    pub workloads: Vec<WorkloadView>,
+    /// UIDs whose deletion was seen with a last version in which every container was terminated.
+    pub ended: BTreeSet<String>,
+    /// For UIDs that are not listed: how long their node has been in contact since.
+    pub in_contact: BTreeMap<String, Duration>,
+}
+
+impl Consumers {
+    /// Pods that use the Secret and are not finished: who may hold what it contained so far.
+    #[must_use]
+    pub fn holders(&self) -> BTreeSet<PodRef> {
+        self.pods.values().filter(|view| view.uses.is_some() && !view.finished).map(|view| view.pod.clone()).collect()
+    }
+}
+
+/// Why nobody can hold the old token any more: how the pods of the snapshot were found to be gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Evidence {}
+pub struct Evidence {
+    /// Pods of the snapshot.
+    pub pods: i64,
+    /// Every container was reported as terminated.
+    pub finished: i64,
+    /// Never bound to a node, and removed.
+    pub never_started: i64,
+    /// Removed, and the kubelet of the node was in contact for long enough since.
+    pub kubelet_in_contact: i64,
+    /// The Node object is gone or marked out of service.
+    pub node_gone: i64,
+    /// Seconds of grace that were served after the proof.
+    pub grace_served: i64,
+}
 
-/// Proof that no container can hold the old token.
+/// Proof that no container can hold the old token, and since when (monotonic time of this process).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PickupProof {
     evidence: Evidence,
 }
 
 impl PickupProof {
+    /// The proof, if the grace period has been served since it held.
+    ///
+    /// # Errors
+    /// The time that is still to be waited.
+    pub fn after_grace(mut self, served: Duration, grace: Duration) -> Result<Self, Duration> {
+        match grace.checked_sub(served) {
+            Some(left) if !left.is_zero() => Err(left),
+            _ => {
+                self.evidence.grace_served = i64::try_from(served.as_secs()).unwrap_or(i64::MAX);
+                Ok(self)
+            }
+        }
+    }
+
     pub(super) fn into_evidence(self) -> Evidence {
         self.evidence
+    }
+}
+
+/// The answer to the question of this module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// These may hold the old token.
+    Held { remaining: i64, blockers: Vec<Blocker> },
+    Clear(PickupProof),
+}
+
+/// How one pod of the snapshot was found to be gone.
+enum Gone {
+    Finished,
+    NeverStarted,
+    KubeletInContact,
+    NodeGone,
+}
+
+/// Judges whether every pod of `snapshot` is gone. `contact` is how long a kubelet must have been in contact to believe
+/// that it has ended a pod which it no longer finds at the API server.
+#[must_use]
+pub fn judge(snapshot: &BTreeSet<PodRef>, consumers: &Consumers, contact: Duration) -> Judgement {
+    let mut evidence = Evidence { pods: count(snapshot.len()), ..Evidence::default() };
+    let mut blockers = Vec::new();
+    for pod in snapshot {
+        match judge_pod(pod, consumers, contact) {
+            Ok(Gone::Finished) => evidence.finished += 1,
+            Ok(Gone::NeverStarted) => evidence.never_started += 1,
+            Ok(Gone::KubeletInContact) => evidence.kubelet_in_contact += 1,
+            Ok(Gone::NodeGone) => evidence.node_gone += 1,
+            Err(blocker) => blockers.push(blocker),
+        }
+    }
+    if blockers.is_empty() {
+        Judgement::Clear(PickupProof { evidence })
+    } else {
+        blockers.sort();
+        Judgement::Held { remaining: count(blockers.len()), blockers }
+    }
+}
+
+fn judge_pod(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
+    if consumers.ended.contains(&pod.uid) {
+        return Ok(Gone::Finished);
+    }
+    match consumers.pods.get(&pod.uid) {
+        Some(view) if view.finished => Ok(Gone::Finished),
+        Some(view) => Err(blocker_of(view)),
+        None => judge_absent(pod, consumers, contact),
+    }
+}
+
+/// A pod that the API server no longer has. Its containers may run on if its kubelet does not know.
+fn judge_absent(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
+    let blocker = |why: String| Err(Blocker { pod: pod.name.clone(), container: None, why });
+    // A pod that had no node when the snapshot was taken started, if ever, after the settle time: with the new value.
+    let Some(node) = &pod.node else { return Ok(Gone::NeverStarted) };
+    match consumers.nodes.get(node) {
+        Some(NodeView::Absent | NodeView::OutOfService) => Ok(Gone::NodeGone),
+        Some(NodeView::Ready) => {
+            if consumers.in_contact.get(&pod.uid).is_some_and(|since| *since >= contact) {
+                return Ok(Gone::KubeletInContact);
+            }
+            blocker(format!("deleted without a last report; waiting until node {node} has been in contact for {} s", contact.as_secs()))
+        }
+        Some(NodeView::NotReady) | None => blocker(format!(
+            "deleted while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
+             Node object, or taint it node.kubernetes.io/out-of-service"
+        )),
+    }
+}
+
+/// Why a listed pod may still hold the old token, and what would change that.
+fn blocker_of(view: &PodView) -> Blocker {
+    let why = if view.terminating {
+        "terminating; its containers can use the old token until they end".to_owned()
+    } else {
+        match view.controller.as_deref() {
+            None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
+            Some("Job") => "run by a Job; held until it ends".to_owned(),
+            Some(controller) => format!("started with the old token; waits for its {controller} to replace it"),
+        }
+    };
+    Blocker { pod: view.pod.name.clone(), container: view.uses.as_ref().and_then(|usage| usage.container.clone()), why }
+}
+
+/// A workload that declares consumers, wants pods and shows none: a list that cannot be trusted to be whole.
+#[must_use]
+pub fn missing_pods(consumers: &Consumers) -> Option<&WorkloadRef> {
+    consumers.workloads.iter().find(|view| view.uses && view.wanted > 0 && !view.has_pods).map(|view| &view.workload)
+}
+
+fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTACT: Duration = Duration::from_secs(90);
+
+    fn pod(uid: &str, node: Option<&str>) -> PodRef {
+        PodRef { uid: uid.into(), name: format!("pod-{uid}"), node: node.map(Into::into) }
+    }
+
+    fn listed(pod: PodRef) -> PodView {
+        let uses = Some(Usage { container: Some("app".into()) });
+        PodView { pod, finished: false, terminating: false, controller: Some("ReplicaSet".into()), uses }
+    }
+
+    fn judged(pod: PodRef, consumers: &Consumers) -> Result<Evidence, String> {
+        match judge(&BTreeSet::from([pod]), consumers, CONTACT) {
+            Judgement::Clear(proof) => Ok(proof.into_evidence()),
+            Judgement::Held { blockers, .. } => Err(blockers[0].why.clone()),
+        }
+    }
+
+    fn with(view: PodView) -> Consumers {
+        Consumers { pods: BTreeMap::from([(view.pod.uid.clone(), view)]), ..Consumers::default() }
+    }
+
+    fn on(node: NodeView, contact: u64) -> Consumers {
+        Consumers {
+            nodes: BTreeMap::from([("n".into(), node)]),
+            in_contact: BTreeMap::from([("a".into(), Duration::from_secs(contact))]),
+            ..Consumers::default()
+        }
+    }
+
+    #[test]
+    fn running_pod_counts_as_old() {
+        assert!(judged(pod("a", Some("n")), &with(listed(pod("a", Some("n"))))).unwrap_err().contains("ReplicaSet"));
+    }
+
+    #[test]
+    fn terminating_pod_still_counts_as_old() {
+        let view = PodView { terminating: true, ..listed(pod("a", Some("n"))) };
+        assert!(judged(pod("a", Some("n")), &with(view)).unwrap_err().starts_with("terminating"));
+    }
+
+    #[test]
+    fn bare_pod_is_named_with_what_to_do() {
+        let view = PodView { controller: None, ..listed(pod("a", Some("n"))) };
+        assert!(judged(pod("a", Some("n")), &with(view)).unwrap_err().contains("bare pod"));
+    }
+
+    #[test]
+    fn finished_pod_is_gone_listed_or_deleted() {
+        let view = PodView { finished: true, ..listed(pod("a", Some("n"))) };
+        assert_eq!(judged(pod("a", Some("n")), &with(view)).unwrap().finished, 1);
+        let ended = Consumers { ended: BTreeSet::from(["a".into()]), ..Consumers::default() };
+        assert_eq!(judged(pod("a", Some("n")), &ended).unwrap().finished, 1);
+    }
+
+    #[test]
+    fn absence_alone_is_not_gone() {
+        assert!(judged(pod("a", Some("n")), &Consumers::default()).is_err(), "node unknown");
+        assert!(judged(pod("a", Some("n")), &on(NodeView::NotReady, 1000)).is_err(), "suspect");
+        assert!(judged(pod("a", Some("n")), &on(NodeView::Ready, 89)).is_err(), "not long enough in contact");
+        assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Ready, 90)).unwrap().kubelet_in_contact, 1);
+        assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Absent, 0)).unwrap().node_gone, 1);
+        assert_eq!(judged(pod("a", Some("n")), &on(NodeView::OutOfService, 0)).unwrap().node_gone, 1);
+        assert_eq!(judged(pod("a", None), &Consumers::default()).unwrap().never_started, 1);
+    }
+
+    #[test]
+    fn one_holder_blocks_all() {
+        let consumers = with(listed(pod("b", Some("n"))));
+        let snapshot = BTreeSet::from([pod("a", None), pod("b", Some("n"))]);
+        assert!(matches!(judge(&snapshot, &consumers, CONTACT), Judgement::Held { remaining: 1, .. }));
+    }
+
+    #[test]
+    fn grace_runs_after_the_proof() {
+        let proof = PickupProof { evidence: Evidence::default() };
+        let (served, grace) = (Duration::from_secs(59), Duration::from_secs(60));
+        assert_eq!(proof.clone().after_grace(served, grace), Err(Duration::from_secs(1)));
+        assert_eq!(proof.after_grace(grace, grace).unwrap().into_evidence().grace_served, 60);
     }
 }

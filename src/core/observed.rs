@@ -1,0 +1,246 @@
+//! What one pass has seen: the only input of a decision.
+//!
+//! The base (resource, target, record, in this order) is read in every pass. What only some decisions need is asked for:
+//! a rule that lacks an answer returns the [`Question`], the pass looks it up, live, and decides again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::pickup::Consumers;
+use super::plan::{Plan, TargetPlan, Trouble};
+use super::record::{Ledger, Values};
+use super::token::{Generation, Listed, Liveness, Owner, Verification};
+use crate::api::conditions::Reason;
+use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
+use crate::secret_value::{SecretValue, TokenSet};
+
+/// Everything that a decision may depend on.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub owner: Owner,
+    /// Wall clock: for due times and what is shown, never for safety.
+    pub now: Timestamp,
+    /// Monotonic clock of this process: for settle time, grace and contact.
+    pub uptime: Duration,
+    pub settings: Settings,
+    /// The object; `None` when no object with this UID exists.
+    pub resource: Option<Resource>,
+    pub target: Target,
+    pub record: Option<Record>,
+    pub memory: Memory,
+    pub answers: Answers,
+}
+
+/// Times that the operator was started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// D: how long after a write of the target a starting pod may still be given the old value.
+    pub settle: Duration,
+    /// How long a kubelet must have been in contact to believe that it ended a pod which is no longer listed.
+    pub contact: Duration,
+}
+
+/// The `RotatedToken`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    pub deleting: bool,
+    pub finalizer: bool,
+    pub suspend: bool,
+    pub rotate_now: Option<String>,
+    pub deletion_policy: DeletionPolicy,
+    pub grace: Duration,
+    pub rollout: RolloutSpec,
+    pub target: TargetPlan,
+    pub plan: Result<Plan, Trouble>,
+}
+
+/// The Secret that workloads read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Absent,
+    /// It belongs to somebody else; the text says to whom, as far as can be seen.
+    Foreign(String),
+    /// Its owner handed it to us by annotation; nothing of it is ours yet.
+    Adoptable,
+    Ours(TargetView),
+}
+
+/// A target of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetView {
+    /// What it says it carries; `None` if the annotation was tampered with.
+    pub generation: Option<Generation>,
+    /// Attempt that was refused and that no write based on an older read may publish any more.
+    pub fence: Option<i64>,
+    pub orphaned: bool,
+    pub type_: String,
+    pub data: BTreeMap<String, SecretValue>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The record as read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub ledger: Ledger,
+    pub values: Values,
+    /// Somebody deleted it; our finalizer holds it.
+    pub deleting: bool,
+}
+
+/// What this process remembers of the object. Losing it only delays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// An intent that this process committed and whose create it has not sent.
+    pub fresh: Option<Generation>,
+    /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
+    pub target_since: Duration,
+    /// Since when this process knows of the pending token.
+    pub pending_since: Option<(Generation, Duration)>,
+    /// Since when pickup is proven without a break.
+    pub proven_since: Option<Duration>,
+    /// How often each workload was stamped with which generation.
+    pub stamps: BTreeMap<WorkloadRef, (Generation, u32)>,
+    /// When this process last asked the provider to revoke which token.
+    pub revoke_sent: Option<(Generation, Duration)>,
+    /// Failures in a row, for back-off.
+    pub failures: u32,
+}
+
+/// Something that only some decisions need, looked up live.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// The tokens of this owner at a provider.
+    Listing(TokenProviderSpec),
+    /// Could a new token be minted and published now?
+    Preflight,
+    /// Does this token work, and what may it do?
+    Verify(Generation),
+    /// Does the provider still accept this token?
+    Liveness(Generation),
+    /// The pods, nodes and workloads.
+    Consumers,
+}
+
+/// A look that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    pub message: String,
+    /// A person has to act; until then trying often is no use.
+    pub needs_person: bool,
+    /// The provider said when to come back.
+    pub retry_after: Option<Duration>,
+}
+
+/// How long a provider takes for things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    pub activation: Duration,
+    pub propagation: Duration,
+}
+
+/// The answers so far.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    pub listing: Option<Result<Vec<Listed>, Fault>>,
+    pub preflight: Option<Result<(), Fault>>,
+    pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
+    pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
+    pub consumers: Option<Result<Consumers, Fault>>,
+    /// Of the provider that was asked last.
+    pub delays: Option<Delays>,
+}
+
+impl Observed {
+    /// The answer about the provider's list, or the question.
+    pub fn listing(&self, provider: &TokenProviderSpec) -> Result<Result<&[Listed], &Fault>, Question> {
+        let answer = self.answers.listing.as_ref().ok_or_else(|| Question::Listing(provider.clone()))?;
+        Ok(answer.as_deref())
+    }
+
+    /// Whether a token could be minted and published, or the question.
+    pub fn preflight(&self) -> Result<Result<(), &Fault>, Question> {
+        let answer = self.answers.preflight.as_ref().ok_or(Question::Preflight)?;
+        Ok(answer.as_ref().map(|()| ()))
+    }
+
+    /// Whether a token works, or the question.
+    pub fn verification(&self, generation: Generation) -> Result<Result<&Verification, &Fault>, Question> {
+        let answer = self.answers.verification.get(&generation).ok_or(Question::Verify(generation))?;
+        Ok(answer.as_ref())
+    }
+
+    /// Whether the provider still accepts a token, or the question.
+    pub fn liveness(&self, generation: Generation) -> Result<Result<Liveness, &Fault>, Question> {
+        let answer = self.answers.liveness.get(&generation).ok_or(Question::Liveness(generation))?;
+        Ok(answer.as_ref().copied())
+    }
+
+    /// The pods, nodes and workloads, or the question.
+    pub fn consumers(&self) -> Result<Result<&Consumers, &Fault>, Question> {
+        Ok(self.answers.consumers.as_ref().ok_or(Question::Consumers)?.as_ref())
+    }
+
+    /// How long the target has been as it is, as far as this process knows.
+    #[must_use]
+    pub fn settled_for(&self) -> Duration {
+        self.uptime.saturating_sub(self.memory.target_since)
+    }
+
+    /// What is still missing of the settle time.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<Duration> {
+        self.settings.settle.checked_sub(self.settled_for()).filter(|left| !left.is_zero())
+    }
+
+    /// The target, if it is ours.
+    #[must_use]
+    pub fn ours(&self) -> Option<&TargetView> {
+        match &self.target {
+            Target::Ours(view) => Some(view),
+            Target::Absent | Target::Foreign(_) | Target::Adoptable => None,
+        }
+    }
+
+    /// What the target carries.
+    #[must_use]
+    pub fn target_generation(&self) -> Option<Generation> {
+        self.ours().and_then(|view| view.generation)
+    }
+
+    /// The values of a token, from the record.
+    #[must_use]
+    pub fn values(&self, generation: Generation) -> Option<&TokenSet> {
+        self.record.as_ref().and_then(|record| record.values.get(&generation))
+    }
+}
+
+/// How a target of ours differs from what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// A value is missing or another one: a pod that starts now gets something wrong.
+    Values,
+    /// Only labels or annotations differ.
+    Metadata,
+}
+
+impl TargetView {
+    /// Whether it carries exactly the values of a token under its generation, with the planned labels and annotations.
+    #[must_use]
+    pub fn drift(&self, plan: &TargetPlan, generation: Generation, values: &TokenSet) -> Option<Drift> {
+        let holds = |(key, field): (&String, &String)| {
+            values.get(field).is_none_or(|value| self.data.get(key) == Some(value))
+        };
+        if self.generation != Some(generation) || !plan.data.iter().all(holds) {
+            return Some(Drift::Values);
+        }
+        let has = |wanted: &BTreeMap<String, String>, actual: &BTreeMap<String, String>| {
+            wanted.iter().all(|(key, value)| actual.get(key) == Some(value))
+        };
+        let metadata = has(&plan.labels, &self.labels) && has(&plan.annotations, &self.annotations);
+        (!metadata).then_some(Drift::Metadata)
+    }
+}

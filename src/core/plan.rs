@@ -1,0 +1,250 @@
+//! What a `RotatedToken` asks for, validated: fields of a [`Plan`] cannot be wrong, and nothing later checks them again.
+//!
+//! All problems are collected, not the first, so that the user mends a spec in one go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::token::Specification;
+use crate::api::conditions::Reason;
+use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec};
+
+/// Shortest interval; the CRD says the same.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Live tokens of one owner at the provider when the policy names no number.
+const DEFAULT_MAX_LIVE: usize = 4;
+
+/// Time that a token must live beyond interval and grace, for settling and rolling.
+const ROLL_MARGIN: Duration = Duration::from_secs(600);
+
+/// Something that a person has to mend, with a sentence that says what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Trouble {
+    /// Trouble of a kind, told in a sentence.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// The provider object as it was found, with the driver's opinion of the spec.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Offer {
+    /// There is no such object.
+    Missing,
+    /// It names no driver that this version has.
+    Unsupported,
+    Found {
+        spec: TokenProviderSpec,
+        /// Names of the values that its tokens consist of.
+        fields: &'static [&'static str],
+        /// Mistakes in permissions and parameters.
+        problems: Vec<Trouble>,
+    },
+}
+
+/// The Secret to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetPlan {
+    pub name: String,
+    pub type_: String,
+    /// Key of the Secret, and the value of the token set that goes there.
+    pub data: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl From<&SecretSpec> for TargetPlan {
+    fn from(SecretSpec { name, type_, data, labels, annotations }: &SecretSpec) -> Self {
+        Self {
+            name: name.clone(),
+            type_: type_.clone(),
+            data: data.clone(),
+            labels: labels.clone(),
+            annotations: annotations.clone(),
+        }
+    }
+}
+
+/// What to mint and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub specification: Specification,
+    pub provider: TokenProviderSpec,
+    pub interval: Duration,
+    pub renew_before: Option<Duration>,
+    /// How long a token is asked to live.
+    pub lifetime: Duration,
+    /// At this number of live tokens nothing is minted.
+    pub max_live: usize,
+}
+
+/// Validates a spec against the provider that it names.
+///
+/// # Errors
+/// Everything that has to be mended, in one message.
+pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
+    let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
+    let (provider, fields, problems) = match offer {
+        Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
+        Offer::Unsupported => {
+            let message = format!("{reference} names no provider that this version of tokenturn knows");
+            return Err(Trouble::new(Reason::InvalidSpec, message));
+        }
+        Offer::Found { spec, fields, problems } => (spec, fields, problems),
+    };
+    let mut troubles = problems;
+    troubles.extend(field_problems(spec, fields));
+    troubles.extend(time_problems(spec));
+    troubles.extend(policy_problems(namespace, spec, &provider, &reference));
+    if let Some(first) = troubles.first() {
+        let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        return Err(Trouble::new(first.reason, messages.join("; ")));
+    }
+    let interval = spec.interval.get();
+    let mut permissions = spec.permissions.clone();
+    permissions.sort();
+    permissions.dedup();
+    let max_live = provider.policy.as_ref().and_then(|policy| policy.max_live_tokens);
+    Ok(Plan {
+        specification: Specification {
+            provider: spec.provider_ref.clone(),
+            permissions,
+            parameters: spec.parameters.clone(),
+        },
+        interval,
+        renew_before: spec.renew_before.map(Duration::from),
+        lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
+        max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
+        provider,
+    })
+}
+
+/// Interval plus overlap: long enough that neither grace nor the default renewal, a third of the life, comes too early.
+fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration) -> Duration {
+    let overlap = (grace + ROLL_MARGIN).max(renew_before.unwrap_or(interval / 2));
+    interval + overlap
+}
+
+fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
+    match spec.provider_ref.kind {
+        ProviderKind::TokenProvider => format!("{reference} does not exist in namespace {namespace}; create it or correct spec.providerRef"),
+        ProviderKind::ClusterTokenProvider => format!("{reference} does not exist; create it or correct spec.providerRef"),
+    }
+}
+
+fn field_problems(spec: &RotatedTokenSpec, fields: &[&str]) -> Vec<Trouble> {
+    let unknown = spec.secret.data.iter().filter(|(_, field)| !fields.contains(&field.as_str()));
+    unknown
+        .map(|(key, field)| {
+            let message = format!("spec.secret.data.{key}: the provider has no value {field:?}, only {}", fields.join(", "));
+            Trouble::new(Reason::InvalidSpec, message)
+        })
+        .collect()
+}
+
+fn time_problems(spec: &RotatedTokenSpec) -> Vec<Trouble> {
+    let mut problems = Vec::new();
+    if spec.interval.get() < MIN_INTERVAL {
+        problems.push(Trouble::new(Reason::InvalidSpec, "spec.interval must be at least 1m"));
+    }
+    if spec.renew_before.is_some_and(|before| before >= spec.interval) {
+        let message = format!("spec.renewBefore must be shorter than spec.interval ({})", spec.interval);
+        problems.push(Trouble::new(Reason::InvalidSpec, message));
+    }
+    problems
+}
+
+fn policy_problems(namespace: &str, spec: &RotatedTokenSpec, provider: &TokenProviderSpec, reference: &str) -> Vec<Trouble> {
+    let mut messages = Vec::new();
+    let policy = provider.policy.clone().unwrap_or_default();
+    if spec.provider_ref.kind == ProviderKind::ClusterTokenProvider
+        && !policy.allowed_namespaces.iter().any(|allowed| allowed == "*" || allowed == namespace)
+    {
+        messages.push(format!("{reference} does not allow namespace {namespace}; its owner can add it to policy.allowedNamespaces"));
+    }
+    if !policy.allowed_permissions.is_empty() {
+        let refused = spec.permissions.iter().filter(|permission| !policy.allowed_permissions.contains(permission));
+        messages.extend(refused.map(|permission| format!("{reference} does not allow the permission {permission:?}")));
+    }
+    if let Some(shortest) = policy.min_interval.filter(|shortest| spec.interval < *shortest) {
+        messages.push(format!("spec.interval {} is shorter than {shortest}, the shortest that {reference} allows", spec.interval));
+    }
+    if let Some(longest) = policy.max_interval.filter(|longest| spec.interval > *longest) {
+        messages.push(format!("spec.interval {} is longer than {longest}, the longest that {reference} allows", spec.interval));
+    }
+    messages.into_iter().map(|message| Trouble::new(Reason::PolicyForbids, message)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ProviderPolicy;
+    use serde_json::json;
+
+    fn spec(changes: serde_json::Value) -> RotatedTokenSpec {
+        let mut spec = json!({"providerRef": {"name": "p"}, "interval": "30d", "secret": {"name": "s"}});
+        spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn offer(policy: Option<ProviderPolicy>) -> Offer {
+        Offer::Found { spec: TokenProviderSpec { kubernetes: None, policy }, fields: &["token"], problems: vec![] }
+    }
+
+    fn refused(spec: &RotatedTokenSpec, offer: Offer) -> (Reason, String) {
+        let trouble = build("shop", spec, offer).unwrap_err();
+        (trouble.reason, trouble.message)
+    }
+
+    #[test]
+    fn permissions_are_compared_as_a_set() {
+        let one = build("shop", &spec(json!({"permissions": ["b", "a", "b"]})), offer(None)).unwrap();
+        let other = build("shop", &spec(json!({"permissions": ["a", "b"]})), offer(None)).unwrap();
+        assert_eq!(one.specification, other.specification);
+    }
+
+    #[test]
+    fn the_default_renewal_never_comes_before_the_interval() {
+        let plan = build("shop", &spec(json!({})), offer(None)).unwrap();
+        assert!(plan.lifetime - plan.lifetime / 3 >= plan.interval);
+        let short = build("shop", &spec(json!({"interval": "1m", "gracePeriod": "0s"})), offer(None)).unwrap();
+        assert!(short.lifetime - short.lifetime / 3 >= short.interval);
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let wrong = spec(json!({"interval": "2m", "renewBefore": "3m", "secret": {"name": "s", "data": {"A": "nope"}}}));
+        let policy = ProviderPolicy { min_interval: Some("1h".parse().unwrap()), ..ProviderPolicy::default() };
+        let (reason, message) = refused(&wrong, offer(Some(policy)));
+        assert_eq!(reason, Reason::InvalidSpec);
+        for part in ["secret.data.A", "renewBefore must be shorter", "shorter than 1h"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_provider_serves_only_the_namespaces_that_it_lists() {
+        let cluster = spec(json!({"providerRef": {"kind": "ClusterTokenProvider", "name": "p"}}));
+        for (allowed, ok) in [(vec![], false), (vec!["other"], false), (vec!["shop"], true), (vec!["*"], true)] {
+            let allowed_namespaces = allowed.into_iter().map(str::to_owned).collect();
+            let policy = ProviderPolicy { allowed_namespaces, ..ProviderPolicy::default() };
+            assert_eq!(build("shop", &cluster, offer(Some(policy))).is_ok(), ok);
+        }
+        assert_eq!(refused(&cluster, Offer::Missing).0, Reason::ProviderMissing);
+    }
+
+    #[test]
+    fn policy_limits_permissions() {
+        let policy = ProviderPolicy { allowed_permissions: vec!["get configmaps".into()], ..ProviderPolicy::default() };
+        let wants = spec(json!({"permissions": ["get configmaps", "delete secrets"]}));
+        let (reason, message) = refused(&wants, offer(Some(policy)));
+        assert_eq!((reason, message.contains("delete secrets")), (Reason::PolicyForbids, true));
+    }
+}

@@ -1,0 +1,122 @@
+//! When the next rotation is due, and how long to wait after failures.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Resource};
+use super::plan::Plan;
+use super::record::{Current, Ledger};
+use crate::api::conditions::Reason;
+
+/// Attempts per sequence before the long wait.
+pub const MAX_ATTEMPTS: i64 = 5;
+
+/// The long wait after the attempts of a sequence are used up.
+const EXHAUSTED_WAIT: Duration = Duration::from_secs(1800);
+
+/// Longest wait after failed looks.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// Why a rotation has to begin now.
+#[must_use]
+pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option<&Ledger>) -> Option<Reason> {
+    let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Some(Reason::FirstIssue) };
+    let seen = ledger.and_then(|ledger| ledger.rotate_now_seen.as_ref());
+    if observed.values(current.token.generation).is_none() {
+        return Some(Reason::ValueLost);
+    }
+    if resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen {
+        return Some(Reason::RotateNow);
+    }
+    if current.token.specification != plan.specification {
+        return Some(Reason::SpecChanged);
+    }
+    let (at, reason) = next(plan, current);
+    (at <= observed.now).then_some(reason)
+}
+
+/// When the next rotation is due, and why then.
+#[must_use]
+pub fn next(plan: &Plan, current: &Current) -> (Timestamp, Reason) {
+    let by_age = after(current.token.issued_at, plan.interval);
+    match current.token.expires_at.map(|expires| renewal(plan, current, expires)) {
+        Some(renewal) if renewal < by_age => (renewal, Reason::ExpiresSoon),
+        _ => (by_age, Reason::IntervalElapsed),
+    }
+}
+
+/// When a token that expires has to be renewed: before a third of its life is left, or as declared; never sooner than a
+/// minute after its issue, so that a provider which grants very short lives causes no storm.
+fn renewal(plan: &Plan, current: &Current, expires: Timestamp) -> Timestamp {
+    let issued = current.token.issued_at;
+    let life = Duration::try_from(expires.duration_since(issued)).unwrap_or_default();
+    let before = plan.renew_before.filter(|before| *before < life).unwrap_or(life / 3);
+    after(issued, (life - before).max(super::plan::MIN_INTERVAL))
+}
+
+/// How long to wait before the next attempt after `attempts` that failed, the last one begun at `begun`.
+#[must_use]
+pub fn attempt_wait(attempts: i64, begun: Timestamp, now: Timestamp) -> Option<Duration> {
+    let wait = match attempts {
+        ..=1 => return None,
+        2 => Duration::from_secs(2),
+        3 => Duration::from_secs(10),
+        4 => Duration::from_secs(30),
+        _ => EXHAUSTED_WAIT,
+    };
+    // A clock that was set back must not lengthen the wait.
+    let waited = Duration::try_from(now.duration_since(begun)).unwrap_or_default();
+    wait.checked_sub(waited).filter(|left| !left.is_zero())
+}
+
+/// How long to wait after `failures` looks in a row that failed.
+#[must_use]
+pub fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(2).saturating_mul(1 << failures.min(8)).min(MAX_BACKOFF)
+}
+
+/// How often the grace that was served is written down, so that a change of leader loses little of a long one.
+#[must_use]
+pub fn grace_checkpoint(grace: Duration) -> Duration {
+    (grace / 10).max(Duration::from_secs(600))
+}
+
+/// `start` plus `span`, at most the end of time.
+#[must_use]
+pub fn after(start: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span).ok().and_then(|span| start.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// How long from `now` until `at`; zero if it has passed.
+#[must_use]
+pub fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let waits: Vec<u64> = (0..10).map(|failures| backoff(failures).as_secs()).collect();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        let begun = Timestamp::UNIX_EPOCH;
+        assert_eq!(attempt_wait(1, begun, begun), None);
+        assert_eq!(attempt_wait(5, begun, after(begun, Duration::from_secs(1700))), Some(Duration::from_secs(100)));
+        assert_eq!(attempt_wait(5, begun, after(begun, Duration::from_secs(1800))), None);
+    }
+
+    #[test]
+    fn clock_set_back_does_not_lengthen_the_wait() {
+        let begun = after(Timestamp::UNIX_EPOCH, Duration::from_secs(86_400 * 60));
+        assert_eq!(attempt_wait(3, begun, Timestamp::UNIX_EPOCH), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn no_sum_of_times_overflows() {
+        assert_eq!(after(Timestamp::MAX, Duration::MAX), Timestamp::MAX);
+        assert_eq!(until(Timestamp::MAX, Timestamp::MIN), Duration::ZERO);
+    }
+}
