@@ -25,8 +25,6 @@ pub struct Ledger {
     /// Name of the target Secret in the owner's namespace.
     pub target: String,
     pub deletion_policy: DeletionPolicy,
-    /// The provider as it was when last used: a deleted provider object does not strand a token.
-    pub provider: TokenProviderSpec,
     /// Attempts made so far; never goes back.
     pub counter: i64,
     /// The rotation that has begun and is not yet promoted.
@@ -68,6 +66,8 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     pub specification: Specification,
+    /// The provider as it was when the attempt began: left-overs are looked for there.
+    pub provider: TokenProviderSpec,
 }
 
 /// Why an attempt did not end well.

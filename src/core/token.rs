@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::ProviderRef;
+use crate::api::{ProviderRef, TokenProviderSpec};
 
 /// The `RotatedToken` that a token belongs to. The UID tells a re-created object of the same name apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +117,8 @@ pub struct Issued {
     pub issued_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub specification: Specification,
+    /// The provider as it was when the token was minted: a deleted provider object does not strand the token.
+    pub provider: TokenProviderSpec,
     /// What it may do beyond what was asked for; known once it was verified.
     #[serde(default)]
     pub surplus: Vec<String>,

@@ -1,0 +1,34 @@
+{{/* Name of all objects: the release name, or release and chart name where the release does not contain it. */}}
+{{- define "tokenturn.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tokenturn.selector" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "tokenturn.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "tokenturn.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "tokenturn.serviceAccount" -}}
+{{- default (include "tokenturn.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* The subject of every binding. */}}
+{{- define "tokenturn.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "tokenturn.serviceAccount" . }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end -}}

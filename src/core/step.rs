@@ -1,0 +1,126 @@
+//! What a decision asks the outside to do. One effect each; what is carried is all that performing needs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::observed::Question;
+use super::record::Ledger;
+use super::revocable::Revocable;
+use super::token::{Generation, Specification};
+use crate::api::conditions::Reason;
+use crate::api::{Blocker, TokenProviderSpec, WorkloadRef};
+use crate::secret_value::TokenSet;
+
+/// What a pass does, and why, in words for status, Events and logs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub step: Step,
+    pub phase: Phase,
+    pub reason: Reason,
+    pub message: String,
+    /// Who may still hold the old token, where this pass looked.
+    pub pickup: Option<Pickup>,
+}
+
+/// How the object is doing, in the terms of kstatus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing to do until the next rotation.
+    AtRest,
+    /// On its way.
+    Progressing,
+    /// Needs a person, or a long wait.
+    Stalled,
+}
+
+/// Who may still hold the old token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pickup {
+    pub remaining: i64,
+    pub blockers: Vec<Blocker>,
+}
+
+impl Pickup {
+    /// Nobody holds it.
+    #[must_use]
+    pub fn proven() -> Self {
+        Self { remaining: 0, blockers: Vec::new() }
+    }
+}
+
+/// One effect, or waiting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Put our finalizer on the resource.
+    AddFinalizer,
+    /// Take our finalizer off: the tokens are dead, or orphaned by policy.
+    ReleaseFinalizer,
+    /// Compare-and-set the record.
+    Save { ledger: Box<Ledger>, change: Change },
+    /// Make the record, holding a token that is in the target already.
+    Readopt { ledger: Box<Ledger>, values: TokenSet },
+    /// Delete the record: nothing alive is in it any more.
+    DropRecord,
+    /// Compare-and-set the target so that it carries a token.
+    Publish { generation: Generation, repair: bool },
+    /// Change the target's version so that a write based on an older read fails.
+    Fence { attempt: i64 },
+    /// Mark the target as left behind with a live token.
+    MarkOrphaned { id: String },
+    /// Delete the target: no consumer is left.
+    DeleteTarget,
+    /// Mint and store, in one task that survives this pass.
+    Mint { generation: Generation, specification: Specification, provider: TokenProviderSpec, lifetime: Duration },
+    /// Revoke one token.
+    Revoke { token: Revocable, provider: TokenProviderSpec, values: Option<Generation>, published: bool },
+    /// Roll workloads by annotation.
+    Stamp { workloads: BTreeSet<WorkloadRef>, generation: Generation },
+    /// Nothing now.
+    Wait { wake: Option<Duration>, failed: bool },
+}
+
+/// What a change of the record means, for logs, Events and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Intended(Generation),
+    Refused(Generation),
+    RefusedGone(Generation),
+    Reinstated(Generation),
+    Promoted(Generation),
+    Reopened,
+    Snapshot,
+    GraceServed,
+    RevokeIntended(Generation),
+    Forgotten(Generation),
+    Retiring,
+    RetirementIntended,
+}
+
+/// A rule's answer: a decision, `None` if it does not apply, or a question that has to be answered first.
+pub type Ruling = Result<Option<Decision>, Question>;
+
+impl Decision {
+    /// Doing something on the way.
+    #[must_use]
+    pub fn act(step: Step, reason: Reason, message: impl Into<String>) -> Self {
+        Self { step, phase: Phase::Progressing, reason, message: message.into(), pickup: None }
+    }
+
+    /// Waiting for something that comes by itself.
+    #[must_use]
+    pub fn wait(wake: Duration, reason: Reason, message: impl Into<String>) -> Self {
+        Self::act(Step::Wait { wake: Some(wake), failed: false }, reason, message)
+    }
+
+    /// Waiting for a person.
+    #[must_use]
+    pub fn stall(wake: Duration, reason: Reason, message: impl Into<String>) -> Self {
+        Self { phase: Phase::Stalled, ..Self::wait(wake, reason, message) }
+    }
+
+    /// The same with what is known of the pickup.
+    #[must_use]
+    pub fn with_pickup(self, pickup: Pickup) -> Self {
+        Self { pickup: Some(pickup), ..self }
+    }
+}

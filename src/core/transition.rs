@@ -1,0 +1,197 @@
+//! The changes of the record: each takes a ledger and gives the next one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::observed::Resource;
+use super::pickup::PickupProof;
+use super::plan::Plan;
+use super::record::{
+    Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
+};
+use super::token::{Generation, Issued, Owner};
+use crate::api::conditions::Reason;
+use crate::api::status::HISTORY_LENGTH;
+use crate::api::{DeletionPolicy, TokenProviderSpec};
+
+/// A ledger before anything was minted.
+#[must_use]
+pub fn empty(owner: &Owner, target: &str, policy: DeletionPolicy) -> Ledger {
+    Ledger {
+        schema: SCHEMA,
+        owner: owner.clone(),
+        target: target.to_owned(),
+        deletion_policy: policy,
+        counter: 0,
+        intent: None,
+        pending: None,
+        refused: None,
+        current: None,
+        previous: None,
+        retirement: None,
+        rotate_now_seen: None,
+        history: Vec::new(),
+    }
+}
+
+/// 1. Intend: a new attempt, of the sequence under way or of the next one.
+#[must_use]
+pub fn intend(ledger: &Ledger, resource: &Resource, plan: &Plan, reason: Reason, now: Timestamp) -> Ledger {
+    let counter = ledger.counter + 1;
+    let (sequence, attempts, reason, failure) = match &ledger.intent {
+        Some(intent) => (intent.generation.sequence, intent.attempts + 1, intent.reason, intent.failure.clone()),
+        None => (ledger.sequence() + 1, 1, reason, None),
+    };
+    let generation = Generation { sequence, attempt: counter };
+    Ledger {
+        counter,
+        target: resource.target.name.clone(),
+        deletion_policy: resource.deletion_policy,
+        intent: Some(Intent {
+            generation,
+            reason,
+            at: now,
+            attempts,
+            failure,
+            specification: plan.specification.clone(),
+            provider: plan.provider.clone(),
+        }),
+        // An attempt answers every request made until now.
+        rotate_now_seen: resource.rotate_now.clone(),
+        ..ledger.clone()
+    }
+}
+
+/// 4. Store: the minted token is pending.
+#[must_use]
+pub fn store(ledger: &Ledger, token: Issued) -> Ledger {
+    Ledger { pending: Some(token), ..ledger.clone() }
+}
+
+/// 5. The pending token did not pass: it has to be fenced off and revoked.
+#[must_use]
+pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
+    let failure = Some(Failure { reason, message });
+    let intent = ledger.intent.clone().map(|intent| Intent { failure, ..intent });
+    Ledger { pending: None, refused: ledger.pending.clone(), intent, ..ledger.clone() }
+}
+
+/// The refused token is dead.
+#[must_use]
+pub fn drop_refused(ledger: &Ledger) -> Ledger {
+    Ledger { refused: None, ..ledger.clone() }
+}
+
+/// The refused token was published by somebody who had verified it before it was refused: it counts.
+#[must_use]
+pub fn reinstate(ledger: &Ledger) -> Ledger {
+    Ledger { pending: ledger.refused.clone(), refused: None, ..ledger.clone() }
+}
+
+/// 8. Promote: the pending token is current, the current one previous, with the snapshot of who may hold it.
+#[must_use]
+pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>, now: Timestamp) -> Ledger {
+    let (Some(token), Some(intent)) = (&ledger.pending, &ledger.intent) else { return ledger.clone() };
+    let previous = ledger.current.as_ref().map(|current| supersede(current.token.clone(), snapshot));
+    let mut history = ledger.history.clone();
+    history.push(Finished { sequence: token.generation.sequence, reason: intent.reason, at: now, revoked_at: None });
+    if history.len() > HISTORY_LENGTH {
+        history.remove(0);
+    }
+    Ledger {
+        intent: None,
+        pending: None,
+        current: Some(Current {
+            token: Issued { surplus, ..token.clone() },
+            reason: intent.reason,
+            promoted_at: now,
+        }),
+        previous,
+        history,
+        ..ledger.clone()
+    }
+}
+
+/// A token that another one has replaced; without a snapshot, one has to be taken.
+#[must_use]
+pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
+    Superseded { token, snapshot, carried: BTreeSet::new(), grace_served: 0, revoke: None }
+}
+
+/// The target did not carry the new token all the time: pods that started meanwhile may hold anything, so the snapshot
+/// has to be taken again.
+#[must_use]
+pub fn reopen(ledger: &Ledger) -> Ledger {
+    change_previous(ledger, |previous| {
+        let known = previous.snapshot.take().map(|snapshot| snapshot.pods).unwrap_or_default();
+        previous.carried.extend(known);
+        previous.revoke = None;
+        previous.grace_served = 0;
+    })
+}
+
+/// The snapshot, taken again; pods of the earlier one stay in it.
+#[must_use]
+pub fn snapshot(ledger: &Ledger, taken: Snapshot) -> Ledger {
+    change_previous(ledger, |previous| {
+        let mut taken = taken;
+        taken.pods.append(&mut previous.carried);
+        previous.snapshot = Some(taken);
+    })
+}
+
+/// Writes down how much of the grace period was served.
+#[must_use]
+pub fn serve_grace(ledger: &Ledger, served: Duration) -> Ledger {
+    change_previous(ledger, |previous| previous.grace_served = i64::try_from(served.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// 11. Revoke-intent with its evidence.
+#[must_use]
+pub fn intend_revoke(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Ledger {
+    change_previous(ledger, |previous| previous.revoke = Some(RevokeIntent::commit(proof, now)))
+}
+
+/// 12. Forget: the old token is dead.
+#[must_use]
+pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
+    let mut next = Ledger { previous: None, ..ledger.clone() };
+    let sequence = next.sequence();
+    if let Some(entry) = next.history.iter_mut().find(|entry| entry.sequence == sequence) {
+        entry.revoked_at = Some(now);
+    }
+    next
+}
+
+/// The owner goes: these pods may hold its token.
+#[must_use]
+pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>) -> Ledger {
+    let mut retirement = ledger.retirement.clone().unwrap_or_default();
+    retirement.pods.extend(pods);
+    retirement.revoke = None;
+    Ledger { retirement: Some(retirement), ..ledger.clone() }
+}
+
+/// No consumer is left: the tokens of the owner may be revoked.
+#[must_use]
+pub fn intend_retirement(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Ledger {
+    let pods = ledger.retirement.as_ref().map(|retirement| retirement.pods.clone()).unwrap_or_default();
+    Ledger { retirement: Some(Retirement { pods, revoke: Some(RevokeIntent::commit(proof, now)) }), ..ledger.clone() }
+}
+
+/// The provider that knows the tokens of a ledger: of the rotation under way, else of the newest token.
+#[must_use]
+pub fn provider(ledger: &Ledger) -> Option<&TokenProviderSpec> {
+    let intent = ledger.intent.as_ref().map(|intent| &intent.provider);
+    intent.or_else(|| ledger.tokens().next().map(|token| &token.provider))
+}
+
+fn change_previous(ledger: &Ledger, change: impl FnOnce(&mut Superseded)) -> Ledger {
+    let mut next = ledger.clone();
+    if let Some(previous) = &mut next.previous {
+        change(previous);
+    }
+    next
+}
