@@ -10,7 +10,19 @@
 //!    └──────────────────────────▶ report ──▶ status
 //! ```
 
+pub mod consumers;
+pub mod decide;
+pub mod observed;
 pub mod pickup;
+pub mod plan;
+pub mod readopt;
 pub mod record;
+pub mod report;
+pub mod retire;
 pub mod revocable;
+pub mod rotation;
+pub mod schedule;
+pub mod step;
+pub mod superseded;
 pub mod token;
+pub mod transition;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::pickup::Consumers;
 use super::plan::{Plan, TargetPlan, Trouble};
-use super::record::{Ledger, Values};
+use super::record::{Failure, Ledger, Values};
 use super::token::{Generation, Listed, Liveness, Owner, Verification};
 use crate::api::conditions::Reason;
 use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
@@ -105,6 +105,8 @@ pub struct Memory {
     pub stamps: BTreeMap<WorkloadRef, (Generation, u32)>,
     /// When this process last asked the provider to revoke which token.
     pub revoke_sent: Option<(Generation, Duration)>,
+    /// Why the last create of this process failed.
+    pub mint_failure: Option<Failure>,
     /// Failures in a row, for back-off.
     pub failures: u32,
 }

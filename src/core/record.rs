@@ -27,6 +27,8 @@ pub struct Ledger {
     pub deletion_policy: DeletionPolicy,
     /// Attempts made so far; never goes back.
     pub counter: i64,
+    /// Number of the last rotation that was promoted; 0 before the first. Never goes back.
+    pub sequence: i64,
     /// The rotation that has begun and is not yet promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -186,12 +188,6 @@ impl Ledger {
     #[must_use]
     pub fn generations(&self) -> BTreeSet<Generation> {
         self.tokens().map(|token| token.generation).collect()
-    }
-
-    /// Number of the rotation whose token is current; 0 before the first.
-    #[must_use]
-    pub fn sequence(&self) -> i64 {
-        self.current.as_ref().map_or(0, |current| current.token.generation.sequence)
     }
 }
 

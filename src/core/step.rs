@@ -57,8 +57,8 @@ pub enum Step {
     ReleaseFinalizer,
     /// Compare-and-set the record.
     Save { ledger: Box<Ledger>, change: Change },
-    /// Make the record, holding a token that is in the target already.
-    Readopt { ledger: Box<Ledger>, values: TokenSet },
+    /// Make the record anew, holding the token that is in the target already, where it is known.
+    Readopt { ledger: Box<Ledger>, values: Option<TokenSet> },
     /// Delete the record: nothing alive is in it any more.
     DropRecord,
     /// Compare-and-set the target so that it carries a token.

@@ -106,7 +106,7 @@ pub struct Specification {
 }
 
 /// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issued {
     pub generation: Generation,

@@ -25,6 +25,7 @@ pub fn empty(owner: &Owner, target: &str, policy: DeletionPolicy) -> Ledger {
         target: target.to_owned(),
         deletion_policy: policy,
         counter: 0,
+        sequence: 0,
         intent: None,
         pending: None,
         refused: None,
@@ -36,13 +37,24 @@ pub fn empty(owner: &Owner, target: &str, policy: DeletionPolicy) -> Ledger {
     }
 }
 
-/// 1. Intend: a new attempt, of the sequence under way or of the next one.
+/// 1. Intend: a new attempt, of the sequence under way or of the next one; `latest` says why the last one failed.
 #[must_use]
-pub fn intend(ledger: &Ledger, resource: &Resource, plan: &Plan, reason: Reason, now: Timestamp) -> Ledger {
+pub fn intend(
+    ledger: &Ledger,
+    resource: &Resource,
+    plan: &Plan,
+    reason: Reason,
+    latest: Option<Failure>,
+    now: Timestamp,
+) -> Ledger {
     let counter = ledger.counter + 1;
-    let (sequence, attempts, reason, failure) = match &ledger.intent {
-        Some(intent) => (intent.generation.sequence, intent.attempts + 1, intent.reason, intent.failure.clone()),
-        None => (ledger.sequence() + 1, 1, reason, None),
+    // A request for a rotation counts as served by the rotation that begins after it, not by one that is under way.
+    let (sequence, attempts, reason, failure, rotate_now_seen) = match &ledger.intent {
+        Some(intent) => {
+            let Intent { generation, attempts, reason, failure, .. } = intent.clone();
+            (generation.sequence, attempts + 1, reason, latest.or(failure), ledger.rotate_now_seen.clone())
+        }
+        None => (ledger.sequence + 1, 1, reason, None, resource.rotate_now.clone()),
     };
     let generation = Generation { sequence, attempt: counter };
     Ledger {
@@ -58,8 +70,7 @@ pub fn intend(ledger: &Ledger, resource: &Resource, plan: &Plan, reason: Reason,
             specification: plan.specification.clone(),
             provider: plan.provider.clone(),
         }),
-        // An attempt answers every request made until now.
-        rotate_now_seen: resource.rotate_now.clone(),
+        rotate_now_seen,
         ..ledger.clone()
     }
 }
@@ -103,6 +114,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
     Ledger {
         intent: None,
         pending: None,
+        sequence: token.generation.sequence,
         current: Some(Current {
             token: Issued { surplus, ..token.clone() },
             reason: intent.reason,
@@ -158,8 +170,7 @@ pub fn intend_revoke(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Led
 #[must_use]
 pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
     let mut next = Ledger { previous: None, ..ledger.clone() };
-    let sequence = next.sequence();
-    if let Some(entry) = next.history.iter_mut().find(|entry| entry.sequence == sequence) {
+    if let Some(entry) = next.history.iter_mut().find(|entry| entry.sequence == next.sequence) {
         entry.revoked_at = Some(now);
     }
     next

@@ -1,0 +1,219 @@
+//! The status that people read: a view of the record and of what the last decision said.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::observed::{Fault, Observed};
+use super::record::{Finished, Ledger, Superseded};
+use super::schedule;
+use super::step::{Decision, Phase, Step};
+use super::token::Issued;
+use crate::api::conditions::{
+    LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED,
+};
+use crate::api::{HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
+
+/// Most blockers that a status names.
+const MAX_BLOCKERS: usize = 10;
+
+/// The status after a decision. `shown` is the status as it stands: times of conditions that do not change and what this
+/// pass did not look at are kept from it, and nothing else is read from it.
+#[must_use]
+pub fn status(observed: &Observed, decision: &Decision, generation: Option<i64>, shown: &RotatedTokenStatus) -> RotatedTokenStatus {
+    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+    let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+    let current = ledger.and_then(|ledger| ledger.current.as_ref());
+    let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
+    let next = current.zip(plan).map(|(current, plan)| schedule::next(plan, current).0);
+    RotatedTokenStatus {
+        conditions: conditions(observed, decision, ledger, generation, shown),
+        observed_generation: generation,
+        sequence: current.map(|current| current.token.generation.sequence),
+        current: current.map(|current| token(&current.token)),
+        previous: previous.map(|previous| token(&previous.token)),
+        pickup: pickup(decision, previous, shown),
+        next_rotation: next.map(seconds),
+        history: ledger.map(|ledger| ledger.history.iter().map(history).collect()).unwrap_or_default(),
+    }
+}
+
+/// What makes two statuses the same for a reader who is in no hurry: everything but counts and messages.
+///
+/// Changes of the rest are written without delay, these at most every half minute.
+#[must_use]
+pub fn signature(status: &RotatedTokenStatus) -> RotatedTokenStatus {
+    let mut reduced = status.clone();
+    reduced.pickup = None;
+    for condition in &mut reduced.conditions {
+        condition.message.clear();
+        condition.last_transition_time = seconds(Timestamp::UNIX_EPOCH);
+    }
+    reduced
+}
+
+/// Whether two statuses say the same, times of conditions aside.
+#[must_use]
+pub fn says_the_same(one: &RotatedTokenStatus, other: &RotatedTokenStatus) -> bool {
+    let timeless = |status: &RotatedTokenStatus| {
+        let mut status = status.clone();
+        for condition in &mut status.conditions {
+            condition.last_transition_time = seconds(Timestamp::UNIX_EPOCH);
+        }
+        status
+    };
+    timeless(one) == timeless(other)
+}
+
+fn conditions(
+    observed: &Observed,
+    decision: &Decision,
+    ledger: Option<&Ledger>,
+    generation: Option<i64>,
+    shown: &RotatedTokenStatus,
+) -> Vec<Condition> {
+    let Decision { phase, reason, message, .. } = decision;
+    let mut list = Conditions { now: observed.now, generation, shown: &shown.conditions, list: Vec::new() };
+    list.set(READY, is_ready(observed, decision, ledger), *reason, message);
+    list.set(RECONCILING, *phase == Phase::Progressing, *reason, message);
+    list.set(STALLED, *phase == Phase::Stalled, *reason, message);
+    let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
+    match previous {
+        _ if ledger.is_none_or(|ledger| ledger.current.is_none()) => {}
+        Some(previous) if !is_picked_up(decision, previous) => list.set(PICKED_UP, false, Reason::AwaitingPickup, message),
+        _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold a token older than the current one"),
+    }
+    match provider_fault(observed) {
+        Some(Err((reason, message))) => list.set(PROVIDER_READY, false, reason, &message),
+        Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
+        None => list.keep(PROVIDER_READY),
+    }
+    if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) {
+        let surplus = &current.token.surplus;
+        if surplus.is_empty() {
+            list.set(LEAST_PRIVILEGE, true, Reason::PermissionsExact, "the token may do what was asked for and nothing else");
+        } else {
+            let message = format!("the token may also: {}; narrow it at the provider, or ask for it in spec.permissions", shorten(surplus));
+            list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
+        }
+    }
+    list.list
+}
+
+/// The Secret holds a working token of the declared specification, and nothing stands in the way of the next one.
+fn is_ready(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) -> bool {
+    let Some(resource) = observed.resource.as_ref().filter(|resource| !resource.deleting) else { return false };
+    let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return false };
+    let wanted = resource.plan.as_ref().is_ok_and(|plan| plan.specification == current.token.specification);
+    let expired = current.token.expires_at.is_some_and(|expires| expires <= observed.now);
+    wanted && !expired && decision.phase != Phase::Stalled && observed.ours().is_some()
+}
+
+fn is_picked_up(decision: &Decision, previous: &Superseded) -> bool {
+    previous.revoke.is_some() || decision.pickup.as_ref().is_some_and(|pickup| pickup.remaining == 0)
+}
+
+/// What this pass learned about the provider: nothing, that it answers, or what is wrong.
+fn provider_fault(observed: &Observed) -> Option<Result<(), (Reason, String)>> {
+    if let Some(Err(trouble)) = observed.resource.as_ref().map(|resource| resource.plan.as_ref())
+        && trouble.reason == Reason::ProviderMissing
+    {
+        return Some(Err((trouble.reason, trouble.message.clone())));
+    }
+    let answers = &observed.answers;
+    let mut looks: Vec<Result<(), &Fault>> = Vec::new();
+    looks.extend(answers.preflight.as_ref().map(|answer| answer.as_ref().map(|()| ())));
+    looks.extend(answers.listing.as_ref().map(|answer| answer.as_ref().map(|_| ())));
+    looks.extend(answers.verification.values().map(|answer| answer.as_ref().map(|_| ())));
+    looks.extend(answers.liveness.values().map(|answer| answer.as_ref().map(|_| ())));
+    if looks.is_empty() {
+        return None;
+    }
+    let fault = looks.into_iter().find_map(Result::err).filter(|fault| is_of_provider(fault.reason));
+    Some(match fault {
+        Some(fault) => Err((fault.reason, fault.message.clone())),
+        None => Ok(()),
+    })
+}
+
+fn is_of_provider(reason: Reason) -> bool {
+    matches!(reason, Reason::ProviderUnavailable | Reason::ProviderRefused | Reason::ProviderMissing)
+}
+
+struct Conditions<'a> {
+    now: Timestamp,
+    generation: Option<i64>,
+    shown: &'a [Condition],
+    list: Vec<Condition>,
+}
+
+impl Conditions<'_> {
+    fn set(&mut self, type_: &str, holds: bool, reason: Reason, message: &str) {
+        let status = if holds { "True" } else { "False" };
+        let before = self.shown.iter().find(|condition| condition.type_ == type_ && condition.status == status);
+        self.list.push(Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.as_str().to_owned(),
+            message: message.chars().take(1024).collect(),
+            observed_generation: self.generation,
+            last_transition_time: before.map_or_else(|| seconds(self.now), |before| before.last_transition_time.clone()),
+        });
+    }
+
+    fn keep(&mut self, type_: &str) {
+        self.list.extend(self.shown.iter().find(|condition| condition.type_ == type_).cloned());
+    }
+}
+
+fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTokenStatus) -> Option<PickupStatus> {
+    let Some(pickup) = &decision.pickup else {
+        return previous.and(shown.pickup.clone());
+    };
+    let snapshot = previous.and_then(|previous| previous.snapshot.as_ref()).map(|snapshot| snapshot.pods.len());
+    let total = i64::try_from(snapshot.unwrap_or(0)).unwrap_or(i64::MAX).max(pickup.remaining);
+    Some(PickupStatus {
+        total,
+        remaining: pickup.remaining,
+        summary: format!("{}/{total}", total - pickup.remaining),
+        blockers: pickup.blockers.iter().take(MAX_BLOCKERS).cloned().collect(),
+    })
+}
+
+fn token(issued: &Issued) -> TokenStatus {
+    TokenStatus {
+        id: issued.id.clone(),
+        fingerprint: issued.fingerprint.clone(),
+        issued_at: seconds(issued.issued_at),
+        expires_at: issued.expires_at.map(seconds),
+        permissions: issued.specification.permissions.clone(),
+    }
+}
+
+fn history(entry: &Finished) -> HistoryEntry {
+    HistoryEntry {
+        sequence: entry.sequence,
+        reason: entry.reason.as_str().to_owned(),
+        at: seconds(entry.at),
+        revoked_at: entry.revoked_at.map(seconds),
+    }
+}
+
+/// The API's times have whole seconds.
+fn seconds(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+fn shorten(list: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if list.len() > SHOWN {
+        text.push_str(&format!(" and {} more", list.len() - SHOWN));
+    }
+    text
+}
+
+/// Whether a decision waits because a look failed.
+#[must_use]
+pub fn failed(decision: &Decision) -> bool {
+    matches!(decision.step, Step::Wait { failed: true, .. })
+}

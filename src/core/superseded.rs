@@ -1,0 +1,219 @@
+//! From the promotion to the end of the old token: roll, wait for pickup, grace, revoke-intent, revoke, confirm, forget.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::decide::on_fault;
+use super::observed::{Drift, Observed, Record, Resource, Target};
+use super::pickup::{Consumers, Judgement, PickupProof, judge};
+use super::record::{Current, Ledger, Snapshot, Superseded};
+use super::revocable::Revocable;
+use super::rotation::{liveness_or_revoke, settled_snapshot};
+use super::schedule;
+use super::step::{Change, Decision, Pickup, Ruling, Step};
+use super::token::{Liveness, Verification};
+use super::transition;
+use crate::api::conditions::Reason;
+use crate::api::{Blocker, WorkloadRef};
+
+/// A wait for pods is woken by a watch; this is how long it lasts if the watch says nothing.
+const PICKUP_WAKE: Duration = Duration::from_secs(30);
+
+/// How often a workload is stamped with one generation before somebody else is believed to take the stamp away.
+const MAX_STAMPS: u32 = 2;
+
+/// Goes on with an old token that is not yet dead.
+pub fn finish(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
+    let (Some(previous), Some(current)) = (&record.ledger.previous, &record.ledger.current) else { return Ok(None) };
+    if let Some(decision) = hold_target(observed, resource, record, current, previous) {
+        return Ok(Some(decision));
+    }
+    if let Some(decision) = expired(observed, record, previous)? {
+        return Ok(Some(decision));
+    }
+    match (&previous.revoke, &previous.snapshot) {
+        (Some(_), _) => revoke(observed, record, previous),
+        (None, None) => snapshot(observed, resource, record),
+        (None, Some(snapshot)) => await_pickup(observed, resource, record, current, previous, snapshot),
+    }
+}
+
+/// The target has to hold the new token all the time. If it did not, what pods may hold is open again: that is written
+/// down first, then the target is repaired.
+fn hold_target(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    previous: &Superseded,
+) -> Option<Decision> {
+    let generation = current.token.generation;
+    let values = record.values.get(&generation)?;
+    let drift = match &observed.target {
+        Target::Ours(view) => view.drift(&resource.target, generation, values)?,
+        Target::Absent | Target::Adoptable | Target::Foreign(_) => Drift::Values,
+    };
+    let message = "the Secret was changed or deleted by somebody else; restored from the record";
+    if drift == Drift::Values && (previous.snapshot.is_some() || previous.revoke.is_some()) {
+        let step = Step::Save { ledger: Box::new(transition::reopen(&record.ledger)), change: Change::Reopened };
+        return Some(Decision::act(step, Reason::DriftRepaired, message));
+    }
+    Some(Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, message))
+}
+
+/// An old token that has expired needs no revoke, only the proof that it is dead.
+fn expired(observed: &Observed, record: &Record, previous: &Superseded) -> Ruling {
+    if previous.revoke.is_some() || previous.token.expires_at.is_none_or(|expires| expires > observed.now) {
+        return Ok(None);
+    }
+    Ok(match observed.liveness(previous.token.generation)? {
+        Ok(Liveness::Dead) => Some(forget(observed, record, previous, "it has expired")),
+        Ok(Liveness::Alive) | Err(_) => None,
+    })
+}
+
+fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str) -> Decision {
+    let next = transition::forget(&record.ledger, observed.now);
+    let step = Step::Save { ledger: Box::new(next), change: Change::Forgotten(previous.token.generation) };
+    let message = format!("{} is dead: {how}", previous.token.id);
+    Decision::act(step, Reason::Revoked, message).with_pickup(Pickup::proven())
+}
+
+/// The snapshot has to be taken again.
+fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
+    Ok(Some(match settled_snapshot(observed, resource, record.ledger.sequence)? {
+        Ok(snapshot) => {
+            let next = transition::snapshot(&record.ledger, snapshot);
+            let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };
+            Decision::act(step, Reason::AwaitingPickup, "noted the pods that may hold the old token")
+        }
+        Err(decision) => decision,
+    }))
+}
+
+/// 9. and 10.: roll, wait until every pod of the snapshot is gone, then for the grace period.
+fn await_pickup(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    previous: &Superseded,
+    snapshot: &Snapshot,
+) -> Ruling {
+    let consumers = match observed.consumers()? {
+        Ok(consumers) => consumers,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let generation = current.token.generation;
+    match judge(&snapshot.pods, consumers, observed.settings.contact) {
+        Judgement::Clear(proof) => serve_grace(observed, resource, record, current, previous, proof),
+        Judgement::Held { remaining, mut blockers } => {
+            let workloads = unstamped(observed, consumers, snapshot, &generation.to_string());
+            if !workloads.is_empty() {
+                let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
+                let message = format!("restarting {}", names.join(", "));
+                let pickup = Pickup { remaining, blockers };
+                let step = Step::Stamp { workloads, generation };
+                return Ok(Some(Decision::act(step, Reason::RollingOut, message).with_pickup(pickup)));
+            }
+            blockers.splice(0..0, obstacles(observed, consumers, snapshot, &generation.to_string()));
+            let total = snapshot.pods.len();
+            let message = format!("{remaining} of {total} pods may still hold the old token; see status.pickup.blockers");
+            let wait = Decision::wait(PICKUP_WAKE, Reason::AwaitingPickup, message);
+            Ok(Some(wait.with_pickup(Pickup { remaining, blockers })))
+        }
+    }
+}
+
+/// Workloads of the snapshot whose template does not carry this generation and that may be stamped.
+fn unstamped(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, stamp: &str) -> BTreeSet<WorkloadRef> {
+    let wanted = consumers.workloads.iter().filter(|view| {
+        snapshot.workloads.contains(&view.workload)
+            && view.stamp.as_deref() != Some(stamp)
+            && stamps(observed, &view.workload, stamp) < MAX_STAMPS
+    });
+    wanted.map(|view| view.workload.clone()).collect()
+}
+
+/// How often this process stamped a workload with a generation.
+fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
+    let stamps = observed.memory.stamps.get(workload);
+    stamps.filter(|(generation, _)| generation.to_string() == stamp).map_or(0, |(_, times)| *times)
+}
+
+/// Why workloads of the snapshot do not replace their pods.
+fn obstacles(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, stamp: &str) -> Vec<Blocker> {
+    let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
+    rolled
+        .filter_map(|view| {
+            let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
+            let why = if reverted {
+                "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
+                 ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
+                    .to_owned()
+            } else {
+                view.obstacle.clone()?
+            };
+            Some(Blocker { pod: view.workload.to_string(), container: None, why })
+        })
+        .collect()
+}
+
+/// The rest of the grace period, by the monotonic clock; then the evidence is committed.
+fn serve_grace(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    previous: &Superseded,
+    proof: PickupProof,
+) -> Ruling {
+    let earlier = Duration::from_secs(u64::try_from(previous.grace_served).unwrap_or(0));
+    let here = observed.memory.proven_since.map_or(Duration::ZERO, |since| observed.uptime.saturating_sub(since));
+    let served = earlier.saturating_add(here);
+    match proof.after_grace(served, resource.grace) {
+        Err(left) => {
+            let checkpoint = schedule::grace_checkpoint(resource.grace);
+            if here >= checkpoint {
+                let next = transition::serve_grace(&record.ledger, served);
+                let step = Step::Save { ledger: Box::new(next), change: Change::GraceServed };
+                return Ok(Some(Decision::act(step, Reason::InGrace, "noted the grace served").with_pickup(Pickup::proven())));
+            }
+            let message = "no pod can hold the old token; it stays valid for the rest of the grace period";
+            let wait = Decision::wait(left.min(checkpoint.saturating_sub(here)), Reason::InGrace, message);
+            Ok(Some(wait.with_pickup(Pickup::proven())))
+        }
+        Ok(proof) => intend_revoke(observed, &record.ledger, current, proof),
+    }
+}
+
+/// 11., first half: only while the new token is shown to work.
+fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
+    let generation = current.token.generation;
+    let why = match observed.verification(generation)? {
+        Ok(Verification::Works { .. }) => {
+            let next = transition::intend_revoke(ledger, proof, observed.now);
+            let change = Change::RevokeIntended(generation);
+            let step = Step::Save { ledger: Box::new(next), change };
+            let message = "every pod that could hold the old token is gone";
+            return Ok(Some(Decision::act(step, Reason::PickedUp, message).with_pickup(Pickup::proven())));
+        }
+        Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(Pickup::proven()))),
+        Ok(Verification::Insufficient { missing }) => format!("it may no longer {}", missing.join(", nor ")),
+        Ok(Verification::NotYet { why } | Verification::Dead { why }) => why.clone(),
+    };
+    let message = format!("the old token is kept because the new one does not work at the provider: {why}");
+    let wake = schedule::backoff(observed.memory.failures);
+    let step = Step::Wait { wake: Some(wake), failed: true };
+    let stalled = Decision { step, ..Decision::stall(wake, Reason::ProviderRefused, message) };
+    Ok(Some(stalled.with_pickup(Pickup::proven())))
+}
+
+/// 11., second half, and 12.: revoke until the provider refuses the old token, then forget it.
+fn revoke(observed: &Observed, record: &Record, previous: &Superseded) -> Ruling {
+    let revocable = || previous.revoke.as_ref().map(|committed| Revocable::superseded(previous, committed));
+    let ruling = liveness_or_revoke(observed, &previous.token, true, revocable)?;
+    let decision = ruling.unwrap_or_else(|| forget(observed, record, previous, "the provider refuses it"));
+    Ok(Some(decision.with_pickup(Pickup::proven())))
+}
