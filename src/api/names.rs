@@ -42,6 +42,9 @@ pub const OWNER_NAME_ANNOTATION: &str = "tokenturn.dev/owner-name";
 /// Annotation on a target: which generation, `sequence.attempt`, its value is.
 pub const GENERATION_ANNOTATION: &str = "tokenturn.dev/generation";
 
+/// Annotation on a target: an attempt that was refused; writing it invalidates every write based on an older read.
+pub const FENCE_ANNOTATION: &str = "tokenturn.dev/fence";
+
 /// Annotation on a target that was left behind by `deletionPolicy: Orphan`: the live token that nobody rotates now.
 pub const ORPHANED_ANNOTATION: &str = "tokenturn.dev/orphaned-token";
 

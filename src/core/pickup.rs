@@ -18,6 +18,9 @@ pub struct PodView {
     pub pod: PodRef,
     /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
     pub finished: bool,
+    /// Phase Succeeded or Failed, but containers were not all reported as terminated, as for a pod that the control plane
+    /// gave up.
+    pub unreported: bool,
     /// It has a deletion timestamp. Its process may run on for its whole grace period and use the token.
     pub terminating: bool,
     /// What starts a successor, for example `ReplicaSet` or `Job`; `None` for a bare pod.
@@ -199,6 +202,8 @@ fn judge_absent(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Resul
 fn blocker_of(view: &PodView) -> Blocker {
     let why = if view.terminating {
         "terminating; its containers can use the old token until they end".to_owned()
+    } else if view.unreported {
+        "ended without a report that its containers ended; delete it when its node is known to be in order".to_owned()
     } else {
         match view.controller.as_deref() {
             None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
@@ -231,7 +236,7 @@ mod tests {
 
     fn listed(pod: PodRef) -> PodView {
         let uses = Some(Usage { container: Some("app".into()) });
-        PodView { pod, finished: false, terminating: false, controller: Some("ReplicaSet".into()), uses }
+        PodView { pod, finished: false, unreported: false, terminating: false, controller: Some("ReplicaSet".into()), uses }
     }
 
     fn judged(pod: PodRef, consumers: &Consumers) -> Result<Evidence, String> {

@@ -1,0 +1,61 @@
+//! What went wrong at the API server, told with what was being done.
+
+use super::Swap;
+
+/// A call to the API server that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{doing}")]
+    Api {
+        doing: String,
+        #[source]
+        source: kube::Error,
+    },
+    /// An object that cannot be what it claims to be.
+    #[error("{what}: {why}")]
+    Malformed { what: String, why: String },
+}
+
+impl Error {
+    /// An error of a call, with what it was for: `reading Secret shop/api-token`.
+    pub fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Api { doing, source }
+    }
+
+    /// The HTTP status that the API server answered with.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { source: kube::Error::Api(status), .. } => Some(status.code),
+            Self::Api { .. } | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// The API server refused: a role lacks a verb.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self.code(), Some(401 | 403))
+    }
+
+    /// One line with the cause.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Api { doing, source: kube::Error::Api(status) } => format!("{doing}: {}", status.message),
+            Self::Api { doing, source } => format!("{doing}: {source}"),
+            Self::Malformed { .. } => self.to_string(),
+        }
+    }
+}
+
+/// Turns the answers that mean "somebody was faster" into a value.
+///
+/// 409: the version has changed, or an object of this name was made meanwhile. 404: it is gone.
+pub fn swapped<T>(result: Result<T, kube::Error>, doing: impl Into<String>) -> Result<Swap, Error> {
+    match result {
+        Ok(_) => Ok(Swap::Done),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Swap::Conflict),
+        Err(source) => Err(Error::Api { doing: doing.into(), source }),
+    }
+}

@@ -1,0 +1,181 @@
+//! The record: a Secret of the operator's own namespace with the ledger as JSON and the values beside it.
+//!
+//! Named by the UID of the owner, so that a re-created object of the same name has a record of its own. Holds our finalizer:
+//! a `kubectl delete` does not lose a live token.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::json;
+
+use super::error::{Error, swapped};
+use super::{Swap, Version};
+use crate::api::names::{
+    CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
+    OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+};
+use crate::core::observed::Record;
+use crate::core::record::{Ledger, SCHEMA, Values};
+use crate::core::token::{Generation, Owner};
+use crate::secret_value::{SecretValue, TokenSet};
+
+/// Key of the ledger in the Secret.
+const LEDGER_KEY: &str = "ledger";
+/// Start of the keys of values: `value.SEQUENCE.ATTEMPT.FIELD`.
+const VALUE_PREFIX: &str = "value.";
+
+/// Name of the record of an owner.
+#[must_use]
+pub fn name(uid: &str) -> String {
+    format!("record-{uid}")
+}
+
+/// The owner that a record says it belongs to.
+#[must_use]
+pub fn owner_of(meta: &ObjectMeta) -> Option<Owner> {
+    let annotations = meta.annotations.as_ref()?;
+    Some(Owner {
+        namespace: annotations.get(OWNER_NAMESPACE_ANNOTATION)?.clone(),
+        name: annotations.get(OWNER_NAME_ANNOTATION)?.clone(),
+        uid: meta.labels.as_ref()?.get(OWNER_UID_LABEL)?.clone(),
+    })
+}
+
+/// Reads a record with the version to write it by.
+pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<(Record, Version)>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let name = name(uid);
+    let what = format!("record {namespace}/{name}");
+    let found = api.get_opt(&name).await.map_err(Error::api(format!("reading {what}")))?;
+    let Some(secret) = found else { return Ok(None) };
+    let malformed = |why: &str| Error::Malformed { what: what.clone(), why: why.to_owned() };
+    let version = Version::of(&secret.metadata).ok_or_else(|| malformed("it has no version"))?;
+    let deleting = secret.metadata.deletion_timestamp.is_some();
+    let data = secret.data.unwrap_or_default();
+    let ledger = data.get(LEDGER_KEY).ok_or_else(|| malformed("it has no ledger; restore it from a backup"))?;
+    let ledger: Ledger = serde_json::from_slice(&ledger.0).map_err(|error| {
+        malformed(&format!("its ledger cannot be read ({error}); restore it from a backup, or run the version that wrote it"))
+    })?;
+    if ledger.schema > SCHEMA {
+        return Err(malformed("it was written by a later version of tokenturn; run that version"));
+    }
+    if ledger.owner.uid != uid {
+        return Err(malformed("it belongs to another object"));
+    }
+    Ok(Some((Record { values: values(data, &ledger), ledger, deleting }, version)))
+}
+
+/// The values that the ledger knows.
+fn values(data: BTreeMap<String, ByteString>, ledger: &Ledger) -> Values {
+    let known = ledger.generations();
+    let mut sets: BTreeMap<Generation, BTreeMap<String, SecretValue>> = BTreeMap::new();
+    for (key, value) in data {
+        if let Some((generation, field)) = parse_key(&key)
+            && known.contains(&generation)
+        {
+            sets.entry(generation).or_default().insert(field, SecretValue::new(value.0));
+        }
+    }
+    sets.into_iter().map(|(generation, fields)| (generation, TokenSet::new(fields))).collect()
+}
+
+fn parse_key(key: &str) -> Option<(Generation, String)> {
+    let mut parts = key.strip_prefix(VALUE_PREFIX)?.splitn(3, '.');
+    let (sequence, attempt, field) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((format!("{sequence}.{attempt}").parse().ok()?, field.to_owned()))
+}
+
+/// Writes a record over the version that was read; `None` makes it. Values that the ledger no longer knows are dropped.
+pub async fn save(
+    client: &Client,
+    namespace: &str,
+    base: Option<&Version>,
+    ledger: &Ledger,
+    values: &Values,
+) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let name = name(&ledger.owner.uid);
+    let doing = format!("writing record {namespace}/{name}");
+    let secret = encode(&name, base, ledger, values)
+        .map_err(|error| Error::Malformed { what: doing.clone(), why: error.to_string() })?;
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match base {
+        None => swapped(api.create(&params, &secret).await, doing),
+        Some(_) => swapped(api.replace(&name, &params, &secret).await, doing),
+    }
+}
+
+fn encode(
+    name: &str,
+    base: Option<&Version>,
+    ledger: &Ledger,
+    values: &Values,
+) -> Result<Secret, serde_json::Error> {
+    let mut data = BTreeMap::from([(LEDGER_KEY.to_owned(), ByteString(serde_json::to_vec(ledger)?))]);
+    for generation in ledger.generations() {
+        for (field, value) in values.get(&generation).into_iter().flat_map(TokenSet::iter) {
+            data.insert(format!("{VALUE_PREFIX}{generation}.{field}"), ByteString(value.expose().to_vec()));
+        }
+    }
+    let owner = &ledger.owner;
+    let text = |pairs: &[(&str, &str)]| {
+        Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    };
+    Ok(Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            uid: base.map(|version| version.uid.clone()),
+            resource_version: base.map(|version| version.resource_version.clone()),
+            labels: text(&[(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_RECORD), (OWNER_UID_LABEL, &owner.uid)]),
+            annotations: text(&[
+                (OWNER_NAMESPACE_ANNOTATION, &owner.namespace),
+                (OWNER_NAME_ANNOTATION, &owner.name),
+            ]),
+            finalizers: Some(vec![FINALIZER.to_owned()]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        type_: Some("tokenturn.dev/record".to_owned()),
+        ..Secret::default()
+    })
+}
+
+/// Lets the record go as it was read: first the finalizer, then the object. A crash between the two is finished later.
+pub async fn drop(client: &Client, namespace: &str, uid: &str, base: &Version) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let name = name(uid);
+    let patch = json!({"metadata": {
+        "uid": base.uid, "resourceVersion": base.resource_version, "finalizers": null,
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let result = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+    let without = match result {
+        Ok(secret) => secret,
+        Err(error) => return swapped(Err::<(), _>(error), format!("releasing record {namespace}/{name}")),
+    };
+    if without.metadata.deletion_timestamp.is_some() {
+        return Ok(Swap::Done);
+    }
+    let preconditions =
+        Preconditions { uid: Some(base.uid.clone()), resource_version: without.metadata.resource_version };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    swapped(api.delete(&name, &params).await, format!("deleting record {namespace}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_keys_are_read_back_as_written() {
+        let generation = Generation { sequence: 2, attempt: 7 };
+        assert_eq!(parse_key(&format!("{VALUE_PREFIX}{generation}.client.id")), Some((generation, "client.id".into())));
+        for wrong in ["ledger", "value.2", "value.2.7", "value.x.7.token", "value.02.7.token"] {
+            assert_eq!(parse_key(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The `RotatedToken`: read, finalizer, status. And the provider objects.
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::error::{Error, swapped};
+use super::{Swap, Version};
+use crate::api::names::{FIELD_MANAGER, FINALIZER};
+use crate::api::{
+    ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, RotatedTokenStatus, TokenProvider, TokenProviderSpec,
+};
+use crate::core::token::Owner;
+
+/// Reads the object; `None` if there is none with this UID.
+pub async fn read(client: &Client, owner: &Owner) -> Result<Option<RotatedToken>, Error> {
+    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &owner.namespace);
+    let doing = format!("reading RotatedToken {}/{}", owner.namespace, owner.name);
+    let found = api.get_opt(&owner.name).await.map_err(Error::api(doing))?;
+    Ok(found.filter(|object| object.metadata.uid.as_deref() == Some(owner.uid.as_str())))
+}
+
+/// Reads the spec of a provider object; `None` if there is no such object.
+pub async fn provider(client: &Client, namespace: &str, reference: &ProviderRef) -> Result<Option<TokenProviderSpec>, Error> {
+    let doing = format!("reading {} {}", reference.kind.as_str(), reference.name);
+    match reference.kind {
+        ProviderKind::TokenProvider => {
+            let api: Api<TokenProvider> = Api::namespaced(client.clone(), namespace);
+            Ok(api.get_opt(&reference.name).await.map_err(Error::api(doing))?.map(|object| object.spec))
+        }
+        ProviderKind::ClusterTokenProvider => {
+            let api: Api<ClusterTokenProvider> = Api::all(client.clone());
+            Ok(api.get_opt(&reference.name).await.map_err(Error::api(doing))?.map(|object| object.spec.into()))
+        }
+    }
+}
+
+/// Puts our finalizer on the object as it was read.
+pub async fn add_finalizer(client: &Client, object: &RotatedToken) -> Result<Swap, Error> {
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    set_finalizers(client, object, &finalizers).await
+}
+
+/// Takes our finalizer off the object as it was read.
+pub async fn remove_finalizer(client: &Client, object: &RotatedToken) -> Result<Swap, Error> {
+    let others: Vec<String> = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
+    set_finalizers(client, object, &others).await
+}
+
+async fn set_finalizers(client: &Client, object: &RotatedToken, finalizers: &[String]) -> Result<Swap, Error> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &namespace);
+    let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(Swap::Conflict) };
+    let patch = json!({"metadata": {"uid": uid, "resourceVersion": resource_version, "finalizers": finalizers}});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let result = api.patch(&name, &params, &Patch::Merge(&patch)).await;
+    swapped(result, format!("changing the finalizers of RotatedToken {namespace}/{name}"))
+}
+
+/// Writes the status. Only a leader that is about to be replaced could write an older one, and the next pass mends it.
+pub async fn write_status(client: &Client, owner: &Owner, status: &RotatedTokenStatus) -> Result<Swap, Error> {
+    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &owner.namespace);
+    let patch = json!({
+        "apiVersion": "tokenturn.dev/v1alpha1",
+        "kind": "RotatedToken",
+        "metadata": {"name": owner.name, "uid": owner.uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let result = api.patch_status(&owner.name, &params, &Patch::Apply(&patch)).await;
+    swapped(result, format!("writing the status of RotatedToken {}/{}", owner.namespace, owner.name))
+}

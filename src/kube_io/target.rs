@@ -1,0 +1,182 @@
+//! The Secret that workloads read.
+//!
+//! Written by a merge patch that carries UID and version as read and names only what is ours: keys, labels and annotations
+//! that others added stay. Created by POST, so that a Secret made by somebody else meanwhile is an answer, not a loss.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Map, Value, json};
+
+use super::error::{Error, swapped};
+use super::{Swap, Version};
+use crate::api::names::{
+    ADOPT_ANNOTATION, CONTROLLER, FENCE_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, MANAGED_BY_LABEL,
+    ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+};
+use crate::core::observed::{Target, TargetView};
+use crate::core::plan::TargetPlan;
+use crate::core::token::{Generation, Owner};
+use crate::secret_value::{SecretValue, TokenSet};
+
+/// A target as it was read, with the version to write it by.
+#[derive(Debug)]
+pub struct Read {
+    pub target: Target,
+    pub version: Option<Version>,
+}
+
+/// Reads the target.
+pub async fn read(client: &Client, owner: &Owner, name: &str) -> Result<Read, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
+    let doing = format!("reading Secret {}/{name}", owner.namespace);
+    let Some(secret) = api.get_opt(name).await.map_err(Error::api(doing))? else {
+        return Ok(Read { target: Target::Absent, version: None });
+    };
+    let version = Version::of(&secret.metadata);
+    Ok(Read { target: classify(owner, secret), version })
+}
+
+/// Whose the Secret is.
+fn classify(owner: &Owner, secret: Secret) -> Target {
+    let labels = secret.metadata.labels.unwrap_or_default();
+    let annotations = secret.metadata.annotations.unwrap_or_default();
+    if labels.get(ROLE_LABEL).map(String::as_str) == Some(ROLE_TARGET) {
+        return match labels.get(OWNER_UID_LABEL) {
+            Some(uid) if *uid == owner.uid => {
+                let data = secret.data.unwrap_or_default();
+                Target::Ours(TargetView {
+                    generation: annotations.get(GENERATION_ANNOTATION).and_then(|text| text.parse().ok()),
+                    fence: annotations.get(FENCE_ANNOTATION).and_then(|text| text.parse().ok()),
+                    orphaned: annotations.contains_key(ORPHANED_ANNOTATION),
+                    type_: secret.type_.unwrap_or_default(),
+                    data: data.into_iter().map(|(key, value)| (key, SecretValue::new(value.0))).collect(),
+                    labels,
+                    annotations,
+                })
+            }
+            _ => adoptable(owner, &annotations, || {
+                let other = annotations.get(OWNER_NAME_ANNOTATION).map_or("that is gone", String::as_str);
+                format!("belongs to another RotatedToken ({other})")
+            }),
+        };
+    }
+    adoptable(owner, &annotations, || "was not made by tokenturn".to_owned())
+}
+
+fn adoptable(owner: &Owner, annotations: &BTreeMap<String, String>, whose: impl FnOnce() -> String) -> Target {
+    if annotations.get(ADOPT_ANNOTATION) == Some(&owner.name) { Target::Adoptable } else { Target::Foreign(whose()) }
+}
+
+/// Writes a token into the target as it was read.
+pub async fn publish(
+    client: &Client,
+    owner: &Owner,
+    plan: &TargetPlan,
+    base: Option<&Version>,
+    generation: Generation,
+    values: &TokenSet,
+) -> Result<Swap, Error> {
+    let data = content(plan, |field| values.get(field).map(SecretValue::expose));
+    write(client, owner, plan, base, &generation.to_string(), data, false).await
+}
+
+/// Whether the target could be written, by a dry run with a placeholder.
+///
+/// # Errors
+/// The API server's own words: a missing right, a quota, a policy, an immutable Secret.
+pub async fn dry_run(client: &Client, owner: &Owner, plan: &TargetPlan, base: Option<&Version>) -> Result<Swap, Error> {
+    let data = content(plan, |_| Some(b"placeholder".as_slice()));
+    write(client, owner, plan, base, "0.0", data, true).await
+}
+
+async fn write(
+    client: &Client,
+    owner: &Owner,
+    plan: &TargetPlan,
+    base: Option<&Version>,
+    generation: &str,
+    data: Map<String, Value>,
+    dry_run: bool,
+) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
+    let mut labels: BTreeMap<&str, &str> = plan.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    labels.extend([(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_TARGET), (OWNER_UID_LABEL, &owner.uid)]);
+    let mut annotations: BTreeMap<&str, &str> =
+        plan.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    annotations.extend([(GENERATION_ANNOTATION, generation), (OWNER_NAME_ANNOTATION, &owner.name)]);
+    let mut object = json!({
+        "metadata": {"name": plan.name, "labels": labels, "annotations": annotations},
+        "data": data,
+    });
+    let doing = format!("writing Secret {}/{}", owner.namespace, plan.name);
+    let Some(Version { uid, resource_version }) = base else {
+        object["type"] = json!(plan.type_);
+        let secret: Secret = serde_json::from_value(object)
+            .map_err(|error| Error::Malformed { what: doing.clone(), why: error.to_string() })?;
+        let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        return match api.create(&params, &secret).await {
+            // A missing namespace is not "somebody was faster".
+            Err(source @ kube::Error::Api(_)) if is_not_found(&source) => Err(Error::Api { doing, source }),
+            result => swapped(result, doing),
+        };
+    };
+    object["metadata"]["uid"] = json!(uid);
+    object["metadata"]["resourceVersion"] = json!(resource_version);
+    let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    swapped(api.patch(&plan.name, &params, &Patch::Merge(&object)).await, doing)
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// The `data` of the Secret: planned keys, never an empty value.
+fn content<'a>(plan: &TargetPlan, value: impl Fn(&str) -> Option<&'a [u8]>) -> Map<String, Value> {
+    let encoded = plan.data.iter().filter_map(|(key, field)| {
+        let bytes = value(field).filter(|bytes| !bytes.is_empty())?;
+        let encoded = serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).ok()?;
+        Some((key.clone(), encoded))
+    });
+    encoded.collect()
+}
+
+/// Changes one annotation of the target as it was read, and with it its version.
+async fn annotate(
+    client: &Client,
+    owner: &Owner,
+    name: &str,
+    base: &Version,
+    annotation: &str,
+    value: &str,
+) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
+    let Version { uid, resource_version } = base;
+    let patch = json!({"metadata": {
+        "uid": uid, "resourceVersion": resource_version, "annotations": {annotation: value},
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let result = api.patch(name, &params, &Patch::Merge(&patch)).await;
+    swapped(result, format!("annotating Secret {}/{name}", owner.namespace))
+}
+
+/// Makes every write that is based on an older read fail.
+pub async fn fence(client: &Client, owner: &Owner, name: &str, base: &Version, attempt: i64) -> Result<Swap, Error> {
+    annotate(client, owner, name, base, FENCE_ANNOTATION, &attempt.to_string()).await
+}
+
+/// Says on the Secret which live token nobody rotates now.
+pub async fn mark_orphaned(client: &Client, owner: &Owner, name: &str, base: &Version, id: &str) -> Result<Swap, Error> {
+    annotate(client, owner, name, base, ORPHANED_ANNOTATION, id).await
+}
+
+/// Deletes the target as it was read.
+pub async fn delete(client: &Client, owner: &Owner, name: &str, base: &Version) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
+    let preconditions =
+        Preconditions { uid: Some(base.uid.clone()), resource_version: Some(base.resource_version.clone()) };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    swapped(api.delete(name, &params).await, format!("deleting Secret {}/{name}", owner.namespace))
+}
