@@ -19,8 +19,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use tokenturn::testkit::{
-    ControlPlane, ControlPlaneOptions, Error, History, NodeOptions, SharedControlPlane, SimulatedNode, TestNamespace,
-    Token, install::apply_yaml, wait::until,
+    ControlPlane, ControlPlaneOptions, Error, Event, History, NodeOptions, OperatorOptions, OperatorProcess,
+    SharedControlPlane, SimulatedNode, TestNamespace, Token, install::apply_yaml, wait::until,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,10 +120,24 @@ async fn control_plane_leaves_nothing_behind() -> Outcome {
     let (dir, pids) = (plane.dir().to_owned(), plane.pids());
     assert_eq!(pids.len(), 4, "etcd, API server, controller manager, scheduler");
 
+    let (history, config) = (History::new(), plane.config("node").await?);
+    let _node = SimulatedNode::start(&config, &history, NodeOptions::named("survivor")).await?;
     plane.kill_apiserver().await?;
     assert!(plane.client("test").await?.apiserver_version().await.is_err());
     plane.start_apiserver().await?;
-    plane.client("test").await?.apiserver_version().await?;
+    plane.check()?;
+    let client = plane.client("test").await?;
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "api"}, "stringData": {"token": "one"}});
+    apply_yaml(&client, &secret.to_string(), "default").await?;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late"},
+        "spec": {"nodeName": "survivor", "containers": [env_container("main")]}});
+    let created = async || apply_yaml(&client, &pod.to_string(), "default").await.ok();
+    until("pods to be admitted", PATIENCE, created).await?;
+    until("a pod after the restart to run", PATIENCE, async || {
+        (!history.calls("default").is_empty()).then_some(())
+    })
+    .await?;
 
     let started = Instant::now();
     plane.stop();
@@ -280,16 +294,16 @@ async fn a_running_pod_sees_a_new_value_only_in_its_volume() -> Outcome {
     // A restart in place reads again.
     assert!(scene.node.restart_container(&uid, "env"));
     scene.holds("reloads", "env", "two").await?;
-    let pod = scene.space.api::<Pod>().get("reloads").await?;
-    let statuses = pod
-        .status
-        .and_then(|status| status.container_statuses)
-        .unwrap_or_default();
-    let restarts: Vec<_> = statuses
-        .iter()
-        .map(|status| (status.name.as_str(), status.restart_count))
-        .collect();
-    assert_eq!(restarts, [("env", 1), ("file", 0), ("sub-path", 0)]);
+    let pods = scene.space.api::<Pod>();
+    let restarts = async || {
+        let statuses = pods.get("reloads").await.ok()?.status?.container_statuses?;
+        let counts: Vec<_> = statuses
+            .iter()
+            .map(|status| (status.name.as_str(), status.restart_count))
+            .collect();
+        (counts == [("env", 1), ("file", 0), ("sub-path", 0)]).then_some(())
+    };
+    until("the restart to be reported", PATIENCE, restarts).await?;
     Ok(())
 }
 
@@ -468,6 +482,158 @@ async fn a_job_pod_ends_by_itself_and_a_forced_deletion_kills() -> Outcome {
     })
     .await?;
     assert!(deleted.elapsed() < Duration::from_secs(3), "{:?}", deleted.elapsed());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_name_a_secret_is_understood() -> Outcome {
+    let scene = Scene::new("ways").await?;
+    scene.secret("one").await?;
+    let mount = |path: &str| json!({"name": path, "mountPath": format!("/{path}")});
+    let missing =
+        json!({"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "token", "optional": true}}});
+    let spec = json!({
+        "containers": [
+            {"name": "from", "image": "consumer", "envFrom": [{"prefix": "API_", "secretRef": {"name": "api"}}]},
+            file_container("projected", mount("projected")),
+            file_container("renamed", mount("renamed")),
+            {"name": "optional", "image": "consumer", "env": [missing]},
+        ],
+        "volumes": [
+            {"name": "projected", "projected": {"sources": [{"secret": {"name": "api"}}, {"configMap": {"name": "kube-root-ca.crt"}}]}},
+            {"name": "renamed", "secret": {"secretName": "api", "items": [{"key": "token", "path": "API_token"}]}},
+        ],
+    });
+    let named =
+        json!({"testkit.tokenturn.dev/token-env": "API_token", "testkit.tokenturn.dev/token-file": "API_token"});
+    scene.pod("named", named, spec.clone()).await?;
+    scene.pod("plain", json!({}), spec).await?;
+    for (pod, container) in [("named", "from"), ("named", "renamed"), ("plain", "projected")] {
+        scene.holds(pod, container, "one").await?;
+    }
+    let running = scene.history.holding(scene.space.name());
+    let optional = running
+        .iter()
+        .find(|(seat, _)| &*seat.pod == "plain" && &*seat.container == "optional");
+    assert_eq!(optional.map(|(_, held)| held), Some(&None), "runs without a token");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sidecars_start_before_and_end_after_main_containers() -> Outcome {
+    let scene = Scene::new("sidecar").await?;
+    scene.secret("one").await?;
+    let mut sidecar = env_container("proxy");
+    sidecar["restartPolicy"] = json!("Always");
+    let spec = json!({"initContainers": [sidecar], "containers": [env_container("main")], "terminationGracePeriodSeconds": 30});
+    scene
+        .pod("pair", json!({"testkit.tokenturn.dev/linger-ms": "20000"}), spec)
+        .await?;
+    scene.holds("pair", "main", "one").await?;
+    let pods = scene.space.api::<Pod>();
+    pods.delete("pair", &DeleteParams::default()).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // A second deletion shortens the time that is left.
+    pods.delete(
+        "pair",
+        &DeleteParams {
+            grace_period_seconds: Some(2),
+            ..DeleteParams::default()
+        },
+    )
+    .await?;
+    let shortened = Instant::now();
+    let gone = async || pods.get_opt("pair").await.ok()?.is_none().then_some(());
+    until("the pod to be gone", PATIENCE, gone).await?;
+    assert!(
+        shortened.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        shortened.elapsed()
+    );
+    let order: Vec<String> = scene
+        .history
+        .events(scene.space.name())
+        .iter()
+        .filter_map(step)
+        .collect();
+    assert_eq!(order, ["start proxy", "start main", "stop main", "stop proxy"]);
+    Ok(())
+}
+
+fn step(event: &Event) -> Option<String> {
+    match event {
+        Event::Started { seat, .. } => Some(format!("start {}", seat.container)),
+        Event::Stopped { seat, .. } => Some(format!("stop {}", seat.container)),
+        Event::Reloaded { .. } | Event::Called(_) => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_reports_not_ready_is_tainted_and_comes_back() -> Outcome {
+    let scene = Scene::new("ready").await?;
+    let nodes: Api<Node> = Api::all(scene.space.client().clone());
+    let tainted = async || {
+        Some(
+            !nodes
+                .get(scene.node.name())
+                .await
+                .ok()?
+                .spec?
+                .taints
+                .unwrap_or_default()
+                .is_empty(),
+        )
+    };
+    scene.node.set_ready(false).await?;
+    until("the taint", PATIENCE, async || tainted().await?.then_some(())).await?;
+    scene.node.set_ready(true).await?;
+    until("the taint to go", PATIENCE, async || (!tainted().await?).then_some(())).await?;
+    Ok(())
+}
+
+/// The program under test is a stand-in, so that the kit can be tested without an operator.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome {
+    let space = SharedControlPlane::namespace("operator").await?;
+    apply_yaml(
+        space.client(),
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: tokenturn}}",
+        space.name(),
+    )
+    .await?;
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("stand-in");
+    std::fs::write(
+        &program,
+        "#!/bin/sh\ntrap 'echo asked to end; exit 0' TERM\necho \"$@\"\ncat \"$KUBECONFIG\"\nwhile :; do sleep 0.1; done\n",
+    )?;
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut options = OperatorOptions::new(&program).arg("--settle=1s");
+    options.namespace = space.name().to_owned();
+    let mut operator = OperatorProcess::start(&space, options.clone()).await?;
+    until("the first line", PATIENCE, async || {
+        operator.logs().contains("--settle=1s").then_some(())
+    })
+    .await?;
+    assert!(
+        operator.logs().contains(&space.url()),
+        "the log of the stand-in shows its kubeconfig"
+    );
+    assert!(operator.rss_kib().is_some_and(|kib| kib > 100));
+    assert!(operator.metrics().await.is_err());
+    assert_eq!(operator.terminate(PATIENCE).await?.code(), Some(0));
+    assert!(operator.logs().contains("asked to end"));
+
+    let mut operator = OperatorProcess::start(&space, options).await?;
+    until("the first line", PATIENCE, async || {
+        operator.logs().contains("--settle=1s").then_some(())
+    })
+    .await?;
+    assert_eq!(operator.kill().await?.code(), Some(128 + 9));
+    assert!(
+        operator.ready(PATIENCE).await.is_err(),
+        "an ended operator is an error at once"
+    );
     Ok(())
 }
 

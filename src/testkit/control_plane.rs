@@ -79,11 +79,8 @@ impl ControlPlane {
     /// Starts all servers and returns when the API server is ready.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self, Error> {
         let workspace = Workspace::create()?;
-        let ports = Ports {
-            api: servers::free_port()?,
-            etcd: servers::free_port()?,
-            peer: servers::free_port()?,
-        };
+        let [api, etcd, peer] = servers::free_ports()?;
+        let ports = Ports { api, etcd, peer };
         let mut plane = Self {
             others: Mutex::default(),
             api_server: Mutex::default(),
@@ -100,6 +97,11 @@ impl ControlPlane {
         plane.ca_pem = plane.read_certificate().await?;
         plane.ready().await?;
         plane.start_controllers()?;
+        let wanted = if plane.options.scheduler { 4 } else { 3 };
+        wait::until("all servers to run", START_LIMIT, async || {
+            (plane.pids().len() == wanted).then_some(())
+        })
+        .await?;
         Ok(plane)
     }
 
@@ -189,6 +191,12 @@ impl ControlPlane {
         let single = [&self.etcd, &self.api_server].map(|server| lock(server).as_ref().and_then(Process::pid));
         let others: Vec<_> = lock(&self.others).iter().map(Process::pid).collect();
         single.into_iter().chain(others).flatten().collect()
+    }
+
+    /// An error with the end of its log if a server has ended that should run.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_servers()?;
+        lock(&self.others).iter_mut().try_for_each(Process::check)
     }
 
     /// Ends all servers and removes the folder; the same as dropping it.

@@ -125,6 +125,16 @@ pub struct Counts {
     pub other: usize,
 }
 
+impl Counts {
+    fn add(&mut self, call: &Call) {
+        match () {
+            () if call.is_accepted() => self.accepted += 1,
+            () if call.is_refused() => self.refused += 1,
+            () => self.other += 1,
+        }
+    }
+}
+
 /// Shared handle; clones write to and read from the same history.
 #[derive(Clone)]
 pub struct History(Arc<Inner>);
@@ -138,6 +148,8 @@ struct Inner {
 struct State {
     events: Vec<Event>,
     holding: BTreeMap<Seat, Option<String>>,
+    /// By namespace and fingerprint, kept as calls come: tests ask many times a second.
+    counts: BTreeMap<Arc<str>, BTreeMap<String, Counts>>,
 }
 
 impl Default for History {
@@ -192,16 +204,7 @@ impl History {
 
     /// Numbers by fingerprint.
     pub fn counts(&self, namespace: &str) -> BTreeMap<String, Counts> {
-        let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
-        for call in self.calls(namespace) {
-            let entry = counts.entry(call.fingerprint.clone()).or_default();
-            match () {
-                () if call.is_accepted() => entry.accepted += 1,
-                () if call.is_refused() => entry.refused += 1,
-                () => entry.other += 1,
-            }
-        }
-        counts
+        self.state().counts.get(namespace).cloned().unwrap_or_default()
     }
 
     /// Running containers that hold this token now.
@@ -281,7 +284,13 @@ impl History {
     }
 
     fn push(&self, event: Event) {
-        self.state().events.push(event.clone());
+        let mut state = self.state();
+        if let Event::Called(call) = &event {
+            let of_namespace = state.counts.entry(call.seat.namespace.clone()).or_default();
+            of_namespace.entry(call.fingerprint.clone()).or_default().add(call);
+        }
+        state.events.push(event.clone());
+        drop(state);
         // Nobody listening is the normal case.
         let _ = self.0.live.send(event);
     }

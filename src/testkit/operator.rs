@@ -85,7 +85,7 @@ impl OperatorProcess {
         } = options;
         let token = account_token(plane, &namespace, &service_account).await?;
         let kubeconfig = plane.kubeconfig(&name, &token)?;
-        let port = servers::free_port()?;
+        let [port] = servers::free_ports()?;
         let mut all = vec![
             "run".to_owned(),
             format!("--operator-namespace={namespace}"),

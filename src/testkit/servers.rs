@@ -28,16 +28,19 @@ pub fn find(name: &str) -> Result<PathBuf, Error> {
         })
 }
 
-/// A loopback port that is free now.
-pub fn free_port() -> Result<u16, Error> {
+/// Different loopback ports that are free now.
+pub fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
+    let mut taken = Vec::new();
     for _ in 0..200 {
         let [high, low] = random::<2>();
         let port = PORTS.start + u16::from_be_bytes([high, low]) % (PORTS.end - PORTS.start);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
+        // Held until all are found, so that no two are the same.
+        taken.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|listener| (port, listener)));
+        if taken.len() == N {
+            return Ok(std::array::from_fn(|index| taken[index].0));
         }
     }
-    Err(Error::invalid("find a free port", "200 ports in a row were taken"))
+    Err(Error::invalid("find free ports", "nearly all of 200 ports were taken"))
 }
 
 /// Random lower-case hex text for names and test credentials.

@@ -51,6 +51,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         clock.tick().await;
         shared.knobs.in_contact().await;
+        let _beat = shared.beat.lock().await;
+        if !shared.knobs.has_contact() {
+            continue;
+        }
         beats += 1;
         // A lost beat is made good by the next one.
         let _ = renew(&shared).await;

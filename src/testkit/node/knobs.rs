@@ -29,6 +29,10 @@ impl Knobs {
         self.contact.send_replace(contact);
     }
 
+    pub(super) fn has_contact(&self) -> bool {
+        *self.contact.borrow()
+    }
+
     /// Returns when the node can talk to the API server.
     pub(super) async fn in_contact(&self) {
         let mut contact = self.contact.subscribe();

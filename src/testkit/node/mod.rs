@@ -109,7 +109,7 @@ pub struct SimulatedNode {
 }
 
 /// What all parts of one node use.
-pub(self) struct Shared {
+struct Shared {
     options: NodeOptions,
     client: Client,
     history: History,
@@ -117,6 +117,7 @@ pub(self) struct Shared {
     cache: SecretCache,
     knobs: Knobs,
     stop: CancellationToken,
+    beat: tokio::sync::Mutex<()>,
     restarts: Mutex<HashMap<String, mpsc::UnboundedSender<String>>>,
     addresses: std::sync::atomic::AtomicU32,
 }
@@ -139,6 +140,7 @@ impl SimulatedNode {
             client,
             knobs,
             stop,
+            beat: tokio::sync::Mutex::default(),
             restarts: Mutex::default(),
             addresses: std::sync::atomic::AtomicU32::new(1),
             options,
@@ -167,13 +169,13 @@ impl SimulatedNode {
     /// With `false`, reports the node as not ready and then does nothing more with the API, as a node
     /// whose container runtime hangs; containers go on.
     pub async fn set_ready(&self, ready: bool) -> Result<(), Error> {
-        if ready {
-            self.shared.knobs.set_contact(true);
+        self.shared.knobs.set_contact(false);
+        {
+            // No heartbeat that has begun before may come after this report.
+            let _beat = self.shared.beat.lock().await;
+            heartbeat::report(&self.shared, ready).await?;
         }
-        heartbeat::report(&self.shared, ready).await?;
-        if !ready {
-            self.shared.knobs.set_contact(false);
-        }
+        self.shared.knobs.set_contact(ready);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use kube::{
 };
 use tokio::{sync::watch, time::sleep};
 
-use super::{Shared, worker::Worker};
+use super::{Shared, termination, worker::Worker};
 
 /// What the API server wants of a pod that runs here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,12 +83,19 @@ impl Workers {
         });
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let finished = matches!(phase, Some("Succeeded" | "Failed"));
-        let shared = &self.shared;
+        let (shared, key) = (&self.shared, uid.clone());
         let orders = self.orders.entry(uid).or_insert_with(|| {
             let (sender, orders) = watch::channel(Orders { grace, vanished: false });
-            // A pod that another life of this node has finished is not run again.
-            if !finished {
-                shared.spawn(Worker::new(shared, &pod, orders).run());
+            match (finished, grace) {
+                (false, _) => shared.spawn(Worker::new(shared, &pod, orders).run()),
+                // Finished in an earlier life of this node, which did not get as far as the removal.
+                (true, Some(_)) => {
+                    let (shared, namespace, name) =
+                        (self.shared.clone(), pod.namespace().unwrap_or_default(), pod.name_any());
+                    self.shared
+                        .spawn(async move { termination::remove(&shared, &namespace, &name, &key).await });
+                }
+                (true, None) => {}
             }
             sender
         });

@@ -11,7 +11,7 @@ use kube::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{plan::Kind, worker::Worker};
+use super::{Shared, plan::Kind, worker::Worker};
 
 /// Exit code of a process that was killed because its grace period was over.
 const KILLED: i32 = 137;
@@ -39,7 +39,7 @@ impl Worker {
         }
         self.report.ended();
         self.report.flush().await;
-        self.remove().await;
+        remove(&self.shared, &self.namespace, &self.name, &self.uid).await;
     }
 
     /// Main containers end each in its own time, sidecars after the last of them.
@@ -68,26 +68,27 @@ impl Worker {
         });
         ends.min_by_key(|(_, end, _)| *end)
     }
+}
 
-    async fn remove(&self) {
-        let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.namespace);
-        let preconditions = Preconditions {
-            uid: Some(self.uid.clone()),
-            resource_version: None,
-        };
-        let now = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(preconditions),
-            ..DeleteParams::default()
-        };
-        loop {
-            self.shared.knobs.in_contact().await;
-            match pods.delete(&self.name, &now).await {
-                Ok(_) => return,
-                // Gone already, or another pod of that name.
-                Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => return,
-                Err(_) => sleep(Duration::from_millis(200)).await,
-            }
+/// Takes a pod whose containers have ended out of the API.
+pub(super) async fn remove(shared: &Shared, namespace: &str, name: &str, uid: &str) {
+    let pods: Api<Pod> = Api::namespaced(shared.client.clone(), namespace);
+    let preconditions = Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    };
+    let now = DeleteParams {
+        grace_period_seconds: Some(0),
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
+    loop {
+        shared.knobs.in_contact().await;
+        match pods.delete(name, &now).await {
+            Ok(_) => return,
+            // Gone already, or another pod of that name.
+            Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => return,
+            Err(_) => sleep(Duration::from_millis(200)).await,
         }
     }
 }
