@@ -141,7 +141,11 @@ impl Kubernetes {
         let sent = review::post(&path, &body).map_err(|failure| failure.of_create(tried()))?;
         let mut text = match call(self.client.request_text(sent)).await {
             Ok(text) => text,
-            Err(failure) if failure.is(404) => return Err(no_account(&request.owner, account)),
+            Err(failure) if failure.is(404) => {
+                // Either the account is missing, or somebody deleted the Secret in between.
+                self.check_account(&request.owner, account).await?;
+                return Err(Error::new(Class::Conflict, format!("{}: Secret {} is gone", tried(), bound.name)));
+            }
             Err(failure) => return Err(failure.of_create(tried())),
         };
         // Decoded here because the client would log an answer that it cannot read.
