@@ -1,1 +1,29 @@
 //! Runs the operator against a real control plane: launcher, simulated node, consumers, history.
+//!
+//! Everything here is for tests, the demo and the bench; the released binary does not contain it.
+//! Real are etcd, the API server, its controllers and the operator process. Simulated are the node
+//! and what runs in its containers: [`node`] reads Secrets as a kubelet does, [`consumer`] calls the
+//! API server with the token that a container holds, and [`history`] is the judge.
+
+pub mod audit;
+pub mod consumer;
+pub mod control_plane;
+pub mod error;
+pub mod history;
+pub mod install;
+pub mod kubeconfig;
+pub mod node;
+pub mod operator;
+pub mod process;
+pub mod servers;
+pub mod shared;
+pub mod wait;
+pub mod workspace;
+
+pub use audit::AuditEvent;
+pub use control_plane::{Audit, ControlPlane, ControlPlaneOptions};
+pub use error::Error;
+pub use history::{Call, Event, History, Outcome, Seat, Token};
+pub use node::{NodeOptions, SimulatedNode};
+pub use operator::{OperatorOptions, OperatorProcess};
+pub use shared::{SharedControlPlane, TestNamespace};

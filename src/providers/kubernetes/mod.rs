@@ -1,0 +1,346 @@
+//! Tokens of ServiceAccounts, by the TokenRequest API.
+//!
+//! Each token is bound to a small Secret of its own. The Secret's name is the token's id, so listing these Secrets lists
+//! the tokens, and deleting one revokes its token: the API server refuses a token whose Secret is gone.
+//!
+//! Guarantees: no call is repeated here; no call outlives [`errors::DEADLINE`]; only Secrets with our labels and a name of
+//! the asking owner are listed, and only by UID are they deleted; a value is in requests and answers only, never in a
+//! message.
+//!
+//! Assumes: the client does not repeat requests by itself (`Config::default_retry` is off), because a create must be sent
+//! once; the API server remembers an accepted token for ten seconds, its default, which cannot be set.
+//!
+//! Limit: permissions are compared in the owner's namespace. A cluster-scoped resource that is granted by a RoleBinding,
+//! where it has no effect, counts as granted.
+
+mod access;
+mod bound;
+mod errors;
+mod permission;
+mod review;
+mod rules;
+mod specification;
+mod vocabulary;
+
+use std::time::Duration;
+
+use futures::future::{join, join3};
+use jiff::Timestamp;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::{Client, Config};
+use zeroize::Zeroize;
+
+use self::bound::Bound;
+use self::errors::{Failure, call};
+use self::permission::Permission;
+use self::review::Review;
+use self::specification::{SERVICE_ACCOUNT, Wanted, understand, wanted};
+use self::vocabulary::{Finding, Vocabulary};
+use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
+use crate::api::names::FIELD_MANAGER;
+use crate::core::revocable::Revocable;
+use crate::core::token::{Handle, Listed, Liveness, Naming, Owner, Specification, Verification};
+use crate::secret_value::{SecretValue, TokenSet};
+
+/// New tokens work at once; this is for API servers that learn of a Secret or a binding late.
+const ACTIVATION: Duration = Duration::from_secs(60);
+
+/// The ten seconds for which an API server remembers an accepted token, and a little more.
+const PROPAGATION: Duration = Duration::from_secs(12);
+
+/// The driver for tokens of the cluster itself.
+#[derive(Clone)]
+pub struct Kubernetes {
+    client: Client,
+    config: Config,
+}
+
+impl Kubernetes {
+    /// A driver that mints and revokes with `client`, which must not repeat requests by itself. `config` says how to reach
+    /// the same API server; its credential is not used, new tokens are tried in its place.
+    #[must_use]
+    pub fn new(client: Client, config: Config) -> Self {
+        Self { client, config }
+    }
+
+    fn secrets(&self, owner: &Owner) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &owner.namespace)
+    }
+
+    async fn check_account(&self, owner: &Owner, account: &str) -> Result<(), Error> {
+        let namespace = &owner.namespace;
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        match call(accounts.get_metadata_opt(account)).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(no_account(owner, account)),
+            Err(failure) => {
+                Err(failure.of_repeatable(format!("cannot read ServiceAccount {account} in namespace {namespace}")))
+            }
+        }
+    }
+
+    async fn check_vocabulary(&self, permissions: &[Permission]) -> Result<(), Error> {
+        let (core, others) =
+            join(call(self.client.list_core_api_versions_aggregated()), call(self.client.list_api_groups_aggregated()))
+                .await;
+        let cannot = "cannot read which resources the API server has";
+        let groups = core.map_err(|failure| failure.of_repeatable(cannot))?.items.into_iter();
+        let vocabulary = Vocabulary::new(groups.chain(others.map_err(|failure| failure.of_repeatable(cannot))?.items));
+        if vocabulary.is_empty() {
+            return Err(Error::new(
+                Class::Unavailable,
+                format!("{cannot}: it does not offer aggregated discovery (Kubernetes 1.27 and later do)"),
+            ));
+        }
+        let (mut unknown, mut stale) = (Vec::new(), Vec::new());
+        for permission in permissions {
+            match vocabulary.find(permission) {
+                Finding::Known => {}
+                Finding::Unknown(why) => unknown.push(why),
+                Finding::Stale(why) => stale.push(why),
+            }
+        }
+        match (unknown.is_empty(), stale.is_empty()) {
+            (true, true) => Ok(()),
+            (false, _) => Err(Error::new(Class::UnknownPermission, unknown.join("; "))),
+            (true, false) => Err(Error::new(
+                Class::Unavailable,
+                format!("{}; the server of its API group does not answer", stale.join("; ")),
+            )),
+        }
+    }
+
+    /// Creates the Secret that a token is to be bound to. No token exists yet.
+    async fn create_bound_secret(&self, request: &Request) -> Result<Bound, Error> {
+        let owner = &request.owner;
+        let tried = || {
+            format!("cannot create Secret {}/{}, to which the new token would be bound", owner.namespace, request.id)
+        };
+        let created = call(self.secrets(owner).create(&post_params(), &bound::secret(request)))
+            .await
+            .map_err(|failure| failure.of_create(tried()))?;
+        match (created.metadata.uid, created.metadata.creation_timestamp) {
+            (Some(uid), Some(time)) => Ok(Bound { name: request.id.clone(), uid, created: time.0 }),
+            _ => Err(Failure::unreadable().of_create(tried())),
+        }
+    }
+
+    /// Sends the TokenRequest. A Secret whose token was refused stays behind; the next sweep lists and deletes it.
+    async fn request_token(
+        &self,
+        request: &Request,
+        account: &str,
+        bound: &Bound,
+    ) -> Result<(SecretValue, Timestamp), Error> {
+        let namespace = &request.owner.namespace;
+        let tried = || format!("cannot mint a token of ServiceAccount {account} in namespace {namespace}");
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let body = bound::token_request(bound, request.lifetime);
+        let sent = review::post(&path, &body).map_err(|failure| failure.of_create(tried()))?;
+        let mut text = match call(self.client.request_text(sent)).await {
+            Ok(text) => text,
+            Err(failure) if failure.is(404) => {
+                // Either the account is missing, or somebody deleted the Secret in between.
+                self.check_account(&request.owner, account).await?;
+                return Err(Error::new(Class::Conflict, format!("{}: Secret {} is gone", tried(), bound.name)));
+            }
+            Err(failure) => return Err(failure.of_create(tried())),
+        };
+        // Decoded here because the client would log an answer that it cannot read.
+        let answer = serde_json::from_str::<TokenRequest>(&text).map_err(|_| Failure::unreadable().of_create(tried()));
+        text.zeroize();
+        let status = answer?.status.ok_or_else(|| Failure::unreadable().of_create(tried()))?;
+        let value = SecretValue::new(status.token);
+        if value.is_empty() {
+            Err(Failure::unreadable().of_create(tried()))
+        } else {
+            Ok((value, status.expiration_timestamp.0))
+        }
+    }
+
+    /// Whether the Secret that a token is bound to is still the same.
+    async fn bound_secret_exists(&self, owner: &Owner, name: &str, uid: &str) -> Result<bool, Error> {
+        let found = call(self.secrets(owner).get_metadata_opt(name)).await;
+        let found =
+            found.map_err(|failure| failure.of_repeatable(format!("cannot read Secret {}/{name}", owner.namespace)))?;
+        Ok(found.is_some_and(|secret| secret.metadata.uid.as_deref() == Some(uid)))
+    }
+
+    async fn review(&self, token: &str) -> Result<Review, Error> {
+        review::review(&self.client, token)
+            .await
+            .map_err(|failure| failure.of_repeatable("cannot have the token reviewed by the API server"))
+    }
+
+    /// Tries the token: asks with it for the rules that it was granted, and compares.
+    async fn compare(&self, owner: &Owner, wanted: &Wanted, token: &str) -> Result<Verification, Error> {
+        let tried = || format!("cannot ask for the rules of the new token in namespace {}", owner.namespace);
+        let client = review::client_with(&self.config, token).map_err(|failure| failure.of_repeatable(tried()))?;
+        let granted = match access::granted_rules(&client, &owner.namespace).await {
+            Ok(granted) => granted,
+            Err(failure) if failure.is(401) => {
+                return Ok(Verification::NotYet { why: "the API server does not accept the token yet".to_owned() });
+            }
+            Err(failure) => return Err(failure.of_repeatable(tried())),
+        };
+        let mut missing: Vec<&Permission> = wanted
+            .permissions
+            .iter()
+            .filter(|permission| !rules::grants(&granted.resource_rules, permission))
+            .collect();
+        // Authorizers that cannot list their rules, such as webhooks, can still be asked one by one.
+        if granted.incomplete || granted.evaluation_error.is_some() {
+            missing = access::still_missing(&client, &owner.namespace, missing)
+                .await
+                .map_err(|failure| failure.of_repeatable(tried()))?;
+        }
+        if missing.is_empty() {
+            let surplus = rules::surplus(&granted.resource_rules, &wanted.permissions);
+            return Ok(Verification::Works { surplus, expires_at: review::expiry(token) });
+        }
+        Ok(Verification::Insufficient { missing: missing.into_iter().map(Permission::explain_missing).collect() })
+    }
+}
+
+impl Provider for Kubernetes {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            strategy: Strategy::Overlap,
+            revoke_by: RevokeBy::BoundObject,
+            expiry: Expiry::Requested,
+            lost_answer: LostAnswer::ListAndRevoke,
+            label: true,
+            reread: false,
+            slots: None,
+            fields: &[TokenSet::TOKEN],
+            activation: ACTIVATION,
+            propagation: PROPAGATION,
+        }
+    }
+
+    fn check(&self, specification: &Specification) -> Vec<Problem> {
+        understand(specification).err().unwrap_or_default()
+    }
+
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
+        let wanted = wanted(specification)?;
+        let (rights, account, vocabulary) = join3(
+            access::check_own_rights(&self.client, &owner.namespace, &wanted.account),
+            self.check_account(owner, &wanted.account),
+            self.check_vocabulary(&wanted.permissions),
+        )
+        .await;
+        rights.and(account).and(vocabulary)
+    }
+
+    async fn list(&self, owner: &Owner, naming: &Naming) -> Result<Vec<Listed>, Error> {
+        let selector = bound::selector(owner);
+        let found = call(self.secrets(owner).list_metadata(&ListParams::default().labels(&selector))).await;
+        let found = found.map_err(|failure| {
+            failure.of_repeatable(format!("cannot list the Secrets of namespace {}", owner.namespace))
+        })?;
+        Ok(found.items.into_iter().filter_map(|secret| bound::listed(secret.metadata, naming)).collect())
+    }
+
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        let wanted = wanted(&request.specification)?;
+        let bound = self.create_bound_secret(request).await?;
+        let (value, expires_at) = self.request_token(request, &wanted.account, &bound).await?;
+        Ok(Minted {
+            values: TokenSet::single(value),
+            handle: Handle::BoundObject { name: bound.name, uid: bound.uid },
+            // The API server's clock, like the expiry.
+            issued_at: bound.created,
+            expires_at: Some(expires_at),
+        })
+    }
+
+    async fn verify(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: &TokenSet,
+    ) -> Result<Verification, Error> {
+        let wanted = wanted(specification)?;
+        let Some(token) = token(values) else {
+            return Ok(Verification::Dead { why: "there is no readable value named token".to_owned() });
+        };
+        let expected = format!("system:serviceaccount:{}:{}", owner.namespace, wanted.account);
+        match self.review(token).await? {
+            // An API server may learn of the bound Secret late; how long that is believed is for the caller to say.
+            Review::NotAccepted { why } if !why.contains(review::EXPIRED) => {
+                Ok(Verification::NotYet { why: format!("the API server does not accept the token: {why}") })
+            }
+            Review::NotAccepted { why } => Ok(Verification::Dead { why }),
+            Review::Accepted { username } if username != expected => {
+                Ok(Verification::Dead { why: format!("it is a token of {username:?}, not of {expected:?}") })
+            }
+            Review::Accepted { .. } => self.compare(owner, &wanted, token).await,
+        }
+    }
+
+    async fn revoke(&self, owner: &Owner, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
+        let (name, uid) = bound_object(token.handle())?;
+        let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+        match call(self.secrets(owner).delete(name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is(404) => Ok(()),
+            // Another Secret of that name: then ours is gone. A look makes sure that the conflict was about this.
+            Err(failure) if failure.is(409) && !self.bound_secret_exists(owner, name, uid).await? => Ok(()),
+            Err(failure) => {
+                Err(failure
+                    .of_repeatable(format!("cannot delete Secret {}/{name} to revoke its token", owner.namespace)))
+            }
+        }
+    }
+
+    async fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> Result<Liveness, Error> {
+        let (name, uid) = bound_object(handle)?;
+        let why = match values.and_then(token) {
+            None => None,
+            Some(token) => match self.review(token).await? {
+                Review::Accepted { .. } => return Ok(Liveness::Alive),
+                Review::NotAccepted { why } => Some(why),
+            },
+        };
+        // The review alone is no proof: it also says no when the API server failed to look the Secret up.
+        match (self.bound_secret_exists(owner, name, uid).await?, why) {
+            (false, _) => Ok(Liveness::Dead),
+            (true, None) => Ok(Liveness::Alive),
+            (true, Some(why)) if review::is_final(&why) => Ok(Liveness::Dead),
+            (true, Some(why)) => {
+                let message = format!(
+                    "the API server does not accept the token bound to Secret {}/{name}, which exists: {why}",
+                    owner.namespace
+                );
+                Err(Error::new(Class::Unavailable, message))
+            }
+        }
+    }
+}
+
+fn no_account(owner: &Owner, account: &str) -> Error {
+    let message = format!(
+        "ServiceAccount {account} does not exist in namespace {}; create it, or name another one in spec.parameters.{SERVICE_ACCOUNT}",
+        owner.namespace
+    );
+    Error::new(Class::Invalid, message)
+}
+
+fn token(values: &TokenSet) -> Option<&str> {
+    values.get(TokenSet::TOKEN)?.expose_str().filter(|token| !token.is_empty())
+}
+
+fn bound_object(handle: &Handle) -> Result<(&str, &str), Error> {
+    match handle {
+        Handle::BoundObject { name, uid } => Ok((name, uid)),
+        _ => Err(Error::new(Class::Invalid, "the record of this token is not one of the kubernetes provider")),
+    }
+}
+
+fn post_params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}

@@ -1,0 +1,101 @@
+//! Secret volumes: their files, when they are first written, how they are refreshed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    Shared,
+    cache::{Reading, Values},
+    plan::{PodPlan, VolumeSource},
+};
+use crate::testkit::history::Token;
+
+/// Files of each volume: volume name, path, content.
+pub(super) type Files = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Writes all volumes for the first time, or says which one is not possible yet.
+pub(super) async fn mount(shared: &Shared, plan: &PodPlan) -> Result<Files, String> {
+    let mut files = Files::new();
+    for source in &plan.volumes {
+        let part = part(source, &shared.cache.read(&source.secret).await)?;
+        files.entry(source.volume.clone()).or_default().extend(part);
+    }
+    Ok(files)
+}
+
+/// Keeps the volumes of a running pod up to date until it is dropped.
+///
+/// A Secret that is gone, or lacks a key that the volume names, leaves the old files in place.
+pub(super) async fn refresh(shared: Arc<Shared>, plan: PodPlan, files: watch::Sender<Files>) {
+    let follow = plan.volumes.iter().map(|source| {
+        let mut view = shared.cache.view(&source.secret);
+        let (files, delay) = (&files, shared.options.volume_sync);
+        async move {
+            loop {
+                let reading = view.borrow_and_update().clone();
+                if let Ok(part) = part(source, &reading) {
+                    files.send_if_modified(|files| replace(files, source, part));
+                }
+                if view.changed().await.is_err() {
+                    return;
+                }
+                sleep(delay).await;
+            }
+        }
+    });
+    futures::future::join_all(follow).await;
+}
+
+/// The token file among what a container has mounted.
+///
+/// The second value is true if the file follows its volume; with `subPath` it never does.
+pub(super) fn token(files: &Files, mounts: &[super::plan::Mount], name: &str) -> Option<(Token, bool)> {
+    mounts.iter().find_map(|mount| {
+        let volume = files.get(&mount.volume)?;
+        let (path, live) = match &mount.sub_path {
+            Some(path) if path.rsplit('/').next() == Some(name) => (path.as_str(), false),
+            Some(folder) => return Some((Token::new(volume.get(&format!("{folder}/{name}"))?), false)),
+            None => (name, true),
+        };
+        Some((Token::new(volume.get(path)?), live))
+    })
+}
+
+fn replace(files: &mut Files, source: &VolumeSource, part: Values) -> bool {
+    let volume = files.entry(source.volume.clone()).or_default();
+    let before = volume.clone();
+    volume.extend(part);
+    *volume != before
+}
+
+fn part(source: &VolumeSource, reading: &Reading) -> Result<Values, String> {
+    let name = &source.secret.name;
+    let values = match reading {
+        Reading::Present(values) => values.as_ref().clone(),
+        Reading::Absent if source.optional => return Ok(Values::new()),
+        Reading::Absent => {
+            return Err(format!(
+                "MountVolume.SetUp failed for volume {}: secret {name} not found",
+                source.volume
+            ));
+        }
+        Reading::NotYet => {
+            return Err(format!(
+                "failed to sync secret cache: {name}: timed out waiting for the condition"
+            ));
+        }
+    };
+    if source.items.is_empty() {
+        return Ok(values);
+    }
+    let mut chosen = Values::new();
+    for item in &source.items {
+        match values.get(&item.key) {
+            Some(value) => drop(chosen.insert(item.path.clone(), value.clone())),
+            None if source.optional => {}
+            None => return Err(format!("references non-existent secret key: {}", item.key)),
+        }
+    }
+    Ok(chosen)
+}
