@@ -2,7 +2,7 @@
 
 pub mod api;
 pub mod core;
-//pub mod providers;
+pub mod providers;
 pub mod kube_io;
 pub mod secret_value;
 

@@ -139,6 +139,7 @@ fn revocable(request: &Request, minted: &Minted, handle: &Handle) -> Revocable {
         issued_at: minted.issued_at,
         expires_at: minted.expires_at,
         specification: request.specification.clone(),
+        provider: TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), policy: None },
         surplus: Vec::new(),
     })
 }

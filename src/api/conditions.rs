@@ -96,6 +96,8 @@ pub enum Reason {
     Deleting,
     /// The object went and left its token alive, as its policy says.
     Orphaned,
+    /// The API server of the cluster did not answer as needed.
+    ApiServerUnavailable,
     /// The pass failed in an unexpected way.
     InternalError,
 }
@@ -144,6 +146,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::Deleting => "Deleting",
             Self::Orphaned => "Orphaned",
+            Self::ApiServerUnavailable => "ApiServerUnavailable",
             Self::InternalError => "InternalError",
         }
     }

@@ -30,6 +30,8 @@ pub struct Observed {
     pub target: Target,
     pub record: Option<Record>,
     pub memory: Memory,
+    /// How long the provider of the newest token takes for things.
+    pub delays: Delays,
     pub answers: Answers,
 }
 
@@ -138,7 +140,7 @@ pub struct Fault {
 }
 
 /// How long a provider takes for things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
     pub activation: Duration,
     pub propagation: Duration,
@@ -152,8 +154,6 @@ pub struct Answers {
     pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
     pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
     pub consumers: Option<Result<Consumers, Fault>>,
-    /// Of the provider that was asked last.
-    pub delays: Option<Delays>,
 }
 
 impl Observed {

@@ -154,7 +154,7 @@ fn verify(observed: &Observed, resource: &Resource, record: &Record, pending: &I
 fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Decision {
     let since = observed.memory.pending_since.filter(|(generation, _)| *generation == pending.generation);
     let waited = since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since));
-    let activation = observed.answers.delays.map_or(Duration::ZERO, |delays| delays.activation);
+    let activation = observed.delays.activation;
     if waited < activation {
         let message = format!("the new token is not usable yet: {why}");
         return Decision::wait(ACTIVATION_POLL, Reason::Verifying, message);
@@ -203,7 +203,7 @@ pub(super) fn liveness_or_revoke(
 ) -> Ruling {
     let generation = token.generation;
     let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
-    let propagation = observed.answers.delays.map_or(CONFIRM_POLL, |delays| delays.propagation);
+    let propagation = observed.delays.propagation;
     if let Some(at) = sent {
         let waited = observed.uptime.saturating_sub(at);
         if waited < propagation {

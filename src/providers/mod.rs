@@ -4,6 +4,7 @@
 //! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`.
 
 pub mod error;
+pub mod kubernetes;
 
 use std::time::Duration;
 

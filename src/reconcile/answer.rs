@@ -1,0 +1,186 @@
+//! Looks up what a decision asked for: live, once per pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::context::Context;
+use super::fault::cannot_publish;
+use super::memory::Remembered;
+use super::observe::Handles;
+use crate::api::conditions::Reason;
+use crate::api::{RolloutMode, WorkloadRef};
+use crate::core::observed::{Fault, Observed, Question};
+use crate::core::pickup::{Consumers, NodeView};
+use crate::core::record::PodRef;
+use crate::core::token::{Generation, Issued};
+use crate::kube_io::{Swap, access, pods, target, workload};
+use crate::providers::{Driver, Provider};
+
+/// Looks up one question and puts the answer where the next decision finds it.
+pub async fn answer(context: &Context, observed: &mut Observed, handles: &Handles, remembered: &mut Remembered, question: Question) {
+    match question {
+        Question::Listing(provider) => {
+            let listing = match context.driver(&provider) {
+                None => Err(no_driver()),
+                Some(driver) => {
+                    let result = driver.list(&observed.owner, &context.naming(&observed.owner)).await;
+                    context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
+                    result.map_err(Fault::from)
+                }
+            };
+            observed.answers.listing = Some(listing);
+        }
+        Question::Preflight => observed.answers.preflight = Some(preflight(context, observed, handles).await),
+        Question::Verify(generation) => {
+            let verification = match known(context, observed, generation) {
+                Err(fault) => Err(fault),
+                Ok((token, driver)) => match observed.values(generation) {
+                    None => Err(value_lost(token)),
+                    Some(values) => {
+                        let result = driver.verify(&observed.owner, &token.specification, values).await;
+                        context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
+                        result.map_err(Fault::from)
+                    }
+                },
+            };
+            observed.answers.verification.insert(generation, verification);
+        }
+        Question::Liveness(generation) => {
+            let liveness = match known(context, observed, generation) {
+                Err(fault) => Err(fault),
+                Ok((token, driver)) => {
+                    let result = driver.liveness(&observed.owner, &token.handle, observed.values(generation)).await;
+                    context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
+                    result.map_err(Fault::from)
+                }
+            };
+            observed.answers.liveness.insert(generation, liveness);
+        }
+        Question::Consumers => {
+            observed.answers.consumers = Some(consumers(context, observed, handles, remembered).await);
+        }
+    }
+}
+
+fn no_driver() -> Fault {
+    let message = "this version of tokenturn has no driver for the provider that minted the token; run one that has";
+    Fault { reason: Reason::ProviderMissing, message: message.to_owned(), needs_person: true, retry_after: None }
+}
+
+fn value_lost(token: &Issued) -> Fault {
+    let message = format!("the value of {} is missing in the record, so it cannot be tried", token.id);
+    Fault { reason: Reason::ValueLost, message, needs_person: true, retry_after: None }
+}
+
+fn known<'a>(context: &Context, observed: &'a Observed, generation: Generation) -> Result<(&'a Issued, Driver), Fault> {
+    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+    let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.generation == generation));
+    let driver = token.and_then(|token| context.driver(&token.provider));
+    token.zip(driver).ok_or_else(no_driver)
+}
+
+/// Could a token be minted and published now? Asks for rights, writes the target in a dry run, asks the provider.
+async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<(), Fault> {
+    let Some(resource) = &observed.resource else { return Ok(()) };
+    let Ok(plan) = &resource.plan else { return Ok(()) };
+    let Some(driver) = context.driver(&plan.provider) else { return Err(no_driver()) };
+    let namespace = &observed.owner.namespace;
+    let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;
+    if !missing.is_empty() {
+        let message = format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
+        return Err(Fault { reason: Reason::AccessDenied, message, needs_person: true, retry_after: None });
+    }
+    let dry_run = target::dry_run(&context.client, &observed.owner, &resource.target, handles.target.as_ref()).await;
+    match dry_run.map_err(|error| cannot_publish(&error))? {
+        Swap::Done => {}
+        Swap::Conflict => {
+            let message = format!("Secret {} is being changed by somebody else", resource.target.name);
+            let retry_after = Some(Duration::from_secs(1));
+            return Err(Fault { reason: Reason::CannotPublish, message, needs_person: false, retry_after });
+        }
+    }
+    let result = driver.preflight(&observed.owner, &plan.specification).await;
+    context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
+    result.map_err(Fault::from)
+}
+
+/// Fresh lists of pods and workloads, and the nodes of snapshot pods that are no longer listed.
+async fn consumers(
+    context: &Context,
+    observed: &Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+) -> Result<Consumers, Fault> {
+    let namespace = &observed.owner.namespace;
+    let secret = handles.target_name.as_deref().unwrap_or_default();
+    let (pod_list, workloads) =
+        futures::try_join!(pods::list(&context.client, namespace), workload::list(&context.client, namespace))?;
+    let listed = listed_targets(observed);
+    let declared: Vec<_> = workloads
+        .iter()
+        .filter(|(reference, _)| listed.contains(reference))
+        .filter_map(|(_, object)| workload::pod_selector(object))
+        .collect();
+    let snapshot = snapshot_pods(observed);
+    let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
+    let views = pods::views(&pod_list, secret, &declared, &known);
+    let ended = context.pods.ended(namespace);
+    let absent: Vec<&PodRef> =
+        snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
+    let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
+    let nodes = pods::nodes(&context.client, names).await?;
+    let in_contact = in_contact(context.uptime(), remembered, &absent, &nodes);
+    let workloads = workloads
+        .iter()
+        .map(|(reference, object)| workload::view(reference, object, secret, &observed.owner.name, &pod_list))
+        .collect();
+    Ok(Consumers {
+        pods: views,
+        nodes: nodes.into_iter().map(|(name, state)| (name, state.view)).collect(),
+        workloads,
+        ended,
+        in_contact,
+    })
+}
+
+fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
+    let rollout = observed.resource.as_ref().map(|resource| &resource.rollout);
+    let listed = rollout.filter(|rollout| rollout.mode == RolloutMode::Listed);
+    listed.map(|rollout| rollout.targets.iter().cloned().collect()).unwrap_or_default()
+}
+
+/// Every pod that a snapshot of the record names.
+fn snapshot_pods(observed: &Observed) -> BTreeSet<PodRef> {
+    let Some(record) = &observed.record else { return BTreeSet::new() };
+    let previous = record.ledger.previous.iter();
+    let snapshot = previous.flat_map(|previous| {
+        previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
+    });
+    let retired = record.ledger.retirement.iter().flat_map(|retirement| &retirement.pods);
+    snapshot.chain(retired).cloned().collect()
+}
+
+/// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
+fn in_contact(
+    uptime: Duration,
+    remembered: &mut Remembered,
+    absent: &[&PodRef],
+    nodes: &BTreeMap<String, pods::NodeState>,
+) -> BTreeMap<String, Duration> {
+    let mut contact = BTreeMap::new();
+    let mut still = std::collections::HashMap::new();
+    for pod in absent {
+        let Some(node) = pod.node.as_ref().and_then(|name| nodes.get(name)) else { continue };
+        if node.view != NodeView::Ready {
+            continue;
+        }
+        let since = match remembered.absent.get(&pod.uid) {
+            Some((since, change)) if *change == node.since => *since,
+            _ => uptime,
+        };
+        still.insert(pod.uid.clone(), (since, node.since));
+        contact.insert(pod.uid.clone(), uptime.saturating_sub(since));
+    }
+    remembered.absent = still;
+    contact
+}

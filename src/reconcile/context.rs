@@ -1,0 +1,62 @@
+//! What every pass needs: clients, clocks, settings. Made once, passed by reference; no globals.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::memory::Memories;
+use super::metrics::Metrics;
+use super::pod_watch::PodWatches;
+use super::queue::Queue;
+use super::stamps::Stamps;
+use crate::api::TokenProviderSpec;
+use crate::core::observed::Settings;
+use crate::core::token::{Naming, Owner};
+use crate::kube_io::events::Events;
+use crate::providers::Driver;
+use crate::providers::kubernetes::Kubernetes;
+
+/// Shared by all passes.
+pub struct Context {
+    pub client: Client,
+    pub kubernetes: Kubernetes,
+    /// Namespace of the records.
+    pub namespace: String,
+    /// Tells this installation's tokens from those of others.
+    pub install: String,
+    pub settings: Settings,
+    pub started: Instant,
+    pub queue: Arc<Queue<Owner>>,
+    pub memories: Memories,
+    pub metrics: Arc<Metrics>,
+    pub events: Events,
+    pub pods: PodWatches,
+    pub stamps: Stamps,
+    /// Tasks that must be finished before the process ends: a create and the store of its answer.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process is asked to end: no further step is begun.
+    pub stop: CancellationToken,
+}
+
+impl Context {
+    /// Monotonic time of this process.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The driver of a provider object.
+    #[must_use]
+    pub fn driver(&self, spec: &TokenProviderSpec) -> Option<Driver> {
+        Driver::select(spec, &self.kubernetes)
+    }
+
+    /// The names of an owner's tokens.
+    #[must_use]
+    pub fn naming(&self, owner: &Owner) -> Naming {
+        Naming::new(&self.install, &owner.uid)
+    }
+}

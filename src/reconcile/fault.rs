@@ -1,0 +1,50 @@
+//! Errors of the edge in the words of the core: a reason, a sentence, whether a person has to act.
+
+use crate::api::conditions::Reason;
+use crate::core::observed::Fault;
+use crate::{kube_io, providers};
+
+impl From<&providers::Error> for Fault {
+    fn from(error: &providers::Error) -> Self {
+        use providers::Class;
+        let (reason, needs_person, retry_after) = match error.class() {
+            Class::Unavailable | Class::Unknown | Class::Conflict => (Reason::ProviderUnavailable, false, None),
+            Class::RateLimited { retry_after } => (Reason::ProviderUnavailable, false, retry_after),
+            Class::Refused => (Reason::ProviderRefused, true, None),
+            Class::Invalid => (Reason::InvalidSpec, true, None),
+            Class::UnknownPermission => (Reason::UnknownPermission, true, None),
+        };
+        Self { reason, message: error.to_string(), needs_person, retry_after }
+    }
+}
+
+impl From<providers::Error> for Fault {
+    fn from(error: providers::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<kube_io::Error> for Fault {
+    fn from(error: kube_io::Error) -> Self {
+        let forbidden = error.is_forbidden();
+        let reason = if forbidden { Reason::AccessDenied } else { Reason::ApiServerUnavailable };
+        Self { reason, message: error.told(), needs_person: forbidden, retry_after: None }
+    }
+}
+
+/// The target cannot be written: the API server's own words, and what it is about.
+#[must_use]
+pub fn cannot_publish(error: &kube_io::Error) -> Fault {
+    match error.code() {
+        // Refused for good: a right, a policy, a quota, an immutable Secret, a name that is not possible.
+        Some(400 | 401 | 403 | 404 | 422) => {
+            Fault { reason: Reason::CannotPublish, message: error.told(), needs_person: true, retry_after: None }
+        }
+        _ => Fault {
+            reason: Reason::ApiServerUnavailable,
+            message: error.told(),
+            needs_person: false,
+            retry_after: None,
+        },
+    }
+}

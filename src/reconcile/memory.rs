@@ -1,0 +1,71 @@
+//! What the process remembers of each object beyond the record. Losing it only delays.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::ProviderRef;
+use crate::core::observed::Memory;
+use crate::core::token::{Generation, Owner};
+
+/// Everything that is remembered of one object.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// What decisions see.
+    pub memory: Memory,
+    /// The target as it was last seen; a change restarts the settle time.
+    pub target: Option<TargetSeen>,
+    /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
+    pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
+    /// When the status was last written.
+    pub status_written: Option<Duration>,
+    /// The provider that it names, so that a change of the provider wakes it.
+    pub provider: Option<ProviderRef>,
+    /// What was last said in the log, so that a wait is told once.
+    pub told: Option<String>,
+}
+
+/// What makes two reads of a target the same for the settle time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSeen {
+    pub uid: Option<String>,
+    pub generation: Option<Generation>,
+    /// A digest of the data; never the data.
+    pub digest: String,
+}
+
+/// The memories of all objects. An entry is locked by the pass of its object; the queue runs one at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Memories {
+    entries: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>>>,
+}
+
+impl Memories {
+    /// What is remembered of an object.
+    #[must_use]
+    pub fn of(&self, owner: &Owner) -> Arc<tokio::sync::Mutex<Remembered>> {
+        self.lock().entry(owner.clone()).or_default().clone()
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, owner: &Owner) {
+        self.lock().remove(owner);
+    }
+
+    /// Objects that name a provider. One whose pass runs now is left to it: it has read the provider or will.
+    #[must_use]
+    pub fn using(&self, matches: impl Fn(&Owner, &ProviderRef) -> bool) -> BTreeSet<Owner> {
+        let entries = self.lock();
+        let using = entries.iter().filter(|(owner, entry)| match entry.try_lock() {
+            Ok(remembered) => remembered.provider.as_ref().is_none_or(|provider| matches(owner, provider)),
+            Err(_) => true,
+        });
+        using.map(|(owner, _)| owner.clone()).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,19 @@
+//! Runs passes: observe, decide, perform one effect, look again; when there is nothing to do, report.
+//!
+//! `core` decides. Only this module calls effects, and of it only `perform` and `mint` change anything but status.
+
+pub mod answer;
+pub mod context;
+pub mod fault;
+pub mod memory;
+pub mod metrics;
+pub mod mint;
+pub mod observe;
+pub mod pass;
+pub mod perform;
+pub mod pod_watch;
+pub mod provider_status;
+pub mod queue;
+pub mod stamps;
+pub mod story;
+pub mod streams;
