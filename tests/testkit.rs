@@ -68,13 +68,7 @@ impl Scene {
         spec["nodeName"] = json!(self.node.name());
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations}, "spec": spec});
         let pod: Pod = serde_json::from_value(pod)?;
-        Ok(self
-            .space
-            .api::<Pod>()
-            .create(&PostParams::default(), &pod)
-            .await?
-            .uid()
-            .unwrap_or_default())
+        Ok(self.space.api::<Pod>().create(&PostParams::default(), &pod).await?.uid().unwrap_or_default())
     }
 
     /// Waits until the container has made a call and holds `token`.
@@ -96,11 +90,7 @@ impl Scene {
     }
 
     fn calls(&self, pod: &str) -> usize {
-        self.history
-            .calls(self.space.name())
-            .iter()
-            .filter(|call| &*call.seat.pod == pod)
-            .count()
+        self.history.calls(self.space.name()).iter().filter(|call| &*call.seat.pod == pod).count()
     }
 }
 
@@ -134,10 +124,8 @@ async fn control_plane_leaves_nothing_behind() -> Outcome {
         "spec": {"nodeName": "survivor", "containers": [env_container("main")]}});
     let created = async || apply_yaml(&client, &pod.to_string(), "default").await.ok();
     until("pods to be admitted", PATIENCE, created).await?;
-    until("a pod after the restart to run", PATIENCE, async || {
-        (!history.calls("default").is_empty()).then_some(())
-    })
-    .await?;
+    until("a pod after the restart to run", PATIENCE, async || (!history.calls("default").is_empty()).then_some(()))
+        .await?;
 
     let started = Instant::now();
     plane.stop();
@@ -161,18 +149,14 @@ async fn control_plane_leaves_nothing_behind_when_its_owner_is_killed() -> Outco
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report");
     let mut owner = Command::new(std::env::current_exe()?)
-        .args([
-            "--exact",
-            "control_plane_leaves_nothing_behind_when_its_owner_is_killed",
-        ])
+        .args(["--exact", "control_plane_leaves_nothing_behind_when_its_owner_is_killed"])
         .env(OWNER, &report)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let text = until("the owner's control plane", Duration::from_secs(90), async || {
-        std::fs::read_to_string(&report).ok()
-    })
-    .await;
+    let text =
+        until("the owner's control plane", Duration::from_secs(90), async || std::fs::read_to_string(&report).ok())
+            .await;
     owner.kill()?;
     owner.wait()?;
     let facts: Value = serde_json::from_str(&text?)?;
@@ -212,10 +196,7 @@ metadata: {name: anchor}
     let anchor = space.api::<Secret>().get("anchor").await?;
     let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": [], "boundObjectRef": {
         "kind": "Secret", "apiVersion": "v1", "name": "anchor", "uid": anchor.uid()}}}))?;
-    let answer = space
-        .api::<ServiceAccount>()
-        .create_token_request("client", &PostParams::default(), &request)
-        .await?;
+    let answer = space.api::<ServiceAccount>().create_token_request("client", &PostParams::default(), &request).await?;
     let token = answer.status.map(|status| status.token).unwrap_or_default();
     scene.secret(&token).await?;
     let deployment: Deployment = serde_json::from_value(json!({
@@ -231,19 +212,13 @@ metadata: {name: anchor}
     until("three ready replicas", PATIENCE, ready).await?;
     eprintln!("deployment ready in {:?}", started.elapsed());
     let fingerprint = Token::new(&token).fingerprint();
-    until("accepted calls", PATIENCE, async || {
-        (scene.history.accepted(ns) > 20).then_some(())
-    })
-    .await?;
+    until("accepted calls", PATIENCE, async || (scene.history.accepted(ns) > 20).then_some(())).await?;
     assert_eq!(scene.history.holders(&fingerprint).len(), 3);
     scene.history.assert_never_refused(ns);
 
     let revoked = Instant::now();
     space.api::<Secret>().delete("anchor", &DeleteParams::default()).await?;
-    until("a refused call", PATIENCE, async || {
-        (scene.history.refused(ns) > 0).then_some(())
-    })
-    .await?;
+    until("a refused call", PATIENCE, async || (scene.history.refused(ns) > 0).then_some(())).await?;
     eprintln!("refused after {:?}", revoked.elapsed());
     assert!(revoked.elapsed() < Duration::from_secs(13));
 
@@ -265,22 +240,11 @@ async fn a_running_pod_sees_a_new_value_only_in_its_volume() -> Outcome {
     let containers = json!([
         env_container("env"),
         file_container("file", json!({"name": "api", "mountPath": "/api"})),
-        file_container(
-            "sub-path",
-            json!({"name": "api", "mountPath": "/token", "subPath": "token"})
-        ),
+        file_container("sub-path", json!({"name": "api", "mountPath": "/token", "subPath": "token"})),
     ]);
     let reload = json!({"testkit.tokenturn.dev/reload": "true"});
-    let uid = scene
-        .pod(
-            "reloads",
-            reload,
-            json!({"containers": containers.clone(), "volumes": volume}),
-        )
-        .await?;
-    scene
-        .pod("keeps", json!({}), json!({"containers": containers, "volumes": volume}))
-        .await?;
+    let uid = scene.pod("reloads", reload, json!({"containers": containers.clone(), "volumes": volume})).await?;
+    scene.pod("keeps", json!({}), json!({"containers": containers, "volumes": volume})).await?;
     for container in ["env", "file", "sub-path"] {
         scene.holds("reloads", container, "one").await?;
         scene.holds("keeps", container, "one").await?;
@@ -297,10 +261,7 @@ async fn a_running_pod_sees_a_new_value_only_in_its_volume() -> Outcome {
     let pods = scene.space.api::<Pod>();
     let restarts = async || {
         let statuses = pods.get("reloads").await.ok()?.status?.container_statuses?;
-        let counts: Vec<_> = statuses
-            .iter()
-            .map(|status| (status.name.as_str(), status.restart_count))
-            .collect();
+        let counts: Vec<_> = statuses.iter().map(|status| (status.name.as_str(), status.restart_count)).collect();
         (counts == [("env", 1), ("file", 0), ("sub-path", 0)]).then_some(())
     };
     until("the restart to be reported", PATIENCE, restarts).await?;
@@ -311,20 +272,14 @@ async fn a_running_pod_sees_a_new_value_only_in_its_volume() -> Outcome {
 async fn a_lagging_cache_gives_a_new_pod_the_old_value() -> Outcome {
     let scene = Scene::new("lag").await?;
     scene.secret("one").await?;
-    scene
-        .pod("first", json!({}), json!({"containers": [env_container("main")]}))
-        .await?;
+    scene.pod("first", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("first", "main", "one").await?;
     scene.node.set_secret_lag(Duration::from_secs(3));
     scene.secret("two").await?;
-    scene
-        .pod("second", json!({}), json!({"containers": [env_container("main")]}))
-        .await?;
+    scene.pod("second", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("second", "main", "one").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    scene
-        .pod("third", json!({}), json!({"containers": [env_container("main")]}))
-        .await?;
+    scene.pod("third", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("third", "main", "two").await?;
     Ok(())
 }
@@ -336,9 +291,7 @@ async fn init_containers_and_missing_secrets_behave_as_on_a_kubelet() -> Outcome
         "initContainers": [env_container("fetch"), {"name": "proxy", "image": "proxy", "restartPolicy": "Always"}],
         "containers": [{"name": "main", "image": "consumer"}],
     });
-    let uid = scene
-        .pod("copy", json!({"testkit.tokenturn.dev/token-from-init": "fetch"}), spec)
-        .await?;
+    let uid = scene.pod("copy", json!({"testkit.tokenturn.dev/token-from-init": "fetch"}), spec).await?;
     let pods = scene.space.api::<Pod>();
     let waiting = async || {
         let statuses = pods.get("copy").await.ok()?.status?.init_container_statuses?;
@@ -352,18 +305,8 @@ async fn init_containers_and_missing_secrets_behave_as_on_a_kubelet() -> Outcome
     tokio::time::sleep(Duration::from_millis(300)).await;
     // The init container is not run again, so the copy stays old.
     assert!(scene.node.restart_container(&uid, "main"));
-    let restarted = async || {
-        (pods
-            .get("copy")
-            .await
-            .ok()?
-            .status?
-            .container_statuses?
-            .first()?
-            .restart_count
-            == 1)
-            .then_some(())
-    };
+    let restarted =
+        async || (pods.get("copy").await.ok()?.status?.container_statuses?.first()?.restart_count == 1).then_some(());
     until("the restart", PATIENCE, restarted).await?;
     scene.holds("copy", "main", "one").await?;
     Ok(())
@@ -376,13 +319,7 @@ async fn a_terminating_pod_uses_its_token_to_the_end_and_reports_it_before_it_di
     let mut container = env_container("main");
     container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 1}}});
     let annotations = json!({"testkit.tokenturn.dev/linger-ms": "1000"});
-    scene
-        .pod(
-            "slow",
-            annotations,
-            json!({"containers": [container], "terminationGracePeriodSeconds": 20}),
-        )
-        .await?;
+    scene.pod("slow", annotations, json!({"containers": [container], "terminationGracePeriodSeconds": 20})).await?;
     scene.holds("slow", "main", "one").await?;
     let pods = scene.space.api::<Pod>();
     let mut events = pin!(pods.watch(&WatchParams::default().timeout(60), "0").await?);
@@ -399,19 +336,12 @@ async fn a_terminating_pod_uses_its_token_to_the_end_and_reports_it_before_it_di
     }
     assert!(deleted.elapsed() >= Duration::from_secs(2), "{:?}", deleted.elapsed());
     assert!(deleted.elapsed() < Duration::from_secs(8), "{:?}", deleted.elapsed());
-    assert!(
-        scene.calls("slow") >= before + 10,
-        "{} calls, then {}",
-        before,
-        scene.calls("slow")
-    );
+    assert!(scene.calls("slow") >= before + 10, "{} calls, then {}", before, scene.calls("slow"));
     let status = last.and_then(|pod| pod.status).unwrap_or_default();
     assert_eq!(status.phase.as_deref(), Some("Succeeded"));
     let containers = status.container_statuses.unwrap_or_default();
     assert!(
-        containers
-            .iter()
-            .all(|container| container.state.as_ref().is_some_and(|state| state.terminated.is_some()))
+        containers.iter().all(|container| container.state.as_ref().is_some_and(|state| state.terminated.is_some()))
     );
     assert_eq!(scene.history.holders(&Token::new("one").fingerprint()), []);
     Ok(())
@@ -421,36 +351,26 @@ async fn a_terminating_pod_uses_its_token_to_the_end_and_reports_it_before_it_di
 async fn a_cut_off_node_turns_not_ready_while_its_containers_go_on() -> Outcome {
     let scene = Scene::new("cut").await?;
     scene.secret("one").await?;
-    scene
-        .pod("forced", json!({}), json!({"containers": [env_container("main")]}))
-        .await?;
+    scene.pod("forced", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("forced", "main", "one").await?;
     scene.node.partition(true);
     let nodes: Api<Node> = Api::all(scene.space.client().clone());
     let unknown = async || {
         let conditions = nodes.get(scene.node.name()).await.ok()?.status?.conditions?;
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "Unknown")
-            .then_some(())
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "Unknown").then_some(())
     };
     let cut = Instant::now();
     until("the node to turn unknown", PATIENCE, unknown).await?;
     eprintln!("node unknown after {:?}", cut.elapsed());
-    let now = DeleteParams {
-        grace_period_seconds: Some(0),
-        ..DeleteParams::default()
-    };
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     scene.space.api::<Pod>().delete("forced", &now).await?;
     let before = scene.calls("forced");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(scene.calls("forced") > before + 10);
     scene.holds("forced", "main", "one").await?;
     scene.node.partition(false);
-    until("the container to be killed", PATIENCE, async || {
-        scene.held("forced", "main").is_none().then_some(())
-    })
-    .await?;
+    until("the container to be killed", PATIENCE, async || scene.held("forced", "main").is_none().then_some(()))
+        .await?;
     Ok(())
 }
 
@@ -459,28 +379,19 @@ async fn a_job_pod_ends_by_itself_and_a_forced_deletion_kills() -> Outcome {
     let scene = Scene::new("job").await?;
     scene.secret("one").await?;
     let once = json!({"containers": [env_container("main")], "restartPolicy": "Never"});
-    scene
-        .pod("once", json!({"testkit.tokenturn.dev/run-ms": "500"}), once)
-        .await?;
+    scene.pod("once", json!({"testkit.tokenturn.dev/run-ms": "500"}), once).await?;
     let pods = scene.space.api::<Pod>();
     let succeeded = async || (pods.get("once").await.ok()?.status?.phase? == "Succeeded").then_some(());
     until("the pod to succeed", PATIENCE, succeeded).await?;
     assert_eq!(scene.held("once", "main"), None);
 
-    scene
-        .pod("forced", json!({}), json!({"containers": [env_container("main")]}))
-        .await?;
+    scene.pod("forced", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("forced", "main", "one").await?;
-    let now = DeleteParams {
-        grace_period_seconds: Some(0),
-        ..DeleteParams::default()
-    };
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     let deleted = Instant::now();
     pods.delete("forced", &now).await?;
-    until("the container to be killed", PATIENCE, async || {
-        scene.held("forced", "main").is_none().then_some(())
-    })
-    .await?;
+    until("the container to be killed", PATIENCE, async || scene.held("forced", "main").is_none().then_some(()))
+        .await?;
     assert!(deleted.elapsed() < Duration::from_secs(3), "{:?}", deleted.elapsed());
     Ok(())
 }
@@ -512,9 +423,7 @@ async fn every_way_to_name_a_secret_is_understood() -> Outcome {
         scene.holds(pod, container, "one").await?;
     }
     let running = scene.history.holding(scene.space.name());
-    let optional = running
-        .iter()
-        .find(|(seat, _)| &*seat.pod == "plain" && &*seat.container == "optional");
+    let optional = running.iter().find(|(seat, _)| &*seat.pod == "plain" && &*seat.container == "optional");
     assert_eq!(optional.map(|(_, held)| held), Some(&None), "runs without a token");
     Ok(())
 }
@@ -526,36 +435,18 @@ async fn sidecars_start_before_and_end_after_main_containers() -> Outcome {
     let mut sidecar = env_container("proxy");
     sidecar["restartPolicy"] = json!("Always");
     let spec = json!({"initContainers": [sidecar], "containers": [env_container("main")], "terminationGracePeriodSeconds": 30});
-    scene
-        .pod("pair", json!({"testkit.tokenturn.dev/linger-ms": "20000"}), spec)
-        .await?;
+    scene.pod("pair", json!({"testkit.tokenturn.dev/linger-ms": "20000"}), spec).await?;
     scene.holds("pair", "main", "one").await?;
     let pods = scene.space.api::<Pod>();
     pods.delete("pair", &DeleteParams::default()).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     // A second deletion shortens the time that is left.
-    pods.delete(
-        "pair",
-        &DeleteParams {
-            grace_period_seconds: Some(2),
-            ..DeleteParams::default()
-        },
-    )
-    .await?;
+    pods.delete("pair", &DeleteParams { grace_period_seconds: Some(2), ..DeleteParams::default() }).await?;
     let shortened = Instant::now();
     let gone = async || pods.get_opt("pair").await.ok()?.is_none().then_some(());
     until("the pod to be gone", PATIENCE, gone).await?;
-    assert!(
-        shortened.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        shortened.elapsed()
-    );
-    let order: Vec<String> = scene
-        .history
-        .events(scene.space.name())
-        .iter()
-        .filter_map(step)
-        .collect();
+    assert!(shortened.elapsed() < Duration::from_secs(5), "{:?}", shortened.elapsed());
+    let order: Vec<String> = scene.history.events(scene.space.name()).iter().filter_map(step).collect();
     assert_eq!(order, ["start proxy", "start main", "stop main", "stop proxy"]);
     Ok(())
 }
@@ -572,18 +463,7 @@ fn step(event: &Event) -> Option<String> {
 async fn a_node_that_reports_not_ready_is_tainted_and_comes_back() -> Outcome {
     let scene = Scene::new("ready").await?;
     let nodes: Api<Node> = Api::all(scene.space.client().clone());
-    let tainted = async || {
-        Some(
-            !nodes
-                .get(scene.node.name())
-                .await
-                .ok()?
-                .spec?
-                .taints
-                .unwrap_or_default()
-                .is_empty(),
-        )
-    };
+    let tainted = async || Some(!nodes.get(scene.node.name()).await.ok()?.spec?.taints.unwrap_or_default().is_empty());
     scene.node.set_ready(false).await?;
     until("the taint", PATIENCE, async || tainted().await?.then_some(())).await?;
     scene.node.set_ready(true).await?;
@@ -595,12 +475,8 @@ async fn a_node_that_reports_not_ready_is_tainted_and_comes_back() -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome {
     let space = SharedControlPlane::namespace("operator").await?;
-    apply_yaml(
-        space.client(),
-        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: tokenturn}}",
-        space.name(),
-    )
-    .await?;
+    apply_yaml(space.client(), "{apiVersion: v1, kind: ServiceAccount, metadata: {name: tokenturn}}", space.name())
+        .await?;
     let folder = tempfile::tempdir()?;
     let program = folder.path().join("stand-in");
     std::fs::write(
@@ -611,36 +487,21 @@ async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome 
     let mut options = OperatorOptions::new(&program).arg("--settle=1s");
     options.namespace = space.name().to_owned();
     let mut operator = OperatorProcess::start(&space, options.clone()).await?;
-    until("the first line", PATIENCE, async || {
-        operator.logs().contains("--settle=1s").then_some(())
-    })
-    .await?;
-    assert!(
-        operator.logs().contains(&space.url()),
-        "the log of the stand-in shows its kubeconfig"
-    );
+    until("the first line", PATIENCE, async || operator.logs().contains("--settle=1s").then_some(())).await?;
+    assert!(operator.logs().contains(&space.url()), "the log of the stand-in shows its kubeconfig");
     assert!(operator.rss_kib().is_some_and(|kib| kib > 100));
     assert!(operator.metrics().await.is_err());
     assert_eq!(operator.terminate(PATIENCE).await?.code(), Some(0));
     assert!(operator.logs().contains("asked to end"));
 
     let mut operator = OperatorProcess::start(&space, options).await?;
-    until("the first line", PATIENCE, async || {
-        operator.logs().contains("--settle=1s").then_some(())
-    })
-    .await?;
+    until("the first line", PATIENCE, async || operator.logs().contains("--settle=1s").then_some(())).await?;
     assert_eq!(operator.kill().await?.code(), Some(128 + 9));
-    assert!(
-        operator.ready(PATIENCE).await.is_err(),
-        "an ended operator is an error at once"
-    );
+    assert!(operator.ready(PATIENCE).await.is_err(), "an ended operator is an error at once");
     Ok(())
 }
 
 /// Those processes that still exist.
 fn alive(pids: &[u32]) -> Vec<u32> {
-    pids.iter()
-        .copied()
-        .filter(|pid| Path::new(&format!("/proc/{pid}")).exists())
-        .collect()
+    pids.iter().copied().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect()
 }

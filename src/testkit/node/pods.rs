@@ -27,11 +27,7 @@ pub(super) struct Orders {
 }
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut workers = Workers {
-        shared: shared.clone(),
-        orders: HashMap::new(),
-        listed: HashSet::new(),
-    };
+    let mut workers = Workers { shared: shared.clone(), orders: HashMap::new(), listed: HashSet::new() };
     loop {
         shared.knobs.in_contact().await;
         tokio::select! {
@@ -92,8 +88,7 @@ impl Workers {
                 (true, Some(_)) => {
                     let (shared, namespace, name) =
                         (self.shared.clone(), pod.namespace().unwrap_or_default(), pod.name_any());
-                    self.shared
-                        .spawn(async move { termination::remove(&shared, &namespace, &name, &key).await });
+                    self.shared.spawn(async move { termination::remove(&shared, &namespace, &name, &key).await });
                 }
                 (true, None) => {}
             }

@@ -21,19 +21,9 @@ use super::{
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
-    Waiting {
-        reason: &'static str,
-        message: String,
-    },
-    Running {
-        since: Timestamp,
-    },
-    Terminated {
-        code: i32,
-        reason: &'static str,
-        since: Option<Timestamp>,
-        at: Timestamp,
-    },
+    Waiting { reason: &'static str, message: String },
+    Running { since: Timestamp },
+    Terminated { code: i32, reason: &'static str, since: Option<Timestamp>, at: Timestamp },
 }
 
 struct ContainerView {
@@ -67,10 +57,7 @@ impl Report {
             name: container.name.clone(),
             image: container.image.clone(),
             kind: container.kind,
-            state: State::Waiting {
-                reason: "PodInitializing",
-                message: String::new(),
-            },
+            state: State::Waiting { reason: "PodInitializing", message: String::new() },
             last: None,
             restarts: 0,
         });
@@ -93,9 +80,7 @@ impl Report {
     }
 
     pub(super) fn running(&mut self, container: &str) {
-        self.set(container, |_| State::Running {
-            since: Timestamp::now(),
-        });
+        self.set(container, |_| State::Running { since: Timestamp::now() });
     }
 
     pub(super) fn terminated(&mut self, container: &str, code: i32) {
@@ -105,12 +90,7 @@ impl Report {
                 State::Running { since } => Some(*since),
                 State::Waiting { .. } | State::Terminated { .. } => None,
             };
-            State::Terminated {
-                code,
-                reason,
-                since,
-                at: Timestamp::now(),
-            }
+            State::Terminated { code, reason, since, at: Timestamp::now() }
         });
     }
 
@@ -138,12 +118,7 @@ impl Report {
         for view in &mut self.containers {
             if !matches!(view.state, State::Terminated { .. }) {
                 let at = Timestamp::now();
-                view.state = State::Terminated {
-                    code: 137,
-                    reason: "ContainerStatusUnknown",
-                    since: None,
-                    at,
-                };
+                view.state = State::Terminated { code: 137, reason: "ContainerStatusUnknown", since: None, at };
             }
         }
         let mut main = self.containers.iter().filter(|view| view.kind == Kind::Main);
@@ -180,15 +155,11 @@ impl Report {
             let chosen = self.containers.iter().filter(|view| (view.kind == Kind::Main) == main);
             chosen.map(|view| container_status(view, self.ready)).collect()
         };
-        let inits_done = self
-            .containers
-            .iter()
-            .filter(|view| view.kind != Kind::Main)
-            .all(|view| match &view.state {
-                State::Waiting { .. } => false,
-                State::Running { .. } => view.kind == Kind::Sidecar,
-                State::Terminated { code, .. } => *code == 0,
-            });
+        let inits_done = self.containers.iter().filter(|view| view.kind != Kind::Main).all(|view| match &view.state {
+            State::Waiting { .. } => false,
+            State::Running { .. } => view.kind == Kind::Sidecar,
+            State::Terminated { code, .. } => *code == 0,
+        });
         let since = time(self.ready_since);
         let condition = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": since});
         json!({
@@ -223,12 +194,7 @@ fn state(state: &State) -> Value {
     match state {
         State::Waiting { reason, message } => json!({"waiting": {"reason": reason, "message": message}}),
         State::Running { since } => json!({"running": {"startedAt": time(*since)}}),
-        State::Terminated {
-            code,
-            reason,
-            since,
-            at,
-        } => {
+        State::Terminated { code, reason, since, at } => {
             json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": since.map(time), "finishedAt": time(*at)}})
         }
     }
@@ -249,10 +215,7 @@ async fn write(
         loop {
             shared.knobs.in_contact().await;
             let (version, status) = queue.borrow_and_update().clone();
-            match pods
-                .patch_status(&name, &PatchParams::default(), &Patch::Strategic(status))
-                .await
-            {
+            match pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(status)).await {
                 // 404 and 409 (another UID): the pod is no longer in the API.
                 Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
                 // 422 is a mistake of this node. Trying again would hide it behind a time-out.
