@@ -353,6 +353,13 @@ async fn a_cut_off_node_turns_not_ready_while_its_containers_go_on() -> Outcome 
     scene.secret("one").await?;
     scene.pod("forced", json!({}), json!({"containers": [env_container("main")]})).await?;
     scene.holds("forced", "main", "one").await?;
+    scene.pod("stays", json!({}), json!({"containers": [env_container("main")]})).await?;
+    let pods = scene.space.api::<Pod>();
+    let is_ready = async |expected: &str| {
+        let conditions = pods.get("stays").await.ok()?.status?.conditions?;
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == expected).then_some(())
+    };
+    until("the pod to be ready", PATIENCE, async || is_ready("True").await).await?;
     scene.node.partition(true);
     let nodes: Api<Node> = Api::all(scene.space.client().clone());
     let unknown = async || {
@@ -362,8 +369,9 @@ async fn a_cut_off_node_turns_not_ready_while_its_containers_go_on() -> Outcome 
     let cut = Instant::now();
     until("the node to turn unknown", PATIENCE, unknown).await?;
     eprintln!("node unknown after {:?}", cut.elapsed());
+    until("the controller manager to call its pod not ready", PATIENCE, async || is_ready("False").await).await?;
     let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    scene.space.api::<Pod>().delete("forced", &now).await?;
+    pods.delete("forced", &now).await?;
     let before = scene.calls("forced");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(scene.calls("forced") > before + 10);

@@ -49,7 +49,7 @@ impl Worker {
         let number = shared.addresses.fetch_add(1, Ordering::Relaxed);
         let address = format!("10.{}.{}.{}", 64 + (number >> 16) % 64, (number >> 8) % 256, number % 256);
         Self {
-            report: Report::new(shared, pod, &plan, address),
+            report: Report::new(shared, pod, &plan, address, orders.clone()),
             shared: shared.clone(),
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
