@@ -7,7 +7,7 @@
 //! - [`plan`]: what a pod spec says about Secrets, probes and hooks
 //! - [`files`]: secret volumes and how they are refreshed
 //! - [`worker`]: one pod from its binding on; [`container`]: its processes; [`termination`]: the end
-//! - [`report`]: pod statuses, written in order, held back while the node is cut off
+//! - [`report`]: pod statuses; [`writer`]: written in order, held back while the node is cut off
 //! - [`heartbeat`]: Node object and lease; [`pods`]: the watch that starts and ends workers
 
 mod cache;
@@ -20,6 +20,7 @@ mod pods;
 mod report;
 mod termination;
 mod worker;
+mod writer;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -3,21 +3,19 @@
 //! A worker changes its view and publishes it; one task per pod writes the newest published view.
 //! So an older status never lands after a newer one, even when a worker gives up half-way.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     Shared,
     plan::{Kind, PodPlan},
     pods::Orders,
+    writer::{self, Writer},
 };
 
 #[derive(Clone, Debug)]
@@ -59,7 +57,14 @@ impl Report {
         let (published, queue) = watch::channel((0, Value::Null));
         let (done, written) = watch::channel(0);
         let api = Api::namespaced(shared.client.clone(), &pod.namespace().unwrap_or_default());
-        shared.spawn(write(Writer { shared: shared.clone(), pods: api, name: pod.name_any(), queue, done, orders }));
+        shared.spawn(writer::run(Writer {
+            shared: shared.clone(),
+            pods: api,
+            name: pod.name_any(),
+            queue,
+            done,
+            orders,
+        }));
         let containers = plan.containers.iter().map(|container| ContainerView {
             name: container.name.clone(),
             image: container.image.clone(),
@@ -209,78 +214,4 @@ fn state(state: &State) -> Value {
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-struct Writer {
-    shared: Arc<Shared>,
-    pods: Api<Pod>,
-    name: String,
-    queue: watch::Receiver<(u64, Value)>,
-    done: watch::Sender<u64>,
-    orders: watch::Receiver<Orders>,
-}
-
-/// How long another readiness may stand in the API: mostly it is our own, not yet seen to be changed.
-const DOUBT: Duration = Duration::from_secs(1);
-
-async fn write(mut writer: Writer) {
-    // Ends when the worker is gone.
-    while writer.needed().await {
-        writer.write_newest().await;
-        if writer.orders.borrow().vanished {
-            return;
-        }
-    }
-}
-
-impl Writer {
-    /// Waits until there is something to write; false if there never will be.
-    async fn needed(&mut self) -> bool {
-        let report = self.queue.borrow().1.clone();
-        let contradicted = async {
-            loop {
-                if self.orders.wait_for(|orders| contradicts(&report, *orders)).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                sleep(DOUBT).await;
-                if contradicts(&report, *self.orders.borrow()) {
-                    return;
-                }
-            }
-        };
-        tokio::select! {
-            changed = self.queue.changed() => changed.is_ok(),
-            // Somebody else has written another readiness: say again how it is.
-            () = contradicted => true,
-        }
-    }
-
-    async fn write_newest(&mut self) {
-        loop {
-            self.shared.knobs.in_contact().await;
-            let (version, status) = self.queue.borrow_and_update().clone();
-            match self.pods.patch_status(&self.name, &PatchParams::default(), &Patch::Strategic(status)).await {
-                // 404 and 409 (another UID): the pod is no longer in the API.
-                Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
-                // 422 is a mistake of this node. Trying again would hide it behind a time-out.
-                Err(kube::Error::Api(answer)) if answer.code == 422 => {
-                    eprintln!("status of {} was refused: {}", self.name, answer.message);
-                }
-                Err(_) => {
-                    sleep(Duration::from_millis(200)).await;
-                    continue;
-                }
-                Ok(_) => {}
-            }
-            self.done.send_replace(version);
-            return;
-        }
-    }
-}
-
-fn contradicts(report: &Value, orders: Orders) -> bool {
-    let conditions = report.pointer("/status/conditions").and_then(Value::as_array);
-    let mut ready = conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready");
-    let mine = ready.next().map(|condition| condition["status"] == "True");
-    mine.is_some() && orders.ready.is_some() && mine != orders.ready
 }
