@@ -93,7 +93,11 @@ impl ControlPlane {
         plane.ready().await?;
         plane.start_controllers()?;
         let wanted = if plane.options.scheduler { 4 } else { 3 };
-        wait::until("all servers to run", START_LIMIT, async || (plane.pids().len() == wanted).then_some(())).await?;
+        wait::until("all servers to run", START_LIMIT, async || match plane.check() {
+            Err(ended) => Some(Err(ended)),
+            Ok(()) => (plane.pids().len() == wanted).then_some(Ok(())),
+        })
+        .await??;
         Ok(plane)
     }
 

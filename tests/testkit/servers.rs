@@ -54,13 +54,16 @@ async fn control_plane_leaves_nothing_behind_when_its_owner_is_killed() -> Outco
         let facts = json!({"dir": plane.dir(), "pids": plane.pids()});
         std::fs::write(format!("{report}.new"), facts.to_string())?;
         std::fs::rename(format!("{report}.new"), report)?;
-        return std::future::pending().await;
+        // Until it is killed, or until the test that started it is gone.
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
+        return Ok(());
     }
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report");
     let mut owner = Command::new(std::env::current_exe()?)
         .args(["--exact", "servers::control_plane_leaves_nothing_behind_when_its_owner_is_killed"])
         .env(OWNER, &report)
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
