@@ -49,21 +49,11 @@ pub(super) fn policy(audit: Audit) -> &'static str {
 /// Reads the whole log; a half-written last line is left for the next time.
 pub(super) fn read(path: &Path) -> Result<Vec<AuditEvent>, Error> {
     let text = fs::read_to_string(path).map_err(Error::io("read the audit log"))?;
-    Ok(text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .map(|entry| event(&entry))
-        .collect())
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).map(|entry| event(&entry)).collect())
 }
 
 fn event(entry: &Value) -> AuditEvent {
-    let text = |pointer: &str| {
-        entry
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     AuditEvent {
         user: text("/user/username"),
         user_agent: text("/userAgent"),
@@ -73,10 +63,7 @@ fn event(entry: &Value) -> AuditEvent {
         subresource: text("/objectRef/subresource"),
         namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
-        code: entry
-            .pointer("/responseStatus/code")
-            .and_then(Value::as_u64)
-            .map_or(0, |code| code as u16),
+        code: entry.pointer("/responseStatus/code").and_then(Value::as_u64).map_or(0, |code| code as u16),
         received: text("/requestReceivedTimestamp"),
     }
 }

@@ -36,10 +36,7 @@ impl ApiServerCalls {
         base.default_retry = false;
         base.connect_timeout = Some(Duration::from_secs(5));
         base.headers = vec![(http::header::USER_AGENT, http::HeaderValue::from_static("consumer"))];
-        Self {
-            base,
-            clients: Mutex::default(),
-        }
+        Self { base, clients: Mutex::default() }
     }
 
     fn client(&self, token: &Token) -> Result<Client, String> {
@@ -56,14 +53,8 @@ impl ApiServerCalls {
 
     async fn status(&self, seat: &Seat, token: &Token) -> Result<u16, String> {
         let path = format!("/api/v1/namespaces/{}/configmaps?limit=1", seat.namespace);
-        let request = http::Request::get(path)
-            .body(Body::empty())
-            .map_err(|problem| problem.to_string())?;
-        let answer = self
-            .client(token)?
-            .send(request)
-            .await
-            .map_err(|problem| problem.to_string())?;
+        let request = http::Request::get(path).body(Body::empty()).map_err(|problem| problem.to_string())?;
+        let answer = self.client(token)?.send(request).await.map_err(|problem| problem.to_string())?;
         let status = answer.status().as_u16();
         // An unread body would cost the connection.
         let _ = answer.into_body().collect_bytes().await;
@@ -115,31 +106,32 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) async fn run(self, stop: CancellationToken) {
-        let mut held = self.source.token();
+    /// The start is in the history when this returns; the future is the process itself.
+    pub(super) fn start(self, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+        let held = self.source.token();
         self.history.started(&self.seat, held.as_ref());
-        // A guard, so that the history is right also when the runtime drops this task.
-        let _stopped = Stopped {
-            seat: self.seat.clone(),
-            history: self.history.clone(),
-        };
+        // A guard, so that the history is right also when the runtime drops the future.
+        let stopped = Stopped { seat: self.seat.clone(), history: self.history.clone() };
+        async move {
+            let _stopped = stopped;
+            stop.run_until_cancelled(self.call_forever(held)).await;
+        }
+    }
+
+    async fn call_forever(&self, mut held: Option<Token>) {
         let mut clock = interval(self.call_every.max(Duration::from_millis(1)));
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if stop.run_until_cancelled(clock.tick()).await.is_none() {
-                return;
-            }
+            clock.tick().await;
             let now = self.source.token();
             if let Some(token) = now.as_ref().filter(|_| now != held) {
                 self.history.reloaded(&self.seat, token);
             }
             held = now.or(held);
-            let Some(token) = &held else { continue };
-            // The answer to a process that was ended meanwhile is nobody's.
-            let Some(outcome) = stop.run_until_cancelled(self.calls.call(&self.seat, token)).await else {
-                return;
-            };
-            self.history.called(&self.seat, token, outcome);
+            if let Some(token) = &held {
+                let outcome = self.calls.call(&self.seat, token).await;
+                self.history.called(&self.seat, token, outcome);
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ use std::{
 use kube::Client;
 
 use super::{
-    AuditEvent, Error, audit, kubeconfig,
+    AuditEvent, Error, audit,
+    command_line::{ADMIN_KUBECONFIG, CommandLines, Ports},
+    kubeconfig,
     process::{Launch, Process, Signal},
     servers, wait,
     workspace::Workspace,
@@ -68,13 +70,6 @@ pub struct ControlPlane {
     ca_pem: String,
 }
 
-#[derive(Clone, Copy)]
-struct Ports {
-    api: u16,
-    etcd: u16,
-    peer: u16,
-}
-
 impl ControlPlane {
     /// Starts all servers and returns when the API server is ready.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self, Error> {
@@ -92,16 +87,17 @@ impl ControlPlane {
             ca_pem: String::new(),
         };
         plane.prepare()?;
-        *lock(&plane.etcd) = Some(plane.launch("etcd", plane.etcd_args())?);
+        *lock(&plane.etcd) = Some(plane.launch("etcd", plane.command_lines().etcd())?);
         plane.launch_api_server()?;
         plane.ca_pem = plane.read_certificate().await?;
         plane.ready().await?;
         plane.start_controllers()?;
         let wanted = if plane.options.scheduler { 4 } else { 3 };
-        wait::until("all servers to run", START_LIMIT, async || {
-            (plane.pids().len() == wanted).then_some(())
+        wait::until("all servers to run", START_LIMIT, async || match plane.check() {
+            Err(ended) => Some(Err(ended)),
+            Ok(()) => (plane.pids().len() == wanted).then_some(Ok(())),
         })
-        .await?;
+        .await??;
         Ok(plane)
     }
 
@@ -128,7 +124,7 @@ impl ControlPlane {
 
     /// Path of a kubeconfig of the administrator.
     pub fn admin_kubeconfig(&self) -> PathBuf {
-        self.dir().join("admin.kubeconfig")
+        self.dir().join(ADMIN_KUBECONFIG)
     }
 
     /// Writes a kubeconfig for any bearer token and returns its path.
@@ -211,21 +207,19 @@ impl ControlPlane {
         kubeconfig::write_private(&self.dir().join("audit-policy.yaml"), audit::policy(self.options.audit))
     }
 
+    fn command_lines(&self) -> CommandLines<'_> {
+        CommandLines { dir: self.dir(), ports: self.ports, options: &self.options }
+    }
+
     fn launch(&self, name: &str, args: Vec<String>) -> Result<Process, Error> {
         let program = servers::find(name)?;
         // Nothing that a server could save at its end is needed afterwards: end it at once.
-        let launch = Launch {
-            name,
-            program: &program,
-            args,
-            env: Vec::new(),
-            grace: Duration::ZERO,
-        };
+        let launch = Launch { name, program: &program, args, env: Vec::new(), grace: Duration::ZERO };
         Process::start(&self.workspace, launch)
     }
 
     fn launch_api_server(&self) -> Result<(), Error> {
-        let server = self.launch("kube-apiserver", self.api_server_args())?;
+        let server = self.launch("kube-apiserver", self.command_lines().api_server())?;
         *lock(&self.api_server) = Some(server);
         Ok(())
     }
@@ -233,9 +227,9 @@ impl ControlPlane {
     fn start_controllers(&self) -> Result<(), Error> {
         let config = kubeconfig::text(&self.url(), &self.ca_pem, &self.admin_token);
         kubeconfig::write_private(&self.admin_kubeconfig(), &config)?;
-        let mut others = vec![self.launch("kube-controller-manager", self.controller_manager_args())?];
+        let mut others = vec![self.launch("kube-controller-manager", self.command_lines().controller_manager())?];
         if self.options.scheduler {
-            others.push(self.launch("kube-scheduler", self.scheduler_args())?);
+            others.push(self.launch("kube-scheduler", self.command_lines().scheduler())?);
         }
         *lock(&self.others) = others;
         Ok(())
@@ -248,10 +242,7 @@ impl ControlPlane {
             if let Err(ended) = self.check_servers() {
                 return Some(Err(ended));
             }
-            fs::read_to_string(&path)
-                .ok()
-                .filter(|text| text.contains("END CERTIFICATE"))
-                .map(Ok)
+            fs::read_to_string(&path).ok().filter(|text| text.contains("END CERTIFICATE")).map(Ok)
         })
         .await?
     }
@@ -262,9 +253,7 @@ impl ControlPlane {
             if let Err(ended) = self.check_servers() {
                 return Some(Err(ended));
             }
-            let request = http::Request::get("/readyz")
-                .body(Vec::new())
-                .expect("the request is complete");
+            let request = http::Request::get("/readyz").body(Vec::new()).expect("the request is complete");
             client.request_text(request).await.ok().map(|_| Ok(()))
         })
         .await?
@@ -277,68 +266,6 @@ impl ControlPlane {
             }
         }
         Ok(())
-    }
-
-    // Command lines.
-
-    fn etcd_args(&self) -> Vec<String> {
-        let Ports { etcd, peer, .. } = self.ports;
-        let mut args = vec![
-            format!("--data-dir={}", self.dir().join("etcd").display()),
-            format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
-            format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
-        ];
-        args.extend(self.options.fast_etcd.then(|| "--unsafe-no-fsync".to_owned()));
-        args
-    }
-
-    fn api_server_args(&self) -> Vec<String> {
-        let dir = self.dir().display();
-        let mut args = vec![
-            format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            format!("--secure-port={}", self.ports.api),
-            format!("--cert-dir={dir}/certificates"),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={dir}/account.pub"),
-            format!("--service-account-signing-key-file={dir}/account.key"),
-            format!("--token-auth-file={dir}/users.csv"),
-            "--authorization-mode=Node,RBAC".to_owned(),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--audit-policy-file={dir}/audit-policy.yaml"),
-            format!("--audit-log-path={dir}/logs/audit.log"),
-        ];
-        args.extend(self.options.api_server_args.iter().cloned());
-        args
-    }
-
-    fn controller_manager_args(&self) -> Vec<String> {
-        let dir = self.dir().display();
-        let mut args = self.controller_args();
-        args.push(format!("--service-account-private-key-file={dir}/account.key"));
-        args.push(format!("--root-ca-file={dir}/certificates/apiserver.crt"));
-        args.push("--controllers=*".to_owned());
-        args.extend(self.options.controller_manager_args.iter().cloned());
-        args
-    }
-
-    fn scheduler_args(&self) -> Vec<String> {
-        self.controller_args()
-    }
-
-    fn controller_args(&self) -> Vec<String> {
-        vec![
-            format!("--kubeconfig={}", self.admin_kubeconfig().display()),
-            "--leader-elect=false".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--kube-api-qps=500".to_owned(),
-            "--kube-api-burst=1000".to_owned(),
-        ]
     }
 }
 

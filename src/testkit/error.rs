@@ -16,12 +16,7 @@ pub enum Error {
     Kube { what: String, source: Box<kube::Error> },
     /// A server or the operator ended although it should run.
     #[error("{name} ended ({status}); the end of {log} says:\n{tail}", log = log.display())]
-    Ended {
-        name: String,
-        status: String,
-        log: PathBuf,
-        tail: String,
-    },
+    Ended { name: String, status: String, log: PathBuf, tail: String },
     /// Something that was waited for did not happen.
     #[error("waited {waited:?} in vain for {what}")]
     Timeout { what: String, waited: Duration },
@@ -38,16 +33,10 @@ impl Error {
 
     pub(crate) fn kube(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
-        move |source| Self::Kube {
-            what,
-            source: Box::new(source),
-        }
+        move |source| Self::Kube { what, source: Box::new(source) }
     }
 
     pub(crate) fn invalid(what: impl Into<String>, problem: impl ToString) -> Self {
-        Self::Invalid {
-            what: what.into(),
-            problem: problem.to_string(),
-        }
+        Self::Invalid { what: what.into(), problem: problem.to_string() }
     }
 }

@@ -4,136 +4,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 
-/// A token value that only shows its fingerprint.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Arc<str>);
-
-impl Token {
-    pub fn new(value: &str) -> Self {
-        Self(value.into())
-    }
-
-    /// The value itself, for the call that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// First 12 hex digits of the SHA-256 of the value.
-    pub fn fingerprint(&self) -> String {
-        Sha256::digest(self.0.as_bytes())
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.fingerprint())
-    }
-}
-
-/// One container of one pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seat {
-    pub namespace: Arc<str>,
-    pub pod: Arc<str>,
-    pub uid: Arc<str>,
-    pub container: Arc<str>,
-    pub node: Arc<str>,
-}
-
-/// How a call ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// HTTP status.
-    Answered(u16),
-    /// No answer: the server was away, or the connection broke.
-    Unanswered(String),
-}
-
-/// One call with a token.
-#[derive(Clone, Debug)]
-pub struct Call {
-    pub at: Instant,
-    pub wall: Timestamp,
-    pub seat: Seat,
-    pub fingerprint: String,
-    pub outcome: Outcome,
-}
-
-impl Call {
-    pub fn is_accepted(&self) -> bool {
-        matches!(self.outcome, Outcome::Answered(200..300))
-    }
-
-    /// The token was not accepted as valid. A missing permission (403) is not this.
-    pub fn is_refused(&self) -> bool {
-        self.outcome == Outcome::Answered(401)
-    }
-}
-
-/// What happened in a container.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Started {
-        at: Instant,
-        wall: Timestamp,
-        seat: Seat,
-        fingerprint: Option<String>,
-    },
-    /// A running container took over another value, by itself, from its files.
-    Reloaded {
-        at: Instant,
-        wall: Timestamp,
-        seat: Seat,
-        fingerprint: String,
-    },
-    Stopped {
-        at: Instant,
-        wall: Timestamp,
-        seat: Seat,
-    },
-    Called(Call),
-}
-
-impl Event {
-    pub fn seat(&self) -> &Seat {
-        match self {
-            Self::Started { seat, .. } | Self::Reloaded { seat, .. } | Self::Stopped { seat, .. } => seat,
-            Self::Called(call) => &call.seat,
-        }
-    }
-}
-
-/// Numbers for one token in one namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub accepted: usize,
-    pub refused: usize,
-    /// Neither accepted nor refused: other status, or no answer.
-    pub other: usize,
-}
-
-impl Counts {
-    fn add(&mut self, call: &Call) {
-        match () {
-            () if call.is_accepted() => self.accepted += 1,
-            () if call.is_refused() => self.refused += 1,
-            () => self.other += 1,
-        }
-    }
-}
+pub use super::event::{Call, Counts, Event, Outcome, Seat, Token};
 
 /// Shared handle; clones write to and read from the same history.
 #[derive(Clone)]
@@ -155,10 +33,7 @@ struct State {
 impl Default for History {
     fn default() -> Self {
         let (live, _) = broadcast::channel(4096);
-        Self(Arc::new(Inner {
-            state: Mutex::default(),
-            live,
-        }))
+        Self(Arc::new(Inner { state: Mutex::default(), live }))
     }
 }
 
@@ -174,12 +49,7 @@ impl History {
 
     /// Everything so far, in order, of one namespace.
     pub fn events(&self, namespace: &str) -> Vec<Event> {
-        self.state()
-            .events
-            .iter()
-            .filter(|event| &*event.seat().namespace == namespace)
-            .cloned()
-            .collect()
+        self.state().events.iter().filter(|event| &*event.seat().namespace == namespace).cloned().collect()
     }
 
     /// All calls of one namespace, in order.
@@ -211,12 +81,7 @@ impl History {
     pub fn holders(&self, fingerprint: &str) -> Vec<Seat> {
         let state = self.state();
         let holding = |held: &Option<String>| held.as_deref() == Some(fingerprint);
-        state
-            .holding
-            .iter()
-            .filter(|(_, held)| holding(held))
-            .map(|(seat, _)| seat.clone())
-            .collect()
+        state.holding.iter().filter(|(_, held)| holding(held)).map(|(seat, _)| seat.clone()).collect()
     }
 
     /// Running containers of a namespace and the fingerprint that each holds.
@@ -231,11 +96,7 @@ impl History {
         let refused = self.refused_calls(namespace);
         let shown: Vec<String> = refused.iter().take(10).map(describe).collect();
         let total = refused.len();
-        assert!(
-            refused.is_empty(),
-            "{total} calls were refused in {namespace}, the first:\n{}",
-            shown.join("\n")
-        );
+        assert!(refused.is_empty(), "{total} calls were refused in {namespace}, the first:\n{}", shown.join("\n"));
     }
 
     // Written by the simulated containers.
@@ -243,44 +104,24 @@ impl History {
     pub(super) fn started(&self, seat: &Seat, held: Option<&Token>) {
         let fingerprint = held.map(Token::fingerprint);
         self.state().holding.insert(seat.clone(), fingerprint.clone());
-        self.push(Event::Started {
-            at: Instant::now(),
-            wall: Timestamp::now(),
-            seat: seat.clone(),
-            fingerprint,
-        });
+        self.push(Event::Started { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
     }
 
     pub(super) fn reloaded(&self, seat: &Seat, held: &Token) {
         let fingerprint = held.fingerprint();
         self.state().holding.insert(seat.clone(), Some(fingerprint.clone()));
-        self.push(Event::Reloaded {
-            at: Instant::now(),
-            wall: Timestamp::now(),
-            seat: seat.clone(),
-            fingerprint,
-        });
+        self.push(Event::Reloaded { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
     }
 
     pub(super) fn stopped(&self, seat: &Seat) {
         self.state().holding.remove(seat);
-        self.push(Event::Stopped {
-            at: Instant::now(),
-            wall: Timestamp::now(),
-            seat: seat.clone(),
-        });
+        self.push(Event::Stopped { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone() });
     }
 
     pub(super) fn called(&self, seat: &Seat, token: &Token, outcome: Outcome) {
         let fingerprint = token.fingerprint();
         let (at, wall) = (Instant::now(), Timestamp::now());
-        self.push(Event::Called(Call {
-            at,
-            wall,
-            seat: seat.clone(),
-            fingerprint,
-            outcome,
-        }));
+        self.push(Event::Called(Call { at, wall, seat: seat.clone(), fingerprint, outcome }));
     }
 
     fn push(&self, event: Event) {
@@ -301,10 +142,7 @@ impl History {
             Event::Called(call) => Some(call),
             Event::Started { .. } | Event::Reloaded { .. } | Event::Stopped { .. } => None,
         });
-        calls
-            .filter(|call| &*call.seat.namespace == namespace && wanted(call))
-            .cloned()
-            .collect()
+        calls.filter(|call| &*call.seat.namespace == namespace && wanted(call)).cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -313,15 +151,6 @@ impl History {
 }
 
 fn describe(call: &Call) -> String {
-    let Seat {
-        pod,
-        container,
-        node,
-        uid,
-        ..
-    } = &call.seat;
-    format!(
-        "  {} {pod}/{container} on {node} (pod {uid}) with token {}",
-        call.wall, call.fingerprint
-    )
+    let Seat { pod, container, node, uid, .. } = &call.seat;
+    format!("  {} {pod}/{container} on {node} (pod {uid}) with token {}", call.wall, call.fingerprint)
 }

@@ -18,10 +18,7 @@ const MANAGER: &str = "testkit";
 pub async fn install_crds(client: &Client, folder: &Path) -> Result<(), Error> {
     let entries = fs::read_dir(folder).map_err(Error::io(format!("list {}", folder.display())))?;
     let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-    });
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
     files.sort();
     for file in files {
         let text = fs::read_to_string(&file).map_err(Error::io(format!("read {}", file.display())))?;
@@ -39,11 +36,7 @@ pub async fn apply_yaml(client: &Client, text: &str, namespace: &str) -> Result<
     let mut applied = Vec::new();
     for object in documents(text)? {
         let object = apply(client, &known, &object, namespace).await?;
-        if object
-            .types
-            .as_ref()
-            .is_some_and(|types| types.kind == "CustomResourceDefinition")
-        {
+        if object.types.as_ref().is_some_and(|types| types.kind == "CustomResourceDefinition") {
             established(client, &object.name_any()).await?;
             known = discover(client).await?;
         }
@@ -55,23 +48,13 @@ pub async fn apply_yaml(client: &Client, text: &str, namespace: &str) -> Result<
 /// The documents of a text; empty ones, which templates leave behind, are skipped.
 pub fn documents(text: &str) -> Result<Vec<DynamicObject>, Error> {
     let values = serde_norway::Deserializer::from_str(text).map(serde_json::Value::deserialize);
-    let values = values
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|problem| Error::invalid("read YAML", problem))?;
-    let objects = values
-        .into_iter()
-        .filter(|value| !value.is_null())
-        .map(serde_json::from_value);
-    objects
-        .collect::<Result<_, _>>()
-        .map_err(|problem| Error::invalid("read a Kubernetes object", problem))
+    let values = values.collect::<Result<Vec<_>, _>>().map_err(|problem| Error::invalid("read YAML", problem))?;
+    let objects = values.into_iter().filter(|value| !value.is_null()).map(serde_json::from_value);
+    objects.collect::<Result<_, _>>().map_err(|problem| Error::invalid("read a Kubernetes object", problem))
 }
 
 async fn discover(client: &Client) -> Result<Discovery, Error> {
-    Discovery::new(client.clone())
-        .run_aggregated()
-        .await
-        .map_err(Error::kube("ask the API server for its kinds"))
+    Discovery::new(client.clone()).run_aggregated().await.map_err(Error::kube("ask the API server for its kinds"))
 }
 
 async fn apply(
@@ -80,15 +63,10 @@ async fn apply(
     object: &DynamicObject,
     namespace: &str,
 ) -> Result<DynamicObject, Error> {
-    let kind = object
-        .types
-        .as_ref()
-        .map(|types| format!("{} {}", types.api_version, types.kind))
-        .unwrap_or_default();
+    let kind = object.types.as_ref().map(|types| format!("{} {}", types.api_version, types.kind)).unwrap_or_default();
     let what = format!("apply {kind} {}", object.name_any());
-    let (resource, capabilities) = known
-        .resolve_object(object)
-        .ok_or_else(|| Error::invalid(&what, "the API server does not know this kind"))?;
+    let (resource, capabilities) =
+        known.resolve_object(object).ok_or_else(|| Error::invalid(&what, "the API server does not know this kind"))?;
     let api: Api<DynamicObject> = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
@@ -97,23 +75,15 @@ async fn apply(
         }
     };
     let params = PatchParams::apply(MANAGER).force().validation_strict();
-    api.patch(&object.name_any(), &params, &Patch::Apply(object))
-        .await
-        .map_err(Error::kube(what))
+    api.patch(&object.name_any(), &params, &Patch::Apply(object)).await.map_err(Error::kube(what))
 }
 
 async fn established(client: &Client, name: &str) -> Result<(), Error> {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    wait::until(
-        &format!("CRD {name} to be served"),
-        Duration::from_secs(30),
-        async || {
-            let status = crds.get(name).await.ok()?.status?;
-            let mut conditions = status.conditions.into_iter().flatten();
-            conditions
-                .any(|condition| condition.type_ == "Established" && condition.status == "True")
-                .then_some(())
-        },
-    )
+    wait::until(&format!("CRD {name} to be served"), Duration::from_secs(30), async || {
+        let status = crds.get(name).await.ok()?.status?;
+        let mut conditions = status.conditions.into_iter().flatten();
+        conditions.any(|condition| condition.type_ == "Established" && condition.status == "True").then_some(())
+    })
     .await
 }

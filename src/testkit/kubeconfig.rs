@@ -51,9 +51,7 @@ pub(super) async fn config(url: &str, ca_pem: &str, token: &str, user_agent: &st
     let mut config = kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .await
         .map_err(|problem| Error::invalid("use a kubeconfig", problem))?;
-    let agent = user_agent
-        .parse()
-        .map_err(|problem| Error::invalid("user agent", problem))?;
+    let agent = user_agent.parse().map_err(|problem| Error::invalid("user agent", problem))?;
     config.headers.push((http::header::USER_AGENT, agent));
     Ok(config)
 }
@@ -73,10 +71,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
 
 fn pem(label: &str, der: Vec<u8>) -> String {
     let encoded = base64(der);
-    let lines: Vec<&str> = (0..encoded.len())
-        .step_by(64)
-        .map(|at| &encoded[at..encoded.len().min(at + 64)])
-        .collect();
+    let lines: Vec<&str> = (0..encoded.len()).step_by(64).map(|at| &encoded[at..encoded.len().min(at + 64)]).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 

@@ -6,9 +6,11 @@
 //! API server with the token that a container holds, and [`history`] is the judge.
 
 pub mod audit;
+mod command_line;
 pub mod consumer;
 pub mod control_plane;
 pub mod error;
+pub mod event;
 pub mod history;
 pub mod install;
 pub mod kubeconfig;
@@ -23,7 +25,8 @@ pub mod workspace;
 pub use audit::AuditEvent;
 pub use control_plane::{Audit, ControlPlane, ControlPlaneOptions};
 pub use error::Error;
-pub use history::{Call, Event, History, Outcome, Seat, Token};
+pub use event::{Call, Counts, Event, Outcome, Seat, Token};
+pub use history::History;
 pub use node::{NodeOptions, SimulatedNode};
 pub use operator::{OperatorOptions, OperatorProcess};
 pub use shared::{SharedControlPlane, TestNamespace};

@@ -74,15 +74,7 @@ pub struct OperatorProcess {
 impl OperatorProcess {
     /// Starts the operator; [`Self::ready`] waits for it.
     pub async fn start(plane: &ControlPlane, options: OperatorOptions) -> Result<Self, Error> {
-        let OperatorOptions {
-            binary,
-            namespace,
-            service_account,
-            name,
-            args,
-            env,
-            grace,
-        } = options;
+        let OperatorOptions { binary, namespace, service_account, name, args, env, grace } = options;
         let token = account_token(plane, &namespace, &service_account).await?;
         let kubeconfig = plane.kubeconfig(&name, &token)?;
         let [port] = servers::free_ports()?;
@@ -93,23 +85,12 @@ impl OperatorProcess {
             "--log-format=text".to_owned(),
         ];
         all.extend(args);
-        let mut environment = vec![
-            ("KUBECONFIG".to_owned(), kubeconfig.display().to_string()),
-            ("NO_COLOR".to_owned(), "1".to_owned()),
-        ];
+        let mut environment =
+            vec![("KUBECONFIG".to_owned(), kubeconfig.display().to_string()), ("NO_COLOR".to_owned(), "1".to_owned())];
         environment.extend(env);
         let name = plane.workspace().unique(&name);
-        let launch = Launch {
-            name: &name,
-            program: &binary,
-            args: all,
-            env: environment,
-            grace,
-        };
-        Ok(Self {
-            process: Process::start(plane.workspace(), launch)?,
-            port,
-        })
+        let launch = Launch { name: &name, program: &binary, args: all, env: environment, grace };
+        Ok(Self { process: Process::start(plane.workspace(), launch)?, port })
     }
 
     /// Waits until `/readyz` says yes.
@@ -120,11 +101,7 @@ impl OperatorProcess {
             async move {
                 match ended {
                     Err(ended) => Some(Err(ended)),
-                    Ok(()) => get(port, "/readyz")
-                        .await
-                        .ok()
-                        .filter(|answer| answer.status == 200)
-                        .map(|_| Ok(())),
+                    Ok(()) => get(port, "/readyz").await.ok().filter(|answer| answer.status == 200).map(|_| Ok(())),
                 }
             }
         })
@@ -145,8 +122,7 @@ impl OperatorProcess {
 
     /// Stops the process without ending it, or lets it go on: a paused machine, a lost leader.
     pub fn freeze(&mut self, frozen: bool) {
-        self.process
-            .signal(if frozen { Signal::Stop } else { Signal::Continue });
+        self.process.signal(if frozen { Signal::Stop } else { Signal::Continue });
     }
 
     /// The exit status once the process has ended.
@@ -196,23 +172,14 @@ pub struct Answer {
 /// A token for a ServiceAccount, as a projected volume would give it to a pod.
 pub async fn account_token(plane: &ControlPlane, namespace: &str, account: &str) -> Result<String, Error> {
     let accounts: Api<ServiceAccount> = Api::namespaced(plane.client("testkit").await?, namespace);
-    let spec = TokenRequestSpec {
-        expiration_seconds: Some(86_400),
-        ..TokenRequestSpec::default()
-    };
-    let request = TokenRequest {
-        spec,
-        ..TokenRequest::default()
-    };
+    let spec = TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
     let what = format!("request a token for service account {namespace}/{account}");
     let answer = accounts
         .create_token_request(account, &PostParams::default(), &request)
         .await
         .map_err(Error::kube(what.clone()))?;
-    answer
-        .status
-        .map(|status| status.token)
-        .ok_or_else(|| Error::invalid(what, "the answer has no token"))
+    answer.status.map(|status| status.token).ok_or_else(|| Error::invalid(what, "the answer has no token"))
 }
 
 /// One request on its own connection; small enough not to need a client library.
@@ -228,17 +195,10 @@ async fn get(port: u16, path: &str) -> Result<Answer, Error> {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     let what = format!("GET {path} of the operator");
-    let done = tokio::task::spawn_blocking(exchange)
-        .await
-        .map_err(|problem| Error::invalid(what.clone(), problem))?;
+    let done = tokio::task::spawn_blocking(exchange).await.map_err(|problem| Error::invalid(what.clone(), problem))?;
     let text = done.map_err(Error::io(what.clone()))?;
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .ok_or_else(|| Error::invalid(what.clone(), "not an HTTP answer"))?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Error::invalid(what.clone(), "not an HTTP answer"))?;
     let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| Error::invalid(what, "no status code"))?;
-    Ok(Answer {
-        status,
-        body: body.to_owned(),
-    })
+    Ok(Answer { status, body: body.to_owned() })
 }

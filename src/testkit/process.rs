@@ -73,13 +73,7 @@ pub enum Signal {
 impl Process {
     /// Starts the program with its output in `logs/` of the workspace.
     pub fn start(workspace: &Workspace, launch: Launch<'_>) -> Result<Self, Error> {
-        let Launch {
-            name,
-            program,
-            args,
-            env,
-            grace,
-        } = launch;
+        let Launch { name, program, args, env, grace } = launch;
         let marker = workspace.path().join("running").join(workspace.unique(name));
         let log = workspace.path().join("logs").join(format!("{name}.log"));
         // Written here, not by the shell, so that the janitor never misses a program that is starting.
@@ -99,13 +93,7 @@ impl Process {
             .spawn()
             .map_err(Error::io("start sh"))?;
         let orders = shell.stdin.take();
-        Ok(Self {
-            name: name.to_owned(),
-            shell,
-            orders,
-            marker,
-            log,
-        })
+        Ok(Self { name: name.to_owned(), shell, orders, marker, log })
     }
 
     /// Sends a signal; nothing happens if the program has ended.
@@ -135,10 +123,7 @@ impl Process {
                 return Ok(status);
             }
             if started.elapsed() > within {
-                return Err(Error::Timeout {
-                    what: format!("the end of {}", self.name),
-                    waited: within,
-                });
+                return Err(Error::Timeout { what: format!("the end of {}", self.name), waited: within });
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -150,12 +135,7 @@ impl Process {
         let text = self.logs();
         let tail: Vec<&str> = text.lines().rev().take(15).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-        Err(Error::Ended {
-            name: self.name.clone(),
-            status: status.to_string(),
-            log: self.log.clone(),
-            tail,
-        })
+        Err(Error::Ended { name: self.name.clone(), status: status.to_string(), log: self.log.clone(), tail })
     }
 
     /// Process id of the program itself while it runs.
@@ -169,9 +149,7 @@ impl Process {
 
     /// Everything that the program has written so far.
     pub fn logs(&self) -> String {
-        fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 }
 

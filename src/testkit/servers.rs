@@ -22,10 +22,7 @@ pub fn find(name: &str) -> Result<PathBuf, Error> {
     candidates
         .into_iter()
         .find(|path| path.is_file())
-        .ok_or_else(|| Error::MissingBinary {
-            name: name.to_owned(),
-            path: built,
-        })
+        .ok_or_else(|| Error::MissingBinary { name: name.to_owned(), path: built })
 }
 
 /// Different loopback ports that are free now.
@@ -50,8 +47,6 @@ pub fn random_hex() -> String {
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("the system has a random number generator");
+    SystemRandom::new().fill(&mut bytes).expect("the system has a random number generator");
     bytes
 }

@@ -88,10 +88,7 @@ impl Drop for TestNamespace {
 pub async fn create_namespace(client: &Client, stem: &str) -> Result<String, Error> {
     let name = format!("{stem}-{}", &servers::random_hex()[..6]);
     let namespace = Namespace {
-        metadata: ObjectMeta {
-            name: Some(name.clone()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
         ..Namespace::default()
     };
     Api::all(client.clone())

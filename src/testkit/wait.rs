@@ -15,10 +15,7 @@ where
             return Ok(found);
         }
         if started.elapsed() > within {
-            return Err(Error::Timeout {
-                what: what.to_owned(),
-                waited: within,
-            });
+            return Err(Error::Timeout { what: what.to_owned(), waited: within });
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

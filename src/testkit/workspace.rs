@@ -63,13 +63,7 @@ impl Workspace {
         if kept {
             eprintln!("logs of the servers: {}", path.join("logs").display());
         }
-        Ok(Self {
-            path,
-            janitor,
-            orders,
-            kept: AtomicBool::new(kept),
-            numbers: AtomicUsize::new(0),
-        })
+        Ok(Self { path, janitor, orders, kept: AtomicBool::new(kept), numbers: AtomicUsize::new(0) })
     }
 
     pub fn path(&self) -> &Path {

@@ -58,12 +58,7 @@ struct Entry {
 
 impl SecretCache {
     pub(super) fn new(client: Client, knobs: Knobs, stop: CancellationToken) -> Self {
-        Self {
-            client,
-            knobs,
-            stop,
-            entries: Mutex::default(),
-        }
+        Self { client, knobs, stop, entries: Mutex::default() }
     }
 
     /// Notes that a pod uses these Secrets; starts to watch those that no pod used before.
@@ -97,9 +92,7 @@ impl SecretCache {
     /// Follows a registered Secret.
     pub(super) fn view(&self, secret: &SecretRef) -> watch::Receiver<Reading> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .get(secret)
-            .map_or_else(|| watch::channel(Reading::NotYet).1, |entry| entry.view.clone())
+        entries.get(secret).map_or_else(|| watch::channel(Reading::NotYet).1, |entry| entry.view.clone())
     }
 
     fn open(&self, secret: &SecretRef) -> Entry {
@@ -110,11 +103,7 @@ impl SecretCache {
         tokio::spawn(async move {
             stopped.run_until_cancelled(feed(api, name, knobs, sender)).await;
         });
-        Entry {
-            pods: BTreeSet::new(),
-            view,
-            _feeder: stop.drop_guard(),
-        }
+        Entry { pods: BTreeSet::new(), view, _feeder: stop.drop_guard() }
     }
 }
 
@@ -152,7 +141,5 @@ async fn feed(api: Api<Secret>, name: String, knobs: Knobs, view: watch::Sender<
 
 fn values(secret: Secret) -> Values {
     let data = secret.data.unwrap_or_default();
-    data.into_iter()
-        .filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?)))
-        .collect()
+    data.into_iter().filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?))).collect()
 }

@@ -75,15 +75,10 @@ fn part(source: &VolumeSource, reading: &Reading) -> Result<Values, String> {
         Reading::Present(values) => values.as_ref().clone(),
         Reading::Absent if source.optional => return Ok(Values::new()),
         Reading::Absent => {
-            return Err(format!(
-                "MountVolume.SetUp failed for volume {}: secret {name} not found",
-                source.volume
-            ));
+            return Err(format!("MountVolume.SetUp failed for volume {}: secret {name} not found", source.volume));
         }
         Reading::NotYet => {
-            return Err(format!(
-                "failed to sync secret cache: {name}: timed out waiting for the condition"
-            ));
+            return Err(format!("failed to sync secret cache: {name}: timed out waiting for the condition"));
         }
     };
     if source.items.is_empty() {

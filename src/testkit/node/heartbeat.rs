@@ -33,14 +33,10 @@ pub(super) async fn register(shared: &Shared) -> Result<(), Error> {
     }
     renew(shared).await.map_err(Error::kube("create the node's lease"))?;
     report(shared, true).await?;
-    wait::until(
-        "the node to lose its taints",
-        std::time::Duration::from_secs(60),
-        async || {
-            let spec = nodes.get(name).await.ok()?.spec.unwrap_or_default();
-            spec.taints.unwrap_or_default().is_empty().then_some(())
-        },
-    )
+    wait::until("the node to lose its taints", std::time::Duration::from_secs(60), async || {
+        let spec = nodes.get(name).await.ok()?.spec.unwrap_or_default();
+        spec.taints.unwrap_or_default().is_empty().then_some(())
+    })
     .await
 }
 
@@ -70,10 +66,7 @@ pub(super) async fn report(shared: &Shared, ready: bool) -> Result<(), Error> {
     let name = &shared.options.name;
     let before = nodes.get(name).await.map_err(Error::kube("read the node status"))?;
     let patch = Patch::Strategic(json!({"status": status(name, ready, Some(&before))}));
-    nodes
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await
-        .map_err(Error::kube("write the node status"))?;
+    nodes.patch_status(name, &PatchParams::default(), &patch).await.map_err(Error::kube("write the node status"))?;
     Ok(())
 }
 
@@ -84,10 +77,7 @@ async fn renew(shared: &Shared) -> Result<(), kube::Error> {
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": micro_time()},
     });
-    leases
-        .patch(name, &PatchParams::apply("kubelet").force(), &Patch::Apply(lease))
-        .await
-        .map(drop)
+    leases.patch(name, &PatchParams::apply("kubelet").force(), &Patch::Apply(lease)).await.map(drop)
 }
 
 /// The API wants exactly six digits after the point.
@@ -100,12 +90,8 @@ fn status(name: &str, ready: bool, before: Option<&Node>) -> Value {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let known = before.and_then(|node| node.status.as_ref()?.conditions.as_ref());
     let since = |kind: &str, status: &str| {
-        let same = known
-            .into_iter()
-            .flatten()
-            .find(|condition| condition.type_ == kind && condition.status == status);
-        same.and_then(|condition| condition.last_transition_time.as_ref())
-            .map_or(json!(now), |time| json!(time))
+        let same = known.into_iter().flatten().find(|condition| condition.type_ == kind && condition.status == status);
+        same.and_then(|condition| condition.last_transition_time.as_ref()).map_or(json!(now), |time| json!(time))
     };
     let room = json!({"cpu": "1000", "memory": "1000Gi", "pods": "5000", "ephemeral-storage": "1000Gi"});
     let condition = |kind: &str, holds: bool| {

@@ -15,10 +15,7 @@ pub(super) struct Knobs {
 
 impl Knobs {
     pub(super) fn new(lag: Duration) -> Self {
-        Self {
-            lag: Arc::new(watch::channel(lag).0),
-            contact: Arc::new(watch::channel(true).0),
-        }
+        Self { lag: Arc::new(watch::channel(lag).0), contact: Arc::new(watch::channel(true).0) }
     }
 
     pub(super) fn set_lag(&self, lag: Duration) {

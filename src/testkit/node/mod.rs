@@ -6,11 +6,12 @@
 //! - [`cache`]: Secrets as the kubelet's watch mode sees them, with a settable lag
 //! - [`plan`]: what a pod spec says about Secrets, probes and hooks
 //! - [`files`]: secret volumes and how they are refreshed
-//! - [`worker`]: one pod from its binding to its end; [`termination`]: the end
-//! - [`report`]: pod statuses, written in order, held back while the node is cut off
+//! - [`worker`]: one pod from its binding on; [`container`]: its processes; [`termination`]: the end
+//! - [`report`]: pod statuses; [`writer`]: written in order, held back while the node is cut off
 //! - [`heartbeat`]: Node object and lease; [`pods`]: the watch that starts and ends workers
 
 mod cache;
+mod container;
 mod files;
 mod heartbeat;
 mod knobs;
@@ -19,6 +20,7 @@ mod pods;
 mod report;
 mod termination;
 mod worker;
+mod writer;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -131,10 +133,7 @@ impl SimulatedNode {
         let knobs = Knobs::new(options.secret_lag);
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
-            calls: options
-                .calls
-                .clone()
-                .unwrap_or_else(|| Arc::new(ApiServerCalls::new(config))),
+            calls: options.calls.clone().unwrap_or_else(|| Arc::new(ApiServerCalls::new(config))),
             cache: SecretCache::new(client.clone(), knobs.clone(), stop.clone()),
             history: history.clone(),
             client,
@@ -182,9 +181,7 @@ impl SimulatedNode {
     /// Ends one container and starts it again in the same pod; false if no such pod runs here.
     pub fn restart_container(&self, pod_uid: &str, container: &str) -> bool {
         let restarts = self.shared.restarts.lock().unwrap_or_else(PoisonError::into_inner);
-        restarts
-            .get(pod_uid)
-            .is_some_and(|worker| worker.send(container.to_owned()).is_ok())
+        restarts.get(pod_uid).is_some_and(|worker| worker.send(container.to_owned()).is_ok())
     }
 
     /// Ends everything on the node at once.
@@ -196,10 +193,7 @@ impl SimulatedNode {
     pub async fn remove(self) -> Result<(), Error> {
         self.power_off();
         let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(self.shared.client.clone());
-        nodes
-            .delete(self.name(), &DeleteParams::default())
-            .await
-            .map_err(Error::kube("delete the node"))?;
+        nodes.delete(self.name(), &DeleteParams::default()).await.map_err(Error::kube("delete the node"))?;
         Ok(())
     }
 }

@@ -25,21 +25,9 @@ pub(super) enum RestartPolicy {
 /// One value or group of values in a container's environment.
 #[derive(Clone, Debug)]
 pub(super) enum Env {
-    Literal {
-        name: String,
-        value: String,
-    },
-    Key {
-        name: String,
-        secret: SecretRef,
-        key: String,
-        optional: bool,
-    },
-    All {
-        prefix: String,
-        secret: SecretRef,
-        optional: bool,
-    },
+    Literal { name: String, value: String },
+    Key { name: String, secret: SecretRef, key: String, optional: bool },
+    All { prefix: String, secret: SecretRef, optional: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -89,34 +77,17 @@ impl PodPlan {
         let namespace = pod.namespace().unwrap_or_default();
         let spec = pod.spec.clone().unwrap_or_default();
         let text = |name: &str| pod.annotations().get(name).cloned();
-        let time = |name: &str| {
-            text(name)
-                .and_then(|value| value.parse().ok())
-                .map(Duration::from_millis)
-        };
+        let time = |name: &str| text(name).and_then(|value| value.parse().ok()).map(Duration::from_millis);
         let pre_stop = time(annotation::PRE_STOP_MS);
         let ready_after = text(annotation::READY_AFTER_MS);
         let init = spec.init_containers.iter().flatten().map(|container| {
             let sidecar = container.restart_policy.as_deref() == Some("Always");
-            container_plan(
-                &namespace,
-                container,
-                if sidecar { Kind::Sidecar } else { Kind::Init },
-                None,
-            )
+            container_plan(&namespace, container, if sidecar { Kind::Sidecar } else { Kind::Init }, None)
         });
-        let main = spec
-            .containers
-            .iter()
-            .map(|container| container_plan(&namespace, container, Kind::Main, pre_stop));
+        let main = spec.containers.iter().map(|container| container_plan(&namespace, container, Kind::Main, pre_stop));
         Self {
             containers: init.chain(main).collect(),
-            volumes: spec
-                .volumes
-                .iter()
-                .flatten()
-                .flat_map(|volume| volume_sources(&namespace, volume))
-                .collect(),
+            volumes: spec.volumes.iter().flatten().flat_map(|volume| volume_sources(&namespace, volume)).collect(),
             restart_policy: match spec.restart_policy.as_deref() {
                 Some("Never") => RestartPolicy::Never,
                 Some("OnFailure") => RestartPolicy::OnFailure,
@@ -139,50 +110,30 @@ impl PodPlan {
 
     /// Every Secret that the kubelet has to know for this pod.
     pub(super) fn secrets(&self) -> BTreeSet<SecretRef> {
-        let env = self
-            .containers
-            .iter()
-            .flat_map(|container| &container.env)
-            .filter_map(|env| match env {
-                Env::Literal { .. } => None,
-                Env::Key { secret, .. } | Env::All { secret, .. } => Some(secret),
-            });
-        env.chain(self.volumes.iter().map(|source| &source.secret))
-            .cloned()
-            .collect()
+        let env = self.containers.iter().flat_map(|container| &container.env).filter_map(|env| match env {
+            Env::Literal { .. } => None,
+            Env::Key { secret, .. } | Env::All { secret, .. } => Some(secret),
+        });
+        env.chain(self.volumes.iter().map(|source| &source.secret)).cloned().collect()
     }
 
     pub(super) fn of_kind(&self, kind: Kind) -> Vec<ContainerPlan> {
-        self.containers
-            .iter()
-            .filter(|container| container.kind == kind)
-            .cloned()
-            .collect()
+        self.containers.iter().filter(|container| container.kind == kind).cloned().collect()
     }
 }
 
 fn container_plan(namespace: &str, container: &Container, kind: Kind, pre_stop: Option<Duration>) -> ContainerPlan {
-    let secret = |name: &str| SecretRef {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    };
+    let secret = |name: &str| SecretRef { namespace: namespace.to_owned(), name: name.to_owned() };
     // envFrom first: in Kubernetes an entry of env wins over one of envFrom with the same name.
     let groups = container.env_from.iter().flatten().filter_map(|source| {
         let from = source.secret_ref.as_ref()?;
         let prefix = source.prefix.clone().unwrap_or_default();
-        Some(Env::All {
-            prefix,
-            secret: secret(&from.name),
-            optional: from.optional == Some(true),
-        })
+        Some(Env::All { prefix, secret: secret(&from.name), optional: from.optional == Some(true) })
     });
     let single = container.env.iter().flatten().filter_map(|env| {
         let name = env.name.clone();
         if let Some(value) = &env.value {
-            return Some(Env::Literal {
-                name,
-                value: value.clone(),
-            });
+            return Some(Env::Literal { name, value: value.clone() });
         }
         let from = env.value_from.as_ref()?.secret_key_ref.as_ref()?;
         Some(Env::Key {
@@ -198,50 +149,30 @@ fn container_plan(namespace: &str, container: &Container, kind: Kind, pre_stop: 
         image: container.image.clone().unwrap_or_default(),
         kind,
         env: groups.chain(single).collect(),
-        mounts: mounts
-            .map(|mount| Mount {
-                volume: mount.name.clone(),
-                sub_path: mount.sub_path.clone(),
-            })
-            .collect(),
+        mounts: mounts.map(|mount| Mount { volume: mount.name.clone(), sub_path: mount.sub_path.clone() }).collect(),
         pre_stop: pre_stop.unwrap_or_else(|| hook_time(container)),
     }
 }
 
 /// Length of a preStop hook that sleeps, either in the API's own way or by `sleep N`.
 fn hook_time(container: &Container) -> Duration {
-    let Some(hook) = container
-        .lifecycle
-        .as_ref()
-        .and_then(|lifecycle| lifecycle.pre_stop.as_ref())
-    else {
+    let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else {
         return Duration::ZERO;
     };
     if let Some(sleep) = &hook.sleep {
         return Duration::from_secs(sleep.seconds.unsigned_abs());
     }
-    let command = hook
-        .exec
-        .as_ref()
-        .and_then(|exec| exec.command.as_ref())
-        .map(|words| words.join(" "))
-        .unwrap_or_default();
+    let command =
+        hook.exec.as_ref().and_then(|exec| exec.command.as_ref()).map(|words| words.join(" ")).unwrap_or_default();
     let words: Vec<&str> = command.split_whitespace().collect();
-    let seconds = words
-        .windows(2)
-        .find_map(|pair| (pair[0].rsplit('/').next() == Some("sleep")).then_some(pair[1]));
-    seconds
-        .and_then(|text| text.parse::<f64>().ok())
-        .map_or(Duration::ZERO, Duration::from_secs_f64)
+    let seconds = words.windows(2).find_map(|pair| (pair[0].rsplit('/').next() == Some("sleep")).then_some(pair[1]));
+    seconds.and_then(|text| text.parse::<f64>().ok()).map_or(Duration::ZERO, Duration::from_secs_f64)
 }
 
 fn volume_sources(namespace: &str, volume: &Volume) -> Vec<VolumeSource> {
     let source = |name: &str, items: &Option<Vec<KeyToPath>>, optional: Option<bool>| VolumeSource {
         volume: volume.name.clone(),
-        secret: SecretRef {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        },
+        secret: SecretRef { namespace: namespace.to_owned(), name: name.to_owned() },
         items: items.clone().unwrap_or_default(),
         optional: optional == Some(true),
     };
@@ -249,13 +180,8 @@ fn volume_sources(namespace: &str, volume: &Volume) -> Vec<VolumeSource> {
         .secret
         .iter()
         .filter_map(|secret| Some(source(secret.secret_name.as_ref()?, &secret.items, secret.optional)));
-    let projections = volume
-        .projected
-        .iter()
-        .filter_map(|projected| projected.sources.as_ref())
-        .flatten();
-    let projected = projections
-        .filter_map(|part| part.secret.as_ref())
-        .map(|part| source(&part.name, &part.items, part.optional));
+    let projections = volume.projected.iter().filter_map(|projected| projected.sources.as_ref()).flatten();
+    let projected =
+        projections.filter_map(|part| part.secret.as_ref()).map(|part| source(&part.name, &part.items, part.optional));
     plain.chain(projected).collect()
 }

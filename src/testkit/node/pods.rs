@@ -22,16 +22,14 @@ use super::{Shared, termination, worker::Worker};
 pub(super) struct Orders {
     /// Graceful deletion, with the time it may take.
     pub grace: Option<Duration>,
+    /// What the API says about readiness. The controller manager changes it when a node is silent.
+    pub ready: Option<bool>,
     /// The pod is no longer in the API.
     pub vanished: bool,
 }
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut workers = Workers {
-        shared: shared.clone(),
-        orders: HashMap::new(),
-        listed: HashSet::new(),
-    };
+    let mut workers = Workers { shared: shared.clone(), orders: HashMap::new(), listed: HashSet::new() };
     loop {
         shared.knobs.in_contact().await;
         tokio::select! {
@@ -82,24 +80,29 @@ impl Workers {
             Duration::from_secs(seconds.unsigned_abs())
         });
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+        let ready = ready.next().map(|condition| condition.status == "True");
         let finished = matches!(phase, Some("Succeeded" | "Failed"));
         let (shared, key) = (&self.shared, uid.clone());
         let orders = self.orders.entry(uid).or_insert_with(|| {
-            let (sender, orders) = watch::channel(Orders { grace, vanished: false });
+            let (sender, orders) = watch::channel(Orders { grace, ready, vanished: false });
             match (finished, grace) {
                 (false, _) => shared.spawn(Worker::new(shared, &pod, orders).run()),
                 // Finished in an earlier life of this node, which did not get as far as the removal.
                 (true, Some(_)) => {
                     let (shared, namespace, name) =
                         (self.shared.clone(), pod.namespace().unwrap_or_default(), pod.name_any());
-                    self.shared
-                        .spawn(async move { termination::remove(&shared, &namespace, &name, &key).await });
+                    self.shared.spawn(async move { termination::remove(&shared, &namespace, &name, &key).await });
                 }
                 (true, None) => {}
             }
             sender
         });
-        orders.send_if_modified(|orders| std::mem::replace(&mut orders.grace, grace) != grace);
+        orders.send_if_modified(|orders| {
+            let next = Orders { grace, ready, ..*orders };
+            std::mem::replace(orders, next) != next
+        });
     }
 }
 

@@ -3,37 +3,26 @@
 //! A worker changes its view and publishes it; one task per pod writes the newest published view.
 //! So an older status never lands after a newer one, even when a worker gives up half-way.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     Shared,
     plan::{Kind, PodPlan},
+    pods::Orders,
+    writer::{self, Writer},
 };
 
 #[derive(Clone, Debug)]
 pub(super) enum State {
-    Waiting {
-        reason: &'static str,
-        message: String,
-    },
-    Running {
-        since: Timestamp,
-    },
-    Terminated {
-        code: i32,
-        reason: &'static str,
-        since: Option<Timestamp>,
-        at: Timestamp,
-    },
+    Waiting { reason: &'static str, message: String },
+    Running { since: Timestamp },
+    Terminated { code: i32, reason: &'static str, since: Option<Timestamp>, at: Timestamp },
 }
 
 struct ContainerView {
@@ -58,19 +47,29 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(shared: &Arc<Shared>, pod: &Pod, plan: &PodPlan, address: String) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        pod: &Pod,
+        plan: &PodPlan,
+        address: String,
+        orders: watch::Receiver<Orders>,
+    ) -> Self {
         let (published, queue) = watch::channel((0, Value::Null));
         let (done, written) = watch::channel(0);
         let api = Api::namespaced(shared.client.clone(), &pod.namespace().unwrap_or_default());
-        shared.spawn(write(shared.clone(), api, pod.name_any(), queue, done));
+        shared.spawn(writer::run(Writer {
+            shared: shared.clone(),
+            pods: api,
+            name: pod.name_any(),
+            queue,
+            done,
+            orders,
+        }));
         let containers = plan.containers.iter().map(|container| ContainerView {
             name: container.name.clone(),
             image: container.image.clone(),
             kind: container.kind,
-            state: State::Waiting {
-                reason: "PodInitializing",
-                message: String::new(),
-            },
+            state: State::Waiting { reason: "PodInitializing", message: String::new() },
             last: None,
             restarts: 0,
         });
@@ -93,9 +92,7 @@ impl Report {
     }
 
     pub(super) fn running(&mut self, container: &str) {
-        self.set(container, |_| State::Running {
-            since: Timestamp::now(),
-        });
+        self.set(container, |_| State::Running { since: Timestamp::now() });
     }
 
     pub(super) fn terminated(&mut self, container: &str, code: i32) {
@@ -105,12 +102,7 @@ impl Report {
                 State::Running { since } => Some(*since),
                 State::Waiting { .. } | State::Terminated { .. } => None,
             };
-            State::Terminated {
-                code,
-                reason,
-                since,
-                at: Timestamp::now(),
-            }
+            State::Terminated { code, reason, since, at: Timestamp::now() }
         });
     }
 
@@ -138,12 +130,7 @@ impl Report {
         for view in &mut self.containers {
             if !matches!(view.state, State::Terminated { .. }) {
                 let at = Timestamp::now();
-                view.state = State::Terminated {
-                    code: 137,
-                    reason: "ContainerStatusUnknown",
-                    since: None,
-                    at,
-                };
+                view.state = State::Terminated { code: 137, reason: "ContainerStatusUnknown", since: None, at };
             }
         }
         let mut main = self.containers.iter().filter(|view| view.kind == Kind::Main);
@@ -180,15 +167,11 @@ impl Report {
             let chosen = self.containers.iter().filter(|view| (view.kind == Kind::Main) == main);
             chosen.map(|view| container_status(view, self.ready)).collect()
         };
-        let inits_done = self
-            .containers
-            .iter()
-            .filter(|view| view.kind != Kind::Main)
-            .all(|view| match &view.state {
-                State::Waiting { .. } => false,
-                State::Running { .. } => view.kind == Kind::Sidecar,
-                State::Terminated { code, .. } => *code == 0,
-            });
+        let inits_done = self.containers.iter().filter(|view| view.kind != Kind::Main).all(|view| match &view.state {
+            State::Waiting { .. } => false,
+            State::Running { .. } => view.kind == Kind::Sidecar,
+            State::Terminated { code, .. } => *code == 0,
+        });
         let since = time(self.ready_since);
         let condition = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": since});
         json!({
@@ -223,12 +206,7 @@ fn state(state: &State) -> Value {
     match state {
         State::Waiting { reason, message } => json!({"waiting": {"reason": reason, "message": message}}),
         State::Running { since } => json!({"running": {"startedAt": time(*since)}}),
-        State::Terminated {
-            code,
-            reason,
-            since,
-            at,
-        } => {
+        State::Terminated { code, reason, since, at } => {
             json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": since.map(time), "finishedAt": time(*at)}})
         }
     }
@@ -236,37 +214,4 @@ fn state(state: &State) -> Value {
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-async fn write(
-    shared: Arc<Shared>,
-    pods: Api<Pod>,
-    name: String,
-    mut queue: watch::Receiver<(u64, Value)>,
-    done: watch::Sender<u64>,
-) {
-    while queue.changed().await.is_ok() {
-        loop {
-            shared.knobs.in_contact().await;
-            let (version, status) = queue.borrow_and_update().clone();
-            match pods
-                .patch_status(&name, &PatchParams::default(), &Patch::Strategic(status))
-                .await
-            {
-                // 404 and 409 (another UID): the pod is no longer in the API.
-                Err(kube::Error::Api(answer)) if matches!(answer.code, 404 | 409) => {}
-                // 422 is a mistake of this node. Trying again would hide it behind a time-out.
-                Err(kube::Error::Api(answer)) if answer.code == 422 => {
-                    eprintln!("status of {name} was refused: {}", answer.message)
-                }
-                Err(_) => {
-                    sleep(Duration::from_millis(200)).await;
-                    continue;
-                }
-                Ok(_) => {}
-            }
-            done.send_replace(version);
-            break;
-        }
-    }
 }

@@ -73,15 +73,9 @@ impl Worker {
 /// Takes a pod whose containers have ended out of the API.
 pub(super) async fn remove(shared: &Shared, namespace: &str, name: &str, uid: &str) {
     let pods: Api<Pod> = Api::namespaced(shared.client.clone(), namespace);
-    let preconditions = Preconditions {
-        uid: Some(uid.to_owned()),
-        resource_version: None,
-    };
-    let now = DeleteParams {
-        grace_period_seconds: Some(0),
-        preconditions: Some(preconditions),
-        ..DeleteParams::default()
-    };
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let now =
+        DeleteParams { grace_period_seconds: Some(0), preconditions: Some(preconditions), ..DeleteParams::default() };
     loop {
         shared.knobs.in_contact().await;
         match pods.delete(name, &now).await {

@@ -10,23 +10,19 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::DropGuard;
 
 use super::{
     Shared,
-    cache::Reading,
+    container::Running,
     files::{self, Files},
-    plan::{ContainerPlan, Env, Kind, PodPlan, RestartPolicy},
+    plan::{ContainerPlan, Kind, PodPlan, RestartPolicy},
     pods::Orders,
     report::Report,
 };
-use crate::testkit::{
-    consumer::{Consumer, Source},
-    history::{Seat, Token},
-};
+use crate::testkit::event::Token;
 
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
@@ -40,15 +36,8 @@ pub(super) struct Worker {
     /// Ends the refreshing of volumes when it is dropped.
     pub(super) refresher: Option<DropGuard>,
     restarts: mpsc::UnboundedReceiver<String>,
-    files: watch::Sender<Files>,
-    init_tokens: HashMap<String, Token>,
-}
-
-/// A container whose process runs.
-pub(super) struct Running {
-    pub(super) plan: ContainerPlan,
-    stop: DropGuard,
-    task: JoinHandle<()>,
+    pub(super) files: watch::Sender<Files>,
+    pub(super) init_tokens: HashMap<String, Token>,
 }
 
 impl Worker {
@@ -56,20 +45,11 @@ impl Worker {
         let plan = PodPlan::of(pod);
         let uid = pod.uid().unwrap_or_default();
         let (restart, restarts) = mpsc::unbounded_channel();
-        shared
-            .restarts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(uid.clone(), restart);
+        shared.restarts.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.clone(), restart);
         let number = shared.addresses.fetch_add(1, Ordering::Relaxed);
-        let address = format!(
-            "10.{}.{}.{}",
-            64 + (number >> 16) % 64,
-            (number >> 8) % 256,
-            number % 256
-        );
+        let address = format!("10.{}.{}.{}", 64 + (number >> 16) % 64, (number >> 8) % 256, number % 256);
         Self {
-            report: Report::new(shared, pod, &plan, address),
+            report: Report::new(shared, pod, &plan, address, orders.clone()),
             shared: shared.clone(),
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
@@ -105,11 +85,7 @@ impl Worker {
             self.terminate().await;
         }
         self.shared.cache.release(&self.uid);
-        self.shared
-            .restarts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.uid);
+        self.shared.restarts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.uid);
     }
 
     // The normal life.
@@ -133,8 +109,7 @@ impl Worker {
                 Ok(files) => break files,
                 Err(message) => {
                     for container in self.plan.containers.clone() {
-                        self.report
-                            .waiting(&container.name, "ContainerCreating", message.clone());
+                        self.report.waiting(&container.name, "ContainerCreating", message.clone());
                     }
                     self.report.publish();
                     sleep(self.shared.options.retry).await;
@@ -197,148 +172,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    // Containers.
-
-    /// Starts a container, or reports why that is not possible.
-    async fn start(&mut self, container: &ContainerPlan) -> bool {
-        let environment = match self.environment(container).await {
-            Ok(environment) => environment,
-            Err(message) => {
-                self.report
-                    .waiting(&container.name, "CreateContainerConfigError", message);
-                self.report.publish();
-                return false;
-            }
-        };
-        let source = self.source(container, &environment);
-        if let (Kind::Init, Some(token)) = (container.kind, source.token()) {
-            self.init_tokens.insert(container.name.clone(), token);
-        }
-        let consumer = Consumer {
-            seat: Seat {
-                namespace: self.namespace.as_str().into(),
-                pod: self.name.as_str().into(),
-                uid: self.uid.as_str().into(),
-                container: container.name.as_str().into(),
-                node: self.shared.options.name.as_str().into(),
-            },
-            source,
-            call_every: self.plan.call_every.unwrap_or(self.shared.options.call_every),
-            calls: self.shared.calls.clone(),
-            history: self.shared.history.clone(),
-        };
-        let stop = self.shared.stop.child_token();
-        let task = tokio::spawn(consumer.run(stop.clone()));
-        self.running.insert(
-            container.name.clone(),
-            Running {
-                plan: container.clone(),
-                stop: stop.drop_guard(),
-                task,
-            },
-        );
-        self.report.running(&container.name);
-        self.report.publish();
-        true
-    }
-
-    /// Ends the process of a container and notes the exit code.
-    pub(super) async fn stop(&mut self, container: &str, code: i32) {
-        let Some(Running { stop, task, .. }) = self.running.remove(container) else {
-            return;
-        };
-        drop(stop);
-        // A panic in a consumer has been printed already; the container has ended either way.
-        let _ = task.await;
-        self.report.terminated(container, code);
-    }
-
-    pub(super) async fn stop_all(&mut self, code: i32) {
-        for name in self.running.keys().cloned().collect::<Vec<_>>() {
-            self.stop(&name, code).await;
-        }
-    }
-
-    async fn stop_for_restart(&mut self, name: &str) -> Option<ContainerPlan> {
-        let plan = self.running.get(name)?.plan.clone();
-        self.stop(name, 0).await;
-        self.report.restarted(name);
-        Some(plan)
-    }
-
-    // Where a token comes from.
-
-    fn source(&self, container: &ContainerPlan, environment: &BTreeMap<String, String>) -> Source {
-        if let Some(value) = environment.get(&self.plan.token_env) {
-            return Source::Fixed(Token::new(value));
-        }
-        let mounted = files::token(&self.files.borrow(), &container.mounts, &self.plan.token_file);
-        match mounted {
-            Some((_, true)) if self.plan.reload => {
-                let (files, mounts, name) = (
-                    self.files.subscribe(),
-                    container.mounts.clone(),
-                    self.plan.token_file.clone(),
-                );
-                Source::Live(Arc::new(move || {
-                    files::token(&files.borrow(), &mounts, &name).map(|(token, _)| token)
-                }))
-            }
-            Some((token, _)) => Source::Fixed(token),
-            None => {
-                let copied = self
-                    .plan
-                    .token_from_init
-                    .as_ref()
-                    .filter(|_| container.kind == Kind::Main);
-                copied
-                    .and_then(|init| self.init_tokens.get(init))
-                    .map_or(Source::Nothing, |token| Source::Fixed(token.clone()))
-            }
-        }
-    }
-
-    /// The environment as it is now; the message is the kubelet's.
-    async fn environment(&self, container: &ContainerPlan) -> Result<BTreeMap<String, String>, String> {
-        let mut environment = BTreeMap::new();
-        for env in &container.env {
-            let (secret, optional) = match env {
-                Env::Literal { name, value } => {
-                    environment.insert(name.clone(), value.clone());
-                    continue;
-                }
-                Env::Key { secret, optional, .. } | Env::All { secret, optional, .. } => (secret, *optional),
-            };
-            let values = match self.shared.cache.read(secret).await {
-                Reading::Present(values) => values,
-                Reading::Absent if optional => continue,
-                Reading::Absent => return Err(format!("secret \"{}\" not found", secret.name)),
-                Reading::NotYet => {
-                    return Err("failed to sync secret cache: timed out waiting for the condition".to_owned());
-                }
-            };
-            match env {
-                Env::Literal { .. } => {}
-                Env::All { prefix, .. } => environment.extend(
-                    values
-                        .iter()
-                        .map(|(key, value)| (format!("{prefix}{key}"), value.clone())),
-                ),
-                Env::Key { name, key, .. } => match values.get(key) {
-                    Some(value) => drop(environment.insert(name.clone(), value.clone())),
-                    None if optional => {}
-                    None => {
-                        return Err(format!(
-                            "couldn't find key {key} in Secret {}/{}",
-                            secret.namespace, secret.name
-                        ));
-                    }
-                },
-            }
-        }
-        Ok(environment)
     }
 }
 
