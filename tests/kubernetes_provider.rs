@@ -17,7 +17,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokenturn::{
-    api::{ProviderKind, ProviderRef},
+    api::{KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
         token::{Generation, Handle, Issued, Liveness, Naming, Owner, Specification, Verification},

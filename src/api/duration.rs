@@ -156,7 +156,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused_with_a_hint() {
-        for text in ["", "d", "5", "-1h", "1w", "1h1d", "1h1h", "1.2345h", ".5h", "1.h", "1h ", "99999999999999999999d", "é1h"] {
+        for text in
+            ["", "d", "5", "-1h", "1w", "1h1d", "1h1h", "1.2345h", ".5h", "1.h", "1h ", "99999999999999999999d", "é1h"]
+        {
             let error = text.parse::<GoDuration>().unwrap_err().to_string();
             assert!(error.contains("write it like 90d"), "{text}: {error}");
         }

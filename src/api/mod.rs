@@ -12,9 +12,12 @@ pub mod rotated_token;
 pub mod status;
 
 pub use duration::GoDuration;
-pub use provider::{ClusterTokenProvider, KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};
+pub use provider::{
+    ClusterTokenProvider, KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus,
+};
 pub use rotated_token::{
-    DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec, WorkloadKind, WorkloadRef,
+    DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec,
+    WorkloadKind, WorkloadRef,
 };
 pub use status::{Blocker, HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
 
@@ -29,4 +32,22 @@ pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
         ("tokenproviders.yaml", TokenProvider::crd()),
         ("clustertokenproviders.yaml", ClusterTokenProvider::crd()),
     ]
+}
+
+/// All definitions as one YAML stream.
+///
+/// # Errors
+/// A definition cannot be written as YAML, which would be a bug.
+pub fn definitions_yaml() -> Result<String, serde_norway::Error> {
+    let documents: Result<Vec<String>, _> =
+        definitions().iter().map(|(_, definition)| definition_yaml(definition)).collect();
+    Ok(documents?.join("---\n"))
+}
+
+/// One definition as it stands under `crds/`.
+///
+/// # Errors
+/// It cannot be written as YAML, which would be a bug.
+pub fn definition_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_norway::Error> {
+    serde_norway::to_string(definition)
 }

@@ -97,8 +97,16 @@ mod cluster {
         category = "tokenturn",
         status = "TokenProviderStatus",
         doc = "Where tokens come from, for RotatedTokens of the namespaces that it lists.",
-        printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"),
-        printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"),
+        printcolumn(
+            name = "READY",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"
+        ),
+        printcolumn(
+            name = "STATUS",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"
+        ),
         printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
     )]
     #[serde(rename_all = "camelCase")]

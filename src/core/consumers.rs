@@ -60,9 +60,9 @@ fn mounting_container(pod_spec: &Value, secret: &str) -> Option<String> {
         .filter_map(|volume| volume["name"].as_str())
         .collect();
     let mounts = |container: &&Value| {
-        container["volumeMounts"]
-            .as_array()
-            .is_some_and(|mounts| mounts.iter().any(|mount| mount["name"].as_str().is_some_and(|name| volumes.contains(&name))))
+        container["volumeMounts"].as_array().is_some_and(|mounts| {
+            mounts.iter().any(|mount| mount["name"].as_str().is_some_and(|name| volumes.contains(&name)))
+        })
     };
     let container = CONTAINER_LISTS.iter().filter_map(|list| pod_spec.get(list)?.as_array()).flatten().find(mounts)?;
     container["name"].as_str().map(Into::into)

@@ -84,7 +84,10 @@ fn repair_drift(observed: &Observed) -> Ruling {
         Target::Foreign(_) => None,
     };
     Ok(drifted.map(|_| {
-        let message = format!("Secret {} was changed or deleted by somebody else; restored from the record", resource.target.name);
+        let message = format!(
+            "Secret {} was changed or deleted by somebody else; restored from the record",
+            resource.target.name
+        );
         Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, message)
     }))
 }
@@ -144,7 +147,8 @@ fn rest(observed: &Observed) -> Ruling {
 }
 
 /// Waiting after a look that failed: longer each time, and at once long if a person has to act.
-pub(super) fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
+#[must_use]
+pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
     let backoff = schedule::backoff(observed.memory.failures);
     let wake = if fault.needs_person { backoff.max(Duration::from_secs(10)) } else { backoff };
     Decision {

@@ -233,9 +233,8 @@ impl TargetView {
     /// Whether it carries exactly the values of a token under its generation, with the planned labels and annotations.
     #[must_use]
     pub fn drift(&self, plan: &TargetPlan, generation: Generation, values: &TokenSet) -> Option<Drift> {
-        let holds = |(key, field): (&String, &String)| {
-            values.get(field).is_none_or(|value| self.data.get(key) == Some(value))
-        };
+        let holds =
+            |(key, field): (&String, &String)| values.get(field).is_none_or(|value| self.data.get(key) == Some(value));
         if self.generation != Some(generation) || !plan.data.iter().all(holds) {
             return Some(Drift::Values);
         }

@@ -132,7 +132,10 @@ impl PickupProof {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// These may hold the old token.
-    Held { remaining: i64, blockers: Vec<Blocker> },
+    Held {
+        remaining: i64,
+        blockers: Vec<Blocker>,
+    },
     Clear(PickupProof),
 }
 
@@ -189,7 +192,10 @@ fn judge_absent(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Resul
             if consumers.in_contact.get(&pod.uid).is_some_and(|since| *since >= contact) {
                 return Ok(Gone::KubeletInContact);
             }
-            blocker(format!("deleted without a last report; waiting until node {node} has been in contact for {} s", contact.as_secs()))
+            blocker(format!(
+                "deleted without a last report; waiting until node {node} has been in contact for {} s",
+                contact.as_secs()
+            ))
         }
         Some(NodeView::NotReady) | None => blocker(format!(
             "deleted while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
@@ -236,7 +242,14 @@ mod tests {
 
     fn listed(pod: PodRef) -> PodView {
         let uses = Some(Usage { container: Some("app".into()) });
-        PodView { pod, finished: false, unreported: false, terminating: false, controller: Some("ReplicaSet".into()), uses }
+        PodView {
+            pod,
+            finished: false,
+            unreported: false,
+            terminating: false,
+            controller: Some("ReplicaSet".into()),
+            uses,
+        }
     }
 
     fn judged(pod: PodRef, consumers: &Consumers) -> Result<Evidence, String> {

@@ -134,8 +134,12 @@ fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration)
 
 fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
     match spec.provider_ref.kind {
-        ProviderKind::TokenProvider => format!("{reference} does not exist in namespace {namespace}; create it or correct spec.providerRef"),
-        ProviderKind::ClusterTokenProvider => format!("{reference} does not exist; create it or correct spec.providerRef"),
+        ProviderKind::TokenProvider => {
+            format!("{reference} does not exist in namespace {namespace}; create it or correct spec.providerRef")
+        }
+        ProviderKind::ClusterTokenProvider => {
+            format!("{reference} does not exist; create it or correct spec.providerRef")
+        }
     }
 }
 
@@ -143,7 +147,8 @@ fn field_problems(spec: &RotatedTokenSpec, fields: &[&str]) -> Vec<Trouble> {
     let unknown = spec.secret.data.iter().filter(|(_, field)| !fields.contains(&field.as_str()));
     unknown
         .map(|(key, field)| {
-            let message = format!("spec.secret.data.{key}: the provider has no value {field:?}, only {}", fields.join(", "));
+            let message =
+                format!("spec.secret.data.{key}: the provider has no value {field:?}, only {}", fields.join(", "));
             Trouble::new(Reason::InvalidSpec, message)
         })
         .collect()
@@ -161,23 +166,36 @@ fn time_problems(spec: &RotatedTokenSpec) -> Vec<Trouble> {
     problems
 }
 
-fn policy_problems(namespace: &str, spec: &RotatedTokenSpec, provider: &TokenProviderSpec, reference: &str) -> Vec<Trouble> {
+fn policy_problems(
+    namespace: &str,
+    spec: &RotatedTokenSpec,
+    provider: &TokenProviderSpec,
+    reference: &str,
+) -> Vec<Trouble> {
     let mut messages = Vec::new();
     let policy = provider.policy.clone().unwrap_or_default();
     if spec.provider_ref.kind == ProviderKind::ClusterTokenProvider
         && !policy.allowed_namespaces.iter().any(|allowed| allowed == "*" || allowed == namespace)
     {
-        messages.push(format!("{reference} does not allow namespace {namespace}; its owner can add it to policy.allowedNamespaces"));
+        messages.push(format!(
+            "{reference} does not allow namespace {namespace}; its owner can add it to policy.allowedNamespaces"
+        ));
     }
     if !policy.allowed_permissions.is_empty() {
         let refused = spec.permissions.iter().filter(|permission| !policy.allowed_permissions.contains(permission));
         messages.extend(refused.map(|permission| format!("{reference} does not allow the permission {permission:?}")));
     }
     if let Some(shortest) = policy.min_interval.filter(|shortest| spec.interval < *shortest) {
-        messages.push(format!("spec.interval {} is shorter than {shortest}, the shortest that {reference} allows", spec.interval));
+        messages.push(format!(
+            "spec.interval {} is shorter than {shortest}, the shortest that {reference} allows",
+            spec.interval
+        ));
     }
     if let Some(longest) = policy.max_interval.filter(|longest| spec.interval > *longest) {
-        messages.push(format!("spec.interval {} is longer than {longest}, the longest that {reference} allows", spec.interval));
+        messages.push(format!(
+            "spec.interval {} is longer than {longest}, the longest that {reference} allows",
+            spec.interval
+        ));
     }
     messages.into_iter().map(|message| Trouble::new(Reason::PolicyForbids, message)).collect()
 }
@@ -220,7 +238,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let wrong = spec(json!({"interval": "2m", "renewBefore": "3m", "secret": {"name": "s", "data": {"A": "nope"}}}));
+        let wrong =
+            spec(json!({"interval": "2m", "renewBefore": "3m", "secret": {"name": "s", "data": {"A": "nope"}}}));
         let policy = ProviderPolicy { min_interval: Some("1h".parse().unwrap()), ..ProviderPolicy::default() };
         let (reason, message) = refused(&wrong, offer(Some(policy)));
         assert_eq!(reason, Reason::InvalidSpec);

@@ -15,7 +15,9 @@ use crate::secret_value::TokenSet;
 
 /// Rebuilds a lost record.
 pub fn lost_record(observed: &Observed) -> Ruling {
-    let (Some(resource), None, Some(view)) = (&observed.resource, &observed.record, observed.ours()) else { return Ok(None) };
+    let (Some(resource), None, Some(view)) = (&observed.resource, &observed.record, observed.ours()) else {
+        return Ok(None);
+    };
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
@@ -25,7 +27,8 @@ pub fn lost_record(observed: &Observed) -> Ruling {
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
     let counter = listed.iter().map(|token| token.generation.attempt).chain(view.generation.map(|g| g.attempt)).max();
-    let sequence = listed.iter().map(|token| token.generation.sequence).chain(view.generation.map(|g| g.sequence)).max();
+    let sequence =
+        listed.iter().map(|token| token.generation.sequence).chain(view.generation.map(|g| g.sequence)).max();
     let current = view.generation.and_then(|generation| listed.iter().find(|token| token.generation == generation));
     let mut ledger = transition::empty(&observed.owner, &resource.target.name, resource.deletion_policy);
     ledger.counter = counter.unwrap_or(0);
@@ -45,11 +48,14 @@ pub fn lost_record(observed: &Observed) -> Ruling {
     // The newest of the others; older ones are swept by the next rotation, after this one was proven to be held by nobody.
     let older = listed.iter().filter(|token| token.generation != current.generation);
     let previous = older.max_by_key(|token| token.generation.attempt);
-    ledger.previous =
-        previous.map(|token| transition::supersede(issued(token, plan, observed), None));
+    ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
     ledger.current = Some(Current { token, reason: Reason::Readopted, promoted_at: observed.now });
     let message = "the record was lost; rebuilt from the Secret and the provider's list";
-    Ok(Some(Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, Reason::Readopted, message)))
+    Ok(Some(Decision::act(
+        Step::Readopt { ledger: Box::new(ledger), values: Some(values) },
+        Reason::Readopted,
+        message,
+    )))
 }
 
 /// The token in the target is none that the provider lists: a rotation replaces it, numbered after everything seen.

@@ -8,9 +8,7 @@ use super::record::{Finished, Ledger, Superseded};
 use super::schedule;
 use super::step::{Decision, Phase, Step};
 use super::token::Issued;
-use crate::api::conditions::{
-    LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED,
-};
+use crate::api::conditions::{LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED};
 use crate::api::{HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
 
 /// Most blockers that a status names.
@@ -19,7 +17,12 @@ const MAX_BLOCKERS: usize = 10;
 /// The status after a decision. `shown` is the status as it stands: times of conditions that do not change and what this
 /// pass did not look at are kept from it, and nothing else is read from it.
 #[must_use]
-pub fn status(observed: &Observed, decision: &Decision, generation: Option<i64>, shown: &RotatedTokenStatus) -> RotatedTokenStatus {
+pub fn status(
+    observed: &Observed,
+    decision: &Decision,
+    generation: Option<i64>,
+    shown: &RotatedTokenStatus,
+) -> RotatedTokenStatus {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
     let current = ledger.and_then(|ledger| ledger.current.as_ref());
@@ -79,7 +82,9 @@ fn conditions(
     let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
     match previous {
         _ if ledger.is_none_or(|ledger| ledger.current.is_none()) => {}
-        Some(previous) if !is_picked_up(decision, previous) => list.set(PICKED_UP, false, Reason::AwaitingPickup, message),
+        Some(previous) if !is_picked_up(decision, previous) => {
+            list.set(PICKED_UP, false, Reason::AwaitingPickup, message)
+        }
         _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold a token older than the current one"),
     }
     match provider_fault(observed) {
@@ -90,9 +95,17 @@ fn conditions(
     if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) {
         let surplus = &current.token.surplus;
         if surplus.is_empty() {
-            list.set(LEAST_PRIVILEGE, true, Reason::PermissionsExact, "the token may do what was asked for and nothing else");
+            list.set(
+                LEAST_PRIVILEGE,
+                true,
+                Reason::PermissionsExact,
+                "the token may do what was asked for and nothing else",
+            );
         } else {
-            let message = format!("the token may also: {}; narrow it at the provider, or ask for it in spec.permissions", shorten(surplus));
+            let message = format!(
+                "the token may also: {}; narrow it at the provider, or ask for it in spec.permissions",
+                shorten(surplus)
+            );
             list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
         }
     }
@@ -156,7 +169,8 @@ impl Conditions<'_> {
             reason: reason.as_str().to_owned(),
             message: message.chars().take(1024).collect(),
             observed_generation: self.generation,
-            last_transition_time: before.map_or_else(|| seconds(self.now), |before| before.last_transition_time.clone()),
+            last_transition_time: before
+                .map_or_else(|| seconds(self.now), |before| before.last_transition_time.clone()),
         });
     }
 

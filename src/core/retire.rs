@@ -192,7 +192,10 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
         .map(|view| Blocker {
             pod: view.workload.to_string(),
             container: None,
-            why: format!("wants {} pods that use the Secret; delete it, scale it to 0, or take the reference out", view.wanted),
+            why: format!(
+                "wants {} pods that use the Secret; delete it, scale it to 0, or take the reference out",
+                view.wanted
+            ),
         })
         .collect();
     let judgement = judge(known.unwrap_or(&Default::default()), consumers, observed.settings.contact);

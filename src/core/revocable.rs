@@ -57,7 +57,11 @@ impl Revocable {
         let in_use = ledger.tokens().any(|token| token.generation.attempt == listed.generation.attempt)
             || target.is_some_and(|generation| generation.attempt == listed.generation.attempt);
         let ours = listed.generation.attempt <= ledger.counter;
-        (ours && !in_use).then(|| Self { generation: listed.generation, id: listed.id.clone(), handle: listed.handle.clone() })
+        (ours && !in_use).then(|| Self {
+            generation: listed.generation,
+            id: listed.id.clone(),
+            handle: listed.handle.clone(),
+        })
     }
 
     /// The token that was just created and could not be stored: nobody else has seen its value.

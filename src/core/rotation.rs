@@ -93,7 +93,8 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     if let Err(fault) = observed.preflight()? {
         return Ok(Some(on_fault(observed, fault)));
     }
-    let next = transition::intend(ledger, resource, plan, intent.reason, observed.memory.mint_failure.clone(), observed.now);
+    let next =
+        transition::intend(ledger, resource, plan, intent.reason, observed.memory.mint_failure.clone(), observed.now);
     Ok(Some(intended(next, intent.reason)))
 }
 
@@ -105,7 +106,8 @@ fn exhausted(intent: &Intent, latest: Option<&Failure>, wait: Duration) -> Decis
         None => (Reason::Minting, "the provider's answer was lost"),
     };
     if intent.attempts < schedule::MAX_ATTEMPTS {
-        let message = format!("attempt {} of rotation {} did not succeed: {why}", intent.attempts, intent.generation.sequence);
+        let message =
+            format!("attempt {} of rotation {} did not succeed: {why}", intent.attempts, intent.generation.sequence);
         return Decision::wait(wait, cause, message);
     }
     let message = format!(
@@ -146,7 +148,9 @@ fn verify(observed: &Observed, resource: &Resource, record: &Record, pending: &I
             );
             refused(record, Reason::PermissionsMissing, message)
         }
-        Verification::Dead { why } => refused(record, Reason::ProviderRefused, format!("the new token is refused: {why}")),
+        Verification::Dead { why } => {
+            refused(record, Reason::ProviderRefused, format!("the new token is refused: {why}"))
+        }
         Verification::NotYet { why } => not_yet(observed, record, pending, why),
     }))
 }
@@ -188,9 +192,13 @@ fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruli
         let message = "fencing off the refused token";
         return Ok(Some(Decision::act(Step::Fence { attempt: generation.attempt }, Reason::Verifying, message)));
     }
-    match liveness_or_revoke(observed, refused, false, || Revocable::refused(&record.ledger, observed.target_generation()))? {
+    match liveness_or_revoke(observed, refused, false, || {
+        Revocable::refused(&record.ledger, observed.target_generation())
+    })? {
         Some(decision) => Ok(Some(decision)),
-        None => save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead"),
+        None => {
+            save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
+        }
     }
 }
 
@@ -240,7 +248,11 @@ pub(super) fn liveness_or_revoke(
 fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
     let generation = pending.generation;
     let Some(values) = record.values.get(&generation) else {
-        return Ok(Some(Decision::stall(STALLED_WAKE, Reason::ValueLost, "the value of the new token is missing in the record")));
+        return Ok(Some(Decision::stall(
+            STALLED_WAKE,
+            Reason::ValueLost,
+            "the value of the new token is missing in the record",
+        )));
     };
     let drift = match &observed.target {
         Target::Ours(view) => view.drift(&resource.target, generation, values),

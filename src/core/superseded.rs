@@ -119,7 +119,8 @@ fn await_pickup(
             }
             blockers.splice(0..0, obstacles(observed, consumers, snapshot, &generation.to_string()));
             let total = snapshot.pods.len();
-            let message = format!("{remaining} of {total} pods may still hold the old token; see status.pickup.blockers");
+            let message =
+                format!("{remaining} of {total} pods may still hold the old token; see status.pickup.blockers");
             let wait = Decision::wait(PICKUP_WAKE, Reason::AwaitingPickup, message);
             Ok(Some(wait.with_pickup(Pickup { remaining, blockers })))
         }
@@ -147,7 +148,8 @@ fn obstacles(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, st
     let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
     rolled
         .filter_map(|view| {
-            let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
+            let reverted =
+                view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
             let why = if reverted {
                 "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
                  ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
@@ -178,7 +180,9 @@ fn serve_grace(
             if here >= checkpoint {
                 let next = transition::serve_grace(&record.ledger, served);
                 let step = Step::Save { ledger: Box::new(next), change: Change::GraceServed };
-                return Ok(Some(Decision::act(step, Reason::InGrace, "noted the grace served").with_pickup(Pickup::proven())));
+                return Ok(Some(
+                    Decision::act(step, Reason::InGrace, "noted the grace served").with_pickup(Pickup::proven()),
+                ));
             }
             let message = "no pod can hold the old token; it stays valid for the rest of the grace period";
             let wait = Decision::wait(left.min(checkpoint.saturating_sub(here)), Reason::InGrace, message);

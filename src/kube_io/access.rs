@@ -1,8 +1,6 @@
 //! Whether the operator may do what a rotation will need, asked before anything is minted.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
@@ -45,7 +43,8 @@ pub async fn missing(client: &Client, namespace: &str, needed: &[Right<'_>]) -> 
             ..SelfSubjectAccessReview::default()
         };
         async move {
-            let answer = api.create(&PostParams::default(), &review).await.map_err(Error::api("asking for our own rights"))?;
+            let answer =
+                api.create(&PostParams::default(), &review).await.map_err(Error::api("asking for our own rights"))?;
             let allowed = answer.status.is_some_and(|status| status.allowed);
             Ok::<_, Error>((!allowed).then(|| format!("{} {}", right.verb, right.resource)))
         }

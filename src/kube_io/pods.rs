@@ -74,7 +74,11 @@ fn view(pod: &DynamicObject, uses: Option<Usage>) -> PodView {
         finished,
         unreported: terminal && !finished,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        controller: pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.kind.clone()),
+        controller: pod
+            .owner_references()
+            .iter()
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| owner.kind.clone()),
         uses,
     }
 }

@@ -58,7 +58,9 @@ pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<
     let data = secret.data.unwrap_or_default();
     let ledger = data.get(LEDGER_KEY).ok_or_else(|| malformed("it has no ledger; restore it from a backup"))?;
     let ledger: Ledger = serde_json::from_slice(&ledger.0).map_err(|error| {
-        malformed(&format!("its ledger cannot be read ({error}); restore it from a backup, or run the version that wrote it"))
+        malformed(&format!(
+            "its ledger cannot be read ({error}); restore it from a backup, or run the version that wrote it"
+        ))
     })?;
     if ledger.schema > SCHEMA {
         return Err(malformed("it was written by a later version of tokenturn; run that version"));
@@ -109,12 +111,7 @@ pub async fn save(
     }
 }
 
-fn encode(
-    name: &str,
-    base: Option<&Version>,
-    ledger: &Ledger,
-    values: &Values,
-) -> Result<Secret, serde_json::Error> {
+fn encode(name: &str, base: Option<&Version>, ledger: &Ledger, values: &Values) -> Result<Secret, serde_json::Error> {
     let mut data = BTreeMap::from([(LEDGER_KEY.to_owned(), ByteString(serde_json::to_vec(ledger)?))]);
     for generation in ledger.generations() {
         for (field, value) in values.get(&generation).into_iter().flat_map(TokenSet::iter) {
@@ -131,10 +128,7 @@ fn encode(
             uid: base.map(|version| version.uid.clone()),
             resource_version: base.map(|version| version.resource_version.clone()),
             labels: text(&[(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_RECORD), (OWNER_UID_LABEL, &owner.uid)]),
-            annotations: text(&[
-                (OWNER_NAMESPACE_ANNOTATION, &owner.namespace),
-                (OWNER_NAME_ANNOTATION, &owner.name),
-            ]),
+            annotations: text(&[(OWNER_NAMESPACE_ANNOTATION, &owner.namespace), (OWNER_NAME_ANNOTATION, &owner.name)]),
             finalizers: Some(vec![FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },

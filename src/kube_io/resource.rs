@@ -21,7 +21,11 @@ pub async fn read(client: &Client, owner: &Owner) -> Result<Option<RotatedToken>
 }
 
 /// Reads the spec of a provider object; `None` if there is no such object.
-pub async fn provider(client: &Client, namespace: &str, reference: &ProviderRef) -> Result<Option<TokenProviderSpec>, Error> {
+pub async fn provider(
+    client: &Client,
+    namespace: &str,
+    reference: &ProviderRef,
+) -> Result<Option<TokenProviderSpec>, Error> {
     let doing = format!("reading {} {}", reference.kind.as_str(), reference.name);
     match reference.kind {
         ProviderKind::TokenProvider => {

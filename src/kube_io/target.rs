@@ -102,7 +102,8 @@ async fn write(
     dry_run: bool,
 ) -> Result<Swap, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
-    let mut labels: BTreeMap<&str, &str> = plan.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut labels: BTreeMap<&str, &str> =
+        plan.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     labels.extend([(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_TARGET), (OWNER_UID_LABEL, &owner.uid)]);
     let mut annotations: BTreeMap<&str, &str> =
         plan.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -168,7 +169,13 @@ pub async fn fence(client: &Client, owner: &Owner, name: &str, base: &Version, a
 }
 
 /// Says on the Secret which live token nobody rotates now.
-pub async fn mark_orphaned(client: &Client, owner: &Owner, name: &str, base: &Version, id: &str) -> Result<Swap, Error> {
+pub async fn mark_orphaned(
+    client: &Client,
+    owner: &Owner,
+    name: &str,
+    base: &Version,
+    id: &str,
+) -> Result<Swap, Error> {
     annotate(client, owner, name, base, ORPHANED_ANNOTATION, id).await
 }
 

@@ -47,7 +47,13 @@ pub fn pod_selector(object: &DynamicObject) -> Option<Selector> {
 
 /// What a decision needs to know of a workload. `owner` is the name of the RotatedToken, for its stamp.
 #[must_use]
-pub fn view(workload: &WorkloadRef, object: &DynamicObject, secret: &str, owner: &str, pods: &[DynamicObject]) -> WorkloadView {
+pub fn view(
+    workload: &WorkloadRef,
+    object: &DynamicObject,
+    secret: &str,
+    owner: &str,
+    pods: &[DynamicObject],
+) -> WorkloadView {
     let template = &object.data["spec"]["template"];
     let stamp = template["metadata"]["annotations"][stamp_key(owner).as_str()].as_str();
     let selector = pod_selector(object);
@@ -105,7 +111,12 @@ pub fn stamp_key(owner: &str) -> String {
 ///
 /// Stamps of other RotatedTokens are written again as they are, because what a field manager leaves out of an apply is
 /// removed. The write carries the version that was read, so that two replicas cannot take each other's stamps away.
-pub async fn stamp(client: &Client, namespace: &str, workload: &WorkloadRef, stamps: &BTreeMap<String, String>) -> Result<Swap, Error> {
+pub async fn stamp(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+    stamps: &BTreeMap<String, String>,
+) -> Result<Swap, Error> {
     let api = api(client, namespace, workload.kind);
     let doing = format!("restarting {namespace}/{workload}");
     let Some(object) = api.get_opt(&workload.name).await.map_err(Error::api(doing.clone()))? else {
@@ -127,7 +138,18 @@ pub async fn stamp(client: &Client, namespace: &str, workload: &WorkloadRef, sta
         "spec": {"template": {"metadata": {"annotations": wanted}}},
     });
     let params = PatchParams::apply(STAMP_FIELD_MANAGER);
-    swapped(api.patch(&workload.name, &params, &Patch::Apply(&patch)).await, doing)
+    match api.patch(&workload.name, &params, &Patch::Apply(&patch)).await {
+        Err(error) if is_owned_by_other(&error) => Ok(Swap::Done),
+        result => swapped(result, doing),
+    }
+}
+
+/// Another field manager holds the annotation with another value. The stamp was tried; that it is not there shows when the
+/// workload is read again.
+fn is_owned_by_other(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 409 && causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 #[cfg(test)]
@@ -135,7 +157,8 @@ mod tests {
     use super::*;
 
     fn object(kind: &str, spec: Value, status: Value) -> DynamicObject {
-        let value = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "w"}, "spec": spec, "status": status});
+        let value =
+            json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "w"}, "spec": spec, "status": status});
         serde_json::from_value(value).unwrap()
     }
 
@@ -148,7 +171,12 @@ mod tests {
             (Deployment, json!({}), progress, Some("too slow")),
             (Deployment, json!({}), json!({}), None),
             (StatefulSet, json!({"updateStrategy": {"type": "OnDelete"}}), json!({}), Some("OnDelete")),
-            (StatefulSet, json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}}), json!({}), Some("partition 2")),
+            (
+                StatefulSet,
+                json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}}),
+                json!({}),
+                Some("partition 2"),
+            ),
             (StatefulSet, json!({"updateStrategy": {"rollingUpdate": {"partition": 0}}}), json!({}), None),
             (DaemonSet, json!({"updateStrategy": {"type": "OnDelete"}}), json!({}), Some("OnDelete")),
         ] {

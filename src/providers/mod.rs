@@ -115,7 +115,8 @@ pub trait Provider {
     fn check(&self, specification: &Specification) -> Vec<Problem>;
 
     /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for. Changes nothing.
-    fn preflight(&self, owner: &Owner, specification: &Specification) -> impl Future<Output = Result<(), Error>> + Send;
+    fn preflight(&self, owner: &Owner, specification: &Specification)
+    -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Tokens of this owner at the provider: exactly those whose names `naming` can read.
     fn list(&self, owner: &Owner, naming: &Naming) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
@@ -124,14 +125,28 @@ pub trait Provider {
     fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
 
     /// Tries a token and compares what it may do with what was asked for.
-    fn verify(&self, owner: &Owner, specification: &Specification, values: &TokenSet)
-    -> impl Future<Output = Result<Verification, Error>> + Send;
+    fn verify(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: &TokenSet,
+    ) -> impl Future<Output = Result<Verification, Error>> + Send;
 
     /// Revokes a token. Revoking what is gone already is success.
-    fn revoke(&self, owner: &Owner, token: &Revocable, values: Option<&TokenSet>) -> impl Future<Output = Result<(), Error>> + Send;
+    fn revoke(
+        &self,
+        owner: &Owner,
+        token: &Revocable,
+        values: Option<&TokenSet>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Whether the provider still accepts a token.
-    fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> impl Future<Output = Result<Liveness, Error>> + Send;
+    fn liveness(
+        &self,
+        owner: &Owner,
+        handle: &Handle,
+        values: Option<&TokenSet>,
+    ) -> impl Future<Output = Result<Liveness, Error>> + Send;
 }
 
 /// A mistake in a specification, for the person who wrote it.
@@ -197,7 +212,12 @@ impl Provider for Driver {
         }
     }
 
-    async fn verify(&self, owner: &Owner, specification: &Specification, values: &TokenSet) -> Result<Verification, Error> {
+    async fn verify(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: &TokenSet,
+    ) -> Result<Verification, Error> {
         match self {
             Self::Kubernetes(driver) => driver.verify(owner, specification, values).await,
         }

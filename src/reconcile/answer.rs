@@ -17,7 +17,13 @@ use crate::kube_io::{Swap, access, pods, target, workload};
 use crate::providers::{Driver, Provider};
 
 /// Looks up one question and puts the answer where the next decision finds it.
-pub async fn answer(context: &Context, observed: &mut Observed, handles: &Handles, remembered: &mut Remembered, question: Question) {
+pub async fn answer(
+    context: &Context,
+    observed: &mut Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+    question: Question,
+) {
     match question {
         Question::Listing(provider) => {
             let listing = match context.driver(&provider) {
@@ -87,7 +93,8 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
     let namespace = &observed.owner.namespace;
     let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;
     if !missing.is_empty() {
-        let message = format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
+        let message =
+            format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
         return Err(Fault { reason: Reason::AccessDenied, message, needs_person: true, retry_after: None });
     }
     let dry_run = target::dry_run(&context.client, &observed.owner, &resource.target, handles.target.as_ref()).await;

@@ -36,7 +36,9 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
     let target_name = match &view {
         Some(view) => Some(view.target.name.clone()),
         // Only the record knows the name of a target whose object is gone.
-        None => record::read(&context.client, &context.namespace, &owner.uid).await?.map(|(record, _)| record.ledger.target),
+        None => {
+            record::read(&context.client, &context.namespace, &owner.uid).await?.map(|(record, _)| record.ledger.target)
+        }
     };
     let target = match &target_name {
         Some(name) => target::read(&context.client, owner, name).await?,

@@ -1,0 +1,106 @@
+//! What can be said on the command line. Help says what a flag is for; defaults stand in one place.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::api::GoDuration;
+
+/// Rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
+#[derive(Debug, Parser)]
+#[command(name = "tokenturn", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Start with the chart: helm install tokenturn charts/tokenturn --namespace tokenturn-system \
+                        --create-namespace\nThen apply a TokenProvider and a RotatedToken, and watch: kubectl get rtok -A")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator against the cluster that KUBECONFIG, ~/.kube/config or the pod's ServiceAccount names.
+    Run(Box<RunArgs>),
+    /// Print the custom resource definitions as YAML, for kubectl apply.
+    Crds,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Namespace of the operator: its records, with the token values, and its lease are kept there.
+    ///
+    /// Nobody but the operator should be able to read Secrets in it.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tokenturn-system")]
+    pub operator_namespace: String,
+
+    /// Namespaces whose RotatedTokens are served, with commas between; none means all.
+    ///
+    /// An operator that serves some namespaces needs Roles there and no rights elsewhere; see the chart's watchNamespaces.
+    #[arg(long, env = "TOKENTURN_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+
+    /// Settle time: how long after the Secret is written a pod that starts may still be given the old value.
+    ///
+    /// Kubelets serve Secrets from a cache. Pods that exist when this time is over are taken to hold the old token; later
+    /// ones are not. Raise it to 90s where API servers are known to be slow.
+    #[arg(long, default_value = "15s", value_name = "DURATION")]
+    pub settle: GoDuration,
+
+    /// Sync period of the kubelets (syncFrequency): a pod that vanished without a last report counts as ended when its
+    /// node has been in contact for one and a half of it.
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    pub kubelet_sync_period: GoDuration,
+
+    /// How many objects are looked at in parallel; one that waits for its provider occupies one place.
+    #[arg(long, default_value_t = 16, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub admin_address: SocketAddr,
+
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug, or a filter such as info,tokenturn=debug.
+    ///
+    /// info tells one rotation in about ten lines and is silent on a quiet cluster.
+    #[arg(long, env = "TOKENTURN_LOG", default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
+
+    /// Whether replicas agree on one that works. Two that work at the same time do no harm, they only do things twice.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub leader_election: bool,
+
+    /// Name of this replica in the lease and in Events.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_lists_are_read() {
+        let cli = Cli::try_parse_from(["tokenturn", "run", "--settle=1m30s", "--watch-namespaces=a,b"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("run") };
+        assert_eq!((args.settle.get().as_secs(), args.watch_namespaces), (90, vec!["a".to_owned(), "b".to_owned()]));
+        let error = Cli::try_parse_from(["tokenturn", "run", "--settle=soon"]).unwrap_err().to_string();
+        assert!(error.contains("write it like 90d"), "{error}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Holding the lease: wait for it, keep it, say when it is lost, give it back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::kube_io::lease::{Candidate, DURATION, Leadership, RENEW};
+use crate::reconcile::metrics::Metrics;
+
+/// Waits until the lease is ours; false if the process is asked to end before.
+pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> bool {
+    let mut told = false;
+    loop {
+        match candidate.try_hold(Timestamp::now()).await {
+            Ok(Leadership::Ours) => {
+                tracing::info!("leading");
+                return true;
+            }
+            Ok(Leadership::Theirs) if !told => {
+                told = true;
+                tracing::info!("standing by, another replica leads");
+            }
+            Ok(Leadership::Theirs) => {}
+            Err(error) => tracing::warn!(error = error.told(), "could not take the lease"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RENEW) => {}
+            () = stop.cancelled() => return false,
+        }
+    }
+}
+
+/// Renews the lease until the process ends, then gives it back. Cancels `lost` when another replica has it, or when it
+/// could not be renewed for as long as it lasts.
+pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: CancellationToken, lost: CancellationToken) {
+    metrics.leading(true);
+    let mut held = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(RENEW) => {}
+            () = stop.cancelled() => break,
+        }
+        match candidate.try_hold(Timestamp::now()).await {
+            Ok(Leadership::Ours) => held = Instant::now(),
+            // A conflict can be our own write whose answer was lost: the next look tells.
+            Ok(Leadership::Theirs) => tracing::warn!("another replica holds the lease"),
+            Err(error) => tracing::warn!(error = error.told(), "could not renew the lease"),
+        }
+        if held.elapsed() >= DURATION {
+            tracing::error!("lease lost, ending; the next start stands by");
+            metrics.leading(false);
+            lost.cancel();
+            return;
+        }
+    }
+    metrics.leading(false);
+    if let Err(error) = candidate.release().await {
+        tracing::warn!(error = error.told(), "could not give the lease back; it expires");
+    }
+}

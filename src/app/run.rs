@@ -1,0 +1,200 @@
+//! Starts everything, watches over it, and ends it in order: no new work, running passes, tracked tasks, lease.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures::future::select_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admin::{self, Admin};
+use super::args::RunArgs;
+use super::leader;
+use crate::core::observed::Settings;
+use crate::kube_io::client;
+use crate::kube_io::events::Events;
+use crate::kube_io::lease::Candidate;
+use crate::providers::kubernetes::Kubernetes;
+use crate::reconcile::context::Context;
+use crate::reconcile::metrics::Metrics;
+use crate::reconcile::pod_watch::PodWatches;
+use crate::reconcile::queue::Queue;
+use crate::reconcile::stamps::Stamps;
+use crate::reconcile::{pass, streams};
+
+/// Name of the lease in the operator's namespace.
+const LEASE: &str = "tokenturn";
+
+/// How long running work may take after the process was asked to end. Below the chart's grace period.
+const DRAIN: Duration = Duration::from_secs(45);
+
+/// Runs the operator until it is asked to end.
+///
+/// # Errors
+/// It cannot start, or lost the lease; told for the person who reads the last log line.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(args.admin_address)
+        .await
+        .with_context(|| format!("cannot listen on {} (--admin-address)", args.admin_address))?;
+    let config = client::config().await.context("found no cluster: set KUBECONFIG, or run in a pod")?;
+    let client = client::client(config.clone()).context("the kube config cannot be used")?;
+    let stop = CancellationToken::new();
+    tokio::spawn(until_signal(stop.clone())?);
+    let metrics = Arc::new(Metrics::default());
+    let ready = Arc::new(AtomicBool::new(false));
+    let admin = Admin { metrics: metrics.clone(), ready: ready.clone() };
+    let ended = CancellationToken::new();
+    let server = tokio::spawn(admin::serve(listener, admin, ended.clone()));
+    let outcome = lead(&args, client, config, metrics, ready, stop).await;
+    ended.cancel();
+    server.await.context("the admin endpoints ended early")?.context("the admin endpoints failed")?;
+    outcome
+}
+
+/// A future that cancels `stop` when the process is asked to end.
+fn until_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end, finishing what has begun");
+        stop.cancel();
+    })
+}
+
+/// Waits for the lease, works, and gives it back.
+async fn lead(
+    args: &RunArgs,
+    client: Client,
+    config: kube::Config,
+    metrics: Arc<Metrics>,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(install) = install_id(&client, &args.operator_namespace, &stop).await? else { return Ok(()) };
+    ready.store(true, Ordering::Relaxed);
+    let identity = args.identity.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), install, identity, settle = %args.settle, "tokenturn started");
+    let lost = CancellationToken::new();
+    // The lease is given back after the work has ended, not when the end is asked for.
+    let idle = CancellationToken::new();
+    let mut keeper = None;
+    if args.leader_election {
+        let mut candidate = Candidate::new(client.clone(), &args.operator_namespace, LEASE, &identity);
+        if !leader::acquire(&mut candidate, &stop).await {
+            return Ok(());
+        }
+        keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
+    }
+    let queue = Arc::new(Queue::default());
+    let context = Arc::new(Context {
+        kubernetes: Kubernetes::new(client.clone(), config),
+        namespace: args.operator_namespace.clone(),
+        install,
+        settings: Settings { settle: args.settle.get(), contact: args.kubelet_sync_period.get().mul_f64(1.5) },
+        started: Instant::now(),
+        memories: Default::default(),
+        metrics,
+        events: Events::new(client.clone(), &identity),
+        pods: PodWatches::new(client.clone(), queue.clone()),
+        stamps: Stamps::new(client.clone()),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        queue,
+        client,
+    });
+    let outcome = work(args, &context, &stop, &lost).await;
+    idle.cancel();
+    if let Some(keeper) = keeper {
+        keeper.await.context("the task that keeps the lease ended early")?;
+    }
+    outcome
+}
+
+/// Works until the process is asked to end, the lease is lost, or a part ends that should not.
+async fn work(
+    args: &RunArgs,
+    context: &Arc<Context>,
+    stop: &CancellationToken,
+    lost: &CancellationToken,
+) -> anyhow::Result<()> {
+    let watches = streams::all(context, &args.watch_namespaces).into_iter().map(tokio::spawn);
+    let mut workers = JoinSet::new();
+    for _ in 0..args.concurrency {
+        workers.spawn(worker(context.clone()));
+    }
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = lost.cancelled() => Err(anyhow::anyhow!("lost the lease {LEASE}")),
+        (ended, ..) = select_all(watches) => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
+        ended = workers.join_next() => Err(anyhow::anyhow!("a worker ended: {ended:?}")),
+    };
+    context.stop.cancel();
+    context.tasks.close();
+    let drained = tokio::time::timeout(DRAIN, async {
+        while workers.join_next().await.is_some() {}
+        context.tasks.wait().await;
+    });
+    if drained.await.is_err() {
+        tracing::error!(
+            "work was still running after {} s; what it began is finished by the next start",
+            DRAIN.as_secs()
+        );
+    }
+    outcome
+}
+
+/// Takes one object at a time until the process is asked to end.
+async fn worker(context: Arc<Context>) {
+    loop {
+        let owner = tokio::select! {
+            biased;
+            () = context.stop.cancelled() => return,
+            owner = context.queue.next() => owner,
+        };
+        if let Some(next) = pass::turn(&context, &owner).await {
+            context.queue.add(owner.clone(), next);
+        }
+        context.queue.done(&owner);
+    }
+}
+
+/// The UID of the operator's namespace: the records live in it, so an installation is known by it. `None` if the process is
+/// asked to end before the cluster answers.
+async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let mut wait = Duration::from_millis(500);
+    loop {
+        match api.get(namespace).await {
+            Ok(found) => {
+                let uid = found.metadata.uid.context("the operator's namespace has no UID")?;
+                return Ok(Some(uid.chars().filter(char::is_ascii_hexdigit).take(8).collect()));
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
+                anyhow::bail!(
+                    "cannot read the operator's namespace {namespace}: {}; see --operator-namespace and the chart's roles",
+                    status.message
+                )
+            }
+            Err(error) => tracing::warn!(%error, "the cluster does not answer, trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
+}
+
+fn hostname() -> String {
+    std::env::var("HOSTNAME").unwrap_or_else(|_| "local".to_owned())
+}

@@ -1,0 +1,100 @@
+//! Create and store, in one task that survives the pass: between the two, the value exists only here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use crate::api::TokenProviderSpec;
+use crate::core::observed::Fault;
+use crate::core::record::{Failure, Ledger};
+use crate::core::revocable::Revocable;
+use crate::core::token::{Generation, Issued, Owner, Specification};
+use crate::core::transition;
+use crate::kube_io::{Swap, Version, record};
+use crate::providers::{Driver, Minted, Provider, Request};
+use crate::secret_value::TokenSet;
+
+/// How often the store of a minted token is tried when the API server does not answer. The sweep of the next attempt
+/// revokes a token that could not be stored; trying on only saves an attempt.
+const STORE_TRIES: u32 = 4;
+
+/// Everything that one mint needs, owned by its task.
+pub struct Mint {
+    pub owner: Owner,
+    pub generation: Generation,
+    pub specification: Specification,
+    pub provider: TokenProviderSpec,
+    pub lifetime: Duration,
+    /// The record as this pass read it; the store is a compare-and-swap on it.
+    pub ledger: Ledger,
+    pub values: crate::core::record::Values,
+    pub version: Version,
+}
+
+/// Mints one token and stores it as pending.
+///
+/// # Errors
+/// Why no token is pending. A token whose answer was lost, or that could not be stored, is revoked or swept.
+pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
+    let failure = |fault: Fault| Failure { reason: fault.reason, message: fault.message };
+    let Some(driver) = context.driver(&mint.provider) else {
+        let message = "the provider names no driver that this version has".to_owned();
+        return Err(Failure { reason: crate::api::conditions::Reason::ProviderMissing, message });
+    };
+    let id = context.naming(&mint.owner).name(mint.generation);
+    let request = Request {
+        owner: mint.owner.clone(),
+        generation: mint.generation,
+        id: id.clone(),
+        specification: mint.specification.clone(),
+        lifetime: mint.lifetime,
+    };
+    let result = driver.create(&request).await;
+    context.metrics.provider_call(driver.name(), "create", result.as_ref().err());
+    let Minted { values, handle, issued_at, expires_at } = result.map_err(|error| {
+        context.metrics.rotation("failed");
+        failure(Fault::from(error))
+    })?;
+    let token = Issued {
+        generation: mint.generation,
+        id,
+        handle,
+        fingerprint: values.fingerprint(),
+        issued_at,
+        expires_at,
+        specification: mint.specification.clone(),
+        provider: mint.provider.clone(),
+        surplus: Vec::new(),
+    };
+    tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
+    store(&context, &driver, mint, token, values).await.map_err(failure)
+}
+
+/// Compare-and-set the record with the pending token; on conflict revoke it, because somebody else is ahead.
+async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, values: TokenSet) -> Result<(), Fault> {
+    let next = transition::store(&mint.ledger, token.clone());
+    let mut all = mint.values;
+    all.insert(token.generation, values);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match record::save(&context.client, &context.namespace, Some(&mint.version), &next, &all).await {
+            Ok(Swap::Done) => return Ok(()),
+            Ok(Swap::Conflict) => break,
+            Err(error) if tries >= STORE_TRIES => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = error.told(), "could not store the minted token, trying again");
+                tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(tries)).await;
+            }
+        }
+    }
+    // After a lost answer the conflict may be our own write.
+    let stored = record::read(&context.client, &context.namespace, &mint.owner.uid).await?;
+    if stored.is_some_and(|(record, _)| record.ledger.tokens().any(|known| known.generation == token.generation)) {
+        return Ok(());
+    }
+    tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
+    let revoked = driver.revoke(&mint.owner, &Revocable::never_stored(&token), all.get(&token.generation)).await;
+    context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
+    revoked.map_err(Fault::from)
+}

@@ -1,0 +1,181 @@
+//! One look at one object, repeated until there is nothing to do: observe, decide, perform one effect, look again.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tracing::Instrument;
+
+use super::context::Context;
+use super::memory::Remembered;
+use super::observe::{Handles, base};
+use super::{answer, perform};
+use crate::api::RotatedTokenStatus;
+use crate::core::decide::{decide, on_fault};
+use crate::core::observed::Observed;
+use crate::core::step::{Decision, Phase, Step};
+use crate::core::token::Owner;
+use crate::core::{report, schedule};
+use crate::kube_io::events::Kind;
+use crate::kube_io::{Error, resource};
+
+/// Most steps of one turn; then others have theirs.
+const MAX_STEPS: usize = 40;
+
+/// Statuses that differ only in counts and sentences are written at most this often.
+const STATUS_PACE: Duration = Duration::from_secs(30);
+
+/// Takes one turn for an object and says when the next is due; `None` waits for a change.
+///
+/// A panic ends the turn, not the process: the object is looked at again later, and the metric says so.
+pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
+    let span = tracing::info_span!("pass", namespace = owner.namespace, name = owner.name, uid = owner.uid);
+    let entry = context.memories.of(owner);
+    let mut remembered = entry.lock().await;
+    let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
+    let _entered = span.enter();
+    match work {
+        Ok(Ok(next)) => {
+            context.metrics.pass("done");
+            next
+        }
+        Ok(Err(error)) => {
+            context.metrics.pass("failed");
+            remembered.memory.failures += 1;
+            tracing::warn!(error = error.told(), "look failed");
+            Some(schedule::backoff(remembered.memory.failures))
+        }
+        Err(_) => {
+            context.metrics.pass("panicked");
+            remembered.memory.failures += 1;
+            tracing::error!("look panicked; this is a bug, please report it with the lines above");
+            Some(schedule::backoff(remembered.memory.failures))
+        }
+    }
+}
+
+async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+    for _ in 0..MAX_STEPS {
+        if context.stop.is_cancelled() {
+            return Ok(None);
+        }
+        let (mut observed, handles) = base(context, owner, remembered).await?;
+        context.pods.set(owner, awaits_pods(&observed));
+        let mut decision = decided(context, &mut observed, &handles, remembered).await;
+        note_proof(context, remembered, &decision);
+        if !matches!(decision.step, Step::Wait { .. }) {
+            tracing::debug!(step = ?std::mem::discriminant(&decision.step), reason = %decision.reason, "{}", decision.message);
+            match perform::perform(context, &observed, &handles, remembered, &decision).await {
+                Ok(()) => continue,
+                Err(fault) => decision = on_fault(&observed, &fault),
+            }
+        }
+        return rest(context, &observed, &handles, remembered, &decision).await;
+    }
+    Ok(Some(Duration::from_secs(1)))
+}
+
+/// Decides, looking up what the rules ask for.
+async fn decided(
+    context: &Context,
+    observed: &mut Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+) -> Decision {
+    loop {
+        match decide(observed) {
+            Ok(decision) => return decision,
+            Err(question) => answer::answer(context, observed, handles, remembered, question).await,
+        }
+    }
+}
+
+/// Objects with an old token, with a rotation on its way, or on their way out are woken by changes of pods.
+fn awaits_pods(observed: &Observed) -> bool {
+    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+    let deleting = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
+    ledger.is_some_and(|ledger| {
+        let rotating = ledger.intent.is_some() && ledger.current.is_some();
+        ledger.previous.is_some() || rotating || (deleting && ledger.current.is_some())
+    })
+}
+
+/// Pickup is proven from the first look that shows it until one that does not.
+fn note_proof(context: &Context, remembered: &mut Remembered, decision: &Decision) {
+    match &decision.pickup {
+        Some(pickup) if pickup.remaining == 0 && pickup.blockers.is_empty() => {
+            remembered.memory.proven_since.get_or_insert_with(|| context.uptime());
+        }
+        Some(_) => remembered.memory.proven_since = None,
+        None => {}
+    }
+}
+
+/// Nothing to do now: report, and say when to look again.
+async fn rest(
+    context: &Context,
+    observed: &Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+    decision: &Decision,
+) -> Result<Option<Duration>, Error> {
+    let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
+    remembered.memory.failures =
+        if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
+    tell(remembered, decision);
+    let Some(object) = &handles.resource else {
+        if observed.record.is_none() {
+            gone(context, &observed.owner);
+            return Ok(None);
+        }
+        return Ok(wake);
+    };
+    let nothing = RotatedTokenStatus::default();
+    let shown = object.status.as_ref().unwrap_or(&nothing);
+    let status = report::status(observed, decision, object.metadata.generation, shown);
+    context.metrics.show(&observed.owner, &status);
+    if report::says_the_same(&status, shown) {
+        return Ok(wake);
+    }
+    if report::signature(&status) == report::signature(shown)
+        && let Some(left) = remembered.status_written.and_then(|at| (at + STATUS_PACE).checked_sub(context.uptime()))
+        && !left.is_zero()
+    {
+        return Ok(Some(wake.map_or(left, |wake| wake.min(left))));
+    }
+    if decision.phase == Phase::Stalled && !is_stalled_with(shown, decision) {
+        context.events.write(&observed.owner, Kind::Warning, decision.reason, "Stall", &decision.message).await;
+    }
+    resource::write_status(&context.client, &observed.owner, &status).await?;
+    remembered.status_written = Some(context.uptime());
+    Ok(wake)
+}
+
+fn is_stalled_with(shown: &RotatedTokenStatus, decision: &Decision) -> bool {
+    shown.conditions.iter().any(|condition| {
+        condition.type_ == crate::api::conditions::STALLED
+            && condition.status == "True"
+            && condition.reason == decision.reason.as_str()
+    })
+}
+
+/// A wait is told once, not at every look.
+fn tell(remembered: &mut Remembered, decision: &Decision) {
+    let told = format!("{:?} {}", decision.phase, decision.reason);
+    if remembered.told.as_ref() == Some(&told) {
+        return;
+    }
+    remembered.told = Some(told);
+    match decision.phase {
+        Phase::AtRest => {}
+        Phase::Progressing => tracing::info!(reason = %decision.reason, "{}", decision.message),
+        Phase::Stalled => tracing::warn!(reason = %decision.reason, "{}", decision.message),
+    }
+}
+
+fn gone(context: &Context, owner: &Owner) {
+    context.pods.set(owner, false);
+    context.memories.forget(owner);
+    context.metrics.forget(owner);
+}

@@ -1,0 +1,102 @@
+//! Watches the pods of a namespace while somebody there waits for pickup, and not otherwise.
+//!
+//! A watch wakes the objects that wait, and keeps the evidence that a list cannot show: a pod whose last version, in its
+//! DELETED event, said that every container was terminated. Evidence that is lost only delays.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use tokio::task::AbortHandle;
+
+use super::queue::Queue;
+use crate::core::token::Owner;
+use crate::kube_io::pods;
+
+/// Several changes of pods in a row cause one look.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+
+#[derive(Default)]
+struct Namespace {
+    waiting: BTreeSet<Owner>,
+    /// UIDs that ended for sure.
+    ended: BTreeSet<String>,
+    task: Option<AbortHandle>,
+}
+
+/// The watches by namespace.
+#[derive(Clone)]
+pub struct PodWatches {
+    client: Client,
+    queue: Arc<Queue<Owner>>,
+    namespaces: Arc<Mutex<HashMap<String, Namespace>>>,
+}
+
+impl PodWatches {
+    /// Watches that wake objects through `queue`.
+    #[must_use]
+    pub fn new(client: Client, queue: Arc<Queue<Owner>>) -> Self {
+        Self { client, queue, namespaces: Arc::default() }
+    }
+
+    /// Says whether an object waits for pods of its namespace.
+    pub fn set(&self, owner: &Owner, waits: bool) {
+        let mut namespaces = self.lock();
+        if waits {
+            let entry = namespaces.entry(owner.namespace.clone()).or_default();
+            entry.waiting.insert(owner.clone());
+            if entry.task.is_none() {
+                let watch = self.clone().run(owner.namespace.clone());
+                entry.task = Some(tokio::spawn(watch).abort_handle());
+            }
+        } else if let Some(entry) = namespaces.get_mut(&owner.namespace) {
+            entry.waiting.remove(owner);
+            if entry.waiting.is_empty()
+                && let Some(entry) = namespaces.remove(&owner.namespace)
+                && let Some(task) = entry.task
+            {
+                // A watch changes nothing, so ending it anywhere is safe.
+                task.abort();
+            }
+        }
+    }
+
+    /// UIDs of a namespace whose pods ended for sure.
+    #[must_use]
+    pub fn ended(&self, namespace: &str) -> BTreeSet<String> {
+        self.lock().get(namespace).map(|entry| entry.ended.clone()).unwrap_or_default()
+    }
+
+    async fn run(self, namespace: String) {
+        let api = pods::api(&self.client, &namespace);
+        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Delete(pod)) => {
+                    self.changed(&namespace, pod.uid().filter(|_| pods::is_finished(&pod)))
+                }
+                Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid()),
+                // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
+                Ok(watcher::Event::InitDone) => self.changed(&namespace, None),
+                Ok(watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
+            }
+        }
+    }
+
+    fn changed(&self, namespace: &str, ended: Option<String>) {
+        let mut namespaces = self.lock();
+        let Some(entry) = namespaces.get_mut(namespace) else { return };
+        entry.ended.extend(ended);
+        for owner in &entry.waiting {
+            self.queue.add(owner.clone(), DEBOUNCE);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

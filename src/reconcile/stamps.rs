@@ -1,0 +1,85 @@
+//! Stamps of several tokens of one workload go out together: one rollout, not one for each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::Client;
+use tokio::sync::oneshot;
+
+use crate::api::WorkloadRef;
+use crate::core::observed::Fault;
+use crate::core::token::{Generation, Owner};
+use crate::kube_io::{Swap, workload};
+
+/// How long the first stamp of a workload waits for others.
+const WINDOW: Duration = Duration::from_secs(1);
+
+type Key = (String, WorkloadRef);
+type Answer = Result<Swap, Fault>;
+
+#[derive(Default)]
+struct Batch {
+    stamps: BTreeMap<String, String>,
+    waiting: Vec<oneshot::Sender<Answer>>,
+}
+
+/// Collects stamps per workload.
+#[derive(Clone)]
+pub struct Stamps {
+    client: Client,
+    batches: Arc<Mutex<HashMap<Key, Batch>>>,
+}
+
+impl Stamps {
+    /// Stamps written with `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, batches: Arc::default() }
+    }
+
+    /// Stamps workloads with a generation and waits until each is written or failed.
+    pub async fn write(
+        &self,
+        owner: &Owner,
+        workloads: impl IntoIterator<Item = WorkloadRef>,
+        generation: Generation,
+    ) -> Vec<(WorkloadRef, Answer)> {
+        let writes = workloads.into_iter().map(|workload| async move {
+            let answer = self.one(owner, workload.clone(), generation).await;
+            (workload, answer)
+        });
+        join_all(writes).await
+    }
+
+    async fn one(&self, owner: &Owner, workload: WorkloadRef, generation: Generation) -> Answer {
+        let key = (owner.namespace.clone(), workload);
+        let (sender, receiver) = oneshot::channel();
+        let first = {
+            let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+            let batch = batches.entry(key.clone()).or_default();
+            batch.stamps.insert(workload::stamp_key(&owner.name), generation.to_string());
+            batch.waiting.push(sender);
+            batch.waiting.len() == 1
+        };
+        if first {
+            let stamps = self.clone();
+            // A task of its own: the others of the batch must not depend on the first one's pass.
+            tokio::spawn(async move { stamps.flush(key).await });
+        }
+        receiver.await.unwrap_or(Ok(Swap::Conflict))
+    }
+
+    async fn flush(&self, key: Key) {
+        tokio::time::sleep(WINDOW).await;
+        let batch = self.batches.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let Some(Batch { stamps, waiting }) = batch else { return };
+        let (namespace, workload) = &key;
+        let answer: Answer = workload::stamp(&self.client, namespace, workload, &stamps).await.map_err(Fault::from);
+        for sender in waiting {
+            // A pass that is gone looks again when it comes back.
+            let _ = sender.send(answer.clone());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Tells the story of a rotation: about ten log lines, at most four Events, a few counters.
+
+use super::context::Context;
+use crate::api::conditions::Reason;
+use crate::core::pickup::Evidence;
+use crate::core::record::Ledger;
+use crate::core::step::Change;
+use crate::core::token::{Generation, Owner};
+use crate::kube_io::events::Kind;
+
+/// A change of the record has been written.
+pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Change) {
+    match change {
+        Change::Intended(generation) => {
+            let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
+            tracing::info!(%generation, %reason, "rotation begins");
+        }
+        Change::Refused(generation) => {
+            let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
+            let (reason, message) =
+                failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
+            tracing::warn!(%generation, %reason, message, "new token did not pass and is not published");
+            context.metrics.rotation("refused");
+        }
+        Change::RefusedGone(generation) => tracing::info!(%generation, "refused token is dead"),
+        Change::Reinstated(generation) => tracing::warn!(%generation, "refused token was already published and counts"),
+        Change::Promoted(generation) => promoted(context, owner, ledger, generation).await,
+        Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
+        Change::Snapshot => tracing::info!(pods = snapshot(ledger), "noted who may hold the old token"),
+        Change::GraceServed => tracing::debug!("noted the grace served"),
+        Change::RevokeIntended(_) => picked_up(context, owner, ledger).await,
+        Change::Forgotten(generation) => {
+            tracing::info!(%generation, "old token is dead");
+            context.metrics.rotation("finished");
+            let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
+            context.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
+        }
+        Change::Retiring => tracing::info!("object is being deleted, waiting until nothing uses its Secret"),
+        Change::RetirementIntended => {
+            let evidence = ledger.retirement.as_ref().and_then(|retirement| retirement.revoke.as_ref());
+            audit(
+                owner,
+                ledger.current.as_ref().map(|current| current.token.id.as_str()),
+                evidence.map(|e| e.evidence()),
+            );
+        }
+    }
+}
+
+fn snapshot(ledger: &Ledger) -> usize {
+    let snapshot = ledger.previous.as_ref().and_then(|previous| previous.snapshot.as_ref());
+    snapshot.map_or(0, |snapshot| snapshot.pods.len())
+}
+
+async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation: Generation) {
+    let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
+    let pods = snapshot(ledger);
+    tracing::info!(%generation, fingerprint, pods_with_old_token = pods, "new token is current");
+    context.metrics.rotation("published");
+    let note = if ledger.previous.is_some() {
+        format!(
+            "rotation {} is in Secret {}; {pods} pods may hold the token before it",
+            generation.sequence, ledger.target
+        )
+    } else {
+        format!("rotation {} is in Secret {}", generation.sequence, ledger.target)
+    };
+    context.events.write(owner, Kind::Normal, Reason::Published, "Publish", &note).await;
+}
+
+async fn picked_up(context: &Context, owner: &Owner, ledger: &Ledger) {
+    let Some(previous) = &ledger.previous else { return };
+    let evidence = previous.revoke.as_ref().map(|intent| intent.evidence());
+    audit(owner, Some(&previous.token.id), evidence);
+    let pods = evidence.map_or(0, |evidence| evidence.pods);
+    let note = format!("all {pods} pods that could hold the old token are gone; revoking {}", previous.token.id);
+    context.events.write(owner, Kind::Normal, Reason::PickedUp, "Revoke", &note).await;
+}
+
+/// The audit record of a revoke, written after the evidence is committed and before the act.
+fn audit(owner: &Owner, token: Option<&str>, evidence: Option<&Evidence>) {
+    let Evidence { pods, finished, never_started, kubelet_in_contact, node_gone, grace_served } =
+        evidence.cloned().unwrap_or_default();
+    tracing::info!(
+        target: "tokenturn::audit",
+        namespace = owner.namespace,
+        name = owner.name,
+        uid = owner.uid,
+        token,
+        pods,
+        finished,
+        never_started,
+        kubelet_in_contact,
+        node_gone,
+        grace_seconds = grace_served,
+        "revoke decided, nobody can hold the token"
+    );
+}

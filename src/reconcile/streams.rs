@@ -1,0 +1,230 @@
+//! Watches that wake objects: metadata of RotatedTokens, of our own Secrets, and of providers. Nothing else at rest.
+//!
+//! What a watch delivers is never decided upon; it only says where to look. Each watch has its own back-off, and one that
+//! fails neither stops nor slows the others.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
+use super::provider_status;
+use crate::api::names::{
+    OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET, ROTATE_NOW_ANNOTATION,
+};
+use crate::api::{ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider};
+use crate::core::token::Owner;
+use crate::kube_io::record;
+
+/// Several changes of one object in a row cause one look.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Objects are looked at over this time after a start, so that many do not all come at once.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// Every watch of the operator over the given namespaces; empty means all. Each runs until it is dropped.
+#[must_use]
+pub fn all(context: &Arc<Context>, namespaces: &[String]) -> Vec<BoxFuture<'static, ()>> {
+    let mut watches: Vec<BoxFuture<'static, ()>> = vec![
+        Box::pin(records(context.clone(), namespaces.to_vec())),
+        Box::pin(providers(
+            context.clone(),
+            Api::<PartialObjectMeta<ClusterTokenProvider>>::all(context.client.clone()),
+            ProviderKind::ClusterTokenProvider,
+        )),
+    ];
+    let scopes: Vec<Option<&str>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(name.as_str())).collect() };
+    for scope in scopes {
+        watches.push(Box::pin(objects(context.clone(), api(context, scope))));
+        watches.push(Box::pin(targets(context.clone(), api(context, scope))));
+        watches.push(Box::pin(providers(
+            context.clone(),
+            api::<TokenProvider>(context, scope),
+            ProviderKind::TokenProvider,
+        )));
+    }
+    watches
+}
+
+fn api<K>(context: &Context, namespace: Option<&str>) -> Api<PartialObjectMeta<K>>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    }
+}
+
+/// What happened to an object.
+enum Seen<K> {
+    /// It exists; `listed` when this is from the list at the start of a watch.
+    Present {
+        object: K,
+        listed: bool,
+    },
+    Gone(K),
+}
+
+/// Runs one metadata watch and hands every change to `each`.
+async fn run<K, Fut>(
+    api: Api<PartialObjectMeta<K>>,
+    config: watcher::Config,
+    what: &'static str,
+    mut each: impl FnMut(Seen<PartialObjectMeta<K>>) -> Fut,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Fut: Future<Output = ()>,
+{
+    let mut events = watcher(api, config).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Apply(object)) => each(Seen::Present { object, listed: false }).await,
+            Ok(watcher::Event::InitApply(object)) => each(Seen::Present { object, listed: true }).await,
+            Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
+            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+            Err(error) => tracing::warn!(what, %error, "watch was interrupted"),
+        }
+    }
+}
+
+/// RotatedTokens: changes of the spec, of the rotate-now annotation, and deletion. Our own status writes wake nobody.
+async fn objects(context: Arc<Context>, api: Api<PartialObjectMeta<RotatedToken>>) {
+    let mut known: HashMap<Owner, u64> = HashMap::new();
+    run(api, watcher::Config::default(), "RotatedTokens", |seen| {
+        match seen {
+            Seen::Present { object, listed } => {
+                if let Some(owner) = owner(&object) {
+                    let digest = digest(&object);
+                    if known.insert(owner.clone(), digest) != Some(digest) {
+                        let delay = if listed { spread(&owner) } else { DEBOUNCE };
+                        context.queue.add(owner, delay);
+                    }
+                }
+            }
+            Seen::Gone(object) => {
+                if let Some(owner) = owner(&object) {
+                    known.remove(&owner);
+                    context.queue.add(owner, DEBOUNCE);
+                }
+            }
+        }
+        std::future::ready(())
+    })
+    .await;
+}
+
+fn owner(object: &PartialObjectMeta<RotatedToken>) -> Option<Owner> {
+    Some(Owner { namespace: object.namespace()?, name: object.name_any(), uid: object.uid()? })
+}
+
+/// What of the metadata can change a decision.
+fn digest(object: &PartialObjectMeta<RotatedToken>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    object.metadata.generation.hash(&mut hash);
+    object.metadata.deletion_timestamp.is_some().hash(&mut hash);
+    object.annotations().get(ROTATE_NOW_ANNOTATION).hash(&mut hash);
+    object.finalizers().hash(&mut hash);
+    hash.finish()
+}
+
+/// A delay that spreads objects over the time after a start, the same for the same object.
+fn spread(owner: &Owner) -> Duration {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    owner.uid.hash(&mut hash);
+    let milliseconds = u64::try_from(SPREAD.as_millis()).unwrap_or(1).max(1);
+    Duration::from_millis(hash.finish() % milliseconds)
+}
+
+/// Targets: any change of one may be drift, and one whose labels were taken off looks like a deleted one.
+async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
+    let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_TARGET}"));
+    run(api, config, "targets", |seen| {
+        let (object, listed) = match seen {
+            Seen::Present { object, listed } => (object, listed),
+            Seen::Gone(object) => (object, false),
+        };
+        // At a start every object is looked at anyway.
+        if !listed
+            && let (Some(namespace), Some(uid)) = (object.namespace(), object.labels().get(OWNER_UID_LABEL).cloned())
+            && let Some(name) = object.annotations().get(OWNER_NAME_ANNOTATION).cloned()
+        {
+            context.queue.add(Owner { namespace, name, uid }, DEBOUNCE);
+        }
+        std::future::ready(())
+    })
+    .await;
+}
+
+/// Records: at a start they name objects that went without us; later, deletions by others.
+async fn records(context: Arc<Context>, namespaces: Vec<String>) {
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.client.clone(), &context.namespace);
+    let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_RECORD}"));
+    run(api, config, "records", |seen| {
+        let wakes = match &seen {
+            Seen::Present { object, listed } => *listed || object.metadata.deletion_timestamp.is_some(),
+            Seen::Gone(_) => true,
+        };
+        let (Seen::Present { object, .. } | Seen::Gone(object)) = seen;
+        let ours = record::owner_of(&object.metadata)
+            .filter(|owner| namespaces.is_empty() || namespaces.contains(&owner.namespace));
+        if let Some(owner) = ours.filter(|_| wakes) {
+            let delay = spread(&owner);
+            context.queue.add(owner, delay);
+        }
+        std::future::ready(())
+    })
+    .await;
+}
+
+/// Providers: a change wakes the objects that name it, and its own condition is renewed.
+async fn providers<K>(context: Arc<Context>, api: Api<PartialObjectMeta<K>>, kind: ProviderKind)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let mut generations: HashMap<(Option<String>, String), Option<i64>> = HashMap::new();
+    run(api, watcher::Config::default(), kind.as_str(), |seen| {
+        let (object, present) = match seen {
+            Seen::Present { object, .. } => (object, true),
+            Seen::Gone(object) => (object, false),
+        };
+        let (namespace, name) = (object.namespace(), object.name_any());
+        let key = (namespace.clone(), name.clone());
+        let changed = if present {
+            let generation = object.metadata.generation;
+            generations.insert(key, generation) != Some(generation)
+        } else {
+            generations.remove(&key);
+            true
+        };
+        let reference = ProviderRef { kind, name };
+        if changed {
+            let using = context.memories.using(|owner, named| {
+                *named == reference && namespace.as_ref().is_none_or(|namespace| *namespace == owner.namespace)
+            });
+            for owner in using {
+                context.queue.add(owner, DEBOUNCE);
+            }
+        }
+        let context = context.clone();
+        async move {
+            if present && changed {
+                provider_status::renew(&context, namespace.as_deref(), &reference).await;
+            }
+        }
+    })
+    .await;
+}
