@@ -107,6 +107,8 @@ pub struct Memory {
     pub stamps: BTreeMap<WorkloadRef, (Generation, u32)>,
     /// When this process last asked the provider to revoke which token.
     pub revoke_sent: Option<(Generation, Duration)>,
+    /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
+    pub provider: Option<Result<(), Trouble>>,
     /// Why the last create of this process failed.
     pub mint_failure: Option<Failure>,
     /// Failures in a row, for back-off.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::{Fault, Observed};
+use super::plan::Trouble;
 use super::record::{Finished, Ledger, Superseded};
 use super::schedule;
 use super::step::{Decision, Phase, Step};
@@ -87,8 +88,8 @@ fn conditions(
         }
         _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold a token older than the current one"),
     }
-    match provider_fault(observed) {
-        Some(Err((reason, message))) => list.set(PROVIDER_READY, false, reason, &message),
+    match provider_health(observed).or_else(|| observed.memory.provider.clone()) {
+        Some(Err(trouble)) => list.set(PROVIDER_READY, false, trouble.reason, &trouble.message),
         Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
         None => list.keep(PROVIDER_READY),
     }
@@ -126,11 +127,12 @@ fn is_picked_up(decision: &Decision, previous: &Superseded) -> bool {
 }
 
 /// What this pass learned about the provider: nothing, that it answers, or what is wrong.
-fn provider_fault(observed: &Observed) -> Option<Result<(), (Reason, String)>> {
+#[must_use]
+pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     if let Some(Err(trouble)) = observed.resource.as_ref().map(|resource| resource.plan.as_ref())
         && trouble.reason == Reason::ProviderMissing
     {
-        return Some(Err((trouble.reason, trouble.message.clone())));
+        return Some(Err(trouble.clone()));
     }
     let answers = &observed.answers;
     let mut looks: Vec<Result<(), &Fault>> = Vec::new();
@@ -142,10 +144,7 @@ fn provider_fault(observed: &Observed) -> Option<Result<(), (Reason, String)>> {
         return None;
     }
     let fault = looks.into_iter().find_map(Result::err).filter(|fault| is_of_provider(fault.reason));
-    Some(match fault {
-        Some(fault) => Err((fault.reason, fault.message.clone())),
-        None => Ok(()),
-    })
+    Some(fault.map_or(Ok(()), |fault| Err(Trouble::new(fault.reason, fault.message.clone()))))
 }
 
 fn is_of_provider(reason: Reason) -> bool {

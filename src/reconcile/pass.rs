@@ -64,6 +64,9 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         context.pods.set(owner, awaits_pods(&observed));
         let mut decision = decided(context, &mut observed, &handles, remembered).await;
         note_proof(context, remembered, &decision);
+        if let Some(health) = report::provider_health(&observed) {
+            remembered.memory.provider = Some(health);
+        }
         if !matches!(decision.step, Step::Wait { .. }) {
             tracing::debug!(step = ?std::mem::discriminant(&decision.step), reason = %decision.reason, "{}", decision.message);
             match perform::perform(context, &observed, &handles, remembered, &decision).await {

@@ -6,6 +6,7 @@
 //! API server with the token that a container holds, and [`history`] is the judge.
 
 pub mod audit;
+pub mod chart;
 mod command_line;
 pub mod consumer;
 pub mod control_plane;

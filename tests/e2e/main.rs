@@ -1,0 +1,13 @@
+//! The operator on a real control plane: etcd, API server and controllers are real, the operator is the real binary under
+//! the chart's ServiceAccount and rules; the node and its containers are simulated. The history of the calls that
+//! containers made is the judge, never a status.
+
+mod deletion;
+mod drift;
+mod first_issue;
+mod pickup;
+mod refusals;
+mod rotation;
+mod secrecy;
+mod survival;
+mod world;

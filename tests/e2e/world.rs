@@ -1,0 +1,322 @@
+//! One test's world: a namespace with a simulated node, consumers with a history, and an operator of its own that may
+//! touch that namespace and no other.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokenturn::api::{RotatedToken, RotatedTokenStatus};
+use tokenturn::testkit::{
+    ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
+    TestNamespace, Token, chart, install, shared, wait::until,
+};
+use tokio::sync::OnceCell;
+
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// How long anything that has to happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Settle time of the tests: the simulated cache has no lag unless a test sets one.
+pub const SETTLE: &str = "1s";
+
+static CRDS: OnceCell<()> = OnceCell::const_new();
+
+pub struct World {
+    // Dropped in this order: the operator before the cluster that it talks to.
+    pub operators: Vec<OperatorProcess>,
+    pub node: SimulatedNode,
+    pub history: History,
+    pub space: TestNamespace,
+    pub system: String,
+    args: Vec<String>,
+}
+
+impl World {
+    /// A world with one operator running.
+    pub async fn new(stem: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut world = Self::without_operator(stem).await?;
+        world.start_operator().await?;
+        Ok(world)
+    }
+
+    /// A world whose operator is still to be started.
+    pub async fn without_operator(stem: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        let options = ControlPlaneOptions {
+            controller_manager_args: vec![
+                "--node-monitor-grace-period=8s".to_owned(),
+                "--node-monitor-period=1s".to_owned(),
+            ],
+            ..ControlPlaneOptions::default()
+        };
+        SharedControlPlane::get_with(options).await?;
+        let space = SharedControlPlane::namespace(stem).await?;
+        let client = space.client();
+        let crds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        CRDS.get_or_try_init(|| install::install_crds(client, &crds)).await?;
+        let system = shared::create_namespace(client, &format!("{stem}-system")).await?;
+        let settings = [
+            "crds.install=false".to_owned(),
+            "userRoles.create=false".to_owned(),
+            "serviceAccount.name=tokenturn".to_owned(),
+            format!("watchNamespaces={{{}}}", space.name()),
+        ];
+        chart::install(client, &system, &system, &settings).await?;
+        let history = History::new();
+        let mut options = NodeOptions::named(space.name());
+        options.labels.insert("world".to_owned(), space.name().to_owned());
+        let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
+        let world = Self { operators: Vec::new(), node, history, space, system, args: Vec::new() };
+        world.api_client().await?;
+        Ok(world)
+    }
+
+    /// Further arguments for operators that are started from now on.
+    pub fn with_args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    pub async fn start_operator(&mut self) -> Outcome {
+        let mut options = OperatorOptions::new(env!("CARGO_BIN_EXE_tokenturn"));
+        options.namespace = self.system.clone();
+        options.name = format!("operator-{}", self.space.name());
+        let mut operator = OperatorProcess::start(
+            &self.space,
+            self.args
+                .iter()
+                .fold(options, |options, arg| options.arg(arg))
+                .arg(format!("--settle={SETTLE}"))
+                .arg(format!("--watch-namespaces={}", self.space.name()))
+                .env("RUST_BACKTRACE", "1"),
+        )
+        .await?;
+        operator.ready(PATIENCE).await?;
+        self.operators.push(operator);
+        Ok(())
+    }
+
+    /// The account that tokens speak for, with the rights of the issue's example, and a provider.
+    async fn api_client(&self) -> Outcome {
+        let yaml = r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api-client}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: api-client}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: api-client}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
+subjects: [{kind: ServiceAccount, name: api-client}]
+---
+apiVersion: tokenturn.dev/v1alpha1
+kind: TokenProvider
+metadata: {name: cluster}
+spec: {kubernetes: {}}
+"#;
+        self.apply(yaml).await
+    }
+
+    /// Applies YAML in the namespace of this world.
+    pub async fn apply(&self, yaml: &str) -> Outcome {
+        install::apply_yaml(self.space.client(), yaml, self.space.name()).await?;
+        Ok(())
+    }
+
+    /// Creates the RotatedToken `api` of the issue's example, with a short grace and whatever a test changes.
+    pub async fn rotated_token(&self, changes: Value) -> Result<RotatedToken, kube::Error> {
+        self.named_token("api", changes).await
+    }
+
+    pub async fn named_token(&self, name: &str, changes: Value) -> Result<RotatedToken, kube::Error> {
+        let mut object = json!({
+            "apiVersion": "tokenturn.dev/v1alpha1",
+            "kind": "RotatedToken",
+            "metadata": {"name": name},
+            "spec": {
+                "providerRef": {"name": "cluster"},
+                "parameters": {"serviceAccount": "api-client"},
+                "permissions": ["get configmaps", "list configmaps"],
+                "interval": "30d",
+                "gracePeriod": "0s",
+                "secret": {"name": "api-token"},
+            },
+        });
+        merge(&mut object["spec"], changes);
+        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        self.tokens().create(&PostParams::default(), &object).await
+    }
+
+    pub fn tokens(&self) -> Api<RotatedToken> {
+        self.space.api()
+    }
+
+    /// Changes the RotatedToken `api` by a merge patch.
+    pub async fn patch(&self, patch: Value) -> Result<RotatedToken, kube::Error> {
+        self.tokens().patch("api", &PatchParams::default(), &Patch::Merge(patch)).await
+    }
+
+    /// Asks for one rotation.
+    pub async fn rotate_now(&self, value: &str) -> Result<RotatedToken, kube::Error> {
+        self.patch(json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": value}}})).await
+    }
+
+    /// A Deployment whose pods read the token from the environment.
+    pub async fn deployment(&self, name: &str, replicas: i32, changes: Value) -> Result<Deployment, kube::Error> {
+        let mut object = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}, "annotations": {}},
+                    "spec": self.pod_spec(),
+                },
+            },
+        });
+        merge(&mut object, changes);
+        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        self.space.api::<Deployment>().create(&PostParams::default(), &object).await
+    }
+
+    /// The spec of a pod that reads the token from the environment and runs on this world's node.
+    pub fn pod_spec(&self) -> Value {
+        json!({
+            "nodeSelector": {"world": self.space.name()},
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{
+                "name": "app",
+                "image": "none",
+                "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api-token", "key": "token"}}}],
+            }],
+        })
+    }
+
+    /// A pod that nobody recreates.
+    pub async fn bare_pod(&self, name: &str, annotations: Value, changes: Value) -> Result<Pod, kube::Error> {
+        let mut spec = self.pod_spec();
+        merge(&mut spec, changes);
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations}, "spec": spec});
+        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        self.space.api::<Pod>().create(&PostParams::default(), &object).await
+    }
+
+    /// Waits until the status says what a test looks for.
+    pub async fn status(
+        &self,
+        what: &str,
+        says: impl Fn(&RotatedTokenStatus) -> bool,
+    ) -> Result<RotatedTokenStatus, Box<dyn std::error::Error>> {
+        let tokens = self.tokens();
+        let found = until(what, PATIENCE, async || {
+            tokens.get("api").await.ok().and_then(|token| token.status).filter(|status| says(status))
+        });
+        match found.await {
+            Ok(status) => Ok(status),
+            Err(error) => {
+                let last = tokens.get("api").await.ok().and_then(|token| token.status);
+                let logs: String = self.operators.iter().map(OperatorProcess::logs).collect();
+                Err(format!("{error}\nlast status: {last:#?}\nlog:\n{logs}").into())
+            }
+        }
+    }
+
+    /// Waits until a rotation is finished: its token is current and no older one is alive.
+    pub async fn finished(&self, sequence: i64) -> Result<RotatedTokenStatus, Box<dyn std::error::Error>> {
+        self.status(&format!("rotation {sequence} to be finished"), |status| {
+            status.sequence == Some(sequence) && status.previous.is_none() && is(status, "Reconciling", "False")
+        })
+        .await
+    }
+
+    /// The value in the Secret.
+    pub async fn token(&self) -> Result<String, Box<dyn std::error::Error>> {
+        let secret = self.space.api::<Secret>().get("api-token").await?;
+        let value = secret.data.and_then(|mut data| data.remove("token")).ok_or("the Secret has no key token")?;
+        Ok(String::from_utf8(value.0)?)
+    }
+
+    pub async fn fingerprint(&self) -> Result<String, Box<dyn std::error::Error>> {
+        Ok(Token::new(&self.token().await?).fingerprint())
+    }
+
+    /// Waits until so many containers hold a token with this fingerprint.
+    pub async fn holders(&self, fingerprint: &str, wanted: usize) -> Outcome {
+        until(&format!("{wanted} containers to hold {fingerprint}"), PATIENCE, async || {
+            (self.history.holders(fingerprint).len() == wanted).then_some(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Names of the Secrets that tokens of this world are bound to: what is alive at the provider.
+    pub async fn live_tokens(&self) -> Result<Vec<String>, kube::Error> {
+        let params = ListParams::default().labels("tokenturn.dev/role=bound-token");
+        Ok(self.space.api::<Secret>().list(&params).await?.iter().map(ResourceExt::name_any).collect())
+    }
+
+    /// The records of this world's operator.
+    pub async fn records(&self) -> Result<Vec<Secret>, kube::Error> {
+        let api: Api<Secret> = Api::namespaced(self.space.client().clone(), &self.system);
+        Ok(api.list(&ListParams::default().labels("tokenturn.dev/role=record")).await?.items)
+    }
+
+    /// Reasons of the Events on RotatedTokens of this world, oldest first.
+    pub async fn event_reasons(&self) -> Result<Vec<String>, kube::Error> {
+        let mut events = self.space.api::<Event>().list(&ListParams::default()).await?.items;
+        events.retain(|event| event.involved_object.kind.as_deref() == Some("RotatedToken"));
+        events.sort_by_key(|event| event.metadata.creation_timestamp.as_ref().map(|at| at.0));
+        Ok(events.into_iter().filter_map(|event| event.reason).collect())
+    }
+
+    /// Whether the API server accepts a token now.
+    pub async fn accepts(&self, token: &str) -> Result<bool, Box<dyn std::error::Error>> {
+        use k8s_openapi::api::core::v1::ConfigMap;
+        let client = self.space.client_with_token(token, "probe").await?;
+        match Api::<ConfigMap>::namespaced(client, self.space.name()).list(&ListParams::default()).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 401 => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every call was accepted, and there were some.
+    pub fn assert_nobody_noticed(&self) {
+        self.history.assert_never_refused(self.space.name());
+        assert!(self.history.accepted(self.space.name()) > 0, "nobody called at all");
+    }
+}
+
+/// Whether a condition has a status.
+pub fn is(status: &RotatedTokenStatus, type_: &str, value: &str) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == value)
+}
+
+/// Reason and message of a condition.
+pub fn condition(status: &RotatedTokenStatus, type_: &str) -> (String, String) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    found.map(|condition| (condition.reason.clone(), condition.message.clone())).unwrap_or_default()
+}
+
+/// Puts `changes` over `value`, objects field by field.
+pub fn merge(value: &mut Value, changes: Value) {
+    match (value, changes) {
+        (Value::Object(fields), Value::Object(changes)) => {
+            for (key, change) in changes {
+                merge(fields.entry(key).or_insert(Value::Null), change);
+            }
+        }
+        (value, change) => *value = change,
+    }
+}
