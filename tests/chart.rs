@@ -48,22 +48,20 @@ ClusterRole tokenturn | authentication.k8s.io | tokenreviews | create
 const NAMESPACED_RULES: &str = "\
 ROLE | tokenturn.dev | rotatedtokens | get list watch patch
 ROLE | tokenturn.dev | rotatedtokens/status | patch
-ROLE | tokenturn.dev | rotatedtokens/finalizers | update
 ROLE | tokenturn.dev | tokenproviders | get list watch
 ROLE | tokenturn.dev | tokenproviders/status | patch
 ROLE |  | secrets | get list watch create patch delete
 ROLE |  | serviceaccounts | get
 ROLE |  | serviceaccounts/token | create
-ROLE |  | pods | get list watch
+ROLE |  | pods | list watch
 ROLE | apps | deployments | get list patch
 ROLE | apps | statefulsets | get list patch
 ROLE | apps | daemonsets | get list patch
-ROLE | events.k8s.io | events | create patch
+ROLE | events.k8s.io | events | create
 ";
 const OWN_RULES: &str = "\
 Role tokenturn-system/tokenturn-own |  | secrets | get list watch create update patch delete
-Role tokenturn-system/tokenturn-own | coordination.k8s.io | leases | get create update patch
-Role tokenturn-system/tokenturn-own | events.k8s.io | events | create patch
+Role tokenturn-system/tokenturn-own | coordination.k8s.io | leases | get create update
 ";
 const USER_RULES: &str = "\
 ClusterRole tokenturn-view | tokenturn.dev | rotatedtokens | get list watch

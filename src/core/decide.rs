@@ -30,6 +30,9 @@ use crate::api::conditions::Reason;
 /// How long an object that waits for a person sleeps before it looks again by itself.
 pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
 
+/// Secrets of others are not watched: how long until it is seen that one was handed over or is gone.
+const FOREIGN_WAKE: Duration = Duration::from_secs(30);
+
 type Rule = fn(&Observed) -> Ruling;
 
 const RULES: [Rule; 12] = [
@@ -82,7 +85,7 @@ fn foreign_target(observed: &Observed) -> Ruling {
          tokenturn.dev/adopt={}",
         owner.namespace, resource.target.name, owner.name
     );
-    Ok(Some(Decision::stall(STALLED_WAKE, Reason::ForeignSecret, message)))
+    Ok(Some(Decision::stall(FOREIGN_WAKE, Reason::ForeignSecret, message)))
 }
 
 /// At rest the target is what the record says; drift is repaired from the record and never mints.

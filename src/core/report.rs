@@ -41,16 +41,26 @@ pub fn status(
     }
 }
 
-/// What makes two statuses the same for a reader who is in no hurry: everything but counts and messages.
+/// What makes two statuses the same for a reader who is in no hurry: everything but counts, sentences, and how far a
+/// rotation that is on its way has come. Changes of the rest are written without delay, these at a pace.
 ///
-/// Changes of the rest are written without delay, these at a pace.
+/// The grace period can be long, so that it has begun is always told.
 #[must_use]
 pub fn signature(status: &RotatedTokenStatus) -> RotatedTokenStatus {
     let mut reduced = status.clone();
     reduced.pickup = None;
+    let holds = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
+    let on_its_way = holds(RECONCILING)
+        .is_some_and(|condition| condition.status == "True" && condition.reason != Reason::InGrace.as_str());
+    if on_its_way {
+        reduced.conditions.retain(|condition| condition.type_ != PICKED_UP);
+    }
     for condition in &mut reduced.conditions {
         condition.message.clear();
         condition.last_transition_time = seconds(Timestamp::UNIX_EPOCH);
+        if on_its_way {
+            condition.reason.clear();
+        }
     }
     reduced
 }

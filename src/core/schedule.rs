@@ -80,7 +80,7 @@ pub fn backoff(failures: u32) -> Duration {
 /// How often the grace that was served is written down, so that a change of leader loses little of a long one.
 #[must_use]
 pub fn grace_checkpoint(grace: Duration) -> Duration {
-    (grace / 10).max(Duration::from_secs(600))
+    (grace / 4).max(Duration::from_secs(3600))
 }
 
 /// `start` plus `span`, at most the end of time.

@@ -1,8 +1,13 @@
 //! Events for the owner of an object: a reason from the constants, one sentence, what to do next.
+//!
+//! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the rotation.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::api::{Api, PostParams};
 
 use crate::api::conditions::Reason;
 use crate::api::names::{CONTROLLER, GROUP};
@@ -11,10 +16,11 @@ use crate::core::token::Owner;
 /// Longest note that the API accepts.
 const MAX_NOTE: usize = 1024;
 
-/// Writes Events. One for the whole process, because it counts repetitions instead of writing them again.
+/// Writes Events.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    instance: String,
 }
 
 /// Whether somebody should look.
@@ -28,32 +34,60 @@ impl Events {
     /// Events in the name of this replica.
     #[must_use]
     pub fn new(client: Client, identity: &str) -> Self {
-        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { client, instance: identity.chars().take(128).collect() }
     }
 
     /// Writes one Event on a RotatedToken. A failure is logged and replaces no other error.
     pub async fn write(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
-        let event = Event {
-            type_: match kind {
-                Kind::Normal => EventType::Normal,
-                Kind::Warning => EventType::Warning,
-            },
-            reason: reason.as_str().to_owned(),
-            note: Some(note.chars().take(MAX_NOTE).collect()),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        let reference = ObjectReference {
-            api_version: Some(format!("{GROUP}/v1alpha1")),
-            kind: Some("RotatedToken".to_owned()),
-            namespace: Some(owner.namespace.clone()),
-            name: Some(owner.name.clone()),
-            uid: Some(owner.uid.clone()),
-            ..ObjectReference::default()
-        };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        let event = self.event(owner, kind, reason, action, note, Timestamp::now());
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &owner.namespace);
+        if let Err(error) = api.create(&PostParams::default(), &event).await {
             tracing::warn!(%error, %reason, "could not write an event");
         }
+    }
+
+    fn event(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str, at: Timestamp) -> Event {
+        let type_ = match kind {
+            Kind::Normal => "Normal",
+            Kind::Warning => "Warning",
+        };
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{:x}", owner.name, at.as_nanosecond())),
+                namespace: Some(owner.namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(type_.to_owned()),
+            reason: Some(reason.as_str().to_owned()),
+            action: Some(action.to_owned()),
+            note: Some(note.chars().scan(0, within).collect()),
+            event_time: Some(MicroTime(at)),
+            reporting_controller: Some(format!("{GROUP}/{CONTROLLER}")),
+            reporting_instance: Some(self.instance.clone()),
+            regarding: Some(ObjectReference {
+                api_version: Some(format!("{GROUP}/v1alpha1")),
+                kind: Some("RotatedToken".to_owned()),
+                namespace: Some(owner.namespace.clone()),
+                name: Some(owner.name.clone()),
+                uid: Some(owner.uid.clone()),
+                ..ObjectReference::default()
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+/// Characters for as long as their bytes fit into a note.
+fn within(length: &mut usize, character: char) -> Option<char> {
+    *length += character.len_utf8();
+    (*length <= MAX_NOTE).then_some(character)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn notes_are_cut_between_characters() {
+        let note: String = "ä".repeat(600).chars().scan(0, super::within).collect();
+        assert_eq!(note.len(), 1024);
     }
 }

@@ -30,7 +30,7 @@ const MAX_STEPS: usize = 40;
 const CONTESTED_WAIT: Duration = Duration::from_secs(60);
 
 /// Statuses that differ only in counts and sentences are written at most this often: a rollout changes them with every pod.
-const STATUS_PACE: Duration = Duration::from_secs(10);
+const STATUS_PACE: Duration = Duration::from_secs(15);
 
 /// Takes one turn for an object and says when the next is due; `None` waits for a change.
 ///

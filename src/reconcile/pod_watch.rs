@@ -79,6 +79,10 @@ impl PodWatches {
             match event {
                 Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod.uid(), has_ended(&pod)),
                 Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid(), true),
+                // It is told as terminating, which can take long.
+                Ok(watcher::Event::Apply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
+                    self.changed(&namespace, pod.uid(), false);
+                }
                 // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
                 Ok(watcher::Event::InitDone) => self.wake_all(&namespace),
                 Ok(watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_)) => {}

@@ -1,0 +1,220 @@
+//! Observations with good defaults, so that a case shows only what matters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokenturn::api::conditions::Reason;
+use tokenturn::api::{
+    DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec, WorkloadKind,
+    WorkloadRef,
+};
+use tokenturn::core::decide::decide;
+use tokenturn::core::observed::{Answers, Delays, Memory, Observed, Record, Resource, Settings, Target, TargetView};
+use tokenturn::core::pickup::{Consumers, PodView, Usage, WorkloadView};
+use tokenturn::core::plan::{Plan, TargetPlan};
+use tokenturn::core::record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded};
+use tokenturn::core::step::Decision;
+use tokenturn::core::token::{
+    Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification,
+};
+use tokenturn::core::transition;
+use tokenturn::secret_value::{SecretValue, TokenSet};
+
+pub const SETTLE: Duration = Duration::from_secs(15);
+pub const UPTIME: Duration = Duration::from_secs(10_000);
+
+pub fn generation(sequence: i64, attempt: i64) -> Generation {
+    Generation { sequence, attempt }
+}
+
+pub fn owner() -> Owner {
+    Owner { namespace: "shop".into(), name: "api".into(), uid: "uid-1".into() }
+}
+
+pub fn provider() -> TokenProviderSpec {
+    TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), policy: None }
+}
+
+pub fn specification() -> Specification {
+    Specification {
+        provider: ProviderRef { kind: ProviderKind::TokenProvider, name: "cluster".into() },
+        permissions: vec!["get configmaps".into()],
+        parameters: BTreeMap::new(),
+    }
+}
+
+pub fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+pub fn values(generation: Generation) -> TokenSet {
+    TokenSet::single(SecretValue::new(format!("value-{generation}")))
+}
+
+pub fn issued(generation: Generation) -> Issued {
+    Issued {
+        generation,
+        id: Naming::new("install", "uid-1").name(generation),
+        handle: handle(generation),
+        fingerprint: values(generation).fingerprint(),
+        issued_at: now(),
+        expires_at: None,
+        specification: specification(),
+        provider: provider(),
+        surplus: vec![],
+    }
+}
+
+fn handle(generation: Generation) -> Handle {
+    Handle::BoundObject { name: generation.to_string(), uid: format!("secret-{generation}") }
+}
+
+pub fn listed(generation: Generation) -> Listed {
+    Listed { generation, id: issued(generation).id, handle: handle(generation), created_at: None }
+}
+
+pub fn resource() -> Resource {
+    Resource {
+        deleting: false,
+        finalizer: true,
+        suspend: false,
+        rotate_now: None,
+        deletion_policy: DeletionPolicy::Revoke,
+        grace: Duration::ZERO,
+        rollout: RolloutSpec::default(),
+        target: TargetPlan {
+            name: "api-token".into(),
+            type_: "Opaque".into(),
+            data: BTreeMap::from([("token".into(), "token".into())]),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        },
+        plan: Ok(Plan {
+            specification: specification(),
+            provider: provider(),
+            interval: Duration::from_secs(30 * 86_400),
+            renew_before: None,
+            lifetime: Duration::from_secs(45 * 86_400),
+            max_live: 4,
+        }),
+    }
+}
+
+/// A target of ours that carries a token.
+pub fn carrying(generation: Generation) -> Target {
+    let value = values(generation).get("token").cloned().unwrap();
+    Target::Ours(TargetView {
+        generation: Some(generation),
+        fence: None,
+        orphaned: false,
+        type_: "Opaque".into(),
+        data: BTreeMap::from([("token".into(), value)]),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+    })
+}
+
+pub fn pod(uid: &str) -> PodRef {
+    PodRef { uid: uid.into(), name: format!("pod-{uid}"), node: Some("node".into()), grace_seconds: 30 }
+}
+
+pub fn workload() -> WorkloadRef {
+    WorkloadRef { kind: WorkloadKind::Deployment, name: "app".into() }
+}
+
+/// Running pods of one Deployment that use the Secret.
+pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
+    let view = |uid: &&str| {
+        let view = PodView {
+            pod: pod(uid),
+            finished: false,
+            unreported: false,
+            terminating: false,
+            controller: Some("ReplicaSet".into()),
+            uses: Some(Usage { container: Some("app".into()) }),
+        };
+        ((*uid).to_owned(), view)
+    };
+    let workload = WorkloadView {
+        workload: workload(),
+        uses: true,
+        wanted: 2,
+        running: 2,
+        has_pods: !uids.is_empty(),
+        stamp: stamp.map(Into::into),
+        obstacle: None,
+    };
+    Consumers { pods: uids.iter().map(view).collect(), workloads: vec![workload], ..Consumers::default() }
+}
+
+/// A ledger at rest with a current token.
+pub fn at_rest(current: Generation) -> Ledger {
+    let empty = transition::empty(&owner(), &resource());
+    Ledger {
+        counter: current.attempt,
+        sequence: current.sequence,
+        current: Some(Current { token: issued(current), reason: Reason::FirstIssue, promoted_at: now() }),
+        ..empty
+    }
+}
+
+/// A ledger with a rotation that has begun.
+pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
+    let intent = Intent {
+        generation,
+        reason: Reason::RotateNow,
+        at: now(),
+        attempts: 1,
+        failure: None,
+        specification: specification(),
+        provider: provider(),
+    };
+    Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }
+}
+
+/// A ledger after the promotion of `current` over `previous`.
+pub fn promoted(current: Generation, previous: Generation, pods: &[&str]) -> Ledger {
+    let snapshot =
+        Snapshot { pods: pods.iter().map(|uid| pod(uid)).collect(), workloads: BTreeSet::from([workload()]) };
+    let superseded: Superseded = transition::supersede(issued(previous), Some(snapshot));
+    Ledger { previous: Some(superseded), ..at_rest(current) }
+}
+
+pub fn record(ledger: Ledger) -> Record {
+    let values = ledger.generations().into_iter().map(|generation| (generation, values(generation))).collect();
+    Record { ledger, values, deleting: false }
+}
+
+/// An observation in which every question has a friendly answer: nothing is listed that the ledger does not know, every
+/// token works, nobody uses the Secret.
+pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
+    let mut answers =
+        Answers { preflight: Some(Ok(())), consumers: Some(Ok(Consumers::default())), ..Answers::default() };
+    let mut known = Vec::new();
+    for token in ledger.iter().flat_map(Ledger::tokens) {
+        known.push(listed(token.generation));
+        let works = Verification::Works { surplus: vec![], expires_at: None };
+        answers.verification.insert(token.generation, Ok(works));
+        answers.liveness.insert(token.generation, Ok(Liveness::Alive));
+    }
+    answers.listing = Some(Ok(known));
+    let own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+    Observed {
+        owner: owner(),
+        now: now(),
+        uptime: UPTIME,
+        settings: Settings { settle: SETTLE, contact: Duration::from_secs(90), elected: true },
+        resource: Some(resource()),
+        target,
+        record: ledger.map(record),
+        memory: Memory { fresh: own, own, ..Memory::default() },
+        delays: Delays { activation: Duration::from_secs(60), propagation: Duration::from_secs(12) },
+        answers,
+    }
+}
+
+/// Decides; every question has been answered.
+pub fn decided(observed: &Observed) -> Decision {
+    decide(observed).unwrap_or_else(|question| panic!("asked {question:?}"))
+}

@@ -1,0 +1,5 @@
+//! Tables over the decision: what was observed in, one step out. No cluster, no clock, no async.
+
+mod builder;
+mod invariants;
+mod order;

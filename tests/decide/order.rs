@@ -1,0 +1,170 @@
+//! Which step comes when: one table over the whole life of a token.
+
+use std::time::Duration;
+
+use crate::builder::*;
+use tokenturn::api::conditions::Reason;
+use tokenturn::core::observed::{Observed, Target};
+use tokenturn::core::step::{Change, Phase, Step};
+use tokenturn::core::token::{Liveness, Verification};
+
+/// The step as a word.
+fn step(observed: &Observed) -> String {
+    match decided(observed).step {
+        Step::Wait { .. } => format!("wait {}", decided(observed).reason),
+        step => step.label(),
+    }
+}
+
+#[test]
+fn a_rotation_goes_through_its_steps_in_order() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut due = observed(Some(at_rest(one)), carrying(one));
+    due.resource.as_mut().unwrap().rotate_now = Some("now".into());
+    assert_eq!(step(&due), "save Intended(Generation { sequence: 2, attempt: 2 })");
+
+    let begun = observed(Some(intended(at_rest(one), two)), carrying(one));
+    assert_eq!(step(&begun), "mint 2.2");
+
+    let mut ledger = intended(at_rest(one), two);
+    ledger.pending = Some(issued(two));
+    let pending = observed(Some(ledger.clone()), carrying(one));
+    assert_eq!(step(&pending), "publish 2.2 repair=false");
+
+    let mut settling = observed(Some(ledger.clone()), carrying(two));
+    settling.memory.target_since = UPTIME - Duration::from_secs(14);
+    assert_eq!(step(&settling), "wait Settling");
+
+    let mut settled = observed(Some(ledger), carrying(two));
+    settled.answers.consumers = Some(Ok(consumers(&["a", "b"], None)));
+    let Step::Save { ledger, change } = decided(&settled).step else { panic!("promotes") };
+    assert_eq!(change, Change::Promoted(two));
+    let previous = ledger.previous.unwrap();
+    assert_eq!((previous.token.generation, previous.snapshot.unwrap().pods.len()), (one, 2));
+
+    let mut rolling = observed(Some(promoted(two, one, &["a", "b"])), carrying(two));
+    rolling.answers.consumers = Some(Ok(consumers(&["a", "b"], None)));
+    assert_eq!(step(&rolling), "stamp 2.2");
+
+    rolling.answers.consumers = Some(Ok(consumers(&["b", "c"], Some("2.2"))));
+    assert_eq!(step(&rolling), "wait AwaitingPickup");
+
+    let mut gone = observed(Some(promoted(two, one, &["a"])), carrying(two));
+    let mut view = consumers(&["c"], Some("2.2"));
+    view.ended.insert("a".into());
+    gone.answers.consumers = Some(Ok(view));
+    let Step::Save { ledger, change } = decided(&gone).step else { panic!("commits") };
+    assert_eq!(change, Change::RevokeIntended(two));
+
+    let committed = observed(Some(*ledger.clone()), carrying(two));
+    assert_eq!(step(&committed), format!("revoke {}", issued(one).id));
+
+    let mut dead = observed(Some(*ledger), carrying(two));
+    dead.answers.liveness.insert(one, Ok(Liveness::Dead));
+    assert_eq!(step(&dead), "save Forgotten(Generation { sequence: 1, attempt: 1 })");
+
+    let rest = observed(Some(at_rest(two)), carrying(two));
+    assert_eq!((step(&rest), decided(&rest).phase), ("wait Rotated".to_owned(), Phase::AtRest));
+}
+
+#[test]
+fn the_first_issue_needs_no_settle_time_and_no_snapshot() {
+    let one = generation(1, 1);
+    let fresh = observed(None, Target::Absent);
+    assert_eq!(step(&fresh), "save Intended(Generation { sequence: 1, attempt: 1 })");
+    let Step::Save { ledger, .. } = decided(&fresh).step else { panic!("intends") };
+    let mut pending = *ledger;
+    pending.pending = Some(issued(one));
+    let mut published = observed(Some(pending), carrying(one));
+    published.memory.target_since = UPTIME;
+    assert_eq!(step(&published), "save Promoted(Generation { sequence: 1, attempt: 1 })");
+}
+
+#[test]
+fn what_keeps_a_rotation_from_beginning_is_told() {
+    let one = generation(1, 1);
+    let cases: [(&str, fn(&mut Observed), Reason, Phase); 3] = [
+        ("suspended", |o| o.resource.as_mut().unwrap().suspend = true, Reason::Suspended, Phase::AtRest),
+        (
+            "foreign",
+            |o| o.target = Target::Foreign("was not made by tokenturn".into()),
+            Reason::ForeignSecret,
+            Phase::Stalled,
+        ),
+        (
+            "no preflight",
+            |o| {
+                o.answers.preflight = Some(Err(tokenturn::core::observed::Fault {
+                    reason: Reason::CannotPublish,
+                    message: "quota".into(),
+                    needs_person: true,
+                    retry_after: None,
+                }));
+            },
+            Reason::CannotPublish,
+            Phase::Stalled,
+        ),
+    ];
+    for (name, change, reason, phase) in cases {
+        let mut case = observed(Some(at_rest(one)), carrying(one));
+        case.resource.as_mut().unwrap().rotate_now = Some("now".into());
+        change(&mut case);
+        let decision = decided(&case);
+        assert!(matches!(decision.step, Step::Wait { .. }), "{name}: {:?}", decision.step);
+        assert_eq!((decision.reason, decision.phase), (reason, phase), "{name}");
+    }
+}
+
+#[test]
+fn a_pending_token_that_does_not_pass_is_refused_fenced_off_and_revoked() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut ledger = intended(at_rest(one), two);
+    ledger.pending = Some(issued(two));
+    let mut weak = observed(Some(ledger), carrying(one));
+    let missing = vec!["delete secrets".to_owned()];
+    weak.answers.verification.insert(two, Ok(Verification::Insufficient { missing }));
+    let Step::Save { ledger, change } = decided(&weak).step else { panic!("refuses") };
+    assert_eq!(change, Change::Refused(two));
+    let fenced_off = observed(Some(*ledger.clone()), carrying(one));
+    assert_eq!(step(&fenced_off), "fence 2");
+    let mut fenced = observed(Some(*ledger.clone()), carrying(one));
+    let Target::Ours(view) = &mut fenced.target else { panic!("ours") };
+    view.fence = Some(2);
+    assert_eq!(step(&fenced), format!("revoke {}", issued(two).id));
+    fenced.answers.liveness.insert(two, Ok(Liveness::Dead));
+    assert_eq!(step(&fenced), "save RefusedGone(Generation { sequence: 2, attempt: 2 })");
+    // Another replica that had verified it published it before the fence: it counts.
+    let overtaken = observed(Some(*ledger), carrying(two));
+    assert_eq!(step(&overtaken), "save Reinstated(Generation { sequence: 2, attempt: 2 })");
+}
+
+#[test]
+fn attempts_are_limited_and_a_mended_spec_is_tried_at_once() {
+    let (one, two) = (generation(1, 1), generation(2, 6));
+    let mut ledger = intended(at_rest(one), two);
+    ledger.intent.as_mut().unwrap().attempts = 5;
+    let mut exhausted = observed(Some(ledger), carrying(one));
+    exhausted.memory.fresh = None;
+    assert_eq!((step(&exhausted), decided(&exhausted).phase), ("wait AttemptsExhausted".to_owned(), Phase::Stalled));
+    exhausted.resource.as_mut().unwrap().plan.as_mut().unwrap().specification.permissions = vec!["list pods".into()];
+    assert_eq!(step(&exhausted), "save Intended(Generation { sequence: 2, attempt: 7 })");
+}
+
+#[test]
+fn at_the_limit_of_live_tokens_nothing_is_minted() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut full = observed(Some(intended(at_rest(one), two)), carrying(one));
+    full.resource.as_mut().unwrap().plan.as_mut().unwrap().max_live = 1;
+    assert_eq!(step(&full), "wait TooManyLiveTokens");
+}
+
+#[test]
+fn a_current_token_that_died_is_replaced() {
+    let one = generation(1, 1);
+    let mut died = observed(Some(at_rest(one)), carrying(one));
+    died.answers.liveness.insert(one, Ok(Liveness::Dead));
+    let decision = decided(&died);
+    assert_eq!(decision.step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
+    let Step::Save { ledger, .. } = decision.step else { panic!("intends") };
+    assert_eq!(ledger.intent.unwrap().reason, Reason::ValueLost);
+}
