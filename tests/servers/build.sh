@@ -67,7 +67,7 @@ missing() { # name...: a phrase that says what is missing to build these, if som
   local found="" list provide="set KUBEBUILDER_ASSETS to a folder with ready binaries"
   go_works && return
   command -v go >/dev/null && found=", found $(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null)"
-  [ -z "${KUBEBUILDER_ASSETS-}" ] || provide="put them into KUBEBUILDER_ASSETS ($KUBEBUILDER_ASSETS)"
+  [ -z "${KUBEBUILDER_ASSETS-}" ] || provide="put that into $KUBEBUILDER_ASSETS, where KUBEBUILDER_ASSETS points"
   [ "$*" != helm ] || provide="put helm on PATH"
   list=$(printf '%s, ' "$@")
   echo "Go 1.$(wanted_minor) or later (https://go.dev/dl$found), needed to build ${list%, } (or $provide)"
@@ -88,12 +88,12 @@ build() { # name package ldflags
   say "  built $name in $((SECONDS - started)) s"
 }
 
-tick() { # name: says every 20 s that it goes on; takes its sleep along when it is ended
-  trap 'kill $! 2>/dev/null; exit' TERM
-  while :; do
-    sleep 20 &
-    wait $!
-    say "  ... still building $1, $((SECONDS - started)) s"
+tick() { # name: says every 20 s that it goes on; short sleeps, so that none outlives it by much
+  local next=20
+  while sleep 1; do
+    [ $((SECONDS - started)) -ge "$next" ] || continue
+    say "  ... still building $1, $next s"
+    next=$((next + 20))
   done
 }
 
