@@ -152,5 +152,9 @@ async fn summary(stage: &Stage, terminal: &Terminal) -> Result<(), Error> {
     if accepted == 0 {
         problems.push("no consumer called at all".to_owned());
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ").into()) }
+    if !problems.is_empty() {
+        return Err(problems.join("; ").into());
+    }
+    terminal.plain("no call of a consumer was refused, and the first token is dead");
+    Ok(())
 }
