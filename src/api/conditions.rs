@@ -106,7 +106,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -147,6 +147,7 @@ impl Reason {
         Self::Deleting,
         Self::Orphaned,
         Self::ApiServerUnavailable,
+        Self::Contested,
         Self::InternalError,
     ];
 
