@@ -1,6 +1,7 @@
 //! The chart, rendered by the real helm: rights verb by verb, CRDs, pod settings, and values that must be refused.
 //!
-//! Helm is `$HELM`, or `.servers/helm` of the project, which is built from the pinned version when it is missing.
+//! Helm is `$HELM`, or `.servers/helm` of the project, which is built from the pinned version when it is missing and Go is
+//! there, or helm on `PATH`.
 //! Nothing here needs a cluster.
 
 use std::path::{Path, PathBuf};
@@ -362,7 +363,8 @@ fn find_helm() -> PathBuf {
         let status = Command::new(project().join("tests/servers/build.sh")).arg("helm").status();
         assert!(status.expect("build.sh starts").success(), "helm could not be built; its output is above");
     }
-    built
+    // Where the script found a helm that is as good, it built none.
+    if built.exists() { built } else { "helm".into() }
 }
 
 fn project() -> &'static Path {

@@ -105,6 +105,52 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of the docs.
+    pub const ALL: [Self; 42] = [
+        Self::Rotated,
+        Self::FirstIssue,
+        Self::IntervalElapsed,
+        Self::ExpiresSoon,
+        Self::SpecChanged,
+        Self::RotateNow,
+        Self::ValueLost,
+        Self::Minting,
+        Self::Verifying,
+        Self::Published,
+        Self::Settling,
+        Self::RollingOut,
+        Self::AwaitingPickup,
+        Self::PickedUp,
+        Self::InGrace,
+        Self::Revoking,
+        Self::Revoked,
+        Self::UnpublishedRevoked,
+        Self::DriftRepaired,
+        Self::Readopted,
+        Self::RecordDeleted,
+        Self::ForeignSecret,
+        Self::CannotPublish,
+        Self::AccessDenied,
+        Self::ProviderMissing,
+        Self::PolicyForbids,
+        Self::InvalidSpec,
+        Self::UnknownPermission,
+        Self::PermissionsMissing,
+        Self::SurplusPermissions,
+        Self::PermissionsExact,
+        Self::TooManyLiveTokens,
+        Self::AttemptsExhausted,
+        Self::ProviderUnavailable,
+        Self::ProviderRefused,
+        Self::ProviderAnswers,
+        Self::Suspended,
+        Self::Deleting,
+        Self::Orphaned,
+        Self::ApiServerUnavailable,
+        Self::Contested,
+        Self::InternalError,
+    ];
+
     /// The text in conditions and Events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -158,5 +204,20 @@ impl Reason {
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reason that is missing in the list would be missing in the docs, and nobody would notice.
+    #[test]
+    fn the_list_has_every_reason() {
+        let source = include_str!("conditions.rs");
+        let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"")).count();
+        assert_eq!(Reason::ALL.len(), arms);
+        let distinct: std::collections::BTreeSet<_> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        assert_eq!(distinct.len(), arms);
     }
 }

@@ -13,16 +13,28 @@ use super::Error;
 /// port by chance between the check and the start of the server.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// Finds a server in `KUBEBUILDER_ASSETS`, else in the project's own folder.
+/// Finds a server in `KUBEBUILDER_ASSETS`, else in the project's own folder. Helm may also be named by `HELM` or be on
+/// `PATH`. `tests/servers/build.sh` looks in the same places before it builds.
 pub fn find(name: &str) -> Result<PathBuf, Error> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers").join(name);
+    let helm = std::env::var_os("HELM").filter(|_| name == "helm").and_then(|named| on_path(Path::new(&named)));
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(|folder| PathBuf::from(folder).join(name));
     // The scheduler and the controller manager are not in every archive of the ecosystem.
-    let candidates = assets.into_iter().chain([built.clone()]);
+    let candidates = helm.into_iter().chain(assets).chain([built.clone()]);
     candidates
         .into_iter()
         .find(|path| path.is_file())
+        .or_else(|| on_path(Path::new(name)).filter(|_| name == "helm"))
         .ok_or_else(|| Error::MissingBinary { name: name.to_owned(), path: built })
+}
+
+/// What a shell would start under this name.
+fn on_path(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return Some(program.to_owned());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// Different loopback ports that are free now.

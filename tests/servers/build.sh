@@ -1,65 +1,133 @@
 #!/usr/bin/env bash
 # Builds the servers that the tests and the demo run, once, into a folder that git ignores.
 #
-#   tests/servers/build.sh [FOLDER] NAME...     prints the folder on standard output
+#   tests/servers/build.sh [FOLDER] NAME...      prints the folder on standard output
+#   tests/servers/build.sh --missing NAME...     builds nothing; prints which tool is missing for that, if one is
 #
 # NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl etcd helm.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
-# not built again. With KUBEBUILDER_ASSETS set, etcd and the Kubernetes binaries are expected in
-# that folder and nothing but helm is built.
+# not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
+# taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
+# src/testkit/servers.rs looks in the same places.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(cd "$here/../.." && pwd)/.servers
-case "${1-}" in */* | .*) out=$1; shift ;; esac
+only_ask=
+case "${1-}" in
+  --missing) only_ask=1; shift ;;
+  */* | .*) out=$1; shift ;;
+esac
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl)
 
 say() { printf '%s\n' "$*" >&2; }
 
-version_of() { # folder module
-  awk -v module="$2" '{ sub(/^require /, ""); if ($1 == module && $2 ~ /^v/) { print $2; exit } }' "$here/$1/go.mod"
+version_of() { # name
+  local module
+  case $1 in
+    etcd) module=go.etcd.io/etcd/server/v3 ;;
+    helm) module=helm.sh/helm/v3 ;;
+    *) module=k8s.io/kubernetes ;;
+  esac
+  awk -v module="$module" '{ sub(/^require /, ""); if ($1 == module && $2 ~ /^v/) { print $2; exit } }' "$(folder_of "$1")/go.mod"
 }
 
-build() { # name module-folder package version ldflags
-  local name=$1 folder=$2 package=$3 version=$4 ldflags=$5 started=$SECONDS ticker
-  if [ "$(cat "$out/.$name.version" 2>/dev/null)" = "$version" ] && [ -x "$out/$name" ]; then return; fi
-  command -v go >/dev/null || { say "missing: Go 1.26 or later (https://go.dev/dl), needed to build $name; or set KUBEBUILDER_ASSETS to a folder with ready binaries"; exit 1; }
-  say "building $name $version (once; the first Kubernetes binary takes about seven minutes on two cores)"
-  ( while sleep 20; do say "  ... still building $name, $((SECONDS - started)) s"; done ) &
+folder_of() { # name
+  case $1 in
+    etcd | helm) echo "$here/$1" ;;
+    *) echo "$here/kubernetes" ;;
+  esac
+}
+
+is_ready() { # name: built for the pinned version, or provided
+  if [ "$1" = helm ]; then
+    [ -z "${HELM-}" ] || { command -v "$HELM" >/dev/null && return; }
+    if [ -n "${KUBEBUILDER_ASSETS-}" ] || ! go_works; then command -v helm >/dev/null && return; fi
+  fi
+  [ -z "${KUBEBUILDER_ASSETS-}" ] || [ ! -x "$KUBEBUILDER_ASSETS/$1" ] || return 0
+  [ "$(cat "$out/.$1.version" 2>/dev/null)" = "$(version_of "$1")" ] && [ -x "$out/$1" ]
+}
+
+# Go 1.21 and later fetch the version that go.mod asks for, unless GOTOOLCHAIN says local.
+go_works() {
+  local found minor
+  command -v go >/dev/null || return 1
+  found=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
+  minor=${found#go1.}
+  minor=${minor%%[!0-9]*}
+  [ "${minor:-0}" -ge "$(wanted_minor)" ] || { [ "${minor:-0}" -ge 21 ] && [ "$(cd / && go env GOTOOLCHAIN)" != local ]; }
+}
+
+wanted_minor() { # the newest minor version of Go in the go.mod files
+  awk '$1 == "go" { split($2, part, "."); if (part[2] > newest) newest = part[2] } END { print newest }' "$here"/*/go.mod
+}
+
+missing() { # name...: a phrase that says what is missing to build these, if something is
+  local found="" list provide="set KUBEBUILDER_ASSETS to a folder with ready binaries"
+  go_works && return
+  command -v go >/dev/null && found=", found $(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null)"
+  [ -z "${KUBEBUILDER_ASSETS-}" ] || provide="put that into $KUBEBUILDER_ASSETS, where KUBEBUILDER_ASSETS points"
+  [ "$*" != helm ] || provide="put helm on PATH"
+  list=$(printf '%s, ' "$@")
+  echo "Go 1.$(wanted_minor) or later (https://go.dev/dl$found), needed to build ${list%, } (or $provide)"
+}
+
+build() { # name package ldflags
+  local name=$1 package=$2 ldflags=$3 started=$SECONDS ticker
+  say "building $name $(version_of "$name") (once; the first Kubernetes binary takes about seven minutes on two cores)"
+  tick "$name" &
   ticker=$!
   trap 'kill "$ticker" 2>/dev/null || true' EXIT
   mkdir -p "$out"
-  (cd "$here/$folder" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $ldflags" -o "$out/$name.new" "$package") >&2
+  (cd "$(folder_of "$name")" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $ldflags" -o "$out/$name.new" "$package") >&2
   kill "$ticker" 2>/dev/null || true
   trap - EXIT
   mv "$out/$name.new" "$out/$name"
-  echo "$version" >"$out/.$name.version"
+  version_of "$name" >"$out/.$name.version"
   say "  built $name in $((SECONDS - started)) s"
+}
+
+tick() { # name: says every 20 s that it goes on; short sleeps, so that none outlives it by much
+  local next=20
+  while sleep 1; do
+    [ $((SECONDS - started)) -ge "$next" ] || continue
+    say "  ... still building $1, $next s"
+    next=$((next + 20))
+  done
 }
 
 kubernetes() {
   local version major minor flags
-  version=$(version_of kubernetes k8s.io/kubernetes)
+  version=$(version_of "$1")
   IFS=. read -r major minor _ <<<"${version#v}"
   # Without these the API server announces v0.0.0 and its feature gates take odd defaults.
   flags="-X k8s.io/component-base/version.gitVersion=$version"
   flags+=" -X k8s.io/component-base/version.gitMajor=$major -X k8s.io/component-base/version.gitMinor=$minor"
-  build "$1" kubernetes "k8s.io/kubernetes/cmd/$1" "$version" "$flags"
+  build "$1" "k8s.io/kubernetes/cmd/$1" "$flags"
 }
 
+wanted=()
 for name in "${names[@]}"; do
-  if [ -n "${KUBEBUILDER_ASSETS-}" ] && [ "$name" != helm ]; then
-    # The scheduler is not part of the ecosystem's archive; what needs it says so when it is missing.
-    [ -x "$KUBEBUILDER_ASSETS/$name" ] || [ "$name" = kube-scheduler ] || [ "$name" = kube-controller-manager ] ||
-      { say "missing: $name in KUBEBUILDER_ASSETS ($KUBEBUILDER_ASSETS)"; exit 1; }
-    [ -x "$KUBEBUILDER_ASSETS/$name" ] && continue
-  fi
   case $name in
-    etcd) build etcd etcd go.etcd.io/etcd/server/v3 "$(version_of etcd go.etcd.io/etcd/server/v3)" "" ;;
-    helm) build helm helm helm.sh/helm/v3/cmd/helm "$(version_of helm helm.sh/helm/v3)" "" ;;
-    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) kubernetes "$name" ;;
+    etcd | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
+  is_ready "$name" || wanted+=("$name")
 done
-echo "$out"
+if [ ${#wanted[@]} -gt 0 ]; then
+  problem=$(missing "${wanted[@]}")
+  if [ -n "$only_ask" ]; then
+    echo "$problem"
+    exit 0
+  fi
+  [ -z "$problem" ] || { say "missing: $problem"; exit 1; }
+  for name in "${wanted[@]}"; do
+    case $name in
+      etcd) build etcd go.etcd.io/etcd/server/v3 "" ;;
+      helm) build helm helm.sh/helm/v3/cmd/helm "" ;;
+      *) kubernetes "$name" ;;
+    esac
+  done
+fi
+[ -n "$only_ask" ] || echo "$out"

@@ -98,7 +98,7 @@ async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome 
     options.namespace = space.name().to_owned();
     let mut operator = OperatorProcess::start(&space, options.clone()).await?;
     until("the first line", PATIENCE, async || operator.logs().contains("--settle=1s").then_some(())).await?;
-    assert!(operator.logs().contains(&space.url()), "the log of the stand-in shows its kubeconfig");
+    until("its kubeconfig in the log", PATIENCE, async || operator.logs().contains(&space.url()).then_some(())).await?;
     assert!(operator.rss_kib().is_some_and(|kib| kib > 100));
     assert!(operator.metrics().await.is_err());
     assert_eq!(operator.terminate(PATIENCE).await?.code(), Some(0));

@@ -1,0 +1,268 @@
+//! What the project says about itself is true: generated files, examples, documents, and the direction of dependencies.
+//! Reads files only; needs no server.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokenturn::api::conditions::Reason;
+use tokenturn::api::{ClusterTokenProvider, RotatedToken, TokenProvider, definition_yaml, definitions};
+
+/// With `UPDATE=1` (`make crds`) the files are written, otherwise compared.
+#[test]
+fn the_committed_crds_are_the_generated_ones() {
+    let update = std::env::var("UPDATE").is_ok_and(|value| value == "1");
+    let mut names = BTreeSet::new();
+    for (name, definition) in definitions() {
+        let path = project().join("crds").join(name);
+        let generated = definition_yaml(&definition).expect("a definition is YAML");
+        if update {
+            std::fs::write(&path, &generated).expect("crds can be written");
+        }
+        assert_eq!(read(&path), generated, "{} is out of date; run: make crds", path.display());
+        names.insert(path);
+    }
+    assert_eq!(files(&project().join("crds"), "yaml"), names, "a file of crds is generated from nothing");
+}
+
+#[test]
+fn every_object_of_ours_in_examples_and_documents_is_well_written() {
+    let mut seen = BTreeSet::new();
+    let examples = files(&project().join("examples"), "yaml");
+    for (path, text) in examples.into_iter().map(|path| (path.clone(), read(&path))).chain(yaml_of_documents()) {
+        for document in serde_norway::Deserializer::from_str(&text) {
+            let object = Value::deserialize(document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+            match kind.as_str() {
+                "RotatedToken" => round_trip::<RotatedToken>(&object, &path),
+                "TokenProvider" => round_trip::<TokenProvider>(&object, &path),
+                "ClusterTokenProvider" => round_trip::<ClusterTokenProvider>(&object, &path),
+                _ => assert!(!object["apiVersion"].as_str().unwrap_or_default().contains("tokenturn"), "{kind}"),
+            }
+            seen.insert(kind);
+        }
+    }
+    for kind in ["RotatedToken", "TokenProvider", "ClusterTokenProvider"] {
+        assert!(seen.contains(kind), "no example of a {kind}");
+    }
+}
+
+/// A table row per reason, in the order of the list, and no row for anything else.
+#[test]
+fn every_reason_is_explained_in_the_docs() {
+    let text = read(&project().join("docs/conditions.md"));
+    let rows = text.split("## Reasons").nth(1).expect("a section on reasons");
+    let explained: Vec<&str> =
+        rows.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+    assert_eq!(explained, Reason::ALL.map(Reason::as_str));
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for (path, text) in documents() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target) {
+            let file = target.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !target.contains("://") {
+                let linked = path.parent().expect("a document has a folder").join(file);
+                assert!(linked.exists(), "{}: the link {target} leads nowhere", path.display());
+            }
+        }
+    }
+}
+
+/// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("secret_value", &[]),
+    ("api", &[]),
+    ("core", &["api", "secret_value"]),
+    ("providers", &["api", "core", "secret_value"]),
+    ("kube_io", &["api", "core", "secret_value"]),
+    ("reconcile", &["api", "core", "kube_io", "providers", "secret_value"]),
+    ("app", &["api", "core", "kube_io", "providers", "reconcile", "secret_value"]),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut modules: BTreeSet<String> = BTreeSet::new();
+    for (module, path, text) in sources() {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == module) else {
+            assert!(["main", "lib", "testkit"].contains(&module.as_str()), "{module} has no place in the order");
+            continue;
+        };
+        for used in text.split("crate::").skip(1).flat_map(first_segments).filter(|used| *used != module) {
+            assert!(allowed.contains(&used), "{}: {module} must not use {used}", path.display());
+        }
+        modules.insert(module);
+    }
+    assert_eq!(modules.len(), ARROWS.len(), "found {modules:?}");
+}
+
+/// The decisions see values and nothing else; the API is types, and of kube only what derives a CRD.
+#[test]
+fn core_and_api_touch_neither_cluster_nor_clock() {
+    let allowed = |module: &str| match module {
+        "core" => Some(vec![
+            "std::",
+            "super::",
+            "crate::",
+            "serde::",
+            "serde_json::",
+            "jiff::",
+            "k8s_openapi::apimachinery::pkg::apis::meta::v1::",
+        ]),
+        "api" => Some(vec![
+            "std::",
+            "super::",
+            "crate::",
+            "serde::",
+            "schemars::",
+            "kube::{CustomResource,KubeSchema}",
+            "kube::CustomResourceExt",
+            "k8s_openapi::apimachinery::pkg::apis::meta::v1::",
+            "k8s_openapi::apiextensions_apiserver::",
+        ]),
+        _ => None,
+    };
+    let banned =
+        ["async ", "Instant::now", "SystemTime", "Timestamp::now", "tokio::", "tracing::", "kube::Client", "rand"];
+    for (module, path, text) in sources() {
+        let Some(allowed) = allowed(&module) else { continue };
+        for line in use_lines(&text) {
+            assert!(allowed.iter().any(|start| line.starts_with(start)), "{}: use {line}", path.display());
+        }
+        for word in banned {
+            assert!(!text.contains(word), "{}: {word} has no place in {module}", path.display());
+        }
+    }
+}
+
+/// What was written is what was understood: a misspelt field would get lost.
+fn round_trip<T: DeserializeOwned + Serialize>(object: &Value, path: &Path) {
+    let parsed: T =
+        serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let understood = serde_json::to_value(&parsed).expect("an object has a text");
+    assert_contains(&understood, object, &path.display().to_string());
+}
+
+fn assert_contains(whole: &Value, part: &Value, place: &str) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            for (key, value) in part {
+                let found = whole.get(key).unwrap_or_else(|| panic!("{place}: nothing knows the field {key}"));
+                assert_contains(found, value, &format!("{place}.{key}"));
+            }
+        }
+        (whole, part) => assert_eq!(whole, part, "{place}"),
+    }
+}
+
+/// The module that a source file belongs to, its path, and its text without comments.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = project().join("src");
+    let found = files(&root, "rs").into_iter().map(|path| {
+        let inside = path.strip_prefix(&root).expect("a file of the folder");
+        let module = inside.components().next().expect("a path has a first part").as_os_str().to_string_lossy();
+        let module = module.trim_end_matches(".rs").to_owned();
+        let kept: Vec<String> = read(&path).lines().filter(|line| !is_comment(line)).map(str::to_owned).collect();
+        (module, path, kept.join("\n"))
+    });
+    found.collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// What stands after `use` and `pub use`, without white space.
+fn use_lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text.lines();
+    while let Some(line) = rest.next() {
+        let line = line.trim_start();
+        let Some(start) = line.strip_prefix("pub use ").or_else(|| line.strip_prefix("use ")) else { continue };
+        let mut statement = start.to_owned();
+        while !statement.contains(';') {
+            statement.push_str(rest.next().expect("a use ends with a semicolon"));
+        }
+        statement.retain(|letter| !letter.is_whitespace() && letter != ';');
+        // Modules of its own are re-exported by their bare name.
+        if statement.contains("::") && !is_own_module(&statement) {
+            lines.push(statement);
+        }
+    }
+    lines
+}
+
+fn is_own_module(statement: &str) -> bool {
+    ["cluster", "conditions", "duration", "names", "provider", "rotated_token", "status"]
+        .contains(&first_word(statement))
+}
+
+/// The modules named by what follows `crate::`: one word, or the first words of a group in braces.
+fn first_segments(path: &str) -> Vec<&str> {
+    let Some(group) = path.strip_prefix('{') else { return vec![first_word(path)] };
+    let (mut depth, mut names, mut start) = (0, Vec::new(), true);
+    for (at, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = true,
+            _ if start && letter.is_alphabetic() => {
+                names.push(first_word(&group[at..]));
+                start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The fenced YAML blocks of all documents.
+fn yaml_of_documents() -> Vec<(PathBuf, String)> {
+    let mut blocks = Vec::new();
+    for (path, text) in documents() {
+        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```")) {
+            blocks.push((path.clone(), block.0.to_owned()));
+        }
+    }
+    assert!(!blocks.is_empty(), "the README has no YAML");
+    blocks
+}
+
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut paths: BTreeSet<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| project().join(name)).into();
+    for folder in ["docs", "examples"] {
+        paths.extend(files(&project().join(folder), "md"));
+    }
+    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+}
+
+/// All files below a folder whose names end like this.
+fn files(folder: &Path, extension: &str) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found = BTreeSet::new();
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|end| end == extension) {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
