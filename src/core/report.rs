@@ -43,7 +43,7 @@ pub fn status(
 
 /// What makes two statuses the same for a reader who is in no hurry: everything but counts and messages.
 ///
-/// Changes of the rest are written without delay, these at most every half minute.
+/// Changes of the rest are written without delay, these at a pace.
 #[must_use]
 pub fn signature(status: &RotatedTokenStatus) -> RotatedTokenStatus {
     let mut reduced = status.clone();

@@ -23,8 +23,8 @@ use crate::kube_io::{Error, resource};
 /// Most steps of one turn; then others have theirs.
 const MAX_STEPS: usize = 40;
 
-/// Statuses that differ only in counts and sentences are written at most this often.
-const STATUS_PACE: Duration = Duration::from_secs(30);
+/// Statuses that differ only in counts and sentences are written at most this often: a rollout changes them with every pod.
+const STATUS_PACE: Duration = Duration::from_secs(10);
 
 /// Takes one turn for an object and says when the next is due; `None` waits for a change.
 ///

@@ -21,7 +21,7 @@ async fn first_issue_publishes_a_working_token() -> Outcome {
     assert!(current.expires_at.is_some(), "ServiceAccount tokens expire");
     assert_eq!(world.live_tokens().await?, [current.id]);
     world.holders(&current.fingerprint, 2).await?;
-    world.assert_nobody_noticed();
+    world.assert_nobody_noticed().await?;
     assert_eq!(world.event_reasons().await?, ["Published"]);
     Ok(())
 }

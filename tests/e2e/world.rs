@@ -291,10 +291,27 @@ spec: {kubernetes: {}}
         }
     }
 
-    /// Every call was accepted, and there were some.
-    pub fn assert_nobody_noticed(&self) {
+    /// Consumers go on calling, and no call of theirs was ever refused.
+    pub async fn assert_nobody_noticed(&self) -> Outcome {
+        let before = self.history.accepted(self.space.name());
+        until("further calls of consumers", PATIENCE, async || {
+            (self.history.accepted(self.space.name()) > before).then_some(())
+        })
+        .await?;
         self.history.assert_never_refused(self.space.name());
-        assert!(self.history.accepted(self.space.name()) > 0, "nobody called at all");
+        Ok(())
+    }
+
+    /// Watches for a while that something does not happen.
+    pub async fn never(&self, what: &str, during: Duration, happens: impl AsyncFn() -> bool) -> Outcome {
+        let end = tokio::time::Instant::now() + during;
+        while tokio::time::Instant::now() < end {
+            if happens().await {
+                return Err(format!("{what} happened").into());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
     }
 }
 
