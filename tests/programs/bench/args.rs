@@ -24,6 +24,9 @@ struct Typed {
     /// Settle time of the operator.
     #[arg(long)]
     settle: Option<GoDuration>,
+    /// Grace period of the token that is rotated.
+    #[arg(long, default_value = "0s")]
+    grace: GoDuration,
     /// How long a quiet operator is watched for writes.
     #[arg(long)]
     idle_seconds: Option<u64>,
@@ -49,6 +52,7 @@ struct Typed {
 pub struct Plan {
     pub rotations: u32,
     pub settle: GoDuration,
+    pub grace: GoDuration,
     pub idle: Duration,
     pub first_tokens: usize,
     pub idle_tokens: usize,
@@ -64,13 +68,14 @@ pub struct Plan {
 impl Plan {
     /// Reads the command line of this process.
     pub fn from_command_line() -> Result<Self, Failure> {
-        let Typed { quick, rotations, settle, idle_seconds, first_tokens, idle_tokens, tokens, trace, binary } =
+        let Typed { quick, rotations, settle, grace, idle_seconds, first_tokens, idle_tokens, tokens, trace, binary } =
             Typed::parse();
         let either = |short: u64, full: u64| if quick { short } else { full };
         let settle = settle.map_or_else(|| if quick { "1s" } else { "15s" }.parse(), Ok)?;
         Ok(Self {
             rotations: rotations.unwrap_or(if quick { 2 } else { 5 }).max(1),
             settle,
+            grace,
             idle: Duration::from_secs(idle_seconds.unwrap_or(either(20, 300))),
             first_tokens: first_tokens.unwrap_or(if quick { 3 } else { 10 }).max(1),
             idle_tokens: idle_tokens.unwrap_or(if quick { 8 } else { 50 }),

@@ -6,12 +6,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
+use tokenturn::api::GoDuration;
 
 use super::scene::{Scene, is_finished, rotated_token};
 use super::{Failure, say};
 
 /// Requests for new objects on their way at the same time.
 const CREATORS: usize = 16;
+
+/// As these tokens are not rotated, it makes no difference.
+const GRACE: GoDuration = GoDuration::from_secs(0);
 
 /// How long many tokens may take altogether.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -46,7 +50,7 @@ impl Crowd {
         let mut took = Vec::new();
         for _ in 0..count {
             let name = self.next();
-            let token = rotated_token(&name)?;
+            let token = rotated_token(&name, GRACE)?;
             let started = Instant::now();
             scene.tokens(&self.namespace).create(&PostParams::default(), &token).await?;
             while secrets.get_opt(&name).await?.is_none() {
@@ -71,7 +75,7 @@ impl Crowd {
         let creates = stream::iter(names).map(|name| {
             let api = &api;
             async move {
-                let token = rotated_token(&name)?;
+                let token = rotated_token(&name, GRACE)?;
                 api.create(&PostParams::default(), &token).await.map(drop).map_err(Failure::from)
             }
         });

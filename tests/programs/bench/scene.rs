@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokenturn::api::RotatedToken;
+use tokenturn::api::{GoDuration, RotatedToken};
 use tokenturn::testkit::{ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared};
 
 use super::args::Plan;
@@ -20,7 +20,7 @@ const USER_AGENT: &str = "tokenturn/";
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The issue's example: an account with the rights that the tokens ask for, and the provider.
+/// An account with the rights that the tokens ask for, and the provider.
 const NAMESPACE: &str = "
 apiVersion: v1
 kind: ServiceAccount
@@ -140,8 +140,8 @@ impl Scene {
     }
 }
 
-/// A RotatedToken as in the issue's example, with a grace period that ends at once.
-pub fn rotated_token(name: &str) -> Result<RotatedToken, Failure> {
+/// A RotatedToken as in README.md.
+pub fn rotated_token(name: &str, grace: GoDuration) -> Result<RotatedToken, Failure> {
     let object: Value = json!({
         "apiVersion": "tokenturn.dev/v1alpha1",
         "kind": "RotatedToken",
@@ -151,7 +151,7 @@ pub fn rotated_token(name: &str) -> Result<RotatedToken, Failure> {
             "parameters": {"serviceAccount": "api-client"},
             "permissions": ["get configmaps", "list configmaps"],
             "interval": "30d",
-            "gracePeriod": "0s",
+            "gracePeriod": grace,
             "secret": {"name": name},
         },
     });
