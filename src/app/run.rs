@@ -97,16 +97,22 @@ async fn lead(
         keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
     }
     let queue = Arc::new(Queue::default());
+    let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
     let context = Arc::new(Context {
         kubernetes: Kubernetes::new(client.clone(), config),
         namespace: args.operator_namespace.clone(),
         install,
-        settings: Settings { settle: args.settle.get(), contact: args.kubelet_sync_period.get().mul_f64(1.5) },
+        settings: Settings {
+            settle: args.settle.get(),
+            contact: args.kubelet_sync_period.get().mul_f64(1.5),
+            elected: args.leader_election,
+        },
         started: Instant::now(),
         memories: Default::default(),
         metrics,
         events: Events::new(client.clone(), &identity),
-        pods: PodWatches::new(client.clone(), queue.clone()),
+        pods: PodWatches::new(watch_client.clone(), queue.clone()),
+        watch_client,
         stamps: Stamps::new(client.clone()),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),

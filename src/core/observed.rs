@@ -42,6 +42,8 @@ pub struct Settings {
     pub settle: Duration,
     /// How long a kubelet must have been in contact to believe that it ended a pod which is no longer listed.
     pub contact: Duration,
+    /// Replicas agree on one that works, so an intent of another process is a left-over. Nothing but speed rests on it.
+    pub elected: bool,
 }
 
 /// The `RotatedToken`.
@@ -97,6 +99,10 @@ pub struct Record {
 pub struct Memory {
     /// An intent that this process committed and whose create it has not sent.
     pub fresh: Option<Generation>,
+    /// The last intent that this process committed, whether its create was sent or not.
+    pub own: Option<Generation>,
+    /// Since when this process knows of the intent in the record.
+    pub intent_since: Option<(Generation, Duration)>,
     /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
     pub target_since: Duration,
     /// Since when this process knows of the pending token.

@@ -11,7 +11,7 @@ use super::observed::{Observed, Question, Record, Target};
 use super::pickup::{Judgement, PickupProof, judge};
 use super::record::Ledger;
 use super::revocable::Revocable;
-use super::rotation::liveness_or_revoke;
+use super::rotation::{foreign_intent, liveness_or_revoke};
 use super::step::{Change, Decision, Pickup, Ruling, Step};
 use super::token::Issued;
 use super::transition;
@@ -111,6 +111,10 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
 /// Left-overs of attempts whose answers were lost. Only a rotation that has begun can have left some.
 fn left_overs(observed: &Observed, ledger: &Ledger) -> Ruling {
     let Some(intent) = &ledger.intent else { return Ok(None) };
+    if let Some(wait) = foreign_intent(observed, intent) {
+        let message = "waiting until another replica has ended what it began";
+        return Ok(Some(Decision::wait(wait, Reason::Deleting, message)));
+    }
     let listed = match observed.listing(&intent.provider)? {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),

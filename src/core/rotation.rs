@@ -39,8 +39,14 @@ pub fn resume(observed: &Observed) -> Ruling {
 }
 
 /// 2. and 3.: left-overs of earlier attempts are revoked, then the token is minted.
+///
+/// Only under an intent of one's own: before it is committed, the token of another replica could be between its create and
+/// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
 fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
     let ledger = &record.ledger;
+    if observed.memory.fresh != Some(intent.generation) {
+        return another_attempt(observed, resource, ledger, intent);
+    }
     let listed = match observed.listing(&intent.provider)? {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
@@ -52,10 +58,22 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
         let step = Step::Revoke { token, provider, values: None, published: false };
         return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
-    if observed.memory.fresh == Some(intent.generation) {
-        return Ok(Some(create(resource, intent, listed.len())));
+    Ok(Some(create(resource, intent, listed.len())))
+}
+
+/// How long an intent of another replica may still be served by it. Longer than a create and its store take.
+pub(super) const FOREIGN_INTENT: Duration = Duration::from_secs(45);
+
+/// Time that another replica, which may be working, still has for its intent.
+///
+/// Taking it over earlier would be safe, but two replicas would take it from each other for ever.
+pub(super) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Duration> {
+    if observed.settings.elected || observed.memory.own == Some(intent.generation) {
+        return None;
     }
-    another_attempt(observed, resource, ledger, intent)
+    let since = observed.memory.intent_since.filter(|(generation, _)| *generation == intent.generation);
+    let known = since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since));
+    FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero())
 }
 
 /// The one create of this attempt.
@@ -87,6 +105,10 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
     };
+    if let Some(wait) = foreign_intent(observed, intent) {
+        let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
+        return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
+    }
     if let Some(wait) = schedule::attempt_wait(intent.attempts, intent.at, observed.now) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }

@@ -6,6 +6,8 @@ use kube::{Client, Config};
 
 /// Every call has an answer within this time or has failed.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A watch that has not even brought a bookmark for this long is dead.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(180);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Finds the cluster as kubectl does: `KUBECONFIG`, `~/.kube/config`, or the ServiceAccount of the pod.
@@ -26,6 +28,15 @@ pub fn with_deadlines(mut config: Config) -> Config {
     let agent = concat!("tokenturn/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     config
+}
+
+/// A client for watches: quiet for as long as nothing changes, besides a bookmark every minute or so.
+///
+/// # Errors
+/// As [`client`].
+pub fn watch_client(mut config: Config) -> kube::Result<Client> {
+    config.read_timeout = Some(WATCH_TIMEOUT);
+    client(config)
 }
 
 /// A client for `config`.

@@ -22,6 +22,8 @@ use crate::providers::kubernetes::Kubernetes;
 /// Shared by all passes.
 pub struct Context {
     pub client: Client,
+    /// For watches, which are silent for longer than any call may take.
+    pub watch_client: Client,
     pub kubernetes: Kubernetes,
     /// Namespace of the records.
     pub namespace: String,

@@ -46,6 +46,7 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
     };
     let (record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
     note_target(context, remembered, &target);
+    note_intent(context, remembered, record.as_ref());
     note_pending(context, remembered, record.as_ref());
     let observed = Observed {
         owner: owner.clone(),
@@ -136,6 +137,13 @@ fn digest(target: &Target) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn note_intent(context: &Context, remembered: &mut Remembered, record: Option<&Record>) {
+    let intent = record.and_then(|record| record.ledger.intent.as_ref()).map(|intent| intent.generation);
+    if intent != remembered.memory.intent_since.map(|(generation, _)| generation) {
+        remembered.memory.intent_since = intent.map(|generation| (generation, context.uptime()));
+    }
 }
 
 fn note_pending(context: &Context, remembered: &mut Remembered, record: Option<&Record>) {

@@ -131,6 +131,7 @@ async fn save(
     match change {
         Change::Intended(generation) => {
             remembered.memory.fresh = Some(generation);
+            remembered.memory.own = Some(generation);
             remembered.memory.mint_failure = None;
         }
         // The grace that is now in the record must not count twice.

@@ -39,7 +39,7 @@ pub fn all(context: &Arc<Context>, namespaces: &[String]) -> Vec<BoxFuture<'stat
         Box::pin(records(context.clone(), namespaces.to_vec())),
         Box::pin(providers(
             context.clone(),
-            Api::<PartialObjectMeta<ClusterTokenProvider>>::all(context.client.clone()),
+            Api::<PartialObjectMeta<ClusterTokenProvider>>::all(context.watch_client.clone()),
             ProviderKind::ClusterTokenProvider,
         )),
     ];
@@ -62,8 +62,8 @@ where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
 {
     match namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
+        Some(namespace) => Api::namespaced(context.watch_client.clone(), namespace),
+        None => Api::all(context.watch_client.clone()),
     }
 }
 
@@ -171,7 +171,7 @@ async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
 
 /// Records: at a start they name objects that went without us; later, deletions by others.
 async fn records(context: Arc<Context>, namespaces: Vec<String>) {
-    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.client.clone(), &context.namespace);
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.watch_client.clone(), &context.namespace);
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_RECORD}"));
     run(api, config, "records", |seen| {
         let wakes = match &seen {

@@ -29,7 +29,8 @@ pub fn render(release: &str, namespace: &str, settings: &[String]) -> Result<Str
 pub async fn install(client: &Client, release: &str, namespace: &str, settings: &[String]) -> Result<(), Error> {
     let mut wanted = String::new();
     for document in render(release, namespace, settings)?.split("\n---") {
-        let kinds = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"];
+        let kinds =
+            ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"];
         if kinds.iter().any(|kind| document.lines().any(|line| line == format!("kind: {kind}"))) {
             wanted.push_str("\n---\n");
             wanted.push_str(document.trim_start_matches('-'));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::{Outcome, PATIENCE, World, condition};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokenturn::testkit::wait::until;
@@ -30,8 +30,13 @@ async fn revoke_waits_for_consumers_then_leaves_nothing_alive() -> Outcome {
     let status = world.status("the deletion to wait", |status| condition(status, "Ready").0 == "Deleting").await?;
     let blockers = status.pickup.map(|pickup| pickup.blockers).unwrap_or_default();
     assert!(blockers.iter().any(|blocker| blocker.pod == "Deployment/app"), "{blockers:?}");
-    assert!(condition(&world.tokens().get("api").await?.status.unwrap_or_default(), "Ready").1.contains("Orphan"), "says the way out");
-    world.never("the revoke", Duration::from_secs(4), async || world.accepts(&token).await.is_ok_and(|alive| !alive)).await?;
+    assert!(
+        condition(&world.tokens().get("api").await?.status.unwrap_or_default(), "Ready").1.contains("Orphan"),
+        "says the way out"
+    );
+    world
+        .never("the revoke", Duration::from_secs(4), async || world.accepts(&token).await.is_ok_and(|alive| !alive))
+        .await?;
     world.assert_nobody_noticed().await?;
     let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
     world.space.api::<Deployment>().patch("app", &PatchParams::default(), &scale).await?;
@@ -78,7 +83,9 @@ async fn a_deletion_in_mid_rotation_revokes_both_tokens() -> Outcome {
     world.status("the second token to be current", |status| status.sequence == Some(2)).await?;
     let second = world.token().await?;
     world.tokens().delete("api", &DeleteParams::default()).await?;
-    world.never("a revoke", Duration::from_secs(4), async || world.live_tokens().await.is_ok_and(|live| live.len() < 2)).await?;
+    world
+        .never("a revoke", Duration::from_secs(4), async || world.live_tokens().await.is_ok_and(|live| live.len() < 2))
+        .await?;
     world.space.api::<k8s_openapi::api::core::v1::Pod>().delete("holder", &DeleteParams::default()).await?;
     gone(&world).await?;
     assert!(!world.accepts(&first).await? && !world.accepts(&second).await?);
@@ -107,28 +114,12 @@ async fn an_object_whose_finalizer_was_stripped_is_cleaned_up_from_its_record() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_namespace_is_not_held_up() -> Outcome {
-    let world = World::new("namespace").await?;
-    world.deployment("app", 1, json!({})).await?;
-    world.rotated_token(json!({})).await?;
-    world.finished(1).await?;
-    world.holders(&world.fingerprint().await?, 1).await?;
-    let namespaces: kube::Api<Namespace> = kube::Api::all(world.space.client().clone());
-    namespaces.delete(world.space.name(), &DeleteParams::default()).await?;
-    until("the namespace to be gone", PATIENCE, async || {
-        matches!(namespaces.get_opt(world.space.name()).await, Ok(None)).then_some(())
-    })
-    .await
-    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
-    until("the record to be gone", PATIENCE, async || world.records().await.ok()?.is_empty().then_some(())).await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_never_minted_goes_at_once() -> Outcome {
     let world = World::new("never").await?;
     world.rotated_token(json!({"providerRef": {"name": "absent"}})).await?;
-    world.status("the missing provider to be told", |status| condition(status, "Stalled").0 == "ProviderMissing").await?;
+    world
+        .status("the missing provider to be told", |status| condition(status, "Stalled").0 == "ProviderMissing")
+        .await?;
     world.tokens().delete("api", &DeleteParams::default()).await?;
     gone(&world).await
 }

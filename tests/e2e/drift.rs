@@ -15,11 +15,14 @@ async fn edit(world: &World, patch: serde_json::Value) -> Result<Secret, kube::E
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_secret_comes_back_with_the_same_token() -> Outcome {
     let world = World::new("deleted").await?;
-    world.rotated_token(json!({"secret": {"labels": {"team": "shop"}, "data": {"API_KEY": "token", "token": "token"}}})).await?;
+    world
+        .rotated_token(json!({"secret": {"labels": {"team": "shop"}, "data": {"API_KEY": "token", "token": "token"}}}))
+        .await?;
     world.finished(1).await?;
     let (token, live) = (world.token().await?, world.live_tokens().await?);
     world.space.api::<Secret>().delete("api-token", &DeleteParams::default()).await?;
-    until("the Secret to come back", PATIENCE, async || world.token().await.ok().filter(|again| *again == token)).await?;
+    until("the Secret to come back", PATIENCE, async || world.token().await.ok().filter(|again| *again == token))
+        .await?;
     let secret = world.space.api::<Secret>().get("api-token").await?;
     assert_eq!(secret.metadata.labels.as_ref().and_then(|labels| labels.get("team")).map(String::as_str), Some("shop"));
     assert_eq!(secret.data.map(|data| data.len()), Some(2));
@@ -34,8 +37,13 @@ async fn an_edited_secret_is_edited_back_and_keeps_what_others_added() -> Outcom
     world.rotated_token(json!({})).await?;
     world.finished(1).await?;
     let (token, live) = (world.token().await?, world.live_tokens().await?);
-    edit(&world, json!({"stringData": {"token": "tampered", "theirs": "stays"}, "metadata": {"annotations": {"their": "note"}}})).await?;
-    until("the value to be restored", PATIENCE, async || world.token().await.ok().filter(|again| *again == token)).await?;
+    edit(
+        &world,
+        json!({"stringData": {"token": "tampered", "theirs": "stays"}, "metadata": {"annotations": {"their": "note"}}}),
+    )
+    .await?;
+    until("the value to be restored", PATIENCE, async || world.token().await.ok().filter(|again| *again == token))
+        .await?;
     let secret = world.space.api::<Secret>().get("api-token").await?;
     assert!(secret.data.is_some_and(|data| data.contains_key("theirs")));
     assert!(secret.metadata.annotations.is_some_and(|all| all.contains_key("their")));
@@ -71,13 +79,21 @@ async fn pods_that_started_with_an_edited_back_value_are_waited_for() -> Outcome
     world.operators[0].logs();
     edit(&world, json!({"stringData": {"token": old_value}})).await?;
     world.bare_pod("late", json!({}), json!({})).await?;
-    until("the value to be repaired", PATIENCE, async || world.fingerprint().await.ok().filter(|now| *now != old)).await?;
+    until("the value to be repaired", PATIENCE, async || world.fingerprint().await.ok().filter(|now| *now != old))
+        .await?;
     let holds_old = until("the pod to run", PATIENCE, async || {
-        world.history.holding(world.space.name()).into_iter().find(|(seat, _)| &*seat.pod == "late").and_then(|(_, held)| held)
+        world
+            .history
+            .holding(world.space.name())
+            .into_iter()
+            .find(|(seat, _)| &*seat.pod == "late")
+            .and_then(|(_, held)| held)
     })
     .await?
         == old;
-    world.never("a refused call", Duration::from_secs(12), async || world.history.refused(world.space.name()) > 0).await?;
+    world
+        .never("a refused call", Duration::from_secs(12), async || world.history.refused(world.space.name()) > 0)
+        .await?;
     if holds_old {
         assert!(world.accepts(&old_value).await?, "a pod holds it");
     }
@@ -100,7 +116,11 @@ async fn a_foreign_secret_is_never_overwritten_and_nothing_is_minted() -> Outcom
     assert_eq!(world.token().await?, "mine");
     assert!(world.live_tokens().await?.is_empty());
     // Handed over, it is written, and what else is in it stays.
-    edit(&world, json!({"metadata": {"annotations": {"tokenturn.dev/adopt": "api"}}, "stringData": {"other": "stays"}})).await?;
+    edit(
+        &world,
+        json!({"metadata": {"annotations": {"tokenturn.dev/adopt": "api"}}, "stringData": {"other": "stays"}}),
+    )
+    .await?;
     world.rotate_now("look again").await?;
     world.finished(1).await?;
     assert!(world.accepts(&world.token().await?).await?);
@@ -127,8 +147,14 @@ async fn a_lost_record_is_rebuilt_without_minting() -> Outcome {
         world.records().await.ok().filter(|records| records.len() == 1).map(drop)
     })
     .await?;
-    world.status("the token to be known again", |status| status.current.is_some() && status.sequence == Some(2)).await?;
-    assert_eq!((world.token().await?, world.live_tokens().await?), (token.clone(), live), "nothing was minted or revoked");
+    world
+        .status("the token to be known again", |status| status.current.is_some() && status.sequence == Some(2))
+        .await?;
+    assert_eq!(
+        (world.token().await?, world.live_tokens().await?),
+        (token.clone(), live),
+        "nothing was minted or revoked"
+    );
     // And the next rotation goes on from there.
     world.rotate_now("again").await?;
     world.finished(3).await?;

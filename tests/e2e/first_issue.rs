@@ -9,9 +9,13 @@ async fn first_issue_publishes_a_working_token() -> Outcome {
     world.deployment("app", 2, json!({})).await?;
     world.rotated_token(json!({})).await?;
     let status = world.finished(1).await?;
-    for (type_, value) in
-        [("Ready", "True"), ("Stalled", "False"), ("PickedUp", "True"), ("ProviderReady", "True"), ("LeastPrivilege", "True")]
-    {
+    for (type_, value) in [
+        ("Ready", "True"),
+        ("Stalled", "False"),
+        ("PickedUp", "True"),
+        ("ProviderReady", "True"),
+        ("LeastPrivilege", "True"),
+    ] {
         assert!(is(&status, type_, value), "{type_}: {:?}", condition(&status, type_));
     }
     let token = world.token().await?;

@@ -12,7 +12,9 @@ use tokenturn::testkit::wait::until;
 
 fn blockers(status: &RotatedTokenStatus) -> String {
     let pickup = status.pickup.iter().flat_map(|pickup| &pickup.blockers);
-    pickup.map(|blocker| format!("{} {}: {}\n", blocker.pod, blocker.container.as_deref().unwrap_or("-"), blocker.why)).collect()
+    pickup
+        .map(|blocker| format!("{} {}: {}\n", blocker.pod, blocker.container.as_deref().unwrap_or("-"), blocker.why))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +32,8 @@ async fn a_terminating_pod_with_long_grace_still_blocks_the_revoke() -> Outcome 
     let token = world.token().await?;
     world.holders(&old, 2).await?;
     world.rotate_now("now").await?;
-    let status = world.status("a terminating pod to be named", |status| blockers(status).contains("terminating")).await?;
+    let status =
+        world.status("a terminating pod to be named", |status| blockers(status).contains("terminating")).await?;
     assert!(is(&status, "PickedUp", "False"));
     until("the old token to be refused only after its last holder", PATIENCE, async || {
         let holders = world.history.holders(&old).len();
@@ -57,7 +60,11 @@ async fn a_bare_pod_blocks_and_is_named() -> Outcome {
     assert!(is(&status, "PickedUp", "False") && is(&status, "Ready", "True") && is(&status, "Reconciling", "True"));
     let pickup = status.pickup.ok_or("no pickup in the status")?;
     assert_eq!((pickup.total, pickup.remaining, pickup.summary.as_str()), (1, 1, "0/1"));
-    world.never("the revoke", Duration::from_secs(5), async || world.live_tokens().await.is_ok_and(|live| live.len() < 2)).await?;
+    world
+        .never("the revoke", Duration::from_secs(5), async || {
+            world.live_tokens().await.is_ok_and(|live| live.len() < 2)
+        })
+        .await?;
     world.assert_nobody_noticed().await?;
     world.space.api::<Pod>().delete("lonely", &DeleteParams::default()).await?;
     world.finished(2).await?;
@@ -178,7 +185,9 @@ async fn a_pod_force_deleted_from_a_silent_node_still_counts() -> Outcome {
     world.space.api::<Pod>().delete("lost", &DeleteParams::default().grace_period(0)).await?;
     let status = world.status("the suspect to be named", |status| blockers(status).contains("out of contact")).await?;
     assert_eq!(condition(&status, "PickedUp").0, "AwaitingPickup");
-    world.never("the revoke", Duration::from_secs(5), async || world.accepts(&token).await.is_ok_and(|alive| !alive)).await?;
+    world
+        .never("the revoke", Duration::from_secs(5), async || world.accepts(&token).await.is_ok_and(|alive| !alive))
+        .await?;
     assert_eq!(world.history.holders(&old).len(), 1, "the container runs on all the time");
     world.history.assert_never_refused(world.space.name());
     Ok(())
@@ -195,7 +204,11 @@ async fn the_grace_period_runs_after_pickup() -> Outcome {
     world.rotate_now("now").await?;
     world.status("pickup to be proven", |status| is(status, "PickedUp", "True") && status.previous.is_some()).await?;
     assert_eq!(world.history.holders(&old).len(), 0);
-    world.never("the revoke", Duration::from_secs(5), async || world.live_tokens().await.is_ok_and(|live| live.len() < 2)).await?;
+    world
+        .never("the revoke", Duration::from_secs(5), async || {
+            world.live_tokens().await.is_ok_and(|live| live.len() < 2)
+        })
+        .await?;
     assert!(world.accepts(&token).await?, "valid during grace");
     world.finished(2).await?;
     Ok(())

@@ -30,17 +30,27 @@ async fn specs_that_cannot_be_meant_are_refused_at_apply() -> Outcome {
         ("api", json!({"secret": {"labels": {"tokenturn.dev/role": "target"}}}), "labels of tokenturn itself"),
         ("api", json!({"secret": {"annotations": {"tokenturn.dev/fence": "1"}}}), "annotations of tokenturn itself"),
         ("api", json!({"rollout": {"mode": "Listed"}}), "rollout.targets is needed for mode Listed"),
-        ("api", json!({"rollout": {"targets": [{"kind": "Deployment", "name": "x"}]}}), "rollout.targets is needed for mode Listed"),
+        (
+            "api",
+            json!({"rollout": {"targets": [{"kind": "Deployment", "name": "x"}]}}),
+            "rollout.targets is needed for mode Listed",
+        ),
         ("api", json!({"rollout": {"mode": "Listed", "targets": [{"kind": "Job", "name": "x"}]}}), "Unsupported value"),
         ("api", json!({"deletionPolicy": "Maybe"}), "Unsupported value"),
         ("api", json!({"providerRef": {"kind": "Provider"}}), "Unsupported value"),
         (&long_name, json!({}), "at most 63 characters"),
     ];
     for (name, changes, sentence) in refused {
-        let error = world.named_token(name, changes.clone()).await.map(drop).err().ok_or(format!("{changes} was accepted"))?;
+        let error =
+            world.named_token(name, changes.clone()).await.map(drop).err().ok_or(format!("{changes} was accepted"))?;
         assert!(error.to_string().contains(sentence), "{changes}: {error}");
     }
-    for accepted in [json!({"interval": "1m"}), json!({"interval": "1d"}), json!({"interval": "1h30m"}), json!({"gracePeriod": "0s"})] {
+    for accepted in [
+        json!({"interval": "1m"}),
+        json!({"interval": "1d"}),
+        json!({"interval": "1h30m"}),
+        json!({"gracePeriod": "0s"}),
+    ] {
         world.rotated_token(accepted.clone()).await.map_err(|error| format!("{accepted}: {error}"))?;
         world.tokens().delete("api", &Default::default()).await?;
     }
@@ -56,7 +66,12 @@ async fn what_workloads_rely_on_cannot_be_changed() -> Outcome {
         (json!({"type": "tokenturn.dev/other"}), "secret.type cannot be changed"),
         (json!({"data": {"KEY": null}}), "cannot be removed"),
     ] {
-        let error = world.patch(json!({"spec": {"secret": change}})).await.map(drop).err().ok_or(format!("{change} was accepted"))?;
+        let error = world
+            .patch(json!({"spec": {"secret": change}}))
+            .await
+            .map(drop)
+            .err()
+            .ok_or(format!("{change} was accepted"))?;
         assert!(error.to_string().contains(sentence), "{change}: {error}");
     }
     world.patch(json!({"spec": {"secret": {"data": {"MORE": "token"}}}})).await?;
@@ -67,11 +82,16 @@ async fn what_workloads_rely_on_cannot_be_changed() -> Outcome {
 async fn providers_are_checked_at_apply() -> Outcome {
     let world = World::without_operator("providers").await?;
     let provider = |kind: &str, spec: Value| {
-        json!({"apiVersion": "tokenturn.dev/v1alpha1", "kind": kind, "metadata": {"name": "other"}, "spec": spec}).to_string()
+        json!({"apiVersion": "tokenturn.dev/v1alpha1", "kind": kind, "metadata": {"name": "other"}, "spec": spec})
+            .to_string()
     };
     for (kind, spec, sentence) in [
         ("TokenProvider", json!({}), "name exactly one provider"),
-        ("TokenProvider", json!({"kubernetes": {}, "policy": {"allowedNamespaces": ["a"]}}), "belongs to a ClusterTokenProvider"),
+        (
+            "TokenProvider",
+            json!({"kubernetes": {}, "policy": {"allowedNamespaces": ["a"]}}),
+            "belongs to a ClusterTokenProvider",
+        ),
         ("ClusterTokenProvider", json!({"kubernetes": {}}), "policy"),
         ("ClusterTokenProvider", json!({"kubernetes": {}, "policy": {}}), "must list the namespaces"),
         ("TokenProvider", json!({"kubernetes": {}, "policy": {"maxLiveTokens": 1}}), "maxLiveTokens"),
@@ -92,7 +112,11 @@ async fn mistakes_that_only_the_operator_sees_stall_with_a_sentence() -> Outcome
         (json!({}), "ProviderMissing", "create it or correct spec.providerRef"),
         (json!({"providerRef": {"name": "cluster"}, "permissions": ["fly configmaps"]}), "UnknownPermission", "fly"),
         (json!({"permissions": ["get unicorns"]}), "UnknownPermission", "unicorns"),
-        (json!({"permissions": ["get configmaps"], "parameters": {"serviceAccount": "nobody"}}), "InvalidSpec", "nobody"),
+        (
+            json!({"permissions": ["get configmaps"], "parameters": {"serviceAccount": "nobody"}}),
+            "InvalidSpec",
+            "nobody",
+        ),
         (json!({"parameters": {"serviceAccount": null}}), "InvalidSpec", "serviceAccount"),
         (json!({"parameters": {"serviceAccount": "api-client", "colour": "red"}}), "InvalidSpec", "colour"),
         (json!({"parameters": {"colour": null}, "secret": {"data": {"MORE": "colour"}}}), "InvalidSpec", "MORE"),
@@ -137,7 +161,9 @@ async fn a_token_that_was_granted_less_is_never_published() -> Outcome {
         .status("the missing permission to be told", |status| condition(status, "Ready").0 == "PermissionsMissing")
         .await?;
     assert!(condition(&status, "Ready").1.contains("delete secrets"));
-    world.never("a publication", Duration::from_secs(3), async || world.token().await.is_ok_and(|now| now != before)).await?;
+    world
+        .never("a publication", Duration::from_secs(3), async || world.token().await.is_ok_and(|now| now != before))
+        .await?;
     assert!(world.accepts(&before).await?);
     // Granted, the next attempt succeeds.
     let role = json!({"rules": [
@@ -160,7 +186,10 @@ async fn a_policy_is_kept() -> Outcome {
     world.rotated_token(json!({"providerRef": {"name": "strict"}, "interval": "5m"})).await?;
     let (reason, message) = stalled(&world).await?;
     assert_eq!(reason, "PolicyForbids");
-    assert!(message.contains("shorter than 1h") && message.contains("list configmaps"), "all problems at once: {message}");
+    assert!(
+        message.contains("shorter than 1h") && message.contains("list configmaps"),
+        "all problems at once: {message}"
+    );
     world.patch(json!({"spec": {"interval": "2h", "permissions": ["get configmaps"]}})).await?;
     world.finished(1).await?;
     Ok(())

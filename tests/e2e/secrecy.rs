@@ -25,7 +25,9 @@ async fn no_value_is_in_any_log_event_status_annotation_or_metric() -> Outcome {
     values.insert(world.token().await?);
     // A token that does not pass, a stall, drift and a deletion talk too.
     world.patch(json!({"spec": {"permissions": ["get configmaps", "delete secrets"]}})).await?;
-    let bound = |status: &tokenturn::api::RotatedTokenStatus| crate::world::condition(status, "Ready").0 == "PermissionsMissing";
+    let bound = |status: &tokenturn::api::RotatedTokenStatus| {
+        crate::world::condition(status, "Ready").0 == "PermissionsMissing"
+    };
     world.status("the refusal", bound).await?;
     for record in world.records().await? {
         for (key, value) in record.data.unwrap_or_default() {
@@ -63,7 +65,10 @@ fn assert_silent(values: &BTreeSet<String>, place: &str, text: &str) {
         for part in value.split('.').filter(|part| part.len() > 40) {
             assert!(!text.contains(part), "a part of a token value is in the {place}");
             let encoded = base64::engine::general_purpose::STANDARD.encode(part);
-            assert!(!text.contains(&encoded[..encoded.len() - 4]), "an encoded part of a token value is in the {place}");
+            assert!(
+                !text.contains(&encoded[..encoded.len() - 4]),
+                "an encoded part of a token value is in the {place}"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokenturn::api::{RotatedToken, RotatedTokenStatus};
@@ -24,6 +24,15 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const SETTLE: &str = "1s";
 
 static CRDS: OnceCell<()> = OnceCell::const_new();
+
+/// What an operator may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The namespace of its world, by Roles there.
+    Namespace,
+    /// Everything. Only for a control plane on which no other operator runs.
+    Cluster,
+}
 
 pub struct World {
     // Dropped in this order: the operator before the cluster that it talks to.
@@ -45,6 +54,11 @@ impl World {
 
     /// A world whose operator is still to be started.
     pub async fn without_operator(stem: &str) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::in_scope(stem, Scope::Namespace).await
+    }
+
+    /// A world whose operator may touch one namespace, or all.
+    pub async fn in_scope(stem: &str, scope: Scope) -> Result<Self, Box<dyn std::error::Error>> {
         let options = ControlPlaneOptions {
             controller_manager_args: vec![
                 "--node-monitor-grace-period=8s".to_owned(),
@@ -58,18 +72,22 @@ impl World {
         let crds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         CRDS.get_or_try_init(|| install::install_crds(client, &crds)).await?;
         let system = shared::create_namespace(client, &format!("{stem}-system")).await?;
-        let settings = [
+        let mut settings = vec![
             "crds.install=false".to_owned(),
             "userRoles.create=false".to_owned(),
             "serviceAccount.name=tokenturn".to_owned(),
-            format!("watchNamespaces={{{}}}", space.name()),
         ];
+        let mut args = vec![format!("--settle={SETTLE}")];
+        if scope == Scope::Namespace {
+            settings.push(format!("watchNamespaces={{{}}}", space.name()));
+            args.push(format!("--watch-namespaces={}", space.name()));
+        }
         chart::install(client, &system, &system, &settings).await?;
         let history = History::new();
         let mut options = NodeOptions::named(space.name());
         options.labels.insert("world".to_owned(), space.name().to_owned());
         let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
-        let world = Self { operators: Vec::new(), node, history, space, system, args: Vec::new() };
+        let world = Self { operators: Vec::new(), node, history, space, system, args };
         world.api_client().await?;
         Ok(world)
     }
@@ -86,12 +104,7 @@ impl World {
         options.name = format!("operator-{}", self.space.name());
         let mut operator = OperatorProcess::start(
             &self.space,
-            self.args
-                .iter()
-                .fold(options, |options, arg| options.arg(arg))
-                .arg(format!("--settle={SETTLE}"))
-                .arg(format!("--watch-namespaces={}", self.space.name()))
-                .env("RUST_BACKTRACE", "1"),
+            self.args.iter().fold(options, |options, arg| options.arg(arg)).env("RUST_BACKTRACE", "1"),
         )
         .await?;
         operator.ready(PATIENCE).await?;
@@ -132,11 +145,12 @@ spec: {kubernetes: {}}
     }
 
     /// Creates the RotatedToken `api` of the example, with a short grace and whatever a test changes.
-    pub async fn rotated_token(&self, changes: Value) -> Result<RotatedToken, kube::Error> {
+    pub async fn rotated_token(&self, changes: Value) -> Result<(), kube::Error> {
         self.named_token("api", changes).await
     }
 
-    pub async fn named_token(&self, name: &str, changes: Value) -> Result<RotatedToken, kube::Error> {
+    /// Written as it stands, without our types, so that the API server is what refuses mistakes.
+    pub async fn named_token(&self, name: &str, changes: Value) -> Result<(), kube::Error> {
         let mut object = json!({
             "apiVersion": "tokenturn.dev/v1alpha1",
             "kind": "RotatedToken",
@@ -151,8 +165,10 @@ spec: {kubernetes: {}}
             },
         });
         merge(&mut object["spec"], changes);
-        let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
-        self.tokens().create(&PostParams::default(), &object).await
+        let object: DynamicObject = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
+        let resource = ApiResource::erase::<RotatedToken>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.space.client().clone(), self.space.name(), &resource);
+        api.create(&PostParams::default(), &object).await.map(drop)
     }
 
     pub fn tokens(&self) -> Api<RotatedToken> {
