@@ -98,6 +98,8 @@ pub enum Reason {
     Orphaned,
     /// The API server of the cluster did not answer as needed.
     ApiServerUnavailable,
+    /// Somebody undoes what the operator writes, again and again.
+    Contested,
     /// The pass failed in an unexpected way.
     InternalError,
 }
@@ -147,6 +149,7 @@ impl Reason {
             Self::Deleting => "Deleting",
             Self::Orphaned => "Orphaned",
             Self::ApiServerUnavailable => "ApiServerUnavailable",
+            Self::Contested => "Contested",
             Self::InternalError => "InternalError",
         }
     }

@@ -32,6 +32,9 @@ use crate::reconcile::{pass, streams};
 /// Name of the lease in the operator's namespace.
 const LEASE: &str = "tokenturn";
 
+/// A node counts as ready for up to 50 s after its kubelet fell silent; contact has to be longer than that.
+const MIN_CONTACT: Duration = Duration::from_secs(60);
+
 /// How long running work may take after the process was asked to end. Below the chart's grace period.
 const DRAIN: Duration = Duration::from_secs(45);
 
@@ -104,7 +107,7 @@ async fn lead(
         install,
         settings: Settings {
             settle: args.settle.get(),
-            contact: args.kubelet_sync_period.get().mul_f64(1.5),
+            contact: args.kubelet_sync_period.get().mul_f64(1.5).max(MIN_CONTACT),
             elected: args.leader_election,
         },
         started: Instant::now(),

@@ -5,12 +5,14 @@
 //! | [`retire::leave`] | the object is being deleted or is gone |
 //! | [`claim`] | the object does not carry our finalizer |
 //! | [`foreign_target`] | the Secret belongs to somebody else |
-//! | [`readopt::lost_record`] | there is no record, but a target of ours |
+//! | [`readopt::lost_record`] | there is no record, but a target or tokens of ours |
+//! | [`readopt::stale_record`] | the record is older than the target and the provider's list |
+//! | [`readopt::lost_value`] | the record lacks a value that the target holds |
 //! | [`superseded::finish`] | an old token is not yet dead |
 //! | [`rotation::resume`] | a rotation has begun and is not promoted |
 //! | [`repair_drift`] | the target is not what the record says |
 //! | [`begin`] | a rotation is due |
-//! | [`renew_record`] | somebody marked the record for deletion |
+//! | [`keep`] | something is left to note or to sweep |
 //! | [`rest`] | otherwise |
 //!
 //! Everything irreversible is guarded by live reads of this pass, and the record is written (compare-and-swap) before the
@@ -19,7 +21,9 @@
 use std::time::Duration;
 
 use super::observed::{Drift, Fault, Observed, Question, Target};
+use super::record::Ledger;
 use super::step::{Change, Decision, Phase, Ruling, Step};
+use super::token::Liveness;
 use super::{readopt, retire, rotation, schedule, superseded, transition};
 use crate::api::conditions::Reason;
 
@@ -28,16 +32,18 @@ pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 12] = [
     retire::leave,
     claim,
     foreign_target,
     readopt::lost_record,
+    readopt::stale_record,
+    readopt::lost_value,
     superseded::finish,
     rotation::resume,
     repair_drift,
     begin,
-    renew_record,
+    keep,
     rest,
 ];
 
@@ -63,6 +69,13 @@ fn claim(observed: &Observed) -> Ruling {
 /// A Secret that somebody else made is never written, and nothing is minted or revoked while it is in the way.
 fn foreign_target(observed: &Observed) -> Ruling {
     let (Some(resource), Target::Foreign(whose)) = (&observed.resource, &observed.target) else { return Ok(None) };
+    // Pods that start meanwhile get what is in it.
+    if let Some(record) = &observed.record
+        && let Some(decision) =
+            record.ledger.previous.as_ref().and_then(|previous| superseded::reopen(record, previous))
+    {
+        return Ok(Some(decision));
+    }
     let Observed { owner, .. } = observed;
     let message = format!(
         "Secret {}/{} exists and {whose}; delete it, choose another spec.secret.name, or hand it over with the annotation \
@@ -100,7 +113,11 @@ fn begin(observed: &Observed) -> Ruling {
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
     };
-    let Some(reason) = schedule::due(observed, resource, plan, ledger) else { return Ok(None) };
+    let due = match schedule::due(observed, resource, plan, ledger) {
+        Some(reason) => Some(reason),
+        None => is_dead(observed, ledger)?.then_some(Reason::ValueLost),
+    };
+    let Some(reason) = due else { return Ok(None) };
     if resource.suspend {
         let message = format!("a rotation is due ({reason}) but spec.suspend is set");
         return Ok(Some(Decision { phase: Phase::AtRest, ..Decision::wait(STALLED_WAKE, Reason::Suspended, message) }));
@@ -108,13 +125,13 @@ fn begin(observed: &Observed) -> Ruling {
     if let Err(fault) = observed.preflight()? {
         return Ok(Some(on_fault(observed, fault)));
     }
-    let fresh = transition::empty(&observed.owner, &resource.target.name, resource.deletion_policy);
+    let fresh = transition::empty(&observed.owner, resource);
     let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now);
     Ok(Some(intended(next, reason)))
 }
 
 /// The decision to write an intent.
-pub(super) fn intended(next: super::record::Ledger, reason: Reason) -> Decision {
+pub(super) fn intended(next: Ledger, reason: Reason) -> Decision {
     let Some(generation) = next.intent.as_ref().map(|intent| intent.generation) else {
         return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a generation");
     };
@@ -123,12 +140,41 @@ pub(super) fn intended(next: super::record::Ledger, reason: Reason) -> Decision 
     Decision::act(step, Reason::Minting, message)
 }
 
-/// A deletion mark cannot be taken off. At rest the target holds the one live token, so the record is let go and made anew
-/// from the target and the provider.
-fn renew_record(observed: &Observed) -> Ruling {
-    let marked = observed.record.as_ref().is_some_and(|record| record.deleting);
-    let message = "somebody deleted the record of this object; making it anew from the Secret";
-    Ok(marked.then(|| Decision::act(Step::DropRecord, Reason::RecordDeleted, message)))
+/// Whether the current token has died at the provider, by somebody else's hand. A provider that cannot say is believed to
+/// be well.
+fn is_dead(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
+    let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Ok(false) };
+    Ok(matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead)))
+}
+
+/// What is left to do at rest: note what is newly known, sweep what attempts of other replicas left behind, make a record
+/// anew that somebody marked for deletion.
+fn keep(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
+    let ledger = &record.ledger;
+    if ledger.deletion_policy != resource.deletion_policy || ledger.rollout != resource.rollout {
+        let next = transition::note_wishes(ledger, resource);
+        let step = Step::Save { ledger: Box::new(next), change: Change::Noted };
+        return Ok(Some(Decision::act(step, Reason::Rotated, "noted what the spec says about deletion and rollout")));
+    }
+    if let Some(decision) = readopt::inspect(observed)? {
+        return Ok(Some(decision));
+    }
+    if record.deleting {
+        // A deletion mark cannot be taken off. The target holds the one live token, so the record can be made anew.
+        let message = "somebody deleted the record of this object; making it anew from the Secret";
+        return Ok(Some(Decision::act(Step::DropRecord, Reason::RecordDeleted, message)));
+    }
+    let Some(current) = ledger.current.as_ref().map(|current| &current.token) else { return Ok(None) };
+    if observed.memory.swept == Some(current.generation) {
+        return Ok(None);
+    }
+    Ok(match rotation::sweep(observed, ledger, &current.provider)? {
+        // What could not be listed is swept by the next rotation.
+        Ok(_) => None,
+        Err(decision) if matches!(decision.step, Step::Wait { .. }) => None,
+        Err(decision) => Some(decision),
+    })
 }
 
 /// Nothing to do until the next rotation.

@@ -107,10 +107,16 @@ pub struct Memory {
     pub target_since: Duration,
     /// Since when this process knows of the pending token.
     pub pending_since: Option<(Generation, Duration)>,
+    /// A pending token that this process has published or seen in the target: pods may hold it.
+    pub published: Option<Generation>,
+    /// Since when this process knows of the refused token.
+    pub refused_since: Option<(Generation, Duration)>,
+    /// The current token under which this process last looked for left-overs.
+    pub swept: Option<Generation>,
     /// Since when pickup is proven without a break.
     pub proven_since: Option<Duration>,
-    /// How often each workload was stamped with which generation.
-    pub stamps: BTreeMap<WorkloadRef, (Generation, u32)>,
+    /// How often each workload was given which stamp.
+    pub stamps: BTreeMap<WorkloadRef, (String, u32)>,
     /// When this process last asked the provider to revoke which token.
     pub revoke_sent: Option<(Generation, Duration)>,
     /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
@@ -231,8 +237,10 @@ impl Observed {
 /// How a target of ours differs from what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// A value is missing or another one: a pod that starts now gets something wrong.
+    /// Another value, or it says that it carries another token: a pod that starts now may get an old one.
     Values,
+    /// A key is missing: a pod that starts now gets nothing wrong.
+    Missing,
     /// Only labels or annotations differ.
     Metadata,
 }
@@ -241,10 +249,13 @@ impl TargetView {
     /// Whether it carries exactly the values of a token under its generation, with the planned labels and annotations.
     #[must_use]
     pub fn drift(&self, plan: &TargetPlan, generation: Generation, values: &TokenSet) -> Option<Drift> {
-        let holds =
-            |(key, field): (&String, &String)| values.get(field).is_none_or(|value| self.data.get(key) == Some(value));
-        if self.generation != Some(generation) || !plan.data.iter().all(holds) {
+        let planned = || plan.data.iter().filter_map(|(key, field)| Some((self.data.get(key), values.get(field)?)));
+        if self.generation != Some(generation) || planned().any(|(held, value)| held.is_some_and(|held| held != value))
+        {
             return Some(Drift::Values);
+        }
+        if planned().any(|(held, _)| held.is_none()) {
+            return Some(Drift::Missing);
         }
         let has = |wanted: &BTreeMap<String, String>, actual: &BTreeMap<String, String>| {
             wanted.iter().all(|(key, value)| actual.get(key) == Some(value))

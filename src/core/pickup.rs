@@ -54,6 +54,8 @@ pub struct WorkloadView {
     pub uses: bool,
     /// Pods that it wants.
     pub wanted: i64,
+    /// Pods that its controller says exist.
+    pub running: i64,
     /// A fresh pod list showed pods of its selector.
     pub has_pods: bool,
     /// Value of our stamp on the pod template.
@@ -67,7 +69,7 @@ pub struct WorkloadView {
 pub struct Consumers {
     /// Every pod of the namespace that names the Secret, or is in a snapshot, or belongs to a listed workload.
     pub pods: BTreeMap<String, PodView>,
-    /// The nodes of snapshot pods that are no longer listed.
+    /// The nodes of snapshot pods that are no longer listed; [`ANY_NODE`] stands for all nodes of the cluster together.
     pub nodes: BTreeMap<String, NodeView>,
     pub workloads: Vec<WorkloadView>,
     /// UIDs whose deletion was seen with a last version in which every container was terminated.
@@ -83,6 +85,9 @@ impl Consumers {
         self.pods.values().filter(|view| view.uses.is_some() && !view.finished).map(|view| view.pod.clone()).collect()
     }
 }
+
+/// Where a pod may have run of which only is known that it had no node when it was noted.
+pub const ANY_NODE: &str = "*";
 
 /// Why nobody can hold the old token any more: how the pods of the snapshot were found to be gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,14 +152,21 @@ enum Gone {
     NodeGone,
 }
 
-/// Judges whether every pod of `snapshot` is gone. `contact` is how long a kubelet must have been in contact to believe
-/// that it has ended a pod which it no longer finds at the API server.
+/// Judges whether every pod of two sets is gone. Those of `settled` were noted after the settle time: one that had no node
+/// then started later, with the new value. Of those of `early` nothing of the kind is known. `contact` is how long a
+/// kubelet must have been in contact to believe that it noticed that a pod is gone.
 #[must_use]
-pub fn judge(snapshot: &BTreeSet<PodRef>, consumers: &Consumers, contact: Duration) -> Judgement {
-    let mut evidence = Evidence { pods: count(snapshot.len()), ..Evidence::default() };
+pub fn judge(
+    settled: &BTreeSet<PodRef>,
+    early: &BTreeSet<PodRef>,
+    consumers: &Consumers,
+    contact: Duration,
+) -> Judgement {
+    let mut evidence = Evidence { pods: count(settled.union(early).count()), ..Evidence::default() };
     let mut blockers = Vec::new();
-    for pod in snapshot {
-        match judge_pod(pod, consumers, contact) {
+    let early = early.difference(settled).map(|pod| (pod, false));
+    for (pod, is_settled) in settled.iter().map(|pod| (pod, true)).chain(early) {
+        match judge_pod(pod, is_settled, consumers, contact) {
             Ok(Gone::Finished) => evidence.finished += 1,
             Ok(Gone::NeverStarted) => evidence.never_started += 1,
             Ok(Gone::KubeletInContact) => evidence.kubelet_in_contact += 1,
@@ -170,22 +182,29 @@ pub fn judge(snapshot: &BTreeSet<PodRef>, consumers: &Consumers, contact: Durati
     }
 }
 
-fn judge_pod(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
+fn judge_pod(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
     if consumers.ended.contains(&pod.uid) {
         return Ok(Gone::Finished);
     }
     match consumers.pods.get(&pod.uid) {
         Some(view) if view.finished => Ok(Gone::Finished),
         Some(view) => Err(blocker_of(view)),
-        None => judge_absent(pod, consumers, contact),
+        None => judge_absent(pod, is_settled, consumers, contact),
     }
 }
 
 /// A pod that the API server no longer has. Its containers may run on if its kubelet does not know.
-fn judge_absent(pod: &PodRef, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
+///
+/// A kubelet that finds a pod gone ends its containers with the pod's whole grace period, also after a forced deletion.
+fn judge_absent(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
     let blocker = |why: String| Err(Blocker { pod: pod.name.clone(), container: None, why });
-    // A pod that had no node when the snapshot was taken started, if ever, after the settle time: with the new value.
-    let Some(node) = &pod.node else { return Ok(Gone::NeverStarted) };
+    let node = match &pod.node {
+        // It started, if ever, after the settle time: with the new value.
+        None if is_settled => return Ok(Gone::NeverStarted),
+        None => ANY_NODE,
+        Some(node) => node,
+    };
+    let contact = contact.saturating_add(Duration::from_secs(u64::try_from(pod.grace_seconds).unwrap_or(0)));
     match consumers.nodes.get(node) {
         Some(NodeView::Absent | NodeView::OutOfService) => Ok(Gone::NodeGone),
         Some(NodeView::Ready) => {
@@ -220,10 +239,10 @@ fn blocker_of(view: &PodView) -> Blocker {
     Blocker { pod: view.pod.name.clone(), container: view.uses.as_ref().and_then(|usage| usage.container.clone()), why }
 }
 
-/// A workload that declares consumers, wants pods and shows none: a list that cannot be trusted to be whole.
+/// A workload whose controller says that it has pods, of which the list shows none: a list that is not whole.
 #[must_use]
 pub fn missing_pods(consumers: &Consumers) -> Option<&WorkloadRef> {
-    consumers.workloads.iter().find(|view| view.uses && view.wanted > 0 && !view.has_pods).map(|view| &view.workload)
+    consumers.workloads.iter().find(|view| view.uses && view.running > 0 && !view.has_pods).map(|view| &view.workload)
 }
 
 fn count(length: usize) -> i64 {
@@ -237,7 +256,7 @@ mod tests {
     const CONTACT: Duration = Duration::from_secs(90);
 
     fn pod(uid: &str, node: Option<&str>) -> PodRef {
-        PodRef { uid: uid.into(), name: format!("pod-{uid}"), node: node.map(Into::into) }
+        PodRef { uid: uid.into(), name: format!("pod-{uid}"), node: node.map(Into::into), grace_seconds: 30 }
     }
 
     fn listed(pod: PodRef) -> PodView {
@@ -253,7 +272,7 @@ mod tests {
     }
 
     fn judged(pod: PodRef, consumers: &Consumers) -> Result<Evidence, String> {
-        match judge(&BTreeSet::from([pod]), consumers, CONTACT) {
+        match judge(&BTreeSet::from([pod]), &BTreeSet::new(), consumers, CONTACT) {
             Judgement::Clear(proof) => Ok(proof.into_evidence()),
             Judgement::Held { blockers, .. } => Err(blockers[0].why.clone()),
         }
@@ -300,18 +319,32 @@ mod tests {
     fn absence_alone_is_not_gone() {
         assert!(judged(pod("a", Some("n")), &Consumers::default()).is_err(), "node unknown");
         assert!(judged(pod("a", Some("n")), &on(NodeView::NotReady, 1000)).is_err(), "suspect");
-        assert!(judged(pod("a", Some("n")), &on(NodeView::Ready, 89)).is_err(), "not long enough in contact");
-        assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Ready, 90)).unwrap().kubelet_in_contact, 1);
+        assert!(judged(pod("a", Some("n")), &on(NodeView::Ready, 119)).is_err(), "its grace period is not over");
+        assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Ready, 120)).unwrap().kubelet_in_contact, 1);
         assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Absent, 0)).unwrap().node_gone, 1);
         assert_eq!(judged(pod("a", Some("n")), &on(NodeView::OutOfService, 0)).unwrap().node_gone, 1);
         assert_eq!(judged(pod("a", None), &Consumers::default()).unwrap().never_started, 1);
     }
 
     #[test]
+    fn a_pod_noted_early_without_a_node_may_have_started_anywhere() {
+        let early = BTreeSet::from([pod("a", None)]);
+        let on_any =
+            |view: NodeView| Consumers { nodes: BTreeMap::from([(ANY_NODE.to_owned(), view)]), ..on(view, 120) };
+        let judged = |consumers: &Consumers| judge(&BTreeSet::new(), &early, consumers, CONTACT);
+        assert!(matches!(judged(&Consumers::default()), Judgement::Held { .. }));
+        assert!(matches!(judged(&on_any(NodeView::NotReady)), Judgement::Held { .. }));
+        assert!(matches!(judged(&on_any(NodeView::Ready)), Judgement::Clear(_)));
+    }
+
+    #[test]
     fn one_holder_blocks_all() {
         let consumers = with(listed(pod("b", Some("n"))));
         let snapshot = BTreeSet::from([pod("a", None), pod("b", Some("n"))]);
-        assert!(matches!(judge(&snapshot, &consumers, CONTACT), Judgement::Held { remaining: 1, .. }));
+        assert!(matches!(
+            judge(&snapshot, &BTreeSet::new(), &consumers, CONTACT),
+            Judgement::Held { remaining: 1, .. }
+        ));
     }
 
     #[test]

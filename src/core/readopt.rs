@@ -1,23 +1,24 @@
-//! The record is gone and the target is ours: rebuild the record from the Secret and the provider.
+//! The record is lost or older than what it speaks of: rebuild it from the Secret and the provider's list.
 //!
 //! Minting would be wrong (the token in the Secret works), and so would be revoking what is not known: an older token may
-//! be held by pods, so it becomes the superseded one and goes the whole way of one.
+//! be held by pods. The newest of the others becomes the superseded one and goes the whole way of one; the rest is left
+//! alone until that way has shown that no pod of today is left.
+
+use std::collections::BTreeMap;
 
 use super::decide::{STALLED_WAKE, on_fault};
-use super::observed::Observed;
+use super::observed::{Observed, Question, Resource, TargetView};
 use super::plan::Plan;
 use super::record::{Current, Ledger};
-use super::step::{Decision, Ruling, Step};
-use super::token::{Issued, Listed};
+use super::step::{Change, Decision, Ruling, Step};
+use super::token::{Generation, Issued, Listed};
 use super::transition;
 use crate::api::conditions::Reason;
 use crate::secret_value::TokenSet;
 
-/// Rebuilds a lost record.
+/// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {
-    let (Some(resource), None, Some(view)) = (&observed.resource, &observed.record, observed.ours()) else {
-        return Ok(None);
-    };
+    let (Some(resource), None) = (&observed.resource, &observed.record) else { return Ok(None) };
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
@@ -26,42 +27,80 @@ pub fn lost_record(observed: &Observed) -> Ruling {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
-    let counter = listed.iter().map(|token| token.generation.attempt).chain(view.generation.map(|g| g.attempt)).max();
-    let sequence =
-        listed.iter().map(|token| token.generation.sequence).chain(view.generation.map(|g| g.sequence)).max();
-    let current = view.generation.and_then(|generation| listed.iter().find(|token| token.generation == generation));
-    let mut ledger = transition::empty(&observed.owner, &resource.target.name, resource.deletion_policy);
-    ledger.counter = counter.unwrap_or(0);
-    ledger.sequence = sequence.unwrap_or(0);
+    if listed.is_empty() && observed.ours().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(rebuild(observed, resource, plan, listed, transition::empty(&observed.owner, resource))))
+}
+
+/// A record that is older than the target, as after a restore from a backup, must neither overwrite the target nor sweep
+/// what it does not know. The target alone proves nothing, since anybody may annotate it; the provider's list does.
+pub fn stale_record(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record), Some(carried)) =
+        (&observed.resource, &observed.record, observed.target_generation())
+    else {
+        return Ok(None);
+    };
+    let ledger = &record.ledger;
+    if carried.attempt <= ledger.counter {
+        return Ok(None);
+    }
+    let plan = match &resource.plan {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
+    };
+    let listed = match observed.listing(&plan.provider)? {
+        Ok(listed) => listed,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    if listed.iter().all(|token| token.generation.attempt <= ledger.counter) {
+        return Ok(None);
+    }
+    let base = Ledger { history: ledger.history.clone(), ..transition::empty(&observed.owner, resource) };
+    Ok(Some(rebuild(observed, resource, plan, listed, base)))
+}
+
+/// A record from what the target carries and the provider lists.
+fn rebuild(observed: &Observed, resource: &Resource, plan: &Plan, listed: &[Listed], base: Ledger) -> Decision {
+    let carried = observed.target_generation();
+    let seen = || listed.iter().map(|token| token.generation).chain(carried);
+    let mut ledger = base;
+    ledger.counter = seen().map(|generation| generation.attempt).max().unwrap_or(0);
+    ledger.sequence = seen().map(|generation| generation.sequence).max().unwrap_or(0);
+    ledger.unknown_until = ledger.counter;
     ledger.rotate_now_seen = resource.rotate_now.clone();
-    let values: std::collections::BTreeMap<_, _> = resource
+    let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
+    let values = observed.ours().and_then(|view| values(resource, view));
+    let (Some(published), Some(values)) = (published, values) else {
+        return unknown_value(ledger, plan, observed, listed);
+    };
+    let token = Issued { fingerprint: values.fingerprint(), ..issued(published, plan, observed) };
+    let others = listed.iter().filter(|token| token.generation != published.generation);
+    let previous = others.max_by_key(|token| token.generation.attempt);
+    if previous.is_none() {
+        ledger.unknown_until = 0;
+    }
+    ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
+    ledger.current = Some(Current { token, reason: Reason::Readopted, promoted_at: observed.now });
+    let message = "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
+    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, Reason::Readopted, message)
+}
+
+/// The token set that a target holds, if it has a value at all.
+fn values(resource: &Resource, view: &TargetView) -> Option<TokenSet> {
+    let fields: BTreeMap<_, _> = resource
         .target
         .data
         .iter()
         .filter_map(|(key, field)| Some((field.clone(), view.data.get(key)?.clone())))
         .collect();
-    let Some(current) = current.filter(|_| !values.is_empty()) else {
-        return Ok(Some(unknown_value(ledger, plan, observed, listed)));
-    };
-    let values = TokenSet::new(values);
-    let token = Issued { fingerprint: values.fingerprint(), ..issued(current, plan, observed) };
-    // The newest of the others; older ones are swept by the next rotation, after this one was proven to be held by nobody.
-    let older = listed.iter().filter(|token| token.generation != current.generation);
-    let previous = older.max_by_key(|token| token.generation.attempt);
-    ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
-    ledger.current = Some(Current { token, reason: Reason::Readopted, promoted_at: observed.now });
-    let message = "the record was lost; rebuilt from the Secret and the provider's list";
-    Ok(Some(Decision::act(
-        Step::Readopt { ledger: Box::new(ledger), values: Some(values) },
-        Reason::Readopted,
-        message,
-    )))
+    (!fields.is_empty()).then(|| TokenSet::new(fields))
 }
 
-/// The token in the target is none that the provider lists: a rotation replaces it, numbered after everything seen.
+/// No token that is listed is known by its value: a rotation replaces them, numbered after everything seen.
 ///
 /// The newest token that is listed may be held by pods; it stands in as the current one, so that it is superseded and goes
-/// the whole way, and not swept.
+/// the whole way.
 fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed]) -> Decision {
     let newest = listed.iter().max_by_key(|token| token.generation.attempt);
     ledger.current = newest.map(|token| Current {
@@ -69,7 +108,7 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
         reason: Reason::ValueLost,
         promoted_at: observed.now,
     });
-    let message = "the record was lost and the provider does not list the token in the Secret; it will be replaced";
+    let message = "the record was lost and the Secret holds no token that the provider lists; it will be replaced";
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, Reason::ValueLost, message)
 }
 
@@ -80,10 +119,45 @@ pub(super) fn issued(listed: &Listed, plan: &Plan, observed: &Observed) -> Issue
         id: listed.id.clone(),
         handle: listed.handle.clone(),
         fingerprint: String::new(),
-        issued_at: observed.now,
+        issued_at: listed.created_at.unwrap_or(observed.now),
         expires_at: None,
         specification: plan.specification.clone(),
         provider: plan.provider.clone(),
         surplus: Vec::new(),
     }
+}
+
+/// The value of the current token is missing in the record, and the target still carries it: it is put back.
+pub fn lost_value(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record), Some(view)) = (&observed.resource, &observed.record, observed.ours()) else {
+        return Ok(None);
+    };
+    let known = record.ledger.current.iter().map(|current| &current.token).chain(&record.ledger.pending);
+    let missing =
+        |token: &&Issued| !record.values.contains_key(&token.generation) && view.generation == Some(token.generation);
+    let mut lost = known.filter(missing);
+    Ok(lost.find_map(|token| {
+        let values = values(resource, view).filter(|values| values.fingerprint() == token.fingerprint)?;
+        let message = "the value of the token was missing in the record; put back from the Secret";
+        let step = Step::RestoreValue { generation: token.generation, values };
+        Some(Decision::act(step, Reason::Readopted, message))
+    }))
+}
+
+/// What is not known of a re-adopted token is asked for: when it expires, and whether it works at all.
+pub fn inspect(observed: &Observed) -> Result<Option<Decision>, Question> {
+    let Some(record) = &observed.record else { return Ok(None) };
+    let Some(current) = record.ledger.current.as_ref().filter(|current| current.reason == Reason::Readopted) else {
+        return Ok(None);
+    };
+    let generation: Generation = current.token.generation;
+    Ok(match observed.verification(generation)? {
+        Ok(super::token::Verification::Works { expires_at, .. }) => {
+            let next = transition::note_expiry(&record.ledger, *expires_at);
+            let step = Step::Save { ledger: Box::new(next), change: Change::Noted };
+            Some(Decision::act(step, Reason::Readopted, "noted when the re-adopted token expires"))
+        }
+        // Whether it is dead is asked at rest; a provider that does not answer is asked again then.
+        Ok(_) | Err(_) => None,
+    })
 }

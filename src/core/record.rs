@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::pickup::{Evidence, PickupProof};
 use super::token::{Generation, Issued, Owner, Specification};
 use crate::api::conditions::Reason;
-use crate::api::{DeletionPolicy, TokenProviderSpec, WorkloadRef};
+use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
 
 /// Version of the ledger's shape. A ledger of a later version is not touched.
 pub const SCHEMA: i64 = 1;
@@ -24,11 +24,19 @@ pub struct Ledger {
     pub owner: Owner,
     /// Name of the target Secret in the owner's namespace.
     pub target: String,
+    /// What the owner last said about its deletion, for when it is gone.
     pub deletion_policy: DeletionPolicy,
     /// Attempts made so far; never goes back.
     pub counter: i64,
     /// Number of the last rotation that was promoted; 0 before the first. Never goes back.
     pub sequence: i64,
+    /// Attempts up to this one are of a past that no record tells of: pods may hold their tokens, so none is swept until a
+    /// snapshot taken since was proven to be gone. 0 when nothing is unknown.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_until: i64,
+    /// Which workloads the owner last said to restart, for when it is gone.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
     /// The rotation that has begun and is not yet promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -96,9 +104,12 @@ pub struct Superseded {
     pub token: Issued,
     /// P0: the pods that may hold the old token. `None` when the snapshot has to be taken again.
     pub snapshot: Option<Snapshot>,
-    /// Pods of an earlier snapshot, kept when the snapshot has to be taken again.
+    /// Pods of earlier snapshots. Unlike those of `snapshot`, they were not all noted after a settle time.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub carried: BTreeSet<PodRef>,
+    /// How often the snapshot had to be taken again; part of the stamp, so that pods are replaced once more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: i64,
     /// Seconds of the grace period that have been served under earlier processes.
     #[serde(default)]
     pub grace_served: i64,
@@ -124,6 +135,9 @@ pub struct PodRef {
     /// The node it was bound to; absent if it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Its terminationGracePeriodSeconds: how long a kubelet that finds it gone lets its containers run on.
+    #[serde(default)]
+    pub grace_seconds: i64,
 }
 
 /// The decision to revoke, with its evidence. Made from a [`PickupProof`] and from nothing else.
@@ -184,11 +198,25 @@ impl Ledger {
         self.pending.iter().chain(&self.refused).chain(current).chain(previous)
     }
 
+    /// Every pod that a snapshot names.
+    pub fn snapshot_pods(&self) -> impl Iterator<Item = &PodRef> {
+        let previous = self.previous.iter();
+        let snapshots = previous.flat_map(|previous| {
+            previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
+        });
+        snapshots.chain(self.retirement.iter().flat_map(|retirement| &retirement.pods))
+    }
+
     /// The generations whose values have to be kept.
     #[must_use]
     pub fn generations(&self) -> BTreeSet<Generation> {
         self.tokens().map(|token| token.generation).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The values of the tokens that a ledger knows.

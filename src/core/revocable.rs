@@ -51,12 +51,12 @@ impl Revocable {
     /// A listed token that no record and no target knows: the left-over of an attempt whose answer was lost.
     ///
     /// `None` if the token is in use, or is newer than the counter that this pass has read: then it belongs to an attempt
-    /// of somebody who is ahead of us.
+    /// of somebody who is ahead of us. `None` also for a past that no record tells of.
     #[must_use]
     pub fn unpublished(listed: &Listed, ledger: &Ledger, target: Option<Generation>) -> Option<Self> {
         let in_use = ledger.tokens().any(|token| token.generation.attempt == listed.generation.attempt)
             || target.is_some_and(|generation| generation.attempt == listed.generation.attempt);
-        let ours = listed.generation.attempt <= ledger.counter;
+        let ours = listed.generation.attempt <= ledger.counter && listed.generation.attempt > ledger.unknown_until;
         (ours && !in_use).then(|| Self {
             generation: listed.generation,
             id: listed.id.clone(),

@@ -1,4 +1,4 @@
-//! From a committed intent to the promotion: sweep, mint, verify, publish, settle, promote.
+//! From a committed intent to the create: sweep, mint, or begin another attempt.
 //!
 //! A create is sent at most once per attempt, and only by the process that committed the attempt's intent: whoever finds an
 //! intent that is not its own sweeps what it may have left behind and begins another attempt.
@@ -6,22 +6,13 @@
 use std::time::Duration;
 
 use super::decide::{STALLED_WAKE, intended, on_fault};
-use super::observed::{Drift, Observed, Record, Resource, Target};
-use super::pickup::{Consumers, missing_pods};
-use super::record::{Failure, Intent, Ledger, Snapshot};
+use super::observed::{Observed, Question, Record, Resource};
+use super::record::{Failure, Intent, Ledger};
 use super::revocable::Revocable;
-use super::schedule;
-use super::step::{Change, Decision, Ruling, Step};
-use super::token::{Issued, Verification};
-use super::transition;
-use crate::api::RolloutMode;
+use super::step::{Decision, Ruling, Step};
+use super::{schedule, settling, transition, verifying};
+use crate::api::TokenProviderSpec;
 use crate::api::conditions::Reason;
-
-/// How often a token that is not usable yet is tried.
-const ACTIVATION_POLL: Duration = Duration::from_secs(2);
-
-/// How often a revoked token is tried until it is refused.
-pub(super) const CONFIRM_POLL: Duration = Duration::from_secs(2);
 
 /// Goes on with a rotation that has begun.
 pub fn resume(observed: &Observed) -> Ruling {
@@ -29,11 +20,11 @@ pub fn resume(observed: &Observed) -> Ruling {
     let Some(intent) = &record.ledger.intent else { return Ok(None) };
     let carried = observed.target_generation();
     if let Some(refused) = &record.ledger.refused {
-        return clear_refused(observed, record, refused);
+        return verifying::clear_refused(observed, record, refused);
     }
     match &record.ledger.pending {
-        Some(pending) if carried == Some(pending.generation) => settle(observed, resource, record, pending),
-        Some(pending) => verify(observed, resource, record, pending),
+        Some(pending) if carried == Some(pending.generation) => settling::settle(observed, resource, record, pending),
+        Some(pending) => verifying::verify(observed, resource, record, pending),
         None => mint(observed, resource, record, intent),
     }
 }
@@ -44,21 +35,36 @@ pub fn resume(observed: &Observed) -> Ruling {
 /// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
 fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
     let ledger = &record.ledger;
-    if observed.memory.fresh != Some(intent.generation) {
+    if observed.memory.own != Some(intent.generation) {
         return another_attempt(observed, resource, ledger, intent);
     }
-    let listed = match observed.listing(&intent.provider)? {
+    let live = match sweep(observed, ledger, &intent.provider)? {
+        Ok(live) => live,
+        Err(decision) => return Ok(Some(decision)),
+    };
+    if observed.memory.fresh == Some(intent.generation) {
+        return Ok(Some(create(resource, intent, live)));
+    }
+    another_attempt(observed, resource, ledger, intent)
+}
+
+/// Revokes what attempts left behind whose answers were lost; the number of tokens that are alive when nothing is left.
+pub(super) fn sweep(
+    observed: &Observed,
+    ledger: &Ledger,
+    provider: &TokenProviderSpec,
+) -> Result<Result<usize, Decision>, Question> {
+    let listed = match observed.listing(provider)? {
         Ok(listed) => listed,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+        Err(fault) => return Ok(Err(on_fault(observed, fault))),
     };
     let target = observed.target_generation();
-    if let Some(token) = listed.iter().find_map(|token| Revocable::unpublished(token, ledger, target)) {
-        let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
-        let provider = intent.provider.clone();
-        let step = Step::Revoke { token, provider, values: None, published: false };
-        return Ok(Some(Decision::act(step, Reason::Minting, message)));
-    }
-    Ok(Some(create(resource, intent, listed.len())))
+    let Some(token) = listed.iter().find_map(|token| Revocable::unpublished(token, ledger, target)) else {
+        return Ok(Ok(listed.len()));
+    };
+    let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
+    let step = Step::Revoke { token, provider: provider.clone(), values: None, published: false };
+    Ok(Err(Decision::act(step, Reason::Minting, message)))
 }
 
 /// How long an intent of another replica may still be served by it. Longer than a create and its store take.
@@ -109,7 +115,9 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
     }
-    if let Some(wait) = schedule::attempt_wait(intent.attempts, intent.at, observed.now) {
+    // A spec that was mended is tried at once.
+    let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now);
+    if let Some(wait) = wait.filter(|_| plan.specification == intent.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }
     if let Err(fault) = observed.preflight()? {
@@ -140,197 +148,4 @@ fn exhausted(intent: &Intent, latest: Option<&Failure>, wait: Duration) -> Decis
     );
     let reason = if failure.is_some() { cause } else { Reason::AttemptsExhausted };
     Decision::stall(wait, reason, message)
-}
-
-/// 5. and 6.: the pending token is tried until it works, then published.
-fn verify(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
-    let generation = pending.generation;
-    if !record.values.contains_key(&generation) {
-        let message = "the value of the new token is missing in the record".to_owned();
-        return Ok(Some(refused(record, Reason::ValueLost, message)));
-    }
-    let wanted = resource.plan.as_ref().ok().map(|plan| &plan.specification);
-    if wanted.is_some_and(|wanted| *wanted != pending.specification) {
-        let message = "the spec was changed while the token was being minted".to_owned();
-        return Ok(Some(refused(record, Reason::SpecChanged, message)));
-    }
-    let verification = match observed.verification(generation)? {
-        Ok(verification) => verification,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
-    Ok(Some(match verification {
-        Verification::Works { .. } => {
-            let message = format!("publishing the token of rotation {}", generation.sequence);
-            Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
-        }
-        Verification::Insufficient { missing } => {
-            let message = format!(
-                "the token may not {}; grant it at the provider, or ask for less in spec.permissions",
-                missing.join(", nor ")
-            );
-            refused(record, Reason::PermissionsMissing, message)
-        }
-        Verification::Dead { why } => {
-            refused(record, Reason::ProviderRefused, format!("the new token is refused: {why}"))
-        }
-        Verification::NotYet { why } => not_yet(observed, record, pending, why),
-    }))
-}
-
-fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Decision {
-    let since = observed.memory.pending_since.filter(|(generation, _)| *generation == pending.generation);
-    let waited = since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since));
-    let activation = observed.delays.activation;
-    if waited < activation {
-        let message = format!("the new token is not usable yet: {why}");
-        return Decision::wait(ACTIVATION_POLL, Reason::Verifying, message);
-    }
-    let message = format!("the new token was still not usable after {} s: {why}", waited.as_secs());
-    refused(record, Reason::ProviderRefused, message)
-}
-
-fn refused(record: &Record, reason: Reason, message: String) -> Decision {
-    let generation = record.ledger.pending.as_ref().map(|pending| pending.generation);
-    let next = transition::refuse(&record.ledger, reason, message.clone());
-    match generation {
-        Some(generation) => {
-            Decision::act(Step::Save { ledger: Box::new(next), change: Change::Refused(generation) }, reason, message)
-        }
-        None => Decision::wait(STALLED_WAKE, Reason::InternalError, "nothing pending to refuse"),
-    }
-}
-
-/// A refused token is revoked only after no replica can publish it any more: the fence changes the target's version.
-fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
-    let generation = refused.generation;
-    let save = |ledger: Ledger, change: Change, message: &str| {
-        Ok(Some(Decision::act(Step::Save { ledger: Box::new(ledger), change }, Reason::Verifying, message)))
-    };
-    if observed.target_generation() == Some(generation) {
-        let message = "another replica had verified and published the token before it was refused";
-        return save(transition::reinstate(&record.ledger), Change::Reinstated(generation), message);
-    }
-    if observed.ours().is_some_and(|view| view.fence != Some(generation.attempt)) {
-        let message = "fencing off the refused token";
-        return Ok(Some(Decision::act(Step::Fence { attempt: generation.attempt }, Reason::Verifying, message)));
-    }
-    match liveness_or_revoke(observed, refused, false, || {
-        Revocable::refused(&record.ledger, observed.target_generation())
-    })? {
-        Some(decision) => Ok(Some(decision)),
-        None => {
-            save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
-        }
-    }
-}
-
-/// Revokes a token and tries it until it is refused; `None` when it is dead.
-pub(super) fn liveness_or_revoke(
-    observed: &Observed,
-    token: &Issued,
-    published: bool,
-    revocable: impl FnOnce() -> Option<Revocable>,
-) -> Ruling {
-    let generation = token.generation;
-    let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
-    let propagation = observed.delays.propagation;
-    if let Some(at) = sent {
-        let waited = observed.uptime.saturating_sub(at);
-        if waited < propagation {
-            let message = format!("{} was revoked; waiting until the provider refuses it", token.id);
-            return Ok(Some(Decision::wait(propagation - waited, Reason::Revoking, message)));
-        }
-    }
-    match observed.liveness(generation)? {
-        Err(fault) => Ok(Some(on_fault(observed, fault))),
-        Ok(super::token::Liveness::Dead) => Ok(None),
-        Ok(super::token::Liveness::Alive) => {
-            // Asked before and still accepted: look again for a while, then ask again.
-            let patience = propagation.saturating_mul(3).max(Duration::from_secs(30));
-            if sent.is_some_and(|at| observed.uptime.saturating_sub(at) < patience) {
-                let message = format!("{} was revoked and is still accepted", token.id);
-                return Ok(Some(Decision::wait(CONFIRM_POLL, Reason::Revoking, message)));
-            }
-            let Some(revocable) = revocable() else {
-                return Ok(Some(Decision::wait(CONFIRM_POLL, Reason::Revoking, "the token is in use again")));
-            };
-            let step = Step::Revoke {
-                token: revocable,
-                provider: token.provider.clone(),
-                values: Some(generation),
-                published,
-            };
-            Ok(Some(Decision::act(step, Reason::Revoking, format!("revoking {}", token.id))))
-        }
-    }
-}
-
-/// 7. and 8.: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
-/// later pod can.
-fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
-    let generation = pending.generation;
-    let Some(values) = record.values.get(&generation) else {
-        return Ok(Some(Decision::stall(
-            STALLED_WAKE,
-            Reason::ValueLost,
-            "the value of the new token is missing in the record",
-        )));
-    };
-    let drift = match &observed.target {
-        Target::Ours(view) => view.drift(&resource.target, generation, values),
-        Target::Absent | Target::Adoptable | Target::Foreign(_) => Some(Drift::Values),
-    };
-    if drift == Some(Drift::Values) {
-        let step = Step::Publish { generation, repair: true };
-        return Ok(Some(Decision::act(step, Reason::DriftRepaired, "the Secret was changed by somebody else")));
-    }
-    let surplus = match observed.verification(generation)? {
-        Ok(Verification::Works { surplus, .. }) => surplus.clone(),
-        Ok(_) => Vec::new(),
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
-    let first = record.ledger.current.is_none();
-    let snapshot = if first {
-        None
-    } else {
-        match settled_snapshot(observed, resource, generation.sequence)? {
-            Ok(snapshot) => Some(snapshot),
-            Err(decision) => return Ok(Some(decision)),
-        }
-    };
-    let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
-    let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(generation) };
-    Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", generation.sequence))))
-}
-
-/// The snapshot of who may hold the old token, from a fresh list, no earlier than the settle time after the write.
-pub(super) fn settled_snapshot(
-    observed: &Observed,
-    resource: &Resource,
-    sequence: i64,
-) -> Result<Result<Snapshot, Decision>, super::observed::Question> {
-    if let Some(left) = observed.unsettled() {
-        let message = format!("rotation {sequence} is published; waiting until no pod can start with the old value");
-        return Ok(Err(Decision::wait(left, Reason::Settling, message)));
-    }
-    let consumers = match observed.consumers()? {
-        Ok(consumers) => consumers,
-        Err(fault) => return Ok(Err(on_fault(observed, fault))),
-    };
-    if let Some(workload) = missing_pods(consumers) {
-        let message = format!("{workload} wants pods and the API server lists none of them; waiting for a whole list");
-        return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
-    }
-    Ok(Ok(Snapshot { pods: consumers.holders(), workloads: workloads(resource, consumers) }))
-}
-
-/// The workloads to restart.
-fn workloads(resource: &Resource, consumers: &Consumers) -> std::collections::BTreeSet<crate::api::WorkloadRef> {
-    match resource.rollout.mode {
-        RolloutMode::None => Default::default(),
-        RolloutMode::Listed => resource.rollout.targets.iter().cloned().collect(),
-        RolloutMode::Auto => {
-            consumers.workloads.iter().filter(|view| view.uses).map(|view| view.workload.clone()).collect()
-        }
-    }
 }

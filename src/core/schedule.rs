@@ -39,7 +39,8 @@ pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option
 /// When the next rotation is due, and why then.
 #[must_use]
 pub fn next(plan: &Plan, current: &Current) -> (Timestamp, Reason) {
-    let by_age = after(current.token.issued_at, plan.interval);
+    // By our own clock: that of the provider may differ by more than a short interval.
+    let by_age = after(current.promoted_at, plan.interval);
     match current.token.expires_at.map(|expires| renewal(plan, current, expires)) {
         Some(renewal) if renewal < by_age => (renewal, Reason::ExpiresSoon),
         _ => (by_age, Reason::IntervalElapsed),
@@ -52,7 +53,7 @@ fn renewal(plan: &Plan, current: &Current, expires: Timestamp) -> Timestamp {
     let issued = current.token.issued_at;
     let life = Duration::try_from(expires.duration_since(issued)).unwrap_or_default();
     let before = plan.renew_before.filter(|before| *before < life).unwrap_or(life / 3);
-    after(issued, (life - before).max(super::plan::MIN_INTERVAL))
+    after(issued, life - before).max(after(current.promoted_at, super::plan::MIN_INTERVAL))
 }
 
 /// How long to wait before the next attempt after `attempts` that failed, the last one begun at `begun`.
@@ -65,8 +66,8 @@ pub fn attempt_wait(attempts: i64, begun: Timestamp, now: Timestamp) -> Option<D
         4 => Duration::from_secs(30),
         _ => EXHAUSTED_WAIT,
     };
-    // A clock that was set back must not lengthen the wait.
-    let waited = Duration::try_from(now.duration_since(begun)).unwrap_or_default();
+    // A clock that was set back must not lengthen the wait: it counts as waited.
+    let waited = Duration::try_from(now.duration_since(begun)).unwrap_or(Duration::MAX);
     wait.checked_sub(waited).filter(|left| !left.is_zero())
 }
 
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn clock_set_back_does_not_lengthen_the_wait() {
         let begun = after(Timestamp::UNIX_EPOCH, Duration::from_secs(86_400 * 60));
-        assert_eq!(attempt_wait(3, begun, Timestamp::UNIX_EPOCH), Some(Duration::from_secs(10)));
+        assert_eq!(attempt_wait(3, begun, Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum Step {
     ReleaseFinalizer,
     /// Compare-and-set the record.
     Save { ledger: Box<Ledger>, change: Change },
+    /// Put the value that the target carries back into the record.
+    RestoreValue { generation: Generation, values: TokenSet },
     /// Make the record anew, holding the token that is in the target already, where it is known.
     Readopt { ledger: Box<Ledger>, values: Option<TokenSet> },
     /// Delete the record: nothing alive is in it any more.
@@ -74,7 +76,7 @@ pub enum Step {
     /// Revoke one token.
     Revoke { token: Revocable, provider: TokenProviderSpec, values: Option<Generation>, published: bool },
     /// Roll workloads by annotation.
-    Stamp { workloads: BTreeSet<WorkloadRef>, generation: Generation },
+    Stamp { workloads: BTreeSet<WorkloadRef>, generation: Generation, stamp: String },
     /// Nothing now.
     Wait { wake: Option<Duration>, failed: bool },
 }
@@ -83,6 +85,10 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Intended(Generation),
+    /// A published token died before it was promoted.
+    Died(Generation),
+    /// What the owner wishes, or what is known of its token, was noted.
+    Noted,
     Refused(Generation),
     RefusedGone(Generation),
     Reinstated(Generation),
@@ -98,6 +104,29 @@ pub enum Change {
 
 /// A rule's answer: a decision, `None` if it does not apply, or a question that has to be answered first.
 pub type Ruling = Result<Option<Decision>, Question>;
+
+impl Step {
+    /// What makes two steps the same attempt at the same thing: repeated, it changes nothing.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::AddFinalizer => "add finalizer".to_owned(),
+            Self::ReleaseFinalizer => "release finalizer".to_owned(),
+            Self::Save { change, .. } => format!("save {change:?}"),
+            Self::RestoreValue { generation, .. } => format!("restore value {generation}"),
+            Self::Readopt { .. } => "readopt".to_owned(),
+            Self::DropRecord => "drop record".to_owned(),
+            Self::Publish { generation, repair } => format!("publish {generation} repair={repair}"),
+            Self::Fence { attempt } => format!("fence {attempt}"),
+            Self::MarkOrphaned { id } => format!("mark {id}"),
+            Self::DeleteTarget => "delete target".to_owned(),
+            Self::Mint { generation, .. } => format!("mint {generation}"),
+            Self::Revoke { token, .. } => format!("revoke {}", token.id()),
+            Self::Stamp { generation, .. } => format!("stamp {generation}"),
+            Self::Wait { .. } => "wait".to_owned(),
+        }
+    }
+}
 
 impl Decision {
     /// Doing something on the way.

@@ -8,11 +8,13 @@ use super::observed::{Drift, Observed, Record, Resource, Target};
 use super::pickup::{Consumers, Judgement, PickupProof, judge};
 use super::record::{Current, Ledger, Snapshot, Superseded};
 use super::revocable::Revocable;
-use super::rotation::{liveness_or_revoke, settled_snapshot};
+use super::revoking::liveness_or_revoke;
 use super::schedule;
+use super::settling::settled_snapshot;
 use super::step::{Change, Decision, Pickup, Ruling, Step};
-use super::token::{Liveness, Verification};
+use super::token::{Generation, Liveness, Verification};
 use super::transition;
+use super::verifying::insufficient;
 use crate::api::conditions::Reason;
 use crate::api::{Blocker, WorkloadRef};
 
@@ -21,6 +23,9 @@ const PICKUP_WAKE: Duration = Duration::from_secs(30);
 
 /// How often a workload is stamped with one generation before somebody else is believed to take the stamp away.
 const MAX_STAMPS: u32 = 2;
+
+/// What is said of a target that is not as it was left.
+pub(super) const DRIFT: &str = "the Secret was changed or deleted by somebody else; restored from the record";
 
 /// Goes on with an old token that is not yet dead.
 pub fn finish(observed: &Observed) -> Ruling {
@@ -40,7 +45,7 @@ pub fn finish(observed: &Observed) -> Ruling {
 }
 
 /// The target has to hold the new token all the time. If it did not, what pods may hold is open again: that is written
-/// down first, then the target is repaired.
+/// down first, then the target is repaired. A target that is gone, or lacks a key, gave no pod an old value.
 fn hold_target(
     observed: &Observed,
     resource: &Resource,
@@ -52,14 +57,23 @@ fn hold_target(
     let values = record.values.get(&generation)?;
     let drift = match &observed.target {
         Target::Ours(view) => view.drift(&resource.target, generation, values)?,
-        Target::Absent | Target::Adoptable | Target::Foreign(_) => Drift::Values,
+        Target::Absent => Drift::Missing,
+        Target::Adoptable | Target::Foreign(_) => Drift::Values,
     };
-    let message = "the Secret was changed or deleted by somebody else; restored from the record";
-    if drift == Drift::Values && (previous.snapshot.is_some() || previous.revoke.is_some()) {
-        let step = Step::Save { ledger: Box::new(transition::reopen(&record.ledger)), change: Change::Reopened };
-        return Some(Decision::act(step, Reason::DriftRepaired, message));
+    if drift == Drift::Values
+        && let Some(decision) = reopen(record, previous)
+    {
+        return Some(decision);
     }
-    Some(Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, message))
+    Some(Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, DRIFT))
+}
+
+/// Writes down that pods may have started with something else; `None` if that is written already.
+pub(super) fn reopen(record: &Record, previous: &Superseded) -> Option<Decision> {
+    (previous.snapshot.is_some() || previous.revoke.is_some()).then(|| {
+        let step = Step::Save { ledger: Box::new(transition::reopen(&record.ledger)), change: Change::Reopened };
+        Decision::act(step, Reason::DriftRepaired, DRIFT)
+    })
 }
 
 /// An old token that has expired needs no revoke, only the proof that it is dead.
@@ -106,25 +120,78 @@ fn await_pickup(
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
     let generation = current.token.generation;
-    match judge(&snapshot.pods, consumers, observed.settings.contact) {
+    let stamp = stamp_value(generation, previous);
+    match judge(&snapshot.pods, &previous.carried, consumers, observed.settings.contact) {
         Judgement::Clear(proof) => serve_grace(observed, resource, record, current, previous, proof),
         Judgement::Held { remaining, mut blockers } => {
-            let workloads = unstamped(observed, consumers, snapshot, &generation.to_string());
+            let workloads = unstamped(observed, consumers, snapshot, &stamp);
             if !workloads.is_empty() {
-                let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
-                let message = format!("restarting {}", names.join(", "));
-                let pickup = Pickup { remaining, blockers };
-                let step = Step::Stamp { workloads, generation };
-                return Ok(Some(Decision::act(step, Reason::RollingOut, message).with_pickup(pickup)));
+                return roll(observed, generation, stamp, workloads, Pickup { remaining, blockers });
             }
-            blockers.splice(0..0, obstacles(observed, consumers, snapshot, &generation.to_string()));
-            let total = snapshot.pods.len();
-            let message =
-                format!("{remaining} of {total} pods may still hold the old token; see status.pickup.blockers");
-            let wait = Decision::wait(PICKUP_WAKE, Reason::AwaitingPickup, message);
-            Ok(Some(wait.with_pickup(Pickup { remaining, blockers })))
+            blockers.splice(0..0, obstacles(observed, consumers, snapshot, &stamp));
+            Ok(Some(held(observed, resource, current, previous, snapshot).with_pickup(Pickup { remaining, blockers })))
         }
     }
+}
+
+/// What the stamp says: sequence and attempt, and which round of counting pods anew.
+fn stamp_value(generation: Generation, previous: &Superseded) -> String {
+    match previous.round {
+        0 => generation.to_string(),
+        round => format!("{generation}-{round}"),
+    }
+}
+
+/// 9.: workloads are only rolled onto a token that works now.
+fn roll(
+    observed: &Observed,
+    generation: Generation,
+    stamp: String,
+    workloads: BTreeSet<WorkloadRef>,
+    pickup: Pickup,
+) -> Ruling {
+    let why = match observed.verification(generation)? {
+        Ok(Verification::Works { .. }) => {
+            let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
+            let message = format!("restarting {}", names.join(", "));
+            let step = Step::Stamp { workloads, generation, stamp };
+            return Ok(Some(Decision::act(step, Reason::RollingOut, message).with_pickup(pickup)));
+        }
+        Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(pickup))),
+        Ok(Verification::Insufficient { missing }) => insufficient(missing),
+        Ok(Verification::NotYet { why } | Verification::Dead { why }) => why.clone(),
+    };
+    let message = format!("no workload is restarted because the new token does not work at the provider: {why}");
+    Ok(Some(retry_stalled(observed, Reason::ProviderRefused, message).with_pickup(pickup)))
+}
+
+/// Waiting for pods, with a warning when the current token runs out meanwhile: the next rotation has to wait too.
+fn held(
+    observed: &Observed,
+    resource: &Resource,
+    current: &Current,
+    previous: &Superseded,
+    snapshot: &Snapshot,
+) -> Decision {
+    let total = snapshot.pods.union(&previous.carried).count();
+    let message = format!("of {total} pods some may still hold the old token; see status.pickup.blockers");
+    let next = resource.plan.as_ref().ok().map(|plan| schedule::next(plan, current));
+    let (Some(expires), Some((_, Reason::ExpiresSoon))) =
+        (current.token.expires_at, next.filter(|(at, _)| *at <= observed.now))
+    else {
+        return Decision::wait(PICKUP_WAKE, Reason::AwaitingPickup, message);
+    };
+    let message = format!(
+        "the current token expires at {expires} and the next rotation waits for pods that hold the one before it; remove \
+         what status.pickup.blockers names"
+    );
+    Decision::stall(PICKUP_WAKE, Reason::ExpiresSoon, message)
+}
+
+/// Waiting for a person, looking again by itself.
+fn retry_stalled(observed: &Observed, reason: Reason, message: String) -> Decision {
+    let wake = schedule::backoff(observed.memory.failures);
+    Decision { step: Step::Wait { wake: Some(wake), failed: true }, ..Decision::stall(wake, reason, message) }
 }
 
 /// Workloads of the snapshot whose template does not carry this generation and that may be stamped.
@@ -137,10 +204,10 @@ fn unstamped(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, st
     wanted.map(|view| view.workload.clone()).collect()
 }
 
-/// How often this process stamped a workload with a generation.
+/// How often this process gave a workload a stamp.
 fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
     let stamps = observed.memory.stamps.get(workload);
-    stamps.filter(|(generation, _)| generation.to_string() == stamp).map_or(0, |(_, times)| *times)
+    stamps.filter(|(given, _)| given == stamp).map_or(0, |(_, times)| *times)
 }
 
 /// Why workloads of the snapshot do not replace their pods.
@@ -192,26 +259,22 @@ fn serve_grace(
     }
 }
 
-/// 11., first half: only while the new token is shown to work.
+/// 11., first half: only while the provider accepts the new token. That it may do less than is asked for since it was
+/// published is no reason to keep the old one: every pod is on the new one already.
 fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
     let generation = current.token.generation;
     let why = match observed.verification(generation)? {
-        Ok(Verification::Works { .. }) => {
+        Ok(Verification::Works { .. } | Verification::Insufficient { .. }) => {
             let next = transition::intend_revoke(ledger, proof, observed.now);
-            let change = Change::RevokeIntended(generation);
-            let step = Step::Save { ledger: Box::new(next), change };
+            let step = Step::Save { ledger: Box::new(next), change: Change::RevokeIntended(generation) };
             let message = "every pod that could hold the old token is gone";
             return Ok(Some(Decision::act(step, Reason::PickedUp, message).with_pickup(Pickup::proven())));
         }
         Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(Pickup::proven()))),
-        Ok(Verification::Insufficient { missing }) => format!("it may no longer {}", missing.join(", nor ")),
         Ok(Verification::NotYet { why } | Verification::Dead { why }) => why.clone(),
     };
     let message = format!("the old token is kept because the new one does not work at the provider: {why}");
-    let wake = schedule::backoff(observed.memory.failures);
-    let step = Step::Wait { wake: Some(wake), failed: true };
-    let stalled = Decision { step, ..Decision::stall(wake, Reason::ProviderRefused, message) };
-    Ok(Some(stalled.with_pickup(Pickup::proven())))
+    Ok(Some(retry_stalled(observed, Reason::ProviderRefused, message).with_pickup(Pickup::proven())))
 }
 
 /// 11., second half, and 12.: revoke until the provider refuses the old token, then forget it.

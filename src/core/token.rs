@@ -45,10 +45,13 @@ impl FromStr for Generation {
     }
 }
 
+/// Largest number of a sequence or attempt that is believed: what others write must not make ours overflow.
+const LARGEST: i64 = 1 << 53;
+
 /// A number from 1, in the one way in which we write it: no sign, no leading zero.
 fn positive(text: &str) -> Result<i64, ParseGenerationError> {
     let number: i64 = text.parse().map_err(|_| ParseGenerationError)?;
-    if number >= 1 && number.to_string() == text { Ok(number) } else { Err(ParseGenerationError) }
+    if (1..=LARGEST).contains(&number) && number.to_string() == text { Ok(number) } else { Err(ParseGenerationError) }
 }
 
 /// Names tokens at providers so that ours, and only ours, are found again: installation, owner, sequence, attempt.
@@ -130,6 +133,8 @@ pub struct Listed {
     pub generation: Generation,
     pub id: String,
     pub handle: Handle,
+    /// When the provider made it, where the list says so.
+    pub created_at: Option<Timestamp>,
 }
 
 /// What the provider says about a token that was tried.
@@ -181,7 +186,9 @@ mod tests {
     #[test]
     fn generation_text_is_canonical() {
         assert_eq!("3.17".parse(), Ok(Generation { sequence: 3, attempt: 17 }));
-        for wrong in ["3", "3.", ".1", "03.1", "3.-1", "3.1.1", "0.1", "9999999999999999999999.1"] {
+        for wrong in
+            ["3", "3.", ".1", "03.1", "3.-1", "3.1.1", "0.1", "9999999999999999999999.1", "1.9223372036854775807"]
+        {
             assert_eq!(wrong.parse::<Generation>(), Err(ParseGenerationError), "{wrong}");
         }
     }

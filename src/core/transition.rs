@@ -12,18 +12,20 @@ use super::record::{
     Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
 };
 use super::token::{Generation, Issued, Owner};
+use crate::api::TokenProviderSpec;
 use crate::api::conditions::Reason;
 use crate::api::status::HISTORY_LENGTH;
-use crate::api::{DeletionPolicy, TokenProviderSpec};
 
 /// A ledger before anything was minted.
 #[must_use]
-pub fn empty(owner: &Owner, target: &str, policy: DeletionPolicy) -> Ledger {
+pub fn empty(owner: &Owner, resource: &Resource) -> Ledger {
     Ledger {
         schema: SCHEMA,
         owner: owner.clone(),
-        target: target.to_owned(),
-        deletion_policy: policy,
+        target: resource.target.name.clone(),
+        deletion_policy: resource.deletion_policy,
+        rollout: resource.rollout.clone(),
+        unknown_until: 0,
         counter: 0,
         sequence: 0,
         intent: None,
@@ -59,8 +61,8 @@ pub fn intend(
     let generation = Generation { sequence, attempt: counter };
     Ledger {
         counter,
-        target: resource.target.name.clone(),
         deletion_policy: resource.deletion_policy,
+        rollout: resource.rollout.clone(),
         intent: Some(Intent {
             generation,
             reason,
@@ -125,7 +127,37 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
 /// A token that another one has replaced; without a snapshot, one has to be taken.
 #[must_use]
 pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
-    Superseded { token, snapshot, carried: BTreeSet::new(), grace_served: 0, revoke: None }
+    Superseded { token, snapshot, carried: BTreeSet::new(), round: 0, grace_served: 0, revoke: None }
+}
+
+/// The published token died before it was promoted: the next sequence replaces it, because one sequence never brings two
+/// tokens to the target.
+#[must_use]
+pub fn replace_dead(ledger: &Ledger, message: String) -> Ledger {
+    let intent = ledger.intent.clone().map(|intent| Intent {
+        generation: Generation { sequence: intent.generation.sequence + 1, ..intent.generation },
+        failure: Some(Failure { reason: Reason::ValueLost, message }),
+        ..intent
+    });
+    Ledger { pending: None, intent, ..ledger.clone() }
+}
+
+/// Notes what the owner says about deletion and rollout.
+#[must_use]
+pub fn note_wishes(ledger: &Ledger, resource: &Resource) -> Ledger {
+    Ledger { deletion_policy: resource.deletion_policy, rollout: resource.rollout.clone(), ..ledger.clone() }
+}
+
+/// Notes when a re-adopted token expires.
+#[must_use]
+pub fn note_expiry(ledger: &Ledger, expires_at: Option<Timestamp>) -> Ledger {
+    let mut next = ledger.clone();
+    if let Some(current) = &mut next.current {
+        current.token.expires_at = expires_at;
+        // Known again: from here on it is a token like any other.
+        current.reason = Reason::Rotated;
+    }
+    next
 }
 
 /// The target did not carry the new token all the time: pods that started meanwhile may hold anything, so the snapshot
@@ -137,17 +169,14 @@ pub fn reopen(ledger: &Ledger) -> Ledger {
         previous.carried.extend(known);
         previous.revoke = None;
         previous.grace_served = 0;
+        previous.round += 1;
     })
 }
 
-/// The snapshot, taken again; pods of the earlier one stay in it.
+/// The snapshot, taken again; pods of earlier ones stay noted beside it.
 #[must_use]
 pub fn snapshot(ledger: &Ledger, taken: Snapshot) -> Ledger {
-    change_previous(ledger, |previous| {
-        let mut taken = taken;
-        taken.pods.append(&mut previous.carried);
-        previous.snapshot = Some(taken);
-    })
+    change_previous(ledger, |previous| previous.snapshot = Some(taken))
 }
 
 /// Writes down how much of the grace period was served.
@@ -165,7 +194,8 @@ pub fn intend_revoke(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Led
 /// 12. Forget: the old token is dead.
 #[must_use]
 pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
-    let mut next = Ledger { previous: None, ..ledger.clone() };
+    // Every pod of the snapshot is gone, and with them whoever held a token of a past that no record tells of.
+    let mut next = Ledger { previous: None, unknown_until: 0, ..ledger.clone() };
     if let Some(entry) = next.history.iter_mut().find(|entry| entry.sequence == next.sequence) {
         entry.revoked_at = Some(now);
     }
@@ -175,10 +205,7 @@ pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
 /// The owner goes: these pods may hold its token.
 #[must_use]
 pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>) -> Ledger {
-    let mut retirement = ledger.retirement.clone().unwrap_or_default();
-    retirement.pods.extend(pods);
-    retirement.revoke = None;
-    Ledger { retirement: Some(retirement), ..ledger.clone() }
+    Ledger { retirement: Some(Retirement { pods, revoke: None }), ..ledger.clone() }
 }
 
 /// No consumer is left: the tokens of the owner may be revoked.

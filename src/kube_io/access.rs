@@ -15,10 +15,15 @@ pub struct Right<'a> {
 }
 
 /// What publishing and rolling need in the namespace of a RotatedToken.
-pub const ROTATION: [Right<'static>; 6] = [
+pub const ROTATION: [Right<'static>; 11] = [
     Right { verb: "create", group: "", resource: "secrets" },
     Right { verb: "patch", group: "", resource: "secrets" },
+    Right { verb: "delete", group: "", resource: "secrets" },
     Right { verb: "list", group: "", resource: "pods" },
+    Right { verb: "get", group: "", resource: "nodes" },
+    Right { verb: "list", group: "apps", resource: "deployments" },
+    Right { verb: "list", group: "apps", resource: "statefulsets" },
+    Right { verb: "list", group: "apps", resource: "daemonsets" },
     Right { verb: "patch", group: "apps", resource: "deployments" },
     Right { verb: "patch", group: "apps", resource: "statefulsets" },
     Right { verb: "patch", group: "apps", resource: "daemonsets" },

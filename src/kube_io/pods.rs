@@ -70,6 +70,7 @@ fn view(pod: &DynamicObject, uses: Option<Usage>) -> PodView {
             uid: pod.uid().unwrap_or_default(),
             name: pod.name_any(),
             node: pod.data["spec"]["nodeName"].as_str().map(Into::into),
+            grace_seconds: pod.data["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30),
         },
         finished,
         unreported: terminal && !finished,
@@ -117,6 +118,16 @@ pub async fn nodes(client: &Client, names: BTreeSet<String>) -> Result<BTreeMap<
         }
     });
     reads.buffer_unordered(8).try_collect().await
+}
+
+/// All nodes of the cluster as one: ready only if every node is ready or known to be down, since the latest change of any.
+pub async fn all_nodes(client: &Client) -> Result<NodeState, Error> {
+    let api: Api<Node> = Api::all(client.clone());
+    let nodes = api.list(&ListParams::default()).await.map_err(Error::api("listing nodes"))?;
+    let states: Vec<NodeState> = nodes.iter().map(state).collect();
+    let silent = states.iter().any(|state| state.view == NodeView::NotReady);
+    let view = if silent { NodeView::NotReady } else { NodeView::Ready };
+    Ok(NodeState { view, since: states.iter().filter_map(|state| state.since).max() })
 }
 
 fn state(node: &Node) -> NodeState {

@@ -124,6 +124,10 @@ async fn write(
             result => swapped(result, doing),
         };
     };
+    // What was said about an earlier state of it no longer holds.
+    for said in [FENCE_ANNOTATION, ORPHANED_ANNOTATION, ADOPT_ANNOTATION] {
+        object["metadata"]["annotations"][said] = Value::Null;
+    }
     object["metadata"]["uid"] = json!(uid);
     object["metadata"]["resourceVersion"] = json!(resource_version);
     let params = PatchParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

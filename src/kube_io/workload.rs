@@ -61,6 +61,7 @@ pub fn view(
         workload: workload.clone(),
         uses: consumers::usage(&template["spec"], secret).is_some(),
         wanted: wanted(workload.kind, object),
+        running: running(workload.kind, object),
         has_pods: selector.is_none_or(|selector| pods.iter().any(|pod| selector.matches(pod.labels()))),
         stamp: stamp.map(Into::into),
         obstacle: obstacle(workload.kind, object),
@@ -72,6 +73,14 @@ fn wanted(kind: WorkloadKind, object: &DynamicObject) -> i64 {
         WorkloadKind::Deployment | WorkloadKind::StatefulSet => object.data["spec"]["replicas"].as_i64().unwrap_or(1),
         WorkloadKind::DaemonSet => object.data["status"]["desiredNumberScheduled"].as_i64().unwrap_or(0),
     }
+}
+
+fn running(kind: WorkloadKind, object: &DynamicObject) -> i64 {
+    let count = match kind {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet => "replicas",
+        WorkloadKind::DaemonSet => "currentNumberScheduled",
+    };
+    object.data["status"][count].as_i64().unwrap_or(0)
 }
 
 /// Why a changed template does not replace the pods, in words for the owner of the workload.

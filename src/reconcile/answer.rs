@@ -10,7 +10,7 @@ use super::observe::Handles;
 use crate::api::conditions::Reason;
 use crate::api::{RolloutMode, WorkloadRef};
 use crate::core::observed::{Fault, Observed, Question};
-use crate::core::pickup::{Consumers, NodeView};
+use crate::core::pickup::{ANY_NODE, Consumers, NodeView};
 use crate::core::record::PodRef;
 use crate::core::token::{Generation, Issued};
 use crate::kube_io::{Swap, access, pods, target, workload};
@@ -128,14 +128,18 @@ async fn consumers(
         .filter(|(reference, _)| listed.contains(reference))
         .filter_map(|(_, object)| workload::pod_selector(object))
         .collect();
-    let snapshot = snapshot_pods(observed);
+    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+    let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
     let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
     let views = pods::views(&pod_list, secret, &declared, &known);
     let ended = context.pods.ended(namespace);
     let absent: Vec<&PodRef> =
         snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
     let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
-    let nodes = pods::nodes(&context.client, names).await?;
+    let mut nodes = pods::nodes(&context.client, names).await?;
+    if absent.iter().any(|pod| pod.node.is_none()) {
+        nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
+    }
     let in_contact = in_contact(context.uptime(), remembered, &absent, &nodes);
     let workloads = workloads
         .iter()
@@ -150,21 +154,12 @@ async fn consumers(
     })
 }
 
+/// Mode Listed: consumers that need not name the Secret. Of an object that is gone, the record knows them.
 fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
-    let rollout = observed.resource.as_ref().map(|resource| &resource.rollout);
+    let recorded = observed.record.as_ref().map(|record| &record.ledger.rollout);
+    let rollout = observed.resource.as_ref().map(|resource| &resource.rollout).or(recorded);
     let listed = rollout.filter(|rollout| rollout.mode == RolloutMode::Listed);
     listed.map(|rollout| rollout.targets.iter().cloned().collect()).unwrap_or_default()
-}
-
-/// Every pod that a snapshot of the record names.
-fn snapshot_pods(observed: &Observed) -> BTreeSet<PodRef> {
-    let Some(record) = &observed.record else { return BTreeSet::new() };
-    let previous = record.ledger.previous.iter();
-    let snapshot = previous.flat_map(|previous| {
-        previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
-    });
-    let retired = record.ledger.retirement.iter().flat_map(|retirement| &retirement.pods);
-    snapshot.chain(retired).cloned().collect()
 }
 
 /// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
@@ -177,7 +172,7 @@ fn in_contact(
     let mut contact = BTreeMap::new();
     let mut still = std::collections::HashMap::new();
     for pod in absent {
-        let Some(node) = pod.node.as_ref().and_then(|name| nodes.get(name)) else { continue };
+        let Some(node) = nodes.get(pod.node.as_deref().unwrap_or(ANY_NODE)) else { continue };
         if node.view != NodeView::Ready {
             continue;
         }

@@ -17,6 +17,10 @@ pub struct Remembered {
     pub memory: Memory,
     /// The target as it was last seen; a change restarts the settle time.
     pub target: Option<TargetSeen>,
+    /// What the grace that is being measured belongs to.
+    pub grace: Option<GraceBasis>,
+    /// How often the same step was taken lately, and since when: somebody may undo it each time.
+    pub repeated: HashMap<String, (u32, Duration)>,
     /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
     pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
     /// When the status was last written.
@@ -25,6 +29,14 @@ pub struct Remembered {
     pub provider: Option<ProviderRef>,
     /// What was last said in the log, so that a wait is told once.
     pub told: Option<String>,
+}
+
+/// What grace is measured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraceBasis {
+    pub generation: Generation,
+    pub round: i64,
+    pub served: i64,
 }
 
 /// What makes two reads of a target the same for the settle time.
@@ -40,6 +52,20 @@ pub struct TargetSeen {
 #[derive(Clone, Debug, Default)]
 pub struct Memories {
     entries: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>>>,
+}
+
+/// The same step so often within [`REPEAT_WINDOW`] means that somebody undoes it.
+const REPEATS: u32 = 5;
+const REPEAT_WINDOW: Duration = Duration::from_secs(60);
+
+impl Remembered {
+    /// Notes that a step is about to be taken; false if it was taken so often lately that it changes nothing.
+    pub fn may_repeat(&mut self, label: String, uptime: Duration) -> bool {
+        self.repeated.retain(|_, (_, since)| uptime.saturating_sub(*since) < REPEAT_WINDOW);
+        let (times, _) = self.repeated.entry(label).or_insert((0, uptime));
+        *times += 1;
+        *times <= REPEATS
+    }
 }
 
 impl Memories {
@@ -67,5 +93,18 @@ impl Memories {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_somebody_undoes_each_time_is_not_repeated_for_ever() {
+        let mut remembered = Remembered::default();
+        let mut at = |seconds| remembered.may_repeat("publish 1.1".to_owned(), Duration::from_secs(seconds));
+        assert_eq!([at(0), at(1), at(2), at(3), at(4), at(5)], [true, true, true, true, true, false]);
+        assert!(at(61), "after a while it is tried again");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use crate::api::TokenProviderSpec;
 use crate::core::observed::Fault;
-use crate::core::record::{Failure, Ledger};
+use crate::core::record::{Failure, Ledger, Values};
 use crate::core::revocable::Revocable;
 use crate::core::token::{Generation, Issued, Owner, Specification};
 use crate::core::transition;
@@ -27,7 +27,7 @@ pub struct Mint {
     pub lifetime: Duration,
     /// The record as this pass read it; the store is a compare-and-swap on it.
     pub ledger: Ledger,
-    pub values: crate::core::record::Values,
+    pub values: Values,
     pub version: Version,
 }
 
@@ -94,7 +94,29 @@ async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, va
         return Ok(());
     }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
-    let revoked = driver.revoke(&mint.owner, &Revocable::never_stored(&token), all.get(&token.generation)).await;
-    context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
-    revoked.map_err(Fault::from)
+    revoke(context, driver, &mint.owner, &token, &all).await
+}
+
+/// Revokes a token whose value nobody else has seen. What remains is found by the next sweep.
+async fn revoke(
+    context: &Context,
+    driver: &Driver,
+    owner: &Owner,
+    token: &Issued,
+    values: &Values,
+) -> Result<(), Fault> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let revoked = driver.revoke(owner, &Revocable::never_stored(token), values.get(&token.generation)).await;
+        context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
+        match revoked {
+            Ok(()) => return Ok(()),
+            Err(error) if tries >= STORE_TRIES => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, id = token.id, "could not revoke the token that was not stored, trying again");
+                tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(tries)).await;
+            }
+        }
+    }
 }

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
-use super::memory::{Remembered, TargetSeen};
+use super::memory::{GraceBasis, Remembered, TargetSeen};
 use crate::api::names::{FINALIZER, ROTATE_NOW_ANNOTATION};
 use crate::api::{RotatedToken, TokenProviderSpec};
 use crate::core::observed::{Answers, Delays, Observed, Record, Resource, Target};
 use crate::core::plan::{self, Offer, TargetPlan, Trouble};
-use crate::core::token::{Owner, Specification};
+use crate::core::token::{Issued, Owner, Specification};
 use crate::core::transition;
 use crate::kube_io::{Error, Version, record, resource, target};
 use crate::providers::{Problem, Provider};
@@ -47,7 +47,8 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
     let (record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
     note_target(context, remembered, &target);
     note_intent(context, remembered, record.as_ref());
-    note_pending(context, remembered, record.as_ref());
+    note_pending(context, remembered, record.as_ref(), &target.target);
+    note_grace(remembered, record.as_ref());
     let observed = Observed {
         owner: owner.clone(),
         now: Timestamp::now(),
@@ -146,10 +147,35 @@ fn note_intent(context: &Context, remembered: &mut Remembered, record: Option<&R
     }
 }
 
-fn note_pending(context: &Context, remembered: &mut Remembered, record: Option<&Record>) {
-    let pending = record.and_then(|record| record.ledger.pending.as_ref()).map(|pending| pending.generation);
-    let known = remembered.memory.pending_since.map(|(generation, _)| generation);
-    if pending != known {
-        remembered.memory.pending_since = pending.map(|generation| (generation, context.uptime()));
+fn note_pending(context: &Context, remembered: &mut Remembered, record: Option<&Record>, target: &Target) {
+    let memory = &mut remembered.memory;
+    let generation = |token: Option<&Issued>| token.map(|token| token.generation);
+    let pending = generation(record.and_then(|record| record.ledger.pending.as_ref()));
+    if pending != memory.pending_since.map(|(generation, _)| generation) {
+        memory.pending_since = pending.map(|generation| (generation, context.uptime()));
+    }
+    let refused = generation(record.and_then(|record| record.ledger.refused.as_ref()));
+    if refused != memory.refused_since.map(|(generation, _)| generation) {
+        memory.refused_since = refused.map(|generation| (generation, context.uptime()));
+    }
+    if let (Target::Ours(view), Some(pending)) = (target, pending)
+        && view.generation == Some(pending)
+    {
+        memory.published = Some(pending);
+    }
+}
+
+/// Grace that was served counts for one old token, one snapshot and one note of it in the record. When any of these has
+/// changed, by whomever, what this process measured no longer counts.
+fn note_grace(remembered: &mut Remembered, record: Option<&Record>) {
+    let previous = record.and_then(|record| record.ledger.previous.as_ref());
+    let basis = previous.filter(|previous| previous.snapshot.is_some()).map(|previous| GraceBasis {
+        generation: previous.token.generation,
+        round: previous.round,
+        served: previous.grace_served,
+    });
+    if basis != remembered.grace {
+        remembered.grace = basis;
+        remembered.memory.proven_since = None;
     }
 }

@@ -1,5 +1,6 @@
 //! One look at one object, repeated until there is nothing to do: observe, decide, perform one effect, look again.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,13 @@ use std::time::Duration;
 use futures::FutureExt;
 use tracing::Instrument;
 
+use super::answer;
 use super::context::Context;
 use super::memory::Remembered;
 use super::observe::{Handles, base};
-use super::{answer, perform};
+use super::perform::Performance;
 use crate::api::RotatedTokenStatus;
+use crate::api::conditions::Reason;
 use crate::core::decide::{decide, on_fault};
 use crate::core::observed::Observed;
 use crate::core::step::{Decision, Phase, Step};
@@ -22,6 +25,9 @@ use crate::kube_io::{Error, resource};
 
 /// Most steps of one turn; then others have theirs.
 const MAX_STEPS: usize = 40;
+
+/// How long a step that somebody undoes waits.
+const CONTESTED_WAIT: Duration = Duration::from_secs(60);
 
 /// Statuses that differ only in counts and sentences are written at most this often: a rollout changes them with every pod.
 const STATUS_PACE: Duration = Duration::from_secs(10);
@@ -61,15 +67,22 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
             return Ok(None);
         }
         let (mut observed, handles) = base(context, owner, remembered).await?;
-        context.pods.set(owner, awaits_pods(&observed));
+        context.pods.set(owner, awaited_pods(&observed));
         let mut decision = decided(context, &mut observed, &handles, remembered).await;
         note_proof(context, remembered, &decision);
         if let Some(health) = report::provider_health(&observed) {
             remembered.memory.provider = Some(health);
         }
+        if !matches!(decision.step, Step::Wait { .. })
+            && !remembered.may_repeat(decision.step.label(), context.uptime())
+        {
+            decision = contested(&decision);
+        }
         if !matches!(decision.step, Step::Wait { .. }) {
-            tracing::debug!(step = ?std::mem::discriminant(&decision.step), reason = %decision.reason, "{}", decision.message);
-            match perform::perform(context, &observed, &handles, remembered, &decision).await {
+            tracing::debug!(step = decision.step.label(), reason = %decision.reason, "{}", decision.message);
+            let performance =
+                Performance { context, observed: &observed, handles: &handles, remembered, decision: &decision };
+            match performance.run().await {
                 Ok(()) => continue,
                 Err(fault) => decision = on_fault(&observed, &fault),
             }
@@ -77,6 +90,17 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         return rest(context, &observed, &handles, remembered, &decision).await;
     }
     Ok(Some(Duration::from_secs(1)))
+}
+
+/// The same step again and again changes nothing: somebody undoes it.
+fn contested(decision: &Decision) -> Decision {
+    let message = format!(
+        "the same step was taken several times within a minute and something undoes it ({}): {}; look for a webhook or a \
+         tool that writes the same objects",
+        decision.step.label(),
+        decision.message
+    );
+    Decision::stall(CONTESTED_WAIT, Reason::Contested, message)
 }
 
 /// Decides, looking up what the rules ask for.
@@ -94,14 +118,14 @@ async fn decided(
     }
 }
 
-/// Objects with an old token, with a rotation on its way, or on their way out are woken by changes of pods.
-fn awaits_pods(observed: &Observed) -> bool {
-    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+/// The pods whose end an object waits for; `None` if it waits for none. Before they are known there are none to name, but
+/// the watch has to run, so that no end is missed.
+fn awaited_pods(observed: &Observed) -> Option<BTreeSet<String>> {
+    let ledger = &observed.record.as_ref()?.ledger;
     let deleting = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
-    ledger.is_some_and(|ledger| {
-        let rotating = ledger.intent.is_some() && ledger.current.is_some();
-        ledger.previous.is_some() || rotating || (deleting && ledger.current.is_some())
-    })
+    let rotating = ledger.intent.is_some() && ledger.current.is_some();
+    let waits = ledger.previous.is_some() || rotating || (deleting && ledger.current.is_some());
+    waits.then(|| ledger.snapshot_pods().map(|pod| pod.uid.clone()).collect())
 }
 
 /// Pickup is proven from the first look that shows it until one that does not.
@@ -126,6 +150,7 @@ async fn rest(
     let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
     remembered.memory.failures =
         if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
+    note_sweep(observed, remembered, decision);
     tell(remembered, decision);
     let Some(object) = &handles.resource else {
         if observed.record.is_none() {
@@ -155,6 +180,14 @@ async fn rest(
     Ok(wake)
 }
 
+/// At rest with a list that held nothing to sweep: no need to list again for this token.
+fn note_sweep(observed: &Observed, remembered: &mut Remembered, decision: &Decision) {
+    let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
+    if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
+        remembered.memory.swept = current.map(|current| current.token.generation);
+    }
+}
+
 fn is_stalled_with(shown: &RotatedTokenStatus, decision: &Decision) -> bool {
     shown.conditions.iter().any(|condition| {
         condition.type_ == crate::api::conditions::STALLED
@@ -178,7 +211,7 @@ fn tell(remembered: &mut Remembered, decision: &Decision) {
 }
 
 fn gone(context: &Context, owner: &Owner) {
-    context.pods.set(owner, false);
+    context.pods.set(owner, None);
     context.memories.forget(owner);
     context.metrics.forget(owner);
 }

@@ -16,240 +16,243 @@ use crate::core::revocable::Revocable;
 use crate::core::step::{Change, Decision, Step};
 use crate::core::token::Generation;
 use crate::kube_io::events::Kind;
-use crate::kube_io::{Swap, record, resource, target};
+use crate::kube_io::{Error, Swap, record, resource, target};
 use crate::providers::Provider;
 use crate::secret_value::TokenSet;
 
-/// Performs a step. `Ok` says nothing about a compare-and-swap that somebody else won: the next look tells.
-///
-/// # Errors
-/// The effect failed, or may have; told for the user.
-pub async fn perform(
-    context: &Arc<Context>,
-    observed: &Observed,
-    handles: &Handles,
-    remembered: &mut Remembered,
-    decision: &Decision,
-) -> Result<(), Fault> {
-    let owner = &observed.owner;
-    match &decision.step {
-        Step::Wait { .. } => Ok(()),
-        Step::AddFinalizer => match &handles.resource {
-            Some(object) => swapped(resource::add_finalizer(&context.client, object).await?),
-            None => Ok(()),
-        },
-        Step::ReleaseFinalizer => match &handles.resource {
-            Some(object) => {
-                tracing::info!(reason = %decision.reason, "letting the object go");
-                swapped(resource::remove_finalizer(&context.client, object).await?)
+/// One step and what it is based on.
+pub struct Performance<'a> {
+    pub context: &'a Arc<Context>,
+    pub observed: &'a Observed,
+    pub handles: &'a Handles,
+    pub remembered: &'a mut Remembered,
+    pub decision: &'a Decision,
+}
+
+/// How an effect ended. That somebody else was faster is no error: the next look tells what to do.
+type Outcome = Result<(), Fault>;
+
+impl Performance<'_> {
+    /// Performs the step.
+    ///
+    /// # Errors
+    /// The effect failed, or may have; told for the user.
+    pub async fn run(mut self) -> Outcome {
+        let Self { context, observed, handles, .. } = self;
+        let (client, owner) = (&context.client, &observed.owner);
+        let target = handles.target_name.as_deref().zip(handles.target.as_ref());
+        match (&self.decision.step, target) {
+            (Step::Wait { .. }, _) => Ok(()),
+            (Step::AddFinalizer, _) => match &handles.resource {
+                Some(object) => swapped(resource::add_finalizer(client, object).await),
+                None => Ok(()),
+            },
+            (Step::ReleaseFinalizer, _) => self.release().await,
+            (Step::Save { ledger, change }, _) => self.save(ledger, *change).await,
+            (Step::RestoreValue { generation, values }, _) => self.restore_value(*generation, values.clone()).await,
+            (Step::Readopt { ledger, values }, _) => self.readopt(ledger, values.clone()).await,
+            (Step::DropRecord, _) => self.drop_record().await,
+            (Step::Publish { generation, repair }, _) => self.publish(*generation, *repair).await,
+            (Step::Fence { attempt }, Some((name, version))) => {
+                swapped(target::fence(client, owner, name, version, *attempt).await)
             }
-            None => Ok(()),
-        },
-        Step::Save { ledger, change } => save(context, observed, handles, remembered, ledger, *change).await,
-        Step::Readopt { ledger, values } => readopt(context, observed, ledger, values.clone(), decision).await,
-        Step::DropRecord => match &handles.record {
-            Some(version) => swapped(record::drop(&context.client, &context.namespace, &owner.uid, version).await?),
-            None => Ok(()),
-        },
-        Step::Publish { generation, repair } => {
-            publish(context, observed, handles, remembered, *generation, *repair, decision).await
-        }
-        Step::Fence { attempt } => match (&handles.target_name, &handles.target) {
-            (Some(name), Some(version)) => {
-                swapped(target::fence(&context.client, owner, name, version, *attempt).await?)
+            (Step::MarkOrphaned { id }, Some((name, version))) => {
+                swapped(target::mark_orphaned(client, owner, name, version, id).await)
             }
-            _ => Ok(()),
-        },
-        Step::MarkOrphaned { id } => match (&handles.target_name, &handles.target) {
-            (Some(name), Some(version)) => {
-                tracing::warn!(id, "token is left alive and nobody rotates it now");
-                context.events.write(owner, Kind::Warning, Reason::Orphaned, "Delete", &decision.message).await;
-                swapped(target::mark_orphaned(&context.client, owner, name, version, id).await?)
+            (Step::DeleteTarget, Some((name, version))) => swapped(target::delete(client, owner, name, version).await),
+            // The target went meanwhile.
+            (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(()),
+            (Step::Mint { .. }, _) => self.mint().await,
+            (Step::Revoke { token, provider, values, published }, _) => {
+                self.revoke(token, provider, *values, *published).await
             }
-            _ => Ok(()),
-        },
-        Step::DeleteTarget => match (&handles.target_name, &handles.target) {
-            (Some(name), Some(version)) => swapped(target::delete(&context.client, owner, name, version).await?),
-            _ => Ok(()),
-        },
-        Step::Mint { generation, specification, provider, lifetime } => {
-            let (Some(record), Some(version)) = (&observed.record, &handles.record) else { return Ok(()) };
-            // Spent before it is sent: whatever happens now, this attempt creates no second token.
-            remembered.memory.fresh = None;
-            let task = mint::Mint {
-                owner: owner.clone(),
-                generation: *generation,
-                specification: specification.clone(),
-                provider: provider.clone(),
-                lifetime: *lifetime,
-                ledger: record.ledger.clone(),
-                values: record.values.clone(),
-                version: version.clone(),
-            };
-            remembered.memory.mint_failure = minted(context, task).await.err();
-            Ok(())
+            (Step::Stamp { workloads, generation, stamp }, _) => self.roll(workloads, *generation, stamp).await,
         }
-        Step::Revoke { token, provider, values, published } => {
-            revoke(context, observed, remembered, token, provider, *values, *published).await
+    }
+
+    async fn release(&self) -> Outcome {
+        let Some(object) = &self.handles.resource else { return Ok(()) };
+        tracing::info!(reason = %self.decision.reason, "letting the object go");
+        self.tell_orphan().await;
+        swapped(resource::remove_finalizer(&self.context.client, object).await)
+    }
+
+    async fn drop_record(&self) -> Outcome {
+        let Some(version) = &self.handles.record else { return Ok(()) };
+        self.tell_orphan().await;
+        let Context { client, namespace, .. } = &**self.context;
+        swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
+    }
+
+    /// Says, before the object goes, which tokens it leaves alive.
+    async fn tell_orphan(&self) {
+        let Decision { reason, message, .. } = self.decision;
+        if *reason == Reason::Orphaned {
+            tracing::warn!("{message}");
+            self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }
-        Step::Stamp { workloads, generation } => stamp(context, observed, remembered, workloads, *generation).await,
+    }
+
+    async fn write_record(&self, ledger: &Ledger, values: &Values) -> Result<Swap, Error> {
+        let Context { client, namespace, .. } = &**self.context;
+        record::save(client, namespace, self.handles.record.as_ref(), ledger, values).await
+    }
+
+    async fn save(&mut self, ledger: &Ledger, change: Change) -> Outcome {
+        let nothing = Values::new();
+        let values = self.observed.record.as_ref().map_or(&nothing, |record| &record.values);
+        let saved = self.write_record(ledger, values).await?;
+        if saved == Swap::Conflict {
+            return swapped(Ok(saved));
+        }
+        let memory = &mut self.remembered.memory;
+        match change {
+            Change::Intended(generation) => {
+                memory.fresh = Some(generation);
+                memory.own = Some(generation);
+                memory.mint_failure = None;
+            }
+            Change::Promoted(_) | Change::Reopened => memory.stamps.clear(),
+            Change::Died(_)
+            | Change::Noted
+            | Change::GraceServed
+            | Change::Refused(_)
+            | Change::RefusedGone(_)
+            | Change::Reinstated(_)
+            | Change::Snapshot
+            | Change::RevokeIntended(_)
+            | Change::Forgotten(_)
+            | Change::Retiring
+            | Change::RetirementIntended => {}
+        }
+        story::saved(self.context, &self.observed.owner, ledger, change).await;
+        Ok(())
+    }
+
+    async fn restore_value(&self, generation: Generation, values: TokenSet) -> Outcome {
+        let Some(record) = &self.observed.record else { return Ok(()) };
+        let mut all = record.values.clone();
+        all.insert(generation, values);
+        tracing::warn!(%generation, "value was missing in the record, put back from the Secret");
+        swapped(self.write_record(&record.ledger, &all).await)
+    }
+
+    async fn readopt(&self, ledger: &Ledger, values: Option<TokenSet>) -> Outcome {
+        let Decision { reason, message, .. } = self.decision;
+        let generation = ledger.current.as_ref().map(|current| current.token.generation);
+        let values: Values = generation.zip(values).into_iter().collect();
+        let saved = self.write_record(ledger, &values).await?;
+        if saved == Swap::Done {
+            tracing::warn!(generation = generation.map(tracing::field::display), "{message}");
+            self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
+        }
+        swapped(Ok(saved))
+    }
+
+    async fn publish(&mut self, generation: Generation, repair: bool) -> Outcome {
+        let Self { context, observed, handles, .. } = *self;
+        let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
+        let (owner, base) = (&observed.owner, handles.target.as_ref());
+        // Before it is sent: an answer that gets lost is no proof that it was not written.
+        self.remembered.memory.published = Some(generation);
+        let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
+        let written = written.map_err(|error| cannot_publish(&error))?;
+        if written == Swap::Conflict {
+            return swapped(Ok(written));
+        }
+        // The settle time runs from the acknowledged write.
+        self.remembered.target = None;
+        self.remembered.memory.target_since = context.uptime();
+        let secret = &resource.target.name;
+        if repair {
+            tracing::warn!(%generation, secret, "target was changed by somebody else, repaired");
+            let message = &self.decision.message;
+            context.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
+        } else {
+            tracing::info!(%generation, secret, "new token verified and published");
+        }
+        Ok(())
+    }
+
+    /// Runs the mint in a task of its own that the process waits for before it ends.
+    async fn mint(&mut self) -> Outcome {
+        let Step::Mint { generation, specification, provider, lifetime } = &self.decision.step else { return Ok(()) };
+        let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
+        let task = mint::Mint {
+            owner: self.observed.owner.clone(),
+            generation: *generation,
+            specification: specification.clone(),
+            provider: provider.clone(),
+            lifetime: *lifetime,
+            ledger: record.ledger.clone(),
+            values: record.values.clone(),
+            version: version.clone(),
+        };
+        // Spent before it is sent: whatever happens now, this attempt creates no second token.
+        self.remembered.memory.fresh = None;
+        let task = mint::run(self.context.clone(), task);
+        let task = tracing::Instrument::instrument(task, tracing::Span::current());
+        let minted = self.context.tasks.spawn(task).await.unwrap_or_else(|error| {
+            let message = format!("the task that mints ended early: {error}");
+            Err(Failure { reason: Reason::InternalError, message })
+        });
+        self.remembered.memory.mint_failure = minted.err();
+        Ok(())
+    }
+
+    async fn revoke(
+        &mut self,
+        token: &Revocable,
+        provider: &TokenProviderSpec,
+        values: Option<Generation>,
+        published: bool,
+    ) -> Outcome {
+        let Self { context, observed, .. } = *self;
+        let Some(driver) = context.driver(provider) else { return Ok(()) };
+        let values = values.and_then(|generation| observed.values(generation));
+        let result = driver.revoke(&observed.owner, token, values).await;
+        context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
+        result?;
+        let (generation, id) = (token.generation(), token.id());
+        self.remembered.memory.revoke_sent = Some((generation, context.uptime()));
+        if published {
+            tracing::info!(%generation, id, "old token revoked");
+        } else {
+            tracing::info!(%generation, id, "unpublished token revoked");
+            let note = format!("{id} was never published and is revoked");
+            let events = &context.events;
+            events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
+        }
+        Ok(())
+    }
+
+    async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, generation: Generation, stamp: &str) -> Outcome {
+        let Self { context, observed, .. } = *self;
+        let mut fault = None;
+        for (workload, answer) in context.stamps.write(&observed.owner, workloads.clone(), stamp).await {
+            match answer {
+                Ok(Swap::Done) => {
+                    tracing::info!(%generation, %workload, "workload is being restarted");
+                    let given = self.remembered.memory.stamps.entry(workload).or_default();
+                    *given = (stamp.to_owned(), if given.0 == stamp { given.1 + 1 } else { 1 });
+                }
+                Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
+        let note = format!("restarting {} for rotation {}", names.join(", "), generation.sequence);
+        context.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
+        Ok(())
     }
 }
 
-/// Somebody being faster is no error: the next look tells what to do.
-fn swapped(swap: Swap) -> Result<(), Fault> {
-    if swap == Swap::Conflict {
+fn swapped(result: Result<Swap, Error>) -> Outcome {
+    if result? == Swap::Conflict {
         tracing::debug!("somebody else was faster, looking again");
     }
-    Ok(())
-}
-
-/// Runs a mint in a task of its own that the process waits for before it ends.
-async fn minted(context: &Arc<Context>, task: mint::Mint) -> Result<(), Failure> {
-    let span = tracing::Span::current();
-    let task = tracing::Instrument::instrument(mint::run(context.clone(), task), span);
-    context.tasks.spawn(task).await.unwrap_or_else(|error| {
-        let message = format!("the task that mints ended early: {error}");
-        Err(Failure { reason: Reason::InternalError, message })
-    })
-}
-
-async fn save(
-    context: &Context,
-    observed: &Observed,
-    handles: &Handles,
-    remembered: &mut Remembered,
-    ledger: &Ledger,
-    change: Change,
-) -> Result<(), Fault> {
-    let nothing = Values::new();
-    let values = observed.record.as_ref().map_or(&nothing, |record| &record.values);
-    let saved = record::save(&context.client, &context.namespace, handles.record.as_ref(), ledger, values).await?;
-    if saved == Swap::Conflict {
-        return swapped(saved);
-    }
-    match change {
-        Change::Intended(generation) => {
-            remembered.memory.fresh = Some(generation);
-            remembered.memory.own = Some(generation);
-            remembered.memory.mint_failure = None;
-        }
-        // The grace that is now in the record must not count twice.
-        Change::GraceServed => remembered.memory.proven_since = Some(context.uptime()),
-        Change::Promoted(_) | Change::Reopened => {
-            remembered.memory.proven_since = None;
-            remembered.memory.stamps.clear();
-        }
-        Change::Refused(_)
-        | Change::RefusedGone(_)
-        | Change::Reinstated(_)
-        | Change::Snapshot
-        | Change::RevokeIntended(_)
-        | Change::Forgotten(_)
-        | Change::Retiring
-        | Change::RetirementIntended => {}
-    }
-    story::saved(context, &observed.owner, ledger, change).await;
-    Ok(())
-}
-
-async fn readopt(
-    context: &Context,
-    observed: &Observed,
-    ledger: &Ledger,
-    values: Option<TokenSet>,
-    decision: &Decision,
-) -> Result<(), Fault> {
-    let generation = ledger.current.as_ref().map(|current| current.token.generation);
-    let values: Values = generation.zip(values).into_iter().collect();
-    let saved = record::save(&context.client, &context.namespace, None, ledger, &values).await?;
-    if saved == Swap::Done {
-        tracing::warn!(generation = generation.map(tracing::field::display), "{}", decision.message);
-        context.events.write(&observed.owner, Kind::Warning, decision.reason, "Readopt", &decision.message).await;
-    }
-    swapped(saved)
-}
-
-async fn publish(
-    context: &Context,
-    observed: &Observed,
-    handles: &Handles,
-    remembered: &mut Remembered,
-    generation: Generation,
-    repair: bool,
-    decision: &Decision,
-) -> Result<(), Fault> {
-    let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
-    let owner = &observed.owner;
-    let base = handles.target.as_ref();
-    let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
-    if written.map_err(|error| cannot_publish(&error))? == Swap::Conflict {
-        return swapped(Swap::Conflict);
-    }
-    // The settle time runs from the acknowledged write.
-    remembered.target = None;
-    remembered.memory.target_since = context.uptime();
-    if repair {
-        tracing::warn!(%generation, secret = resource.target.name, "target was changed by somebody else, repaired");
-        context.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", &decision.message).await;
-    } else {
-        tracing::info!(%generation, secret = resource.target.name, "new token verified and published");
-    }
-    Ok(())
-}
-
-async fn revoke(
-    context: &Context,
-    observed: &Observed,
-    remembered: &mut Remembered,
-    token: &Revocable,
-    provider: &TokenProviderSpec,
-    values: Option<Generation>,
-    published: bool,
-) -> Result<(), Fault> {
-    let Some(driver) = context.driver(provider) else { return Ok(()) };
-    let owner = &observed.owner;
-    let values = values.and_then(|generation| observed.values(generation));
-    let result = driver.revoke(owner, token, values).await;
-    context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
-    result?;
-    remembered.memory.revoke_sent = Some((token.generation(), context.uptime()));
-    if published {
-        tracing::info!(generation = %token.generation(), id = token.id(), "old token revoked");
-    } else {
-        tracing::info!(generation = %token.generation(), id = token.id(), "unpublished token revoked");
-        let note = format!("{} was never published and is revoked", token.id());
-        context.events.write(owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
-    }
-    Ok(())
-}
-
-async fn stamp(
-    context: &Context,
-    observed: &Observed,
-    remembered: &mut Remembered,
-    workloads: &BTreeSet<WorkloadRef>,
-    generation: Generation,
-) -> Result<(), Fault> {
-    let mut first = None;
-    for (workload, answer) in context.stamps.write(&observed.owner, workloads.clone(), generation).await {
-        let stamps = remembered.memory.stamps.entry(workload.clone()).or_insert((generation, 0));
-        match answer {
-            Ok(Swap::Done) => {
-                *stamps = (generation, if stamps.0 == generation { stamps.1 + 1 } else { 1 });
-                tracing::info!(%generation, %workload, "workload is being restarted");
-            }
-            Ok(Swap::Conflict) => {
-                tracing::debug!(%workload, "workload has changed meanwhile or its stamp is owned by others")
-            }
-            Err(fault) => first = first.or(Some(fault)),
-        }
-    }
-    if let Some(fault) = first {
-        return Err(fault);
-    }
-    let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
-    let note = format!("restarting {} for rotation {}", names.join(", "), generation.sequence);
-    context.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
     Ok(())
 }

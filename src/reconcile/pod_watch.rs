@@ -3,11 +3,12 @@
 //! A watch wakes the objects that wait, and keeps the evidence that a list cannot show: a pod whose last version, in its
 //! DELETED event, said that every container was terminated. Evidence that is lost only delays.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use tokio::task::AbortHandle;
@@ -21,8 +22,9 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Namespace {
-    waiting: BTreeSet<Owner>,
-    /// UIDs that ended for sure.
+    /// Who waits for which UIDs.
+    waiting: BTreeMap<Owner, BTreeSet<String>>,
+    /// UIDs that ended for sure, of those that somebody waits for.
     ended: BTreeSet<String>,
     task: Option<AbortHandle>,
 }
@@ -42,12 +44,12 @@ impl PodWatches {
         Self { client, queue, namespaces: Arc::default() }
     }
 
-    /// Says whether an object waits for pods of its namespace.
-    pub fn set(&self, owner: &Owner, waits: bool) {
+    /// Says which pods of its namespace an object waits for; `None` ends the wait.
+    pub fn set(&self, owner: &Owner, uids: Option<BTreeSet<String>>) {
         let mut namespaces = self.lock();
-        if waits {
+        if let Some(uids) = uids {
             let entry = namespaces.entry(owner.namespace.clone()).or_default();
-            entry.waiting.insert(owner.clone());
+            entry.waiting.insert(owner.clone(), uids);
             if entry.task.is_none() {
                 let watch = self.clone().run(owner.namespace.clone());
                 entry.task = Some(tokio::spawn(watch).abort_handle());
@@ -75,23 +77,31 @@ impl PodWatches {
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Delete(pod)) => {
-                    self.changed(&namespace, pod.uid().filter(|_| pods::is_finished(&pod)))
-                }
-                Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid()),
+                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod.uid(), has_ended(&pod)),
+                Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid(), true),
                 // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
-                Ok(watcher::Event::InitDone) => self.changed(&namespace, None),
+                Ok(watcher::Event::InitDone) => self.wake_all(&namespace),
                 Ok(watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                 Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
             }
         }
     }
 
-    fn changed(&self, namespace: &str, ended: Option<String>) {
+    fn changed(&self, namespace: &str, uid: Option<String>, ended: bool) {
         let mut namespaces = self.lock();
-        let Some(entry) = namespaces.get_mut(namespace) else { return };
-        entry.ended.extend(ended);
-        for owner in &entry.waiting {
+        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), uid) else { return };
+        let mut awaited = false;
+        for owner in entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner) {
+            awaited = true;
+            self.queue.add(owner.clone(), DEBOUNCE);
+        }
+        if awaited && ended {
+            entry.ended.insert(uid);
+        }
+    }
+
+    fn wake_all(&self, namespace: &str) {
+        for owner in self.lock().get(namespace).iter().flat_map(|entry| entry.waiting.keys()) {
             self.queue.add(owner.clone(), DEBOUNCE);
         }
     }
@@ -99,4 +109,10 @@ impl PodWatches {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
         self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the last version of a deleted pod says that no container of it runs: all were reported as terminated, or it
+/// never had a node.
+fn has_ended(pod: &DynamicObject) -> bool {
+    pods::is_finished(pod) || pod.data["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::api::WorkloadRef;
 use crate::core::observed::Fault;
-use crate::core::token::{Generation, Owner};
+use crate::core::token::Owner;
 use crate::kube_io::{Swap, workload};
 
 /// How long the first stamp of a workload waits for others.
@@ -39,27 +39,27 @@ impl Stamps {
         Self { client, batches: Arc::default() }
     }
 
-    /// Stamps workloads with a generation and waits until each is written or failed.
+    /// Stamps workloads for an owner and waits until each is written or failed.
     pub async fn write(
         &self,
         owner: &Owner,
         workloads: impl IntoIterator<Item = WorkloadRef>,
-        generation: Generation,
+        stamp: &str,
     ) -> Vec<(WorkloadRef, Answer)> {
         let writes = workloads.into_iter().map(|workload| async move {
-            let answer = self.one(owner, workload.clone(), generation).await;
+            let answer = self.one(owner, workload.clone(), stamp).await;
             (workload, answer)
         });
         join_all(writes).await
     }
 
-    async fn one(&self, owner: &Owner, workload: WorkloadRef, generation: Generation) -> Answer {
+    async fn one(&self, owner: &Owner, workload: WorkloadRef, stamp: &str) -> Answer {
         let key = (owner.namespace.clone(), workload);
         let (sender, receiver) = oneshot::channel();
         let first = {
             let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
             let batch = batches.entry(key.clone()).or_default();
-            batch.stamps.insert(workload::stamp_key(&owner.name), generation.to_string());
+            batch.stamps.insert(workload::stamp_key(&owner.name), stamp.to_owned());
             batch.waiting.push(sender);
             batch.waiting.len() == 1
         };

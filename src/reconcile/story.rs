@@ -22,6 +22,8 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             tracing::warn!(%generation, %reason, message, "new token did not pass and is not published");
             context.metrics.rotation("refused");
         }
+        Change::Died(generation) => tracing::warn!(%generation, "published token died and is replaced"),
+        Change::Noted => tracing::debug!("noted"),
         Change::RefusedGone(generation) => tracing::info!(%generation, "refused token is dead"),
         Change::Reinstated(generation) => tracing::warn!(%generation, "refused token was already published and counts"),
         Change::Promoted(generation) => promoted(context, owner, ledger, generation).await,

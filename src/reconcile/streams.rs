@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::provider_status;
 use crate::api::names::{
-    OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET, ROTATE_NOW_ANNOTATION,
+    OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET, ROTATE_NOW_ANNOTATION,
 };
 use crate::api::{ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider};
 use crate::core::token::Owner;
@@ -149,20 +149,22 @@ fn spread(owner: &Owner) -> Duration {
     Duration::from_millis(hash.finish() % milliseconds)
 }
 
-/// Targets: any change of one may be drift, and one whose labels were taken off looks like a deleted one.
+/// Targets, and Secrets that tokens are bound to: any change of one may be drift, and one whose labels were taken off looks
+/// like a deleted one.
 async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
-    let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_TARGET}"));
+    // A token of the kubernetes provider dies with the Secret that it is bound to.
+    let config = watcher::Config::default().labels(&format!("{ROLE_LABEL} in ({ROLE_TARGET},{ROLE_BOUND})"));
     run(api, config, "targets", |seen| {
         let (object, listed) = match seen {
             Seen::Present { object, listed } => (object, listed),
             Seen::Gone(object) => (object, false),
         };
-        // At a start every object is looked at anyway.
-        if !listed
-            && let (Some(namespace), Some(uid)) = (object.namespace(), object.labels().get(OWNER_UID_LABEL).cloned())
+        if let (Some(namespace), Some(uid)) = (object.namespace(), object.labels().get(OWNER_UID_LABEL).cloned())
             && let Some(name) = object.annotations().get(OWNER_NAME_ANNOTATION).cloned()
         {
-            context.queue.add(Owner { namespace, name, uid }, DEBOUNCE);
+            let owner = Owner { namespace, name, uid };
+            let delay = if listed { spread(&owner) } else { DEBOUNCE };
+            context.queue.add(owner, delay);
         }
         std::future::ready(())
     })

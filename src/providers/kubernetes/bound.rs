@@ -70,7 +70,8 @@ pub fn token_request(bound: &Bound, lifetime: Duration) -> TokenRequest {
 pub fn listed(metadata: ObjectMeta, naming: &Naming) -> Option<Listed> {
     let (id, uid) = (metadata.name?, metadata.uid?);
     let generation = naming.parse(&id)?;
-    Some(Listed { generation, handle: Handle::BoundObject { name: id.clone(), uid }, id })
+    let created_at = metadata.creation_timestamp.map(|at| at.0);
+    Some(Listed { generation, handle: Handle::BoundObject { name: id.clone(), uid }, id, created_at })
 }
 
 #[cfg(test)]

@@ -161,11 +161,15 @@ impl Kubernetes {
     }
 
     /// Whether the Secret that a token is bound to is still the same.
-    async fn bound_secret_exists(&self, owner: &Owner, name: &str, uid: &str) -> Result<bool, Error> {
+    async fn bound_secret(&self, owner: &Owner, name: &str, uid: &str) -> Result<Presence, Error> {
         let found = call(self.secrets(owner).get_metadata_opt(name)).await;
         let found =
             found.map_err(|failure| failure.of_repeatable(format!("cannot read Secret {}/{name}", owner.namespace)))?;
-        Ok(found.is_some_and(|secret| secret.metadata.uid.as_deref() == Some(uid)))
+        Ok(match found.filter(|secret| secret.metadata.uid.as_deref() == Some(uid)) {
+            None => Presence::Absent,
+            Some(secret) if secret.metadata.deletion_timestamp.is_some() => Presence::Deleting,
+            Some(_) => Presence::Present,
+        })
     }
 
     async fn review(&self, token: &str) -> Result<Review, Error> {
@@ -289,7 +293,7 @@ impl Provider for Kubernetes {
             Ok(_) => Ok(()),
             Err(failure) if failure.is(404) => Ok(()),
             // Another Secret of that name: then ours is gone. A look makes sure that the conflict was about this.
-            Err(failure) if failure.is(409) && !self.bound_secret_exists(owner, name, uid).await? => Ok(()),
+            Err(failure) if failure.is(409) && self.bound_secret(owner, name, uid).await? == Presence::Absent => Ok(()),
             Err(failure) => {
                 Err(failure
                     .of_repeatable(format!("cannot delete Secret {}/{name} to revoke its token", owner.namespace)))
@@ -307,11 +311,13 @@ impl Provider for Kubernetes {
             },
         };
         // The review alone is no proof: it also says no when the API server failed to look the Secret up.
-        match (self.bound_secret_exists(owner, name, uid).await?, why) {
-            (false, _) => Ok(Liveness::Dead),
-            (true, None) => Ok(Liveness::Alive),
-            (true, Some(why)) if review::is_final(&why) => Ok(Liveness::Dead),
-            (true, Some(why)) => {
+        match (self.bound_secret(owner, name, uid).await?, why) {
+            (Presence::Absent, _) => Ok(Liveness::Dead),
+            (Presence::Present | Presence::Deleting, None) => Ok(Liveness::Alive),
+            // Somebody's finalizer can hold a deleted Secret for ever; the token is refused all the same.
+            (Presence::Deleting, Some(_)) => Ok(Liveness::Dead),
+            (Presence::Present, Some(why)) if review::is_final(&why) => Ok(Liveness::Dead),
+            (Presence::Present, Some(why)) => {
                 let message = format!(
                     "the API server does not accept the token bound to Secret {}/{name}, which exists: {why}",
                     owner.namespace
@@ -320,6 +326,15 @@ impl Provider for Kubernetes {
             }
         }
     }
+}
+
+/// The Secret that a token is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Present,
+    /// Deleted, and held by a finalizer.
+    Deleting,
+    Absent,
 }
 
 fn no_account(owner: &Owner, account: &str) -> Error {

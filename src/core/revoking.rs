@@ -1,0 +1,52 @@
+//! Revoke and confirm: ask the provider to end a token, and try it until it is refused.
+
+use std::time::Duration;
+
+use super::decide::on_fault;
+use super::observed::Observed;
+use super::revocable::Revocable;
+use super::step::{Decision, Ruling, Step};
+use super::token::{Issued, Liveness};
+use crate::api::conditions::Reason;
+
+/// How often a revoked token is tried until it is refused.
+const CONFIRM_POLL: Duration = Duration::from_secs(2);
+
+/// Revokes a token and tries it until it is refused; `None` when it is dead.
+pub fn liveness_or_revoke(
+    observed: &Observed,
+    token: &Issued,
+    published: bool,
+    revocable: impl FnOnce() -> Option<Revocable>,
+) -> Ruling {
+    let generation = token.generation;
+    let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
+    let waited = sent.map(|at| observed.uptime.saturating_sub(at));
+    let propagation = observed.delays.propagation;
+    if let Some(left) = waited.and_then(|waited| propagation.checked_sub(waited)).filter(|left| !left.is_zero()) {
+        let message = format!("{} was revoked; waiting until the provider refuses it", token.id);
+        return Ok(Some(Decision::wait(left, Reason::Revoking, message)));
+    }
+    match observed.liveness(generation)? {
+        Err(fault) => Ok(Some(on_fault(observed, fault))),
+        Ok(Liveness::Dead) => Ok(None),
+        Ok(Liveness::Alive) => {
+            // Asked before and still accepted: look again for a while, then ask again.
+            let patience = propagation.saturating_mul(3).max(Duration::from_secs(30));
+            if waited.is_some_and(|waited| waited < patience) {
+                let message = format!("{} was revoked and is still accepted", token.id);
+                return Ok(Some(Decision::wait(CONFIRM_POLL, Reason::Revoking, message)));
+            }
+            let Some(revocable) = revocable() else {
+                return Ok(Some(Decision::wait(CONFIRM_POLL, Reason::Revoking, "the token is in use again")));
+            };
+            let step = Step::Revoke {
+                token: revocable,
+                provider: token.provider.clone(),
+                values: Some(generation),
+                published,
+            };
+            Ok(Some(Decision::act(step, Reason::Revoking, format!("revoking {}", token.id))))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The target carries the new token: wait until no pod can start with the old value, then promote with the snapshot.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::decide::{STALLED_WAKE, on_fault};
+use super::observed::{Drift, Observed, Question, Record, Resource, Target};
+use super::pickup::{Consumers, missing_pods};
+use super::record::Snapshot;
+use super::schedule;
+use super::step::{Change, Decision, Ruling, Step};
+use super::token::{Issued, Liveness, Verification};
+use super::transition;
+use super::verifying::insufficient;
+use crate::api::conditions::Reason;
+use crate::api::{RolloutMode, WorkloadRef};
+
+/// 7. and 8.: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
+/// later pod can. Only a token that works now is promoted, because promotion rolls the workloads onto it.
+pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
+    let generation = pending.generation;
+    let Some(values) = record.values.get(&generation) else {
+        let message = "the value of the new token is missing in the record; restore the record from a backup, or delete \
+                       this object with spec.deletionPolicy: Orphan and create it again";
+        return Ok(Some(Decision::stall(STALLED_WAKE, Reason::ValueLost, message)));
+    };
+    let drift = match &observed.target {
+        Target::Ours(view) => view.drift(&resource.target, generation, values),
+        Target::Absent | Target::Adoptable | Target::Foreign(_) => Some(Drift::Values),
+    };
+    if matches!(drift, Some(Drift::Values | Drift::Missing)) {
+        let step = Step::Publish { generation, repair: true };
+        return Ok(Some(Decision::act(step, Reason::DriftRepaired, "the Secret was changed by somebody else")));
+    }
+    let surplus = match observed.verification(generation)? {
+        Ok(Verification::Works { surplus, .. }) => surplus.clone(),
+        Ok(verification) => return no_longer_works(observed, record, pending, verification),
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let snapshot = if record.ledger.current.is_none() {
+        None
+    } else {
+        match settled_snapshot(observed, resource, generation.sequence)? {
+            Ok(snapshot) => Some(snapshot),
+            Err(decision) => return Ok(Some(decision)),
+        }
+    };
+    let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(generation) };
+    Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", generation.sequence))))
+}
+
+/// A published token that does not work is not promoted. If it is dead, the next sequence replaces it at once; if it lives
+/// but may do too little, a person has to look, because pods may hold it.
+fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found: &Verification) -> Ruling {
+    let why = match found {
+        Verification::Insufficient { missing } => insufficient(missing),
+        Verification::NotYet { why } | Verification::Dead { why } => why.clone(),
+        Verification::Works { .. } => return Ok(None),
+    };
+    let message = format!("the token that was just published no longer works: {why}");
+    Ok(Some(match observed.liveness(pending.generation)? {
+        Err(fault) => on_fault(observed, fault),
+        Ok(Liveness::Dead) => {
+            let next = transition::replace_dead(&record.ledger, message.clone());
+            let change = Change::Died(pending.generation);
+            Decision::act(Step::Save { ledger: Box::new(next), change }, Reason::ValueLost, message)
+        }
+        Ok(Liveness::Alive) => {
+            let wake = schedule::backoff(observed.memory.failures);
+            Decision {
+                step: Step::Wait { wake: Some(wake), failed: true },
+                ..Decision::stall(wake, Reason::PermissionsMissing, message)
+            }
+        }
+    }))
+}
+
+/// The snapshot of who may hold the old token, from a fresh list, no earlier than the settle time after the write.
+pub(super) fn settled_snapshot(
+    observed: &Observed,
+    resource: &Resource,
+    sequence: i64,
+) -> Result<Result<Snapshot, Decision>, Question> {
+    if let Some(left) = observed.unsettled() {
+        let message = format!("rotation {sequence} is published; waiting until no pod can start with the old value");
+        return Ok(Err(Decision::wait(left, Reason::Settling, message)));
+    }
+    let consumers = match observed.consumers()? {
+        Ok(consumers) => consumers,
+        Err(fault) => return Ok(Err(on_fault(observed, fault))),
+    };
+    if let Some(workload) = missing_pods(consumers) {
+        let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
+        return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
+    }
+    Ok(Ok(Snapshot { pods: consumers.holders(), workloads: workloads(resource, consumers) }))
+}
+
+/// The workloads to restart.
+fn workloads(resource: &Resource, consumers: &Consumers) -> BTreeSet<WorkloadRef> {
+    match resource.rollout.mode {
+        RolloutMode::None => BTreeSet::new(),
+        RolloutMode::Listed => resource.rollout.targets.iter().cloned().collect(),
+        RolloutMode::Auto => {
+            consumers.workloads.iter().filter(|view| view.uses).map(|view| view.workload.clone()).collect()
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The pending token is tried until it works, then published; one that does not pass is fenced off and revoked.
+
+use std::time::Duration;
+
+use super::decide::{STALLED_WAKE, on_fault};
+use super::observed::{Observed, Record, Resource};
+use super::record::Ledger;
+use super::revocable::Revocable;
+use super::revoking::liveness_or_revoke;
+use super::rotation::FOREIGN_INTENT;
+use super::step::{Change, Decision, Ruling, Step};
+use super::token::{Issued, Verification};
+use super::transition;
+use crate::api::conditions::Reason;
+
+/// How often a token that is not usable yet is tried.
+const ACTIVATION_POLL: Duration = Duration::from_secs(2);
+
+/// 5. and 6.: the pending token is tried until it works, then published.
+///
+/// It is published also when the spec has changed meanwhile: it may have been in the target already, so that a pod holds
+/// it, and the change causes the next rotation anyway.
+pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
+    let generation = pending.generation;
+    if !record.values.contains_key(&generation) {
+        let message = "the value of the new token is missing in the record".to_owned();
+        return Ok(Some(refuse(observed, record, pending, Reason::ValueLost, message)));
+    }
+    let verification = match observed.verification(generation)? {
+        Ok(verification) => verification,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    Ok(Some(match verification {
+        Verification::Works { .. } => {
+            let message =
+                format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
+            Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
+        }
+        Verification::Insufficient { missing } => {
+            refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))
+        }
+        Verification::Dead { why } => {
+            let message = format!("the new token is refused: {why}");
+            refuse(observed, record, pending, Reason::ProviderRefused, message)
+        }
+        Verification::NotYet { why } => not_yet(observed, record, pending, why),
+    }))
+}
+
+/// What to do about a token that may do too little.
+pub(super) fn insufficient(missing: &[String]) -> String {
+    format!(
+        "the token may not {}; grant it at the provider, or ask for less in spec.permissions",
+        missing.join(", nor ")
+    )
+}
+
+fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Decision {
+    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
+    if waited < observed.delays.activation {
+        let message = format!("the new token is not usable yet: {why}");
+        return Decision::wait(ACTIVATION_POLL, Reason::Verifying, message);
+    }
+    let message = format!("the new token was still not usable after {} s: {why}", waited.as_secs());
+    refuse(observed, record, pending, Reason::ProviderRefused, message)
+}
+
+/// How long this process has known something.
+fn known_for<T>(observed: &Observed, since: Option<(T, Duration)>) -> Duration {
+    since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
+}
+
+/// The pending token does not pass. One that was in the target may be held by pods: it is not revoked, but waited for.
+fn refuse(observed: &Observed, record: &Record, pending: &Issued, reason: Reason, message: String) -> Decision {
+    let generation = pending.generation;
+    if observed.memory.published == Some(generation) {
+        return Decision::stall(
+            STALLED_WAKE,
+            reason,
+            format!("the token that was published no longer passes: {message}"),
+        );
+    }
+    let next = transition::refuse(&record.ledger, reason, message.clone());
+    Decision::act(Step::Save { ledger: Box::new(next), change: Change::Refused(generation) }, reason, message)
+}
+
+/// A refused token is revoked only after no replica can publish it any more: the fence changes the target's version, so
+/// that a write which is based on an older read fails. Without a target there is nothing to fence, only time.
+pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
+    let generation = refused.generation;
+    let save = |ledger: Ledger, change: Change, message: &str| {
+        Ok(Some(Decision::act(Step::Save { ledger: Box::new(ledger), change }, Reason::Verifying, message)))
+    };
+    match observed.ours() {
+        Some(view) if view.generation == Some(generation) => {
+            let message = "another replica had verified and published the token before it was refused";
+            return save(transition::reinstate(&record.ledger), Change::Reinstated(generation), message);
+        }
+        Some(view) if view.fence != Some(generation.attempt) => {
+            let message = "fencing off the refused token";
+            return Ok(Some(Decision::act(Step::Fence { attempt: generation.attempt }, Reason::Verifying, message)));
+        }
+        Some(_) => {}
+        None => {
+            let known = known_for(observed, observed.memory.refused_since.filter(|(known, _)| *known == generation));
+            let left = FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero() && !observed.settings.elected);
+            if let Some(left) = left {
+                let message = "waiting until no other replica can publish the refused token";
+                return Ok(Some(Decision::wait(left, Reason::Verifying, message)));
+            }
+        }
+    }
+    let revocable = || Revocable::refused(&record.ledger, observed.target_generation());
+    match liveness_or_revoke(observed, refused, false, revocable)? {
+        Some(decision) => Ok(Some(decision)),
+        None => {
+            save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
+        }
+    }
+}
