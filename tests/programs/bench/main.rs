@@ -37,14 +37,10 @@ async fn run() -> Result<(), Failure> {
     let plan = Plan::from_command_line()?;
     say(&format!("operator under test: {}", plan.binary.display()));
     let mut scene = Scene::start(&plan).await?;
-    let result = tokio::select! {
-        result = measure(&mut scene, &plan) => result,
-        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    let figures = tokio::select! {
+        measured = measure(&mut scene, &plan) => measured.inspect_err(|_| scene.plane.keep_logs())?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
-    if result.is_err() {
-        scene.plane.keep_logs();
-    }
-    let figures = result?;
     figures.print();
     println!("{}", figures.json());
     Ok(())
