@@ -14,7 +14,12 @@
 //!
 //! ```compile_fail
 //! // A revoke intent, which `Revocable::superseded` asks for, needs a proof of pickup.
-//! let intent = tokenturn::core::record::RevokeIntent::commit(todo!("no proof"), jiff::Timestamp::now());
+//! let intent = tokenturn::core::record::RevokeIntent::commit((), jiff::Timestamp::now());
+//! ```
+//!
+//! ```compile_fail
+//! // And a proof comes from the judgement of what was seen, from nowhere else.
+//! let proof = tokenturn::core::pickup::PickupProof { evidence: Default::default() };
 //! ```
 
 use super::record::{Ledger, RevokeIntent, Superseded};

@@ -34,9 +34,19 @@ pub struct AuditEvent {
     pub subresource: String,
     pub namespace: String,
     pub name: String,
+    /// Path and query, as in `/api/v1/namespaces/shop/secrets?dryRun=All`.
+    pub request_uri: String,
     pub code: u16,
     /// When the request came in, as the API server wrote it.
     pub received: String,
+}
+
+impl AuditEvent {
+    /// Whether the request was only tried: nothing was stored.
+    pub fn is_dry_run(&self) -> bool {
+        let query = self.request_uri.split_once('?').map_or("", |(_, query)| query);
+        query.split('&').any(|pair| pair.starts_with("dryRun="))
+    }
 }
 
 pub(super) fn policy(audit: Audit) -> &'static str {
@@ -63,6 +73,7 @@ fn event(entry: &Value) -> AuditEvent {
         subresource: text("/objectRef/subresource"),
         namespace: text("/objectRef/namespace"),
         name: text("/objectRef/name"),
+        request_uri: text("/requestURI"),
         code: entry.pointer("/responseStatus/code").and_then(Value::as_u64).map_or(0, |code| code as u16),
         received: text("/requestReceivedTimestamp"),
     }

@@ -1,0 +1,168 @@
+//! The control plane and the operator that are measured.
+
+use std::time::{Duration, Instant};
+
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokenturn::api::{GoDuration, RotatedToken};
+use tokenturn::testkit::{ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared};
+
+use super::args::Plan;
+use super::writes::Writes;
+use super::{Failure, say};
+
+/// Namespace of the operator and of the records.
+const SYSTEM: &str = "tokenturn-system";
+
+/// What the operator's requests are known by, also those that it makes with a new token.
+const USER_AGENT: &str = "tokenturn/";
+
+/// How long anything that has to happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// An account with the rights that the tokens ask for, and the provider.
+const NAMESPACE: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api-client}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: api-client}
+rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: api-client}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
+subjects: [{kind: ServiceAccount, name: api-client}]
+---
+apiVersion: tokenturn.dev/v1alpha1
+kind: TokenProvider
+metadata: {name: cluster}
+spec: {kubernetes: {}}
+";
+
+pub struct Scene {
+    // Dropped in this order: the operator before the cluster that it talks to.
+    pub operator: OperatorProcess,
+    pub plane: ControlPlane,
+    pub client: Client,
+    options: OperatorOptions,
+}
+
+/// A moment in the audit log.
+#[derive(Clone, Copy)]
+pub struct Mark(usize);
+
+impl Scene {
+    /// Starts the servers and the operator under its chart's account and rules.
+    pub async fn start(plan: &Plan) -> Result<Self, Failure> {
+        say("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler");
+        let options = ControlPlaneOptions {
+            // One file for the whole run, because everything is counted in it.
+            api_server_args: vec!["--audit-log-maxsize=4000".to_owned()],
+            ..ControlPlaneOptions::default()
+        };
+        let plane = ControlPlane::start(options).await?;
+        let client = plane.client("bench").await?;
+        install::apply_yaml(&client, &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {SYSTEM}}}"), "")
+            .await?;
+        chart::install(&client, "tokenturn", SYSTEM, &[]).await?;
+        let mut options = OperatorOptions::new(&plan.binary).arg(format!("--settle={}", plan.settle));
+        options.namespace = SYSTEM.to_owned();
+        let mut operator = OperatorProcess::start(&plane, options.clone()).await?;
+        operator.ready(PATIENCE).await?;
+        Ok(Self { operator, plane, client, options })
+    }
+
+    /// Ends the operator as a rollout does and starts it again.
+    pub async fn restart_operator(&mut self) -> Result<(), Failure> {
+        self.operator.terminate(PATIENCE).await?;
+        self.operator = OperatorProcess::start(&self.plane, self.options.clone()).await?;
+        Ok(self.operator.ready(PATIENCE).await?)
+    }
+
+    /// A namespace with an account and a provider.
+    pub async fn namespace(&self, stem: &str) -> Result<String, Failure> {
+        let namespace = shared::create_namespace(&self.client, stem).await?;
+        install::apply_yaml(&self.client, NAMESPACE, &namespace).await?;
+        Ok(namespace)
+    }
+
+    pub fn tokens(&self, namespace: &str) -> Api<RotatedToken> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    pub fn mark(&self) -> Result<Mark, Failure> {
+        Ok(Mark(self.plane.audit_events()?.len()))
+    }
+
+    /// What the operator wrote since a moment.
+    pub fn writes_since(&self, mark: Mark) -> Result<Writes, Failure> {
+        self.writes_between(mark, Mark(usize::MAX))
+    }
+
+    /// What the operator wrote between two moments.
+    pub fn writes_between(&self, from: Mark, to: Mark) -> Result<Writes, Failure> {
+        let user = format!("system:serviceaccount:{SYSTEM}:{}", self.options.service_account);
+        let mut events = self.plane.audit_events()?;
+        events.truncate(to.0);
+        let events = events.into_iter().skip(from.0);
+        let ours = events.filter(|event| event.user == user || event.user_agent.starts_with(USER_AGENT));
+        Ok(Writes::sort(ours.collect(), SYSTEM))
+    }
+
+    /// Waits until the operator has written nothing but its lease for a while.
+    pub async fn quiet(&self, span: Duration) -> Result<(), Failure> {
+        let started = Instant::now();
+        let (mut since, mut seen) = (started, None);
+        while since.elapsed() < span {
+            let now = self.writes_since(Mark(0))?.besides_lease();
+            if seen.replace(now) != Some(now) {
+                since = Instant::now();
+            }
+            if started.elapsed() > PATIENCE + span {
+                let writes = self.writes_since(Mark(0))?;
+                let last: Vec<String> = writes.lines().collect();
+                let last = last[last.len().saturating_sub(20)..].join("\n  ");
+                return Err(format!("the operator does not become quiet, its last writes:\n  {last}").into());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Resident memory of the operator.
+    pub fn rss_mib(&self) -> Result<f64, Failure> {
+        let kib = self.operator.rss_kib().ok_or("the operator has ended")?;
+        Ok(f64::from(u32::try_from(kib)?) / 1024.0)
+    }
+}
+
+/// A RotatedToken as in README.md.
+pub fn rotated_token(name: &str, grace: GoDuration) -> Result<RotatedToken, Failure> {
+    let object: Value = json!({
+        "apiVersion": "tokenturn.dev/v1alpha1",
+        "kind": "RotatedToken",
+        "metadata": {"name": name},
+        "spec": {
+            "providerRef": {"name": "cluster"},
+            "parameters": {"serviceAccount": "api-client"},
+            "permissions": ["get configmaps", "list configmaps"],
+            "interval": "30d",
+            "gracePeriod": grace,
+            "secret": {"name": name},
+        },
+    });
+    Ok(serde_json::from_value(object)?)
+}
+
+/// Whether a rotation is finished: its token is current and no older one is alive.
+pub fn is_finished(token: &RotatedToken, sequence: i64) -> bool {
+    token.status.as_ref().is_some_and(|status| {
+        status.sequence == Some(sequence)
+            && status.previous.is_none()
+            && status.conditions.iter().any(|condition| condition.type_ == "Reconciling" && condition.status == "False")
+    })
+}
