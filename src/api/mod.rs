@@ -4,6 +4,7 @@
 //! Doc comments on the fields become `kubectl explain`, so they speak to users: meaning, unit, default, effect.
 //! Nothing here decides anything or touches a cluster.
 
+pub mod cluster_provider;
 pub mod conditions;
 pub mod duration;
 pub mod names;
@@ -11,10 +12,9 @@ pub mod provider;
 pub mod rotated_token;
 pub mod status;
 
+pub use cluster_provider::{ClusterTokenProvider, ClusterTokenProviderSpec};
 pub use duration::GoDuration;
-pub use provider::{
-    ClusterTokenProvider, KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus,
-};
+pub use provider::{KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};
 pub use rotated_token::{
     DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec,
     WorkloadKind, WorkloadRef,

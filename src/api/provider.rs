@@ -1,4 +1,4 @@
-//! `TokenProvider` and `ClusterTokenProvider`: where tokens come from and who may ask for them.
+//! `TokenProvider`: where tokens come from and who may ask for them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -82,50 +82,4 @@ pub struct TokenProviderStatus {
     /// The generation of the spec that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-}
-
-mod cluster {
-    use super::*;
-
-    /// Where tokens come from, for RotatedTokens of the namespaces that it lists.
-    #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-    #[kube(
-        group = "tokenturn.dev",
-        version = "v1alpha1",
-        kind = "ClusterTokenProvider",
-        plural = "clustertokenproviders",
-        category = "tokenturn",
-        status = "TokenProviderStatus",
-        doc = "Where tokens come from, for RotatedTokens of the namespaces that it lists.",
-        printcolumn(
-            name = "READY",
-            type_ = "string",
-            json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"
-        ),
-        printcolumn(
-            name = "STATUS",
-            type_ = "string",
-            json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"
-        ),
-        printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
-    )]
-    #[serde(rename_all = "camelCase")]
-    #[x_kube(validation = Rule::new("has(self.kubernetes)").message("name exactly one provider: kubernetes"))]
-    #[x_kube(validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]
-    pub struct ClusterTokenProviderSpec {
-        /// Tokens of ServiceAccounts of the cluster itself; see TokenProvider.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub kubernetes: Option<KubernetesProvider>,
-
-        /// Limits for the RotatedTokens that use this provider, and the namespaces that may.
-        pub policy: ProviderPolicy,
-    }
-}
-
-pub use cluster::{ClusterTokenProvider, ClusterTokenProviderSpec};
-
-impl From<ClusterTokenProviderSpec> for TokenProviderSpec {
-    fn from(ClusterTokenProviderSpec { kubernetes, policy }: ClusterTokenProviderSpec) -> Self {
-        Self { kubernetes, policy: Some(policy) }
-    }
 }

@@ -180,7 +180,7 @@ impl Observed {
     /// Whether a token could be minted and published, or the question.
     pub fn preflight(&self) -> Result<Result<(), &Fault>, Question> {
         let answer = self.answers.preflight.as_ref().ok_or(Question::Preflight)?;
-        Ok(answer.as_ref().map(|()| ()))
+        Ok(answer.as_ref().copied())
     }
 
     /// Whether a token works, or the question.

@@ -149,7 +149,7 @@ enum Gone {
     Finished,
     NeverStarted,
     KubeletInContact,
-    NodeGone,
+    NoNode,
 }
 
 /// Judges whether every pod of two sets is gone. Those of `settled` were noted after the settle time: one that had no node
@@ -170,7 +170,7 @@ pub fn judge(
             Ok(Gone::Finished) => evidence.finished += 1,
             Ok(Gone::NeverStarted) => evidence.never_started += 1,
             Ok(Gone::KubeletInContact) => evidence.kubelet_in_contact += 1,
-            Ok(Gone::NodeGone) => evidence.node_gone += 1,
+            Ok(Gone::NoNode) => evidence.node_gone += 1,
             Err(blocker) => blockers.push(blocker),
         }
     }
@@ -206,7 +206,7 @@ fn judge_absent(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: 
     };
     let contact = contact.saturating_add(Duration::from_secs(u64::try_from(pod.grace_seconds).unwrap_or(0)));
     match consumers.nodes.get(node) {
-        Some(NodeView::Absent | NodeView::OutOfService) => Ok(Gone::NodeGone),
+        Some(NodeView::Absent | NodeView::OutOfService) => Ok(Gone::NoNode),
         Some(NodeView::Ready) => {
             if consumers.in_contact.get(&pod.uid).is_some_and(|since| *since >= contact) {
                 return Ok(Gone::KubeletInContact);

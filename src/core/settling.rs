@@ -15,7 +15,7 @@ use super::verifying::insufficient;
 use crate::api::conditions::Reason;
 use crate::api::{RolloutMode, WorkloadRef};
 
-/// 7. and 8.: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
+/// Steps 7 and 8: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
 /// later pod can. Only a token that works now is promoted, because promotion rolls the workloads onto it.
 pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
     let generation = pending.generation;

@@ -83,7 +83,8 @@ fn the_first_issue_needs_no_settle_time_and_no_snapshot() {
 #[test]
 fn what_keeps_a_rotation_from_beginning_is_told() {
     let one = generation(1, 1);
-    let cases: [(&str, fn(&mut Observed), Reason, Phase); 3] = [
+    type Case = (&'static str, fn(&mut Observed), Reason, Phase);
+    let cases: [Case; 3] = [
         ("suspended", |o| o.resource.as_mut().unwrap().suspend = true, Reason::Suspended, Phase::AtRest),
         (
             "foreign",

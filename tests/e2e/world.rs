@@ -30,6 +30,7 @@ static CRDS: OnceCell<()> = OnceCell::const_new();
 pub enum Scope {
     /// The namespace of its world, by Roles there.
     Namespace,
+    #[allow(dead_code, reason = "for the tests of a whole cluster, which share this file")]
     /// Everything. Only for a control plane on which no other operator runs.
     Cluster,
 }
