@@ -3,6 +3,8 @@
 SHELL := bash
 CARGO := cargo
 SERVERS := etcd kube-apiserver kube-controller-manager kube-scheduler helm
+# The end-to-end tests wait more than they compute.
+export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint crds servers bench build clean tools
 
