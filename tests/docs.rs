@@ -195,7 +195,7 @@ fn use_lines(text: &str) -> Vec<String> {
 }
 
 fn is_own_module(statement: &str) -> bool {
-    ["cluster", "conditions", "duration", "names", "provider", "rotated_token", "status"]
+    ["cluster_provider", "conditions", "duration", "names", "provider", "rotated_token", "status"]
         .contains(&first_word(statement))
 }
 

@@ -16,6 +16,8 @@ use crate::api::{Blocker, WorkloadRef};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodView {
     pub pod: PodRef,
+    /// Digest of the UID, for snapshots of very many pods.
+    pub digest: String,
     /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
     pub finished: bool,
     /// Phase Succeeded or Failed, but containers were not all reported as terminated, as for a pod that the control plane
@@ -80,14 +82,19 @@ pub struct Consumers {
 
 impl Consumers {
     /// Pods that use the Secret and are not finished: who may hold what it contained so far.
-    #[must_use]
-    pub fn holders(&self) -> BTreeSet<PodRef> {
-        self.pods.values().filter(|view| view.uses.is_some() && !view.finished).map(|view| view.pod.clone()).collect()
+    pub fn holders(&self) -> impl Iterator<Item = &PodView> {
+        self.pods.values().filter(|view| view.uses.is_some() && !view.finished)
     }
 }
 
 /// Where a pod may have run of which only is known that it had no node when it was noted.
 pub const ANY_NODE: &str = "*";
+
+/// Stands for all pods of a crowd in [`Consumers::in_contact`].
+pub const CROWD: &str = "crowd";
+
+/// Seconds that a kubelet may let containers of a crowd run on; their own grace periods are not noted.
+const CROWD_GRACE: i64 = 3600;
 
 /// Why nobody can hold the old token any more: how the pods of the snapshot were found to be gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,16 +161,22 @@ enum Gone {
 
 /// Judges whether every pod of two sets is gone. Those of `settled` were noted after the settle time: one that had no node
 /// then started later, with the new value. Of those of `early` nothing of the kind is known. `contact` is how long a
-/// kubelet must have been in contact to believe that it noticed that a pod is gone.
+/// kubelet must have been in contact to believe that it noticed that a pod is gone. Of a `crowd`, known by digests of UIDs,
+/// nothing else is known: no listed pod may be of it, and every node must have been in contact since.
 #[must_use]
 pub fn judge(
     settled: &BTreeSet<PodRef>,
+    crowd: &BTreeSet<String>,
     early: &BTreeSet<PodRef>,
     consumers: &Consumers,
     contact: Duration,
 ) -> Judgement {
-    let mut evidence = Evidence { pods: count(settled.union(early).count()), ..Evidence::default() };
+    let mut evidence = Evidence { pods: count(settled.union(early).count() + crowd.len()), ..Evidence::default() };
     let mut blockers = Vec::new();
+    match judge_crowd(crowd, consumers, contact) {
+        Ok(()) => evidence.kubelet_in_contact += count(crowd.len()),
+        Err(held) => blockers.extend(held),
+    }
     let early = early.difference(settled).map(|pod| (pod, false));
     for (pod, is_settled) in settled.iter().map(|pod| (pod, true)).chain(early) {
         match judge_pod(pod, is_settled, consumers, contact) {
@@ -180,6 +193,25 @@ pub fn judge(
         blockers.sort();
         Judgement::Held { remaining: count(blockers.len()), blockers }
     }
+}
+
+fn judge_crowd(crowd: &BTreeSet<String>, consumers: &Consumers, contact: Duration) -> Result<(), Vec<Blocker>> {
+    if crowd.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<Blocker> = members(crowd, consumers).map(blocker_of).collect();
+    if !listed.is_empty() {
+        return Err(listed);
+    }
+    let name = format!("{} further pods", crowd.len());
+    let nobody = PodRef { uid: CROWD.to_owned(), name, node: None, grace_seconds: CROWD_GRACE };
+    judge_absent(&nobody, false, consumers, contact).map(drop).map_err(|blocker| vec![blocker])
+}
+
+/// Listed pods that may hold the old token by their digest.
+pub fn members<'a>(crowd: &'a BTreeSet<String>, consumers: &'a Consumers) -> impl Iterator<Item = &'a PodView> {
+    let running = consumers.pods.values().filter(|view| !view.finished && !consumers.ended.contains(&view.pod.uid));
+    running.filter(|view| crowd.contains(&view.digest))
 }
 
 fn judge_pod(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
@@ -252,6 +284,7 @@ fn count(length: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::record::Snapshot;
 
     const CONTACT: Duration = Duration::from_secs(90);
 
@@ -262,6 +295,7 @@ mod tests {
     fn listed(pod: PodRef) -> PodView {
         let uses = Some(Usage { container: Some("app".into()) });
         PodView {
+            digest: format!("digest-{}", pod.uid),
             pod,
             finished: false,
             unreported: false,
@@ -272,7 +306,7 @@ mod tests {
     }
 
     fn judged(pod: PodRef, consumers: &Consumers) -> Result<Evidence, String> {
-        match judge(&BTreeSet::from([pod]), &BTreeSet::new(), consumers, CONTACT) {
+        match judge(&BTreeSet::from([pod]), &BTreeSet::new(), &BTreeSet::new(), consumers, CONTACT) {
             Judgement::Clear(proof) => Ok(proof.into_evidence()),
             Judgement::Held { blockers, .. } => Err(blockers[0].why.clone()),
         }
@@ -331,10 +365,28 @@ mod tests {
         let early = BTreeSet::from([pod("a", None)]);
         let on_any =
             |view: NodeView| Consumers { nodes: BTreeMap::from([(ANY_NODE.to_owned(), view)]), ..on(view, 120) };
-        let judged = |consumers: &Consumers| judge(&BTreeSet::new(), &early, consumers, CONTACT);
+        let judged = |consumers: &Consumers| judge(&BTreeSet::new(), &BTreeSet::new(), &early, consumers, CONTACT);
         assert!(matches!(judged(&Consumers::default()), Judgement::Held { .. }));
         assert!(matches!(judged(&on_any(NodeView::NotReady)), Judgement::Held { .. }));
         assert!(matches!(judged(&on_any(NodeView::Ready)), Judgement::Clear(_)));
+    }
+
+    #[test]
+    fn of_more_pods_than_can_be_noted_every_one_still_counts() {
+        let views: Vec<PodView> =
+            (0..Snapshot::MAX_PODS + 2).map(|n| listed(pod(&format!("{n:05}"), Some("n")))).collect();
+        let snapshot = Snapshot::of(&views, BTreeSet::new());
+        assert_eq!((snapshot.pods.len(), snapshot.crowd.len()), (Snapshot::MAX_PODS, 2));
+        let last = with(views[Snapshot::MAX_PODS + 1].clone());
+        let judged = |consumers: &Consumers| judge(&BTreeSet::new(), &snapshot.crowd, &BTreeSet::new(), consumers, CONTACT);
+        assert!(matches!(judged(&last), Judgement::Held { remaining: 1, .. }), "listed");
+        assert!(matches!(judged(&Consumers::default()), Judgement::Held { .. }), "absent without contact");
+        let contact = Consumers {
+            nodes: BTreeMap::from([(ANY_NODE.to_owned(), NodeView::Ready)]),
+            in_contact: BTreeMap::from([(CROWD.to_owned(), Duration::from_secs(3690))]),
+            ..Consumers::default()
+        };
+        assert!(matches!(judged(&contact), Judgement::Clear(_)));
     }
 
     #[test]
@@ -342,7 +394,7 @@ mod tests {
         let consumers = with(listed(pod("b", Some("n"))));
         let snapshot = BTreeSet::from([pod("a", None), pod("b", Some("n"))]);
         assert!(matches!(
-            judge(&snapshot, &BTreeSet::new(), &consumers, CONTACT),
+            judge(&snapshot, &BTreeSet::new(), &BTreeSet::new(), &consumers, CONTACT),
             Judgement::Held { remaining: 1, .. }
         ));
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::pickup::{Evidence, PickupProof};
+use super::pickup::{Evidence, PickupProof, PodView};
 use super::token::{Generation, Issued, Owner, Specification};
 use crate::api::conditions::Reason;
 use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
@@ -107,6 +107,9 @@ pub struct Superseded {
     /// Pods of earlier snapshots. Unlike those of `snapshot`, they were not all noted after a settle time.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub carried: BTreeSet<PodRef>,
+    /// The crowd of an earlier snapshot, until there is a new one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub carried_crowd: BTreeSet<String>,
     /// How often the snapshot had to be taken again; part of the stamp, so that pods are replaced once more.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: i64,
@@ -123,7 +126,42 @@ pub struct Superseded {
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     pub pods: BTreeSet<PodRef>,
+    /// Digests of the UIDs of further pods, where there are more than a record has room for. An equal digest of another pod
+    /// only delays the revoke.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub crowd: BTreeSet<String>,
     pub workloads: BTreeSet<WorkloadRef>,
+}
+
+impl Snapshot {
+    /// Pods of which everything is noted: about 300 KiB of the 1 MiB that a Secret may have.
+    pub const MAX_PODS: usize = 2_000;
+
+    /// Notes who may hold the old token, by digest beyond [`Self::MAX_PODS`].
+    #[must_use]
+    pub fn of<'a>(holders: impl IntoIterator<Item = &'a PodView>, workloads: BTreeSet<WorkloadRef>) -> Self {
+        let (mut pods, mut crowd) = (BTreeSet::new(), BTreeSet::new());
+        for view in holders {
+            if pods.len() < Self::MAX_PODS {
+                pods.insert(view.pod.clone());
+            } else {
+                crowd.insert(view.digest.clone());
+            }
+        }
+        Self { pods, crowd, workloads }
+    }
+
+    /// How many pods it notes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pods.len() + self.crowd.len()
+    }
+
+    /// Nobody may hold the old token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// One pod of a snapshot.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::{Fault, Observed};
 use super::plan::Trouble;
-use super::record::{Finished, Ledger, Superseded};
+use super::record::{Finished, Ledger, Snapshot, Superseded};
 use super::schedule;
 use super::step::{Decision, Phase, Step};
 use super::token::Issued;
@@ -192,7 +192,7 @@ fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTok
     let Some(pickup) = &decision.pickup else {
         return previous.and(shown.pickup.clone());
     };
-    let snapshot = previous.and_then(|previous| previous.snapshot.as_ref()).map(|snapshot| snapshot.pods.len());
+    let snapshot = previous.and_then(|previous| previous.snapshot.as_ref()).map(Snapshot::len);
     let total = i64::try_from(snapshot.unwrap_or(0)).unwrap_or(i64::MAX).max(pickup.remaining);
     Some(PickupStatus {
         total,

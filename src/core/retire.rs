@@ -164,7 +164,7 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     };
     let handed_over = matches!(observed.target, Target::Foreign(_));
     let contact = observed.settings.contact;
-    let holders = consumers.holders();
+    let holders: BTreeSet<PodRef> = consumers.holders().map(|view| view.pod.clone()).collect();
     let retirement = ledger.retirement.as_ref();
     let known = retirement.map(|retirement| &retirement.pods);
     let is_known = |pod: &PodRef| known.is_some_and(|known| known.iter().any(|seen| seen.uid == pod.uid));
@@ -183,7 +183,7 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     }
     let nobody = BTreeSet::new();
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
-    let remaining = match judge(&nobody, known.unwrap_or(&nobody), consumers, contact) {
+    let remaining = match judge(&nobody, &BTreeSet::new(), known.unwrap_or(&nobody), consumers, contact) {
         Judgement::Clear(proof) if blockers.is_empty() => return Ok(Ok(proof)),
         Judgement::Clear(_) => 0,
         Judgement::Held { remaining, blockers: pods } => {
@@ -199,7 +199,7 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
 
 fn is_held(pod: &PodRef, consumers: &Consumers, contact: Duration) -> bool {
     let alone = BTreeSet::from([pod.clone()]);
-    matches!(judge(&BTreeSet::new(), &alone, consumers, contact), Judgement::Held { .. })
+    matches!(judge(&BTreeSet::new(), &BTreeSet::new(), &alone, consumers, contact), Judgement::Held { .. })
 }
 
 /// Workloads that would start further consumers.

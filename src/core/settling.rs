@@ -94,7 +94,7 @@ pub(super) fn settled_snapshot(
         let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
         return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
     }
-    Ok(Ok(Snapshot { pods: consumers.holders(), workloads: workloads(resource, consumers) }))
+    Ok(Ok(Snapshot::of(consumers.holders(), workloads(resource, consumers))))
 }
 
 /// The workloads to restart.

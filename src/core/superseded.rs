@@ -121,7 +121,7 @@ fn await_pickup(
     };
     let generation = current.token.generation;
     let stamp = stamp_value(generation, previous);
-    match judge(&snapshot.pods, &previous.carried, consumers, observed.settings.contact) {
+    match judge(&snapshot.pods, &snapshot.crowd, &previous.carried, consumers, observed.settings.contact) {
         Judgement::Clear(proof) => serve_grace(observed, resource, record, current, previous, proof),
         Judgement::Held { remaining, mut blockers } => {
             let workloads = unstamped(observed, consumers, snapshot, &stamp);
@@ -173,7 +173,7 @@ fn held(
     previous: &Superseded,
     snapshot: &Snapshot,
 ) -> Decision {
-    let total = snapshot.pods.union(&previous.carried).count();
+    let total = snapshot.pods.union(&previous.carried).count() + snapshot.crowd.len();
     let message = format!("of {total} pods some may still hold the old token; see status.pickup.blockers");
     let next = resource.plan.as_ref().ok().map(|plan| schedule::next(plan, current));
     let (Some(expires), Some((_, Reason::ExpiresSoon))) =

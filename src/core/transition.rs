@@ -127,7 +127,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
 /// A token that another one has replaced; without a snapshot, one has to be taken.
 #[must_use]
 pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
-    Superseded { token, snapshot, carried: BTreeSet::new(), round: 0, grace_served: 0, revoke: None }
+    Superseded { token, snapshot, carried: BTreeSet::new(), carried_crowd: BTreeSet::new(), round: 0, grace_served: 0, revoke: None }
 }
 
 /// The published token died before it was promoted: the next sequence replaces it, because one sequence never brings two
@@ -165,8 +165,10 @@ pub fn note_expiry(ledger: &Ledger, expires_at: Option<Timestamp>) -> Ledger {
 #[must_use]
 pub fn reopen(ledger: &Ledger) -> Ledger {
     change_previous(ledger, |previous| {
-        let known = previous.snapshot.take().map(|snapshot| snapshot.pods).unwrap_or_default();
-        previous.carried.extend(known);
+        if let Some(Snapshot { pods, crowd, workloads: _ }) = previous.snapshot.take() {
+            previous.carried.extend(pods);
+            previous.carried_crowd.extend(crowd);
+        }
         previous.revoke = None;
         previous.grace_served = 0;
         previous.round += 1;
@@ -176,7 +178,11 @@ pub fn reopen(ledger: &Ledger) -> Ledger {
 /// The snapshot, taken again; pods of earlier ones stay noted beside it.
 #[must_use]
 pub fn snapshot(ledger: &Ledger, taken: Snapshot) -> Ledger {
-    change_previous(ledger, |previous| previous.snapshot = Some(taken))
+    change_previous(ledger, |previous| {
+        let mut taken = taken;
+        taken.crowd.append(&mut previous.carried_crowd);
+        previous.snapshot = Some(taken);
+    })
 }
 
 /// Writes down how much of the grace period was served.

@@ -10,6 +10,7 @@ use kube::core::Selector;
 use kube::core::SelectorExt;
 use kube::{Client, ResourceExt};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use crate::core::consumers;
@@ -72,6 +73,7 @@ fn view(pod: &DynamicObject, uses: Option<Usage>) -> PodView {
             node: pod.data["spec"]["nodeName"].as_str().map(Into::into),
             grace_seconds: pod.data["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30),
         },
+        digest: digest(&pod.uid().unwrap_or_default()),
         finished,
         unreported: terminal && !finished,
         terminating: pod.metadata.deletion_timestamp.is_some(),
@@ -82,6 +84,11 @@ fn view(pod: &DynamicObject, uses: Option<Usage>) -> PodView {
             .map(|owner| owner.kind.clone()),
         uses,
     }
+}
+
+/// The first 16 hexadecimal digits of a SHA-256.
+fn digest(uid: &str) -> String {
+    Sha256::digest(uid.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.

@@ -1,6 +1,6 @@
 //! Looks up what a decision asked for: live, once per pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::context::Context;
@@ -10,7 +10,7 @@ use super::observe::Handles;
 use crate::api::conditions::Reason;
 use crate::api::{RolloutMode, WorkloadRef};
 use crate::core::observed::{Fault, Observed, Question};
-use crate::core::pickup::{ANY_NODE, Consumers, NodeView};
+use crate::core::pickup::{ANY_NODE, CROWD, Consumers, NodeView, members};
 use crate::core::record::PodRef;
 use crate::core::token::{Generation, Issued};
 use crate::kube_io::{Swap, access, pods, target, workload};
@@ -137,21 +137,28 @@ async fn consumers(
         snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
     let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
     let mut nodes = pods::nodes(&context.client, names).await?;
-    if absent.iter().any(|pod| pod.node.is_none()) {
+    let crowd = crowd(observed);
+    if absent.iter().any(|pod| pod.node.is_none()) || crowd.is_some() {
         nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
     }
-    let in_contact = in_contact(context.uptime(), remembered, &absent, &nodes);
     let workloads = workloads
         .iter()
         .map(|(reference, object)| workload::view(reference, object, secret, &observed.owner.name, &pod_list))
         .collect();
-    Ok(Consumers {
-        pods: views,
-        nodes: nodes.into_iter().map(|(name, state)| (name, state.view)).collect(),
-        workloads,
-        ended,
-        in_contact,
-    })
+    let mut consumers = Consumers { pods: views, workloads, ended, ..Consumers::default() };
+    // Of a crowd it is only known that none of it is listed any more.
+    let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
+    let absent = absent.iter().map(|pod| (pod.uid.as_str(), pod.node.as_deref()));
+    let absent = absent.chain(gone.then_some((CROWD, None)));
+    consumers.in_contact = in_contact(context.uptime(), remembered, absent, &nodes);
+    consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
+    Ok(consumers)
+}
+
+/// Pods of a snapshot that are known by digest only.
+fn crowd(observed: &Observed) -> Option<&BTreeSet<String>> {
+    let previous = observed.record.as_ref()?.ledger.previous.as_ref()?;
+    previous.snapshot.as_ref().map(|snapshot| &snapshot.crowd).filter(|crowd| !crowd.is_empty())
 }
 
 /// Mode Listed: consumers that need not name the Secret. Of an object that is gone, the record knows them.
@@ -163,25 +170,24 @@ fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
 }
 
 /// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
-fn in_contact(
+fn in_contact<'a>(
     uptime: Duration,
     remembered: &mut Remembered,
-    absent: &[&PodRef],
+    absent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     nodes: &BTreeMap<String, pods::NodeState>,
 ) -> BTreeMap<String, Duration> {
     let mut contact = BTreeMap::new();
-    let mut still = std::collections::HashMap::new();
-    for pod in absent {
-        let Some(node) = nodes.get(pod.node.as_deref().unwrap_or(ANY_NODE)) else { continue };
-        if node.view != NodeView::Ready {
+    let mut still = HashMap::new();
+    for (uid, node) in absent {
+        let Some(node) = nodes.get(node.unwrap_or(ANY_NODE)).filter(|node| node.view == NodeView::Ready) else {
             continue;
-        }
-        let since = match remembered.absent.get(&pod.uid) {
+        };
+        let since = match remembered.absent.get(uid) {
             Some((since, change)) if *change == node.since => *since,
             _ => uptime,
         };
-        still.insert(pod.uid.clone(), (since, node.since));
-        contact.insert(pod.uid.clone(), uptime.saturating_sub(since));
+        still.insert(uid.to_owned(), (since, node.since));
+        contact.insert(uid.to_owned(), uptime.saturating_sub(since));
     }
     remembered.absent = still;
     contact

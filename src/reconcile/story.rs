@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::api::conditions::Reason;
 use crate::core::pickup::Evidence;
-use crate::core::record::Ledger;
+use crate::core::record::{Ledger, Snapshot};
 use crate::core::step::Change;
 use crate::core::token::{Generation, Owner};
 use crate::kube_io::events::Kind;
@@ -51,7 +51,7 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
 
 fn snapshot(ledger: &Ledger) -> usize {
     let snapshot = ledger.previous.as_ref().and_then(|previous| previous.snapshot.as_ref());
-    snapshot.map_or(0, |snapshot| snapshot.pods.len())
+    snapshot.map_or(0, Snapshot::len)
 }
 
 async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation: Generation) {

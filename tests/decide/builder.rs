@@ -128,6 +128,7 @@ pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
     let view = |uid: &&str| {
         let view = PodView {
             pod: pod(uid),
+            digest: format!("digest-{uid}"),
             finished: false,
             unreported: false,
             terminating: false,
@@ -175,8 +176,8 @@ pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
 
 /// A ledger after the promotion of `current` over `previous`.
 pub fn promoted(current: Generation, previous: Generation, pods: &[&str]) -> Ledger {
-    let snapshot =
-        Snapshot { pods: pods.iter().map(|uid| pod(uid)).collect(), workloads: BTreeSet::from([workload()]) };
+    let pods = pods.iter().map(|uid| pod(uid)).collect();
+    let snapshot = Snapshot { pods, crowd: BTreeSet::new(), workloads: BTreeSet::from([workload()]) };
     let superseded: Superseded = transition::supersede(issued(previous), Some(snapshot));
     Ledger { previous: Some(superseded), ..at_rest(current) }
 }
