@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenturn::app::args::{Cli, Command};
-use tokenturn::app::{run, telemetry};
+use tokenturn::app::{
+    args::{Cli, Command},
+    run, telemetry,
+};
 
 fn main() -> ExitCode {
     match execute(Cli::parse()) {

@@ -3,8 +3,7 @@
 //! Zeroized when dropped, never printed, not serializable. It is made from a provider's answer or read from the record,
 //! and consumed by the writes of record and target and by calls to the provider; nothing else takes it.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -4,9 +4,11 @@
 //! there, or helm on `PATH`.
 //! Nothing here needs a cluster.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};

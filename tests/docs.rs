@@ -1,13 +1,16 @@
 //! What the project says about itself is true: generated files, examples, documents, and the direction of dependencies.
 //! Reads files only; needs no server.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokenturn::api::conditions::Reason;
-use tokenturn::api::{ClusterTokenProvider, RotatedToken, TokenProvider, definition_yaml, definitions};
+use tokenturn::api::{
+    ClusterTokenProvider, RotatedToken, TokenProvider, conditions::Reason, definition_yaml, definitions,
+};
 
 /// With `UPDATE=1` (`make crds`) the files are written, otherwise compared.
 #[test]

@@ -2,10 +2,7 @@
 //!
 //! Metav1's duration has no days, and rotation intervals are counted in days; a day here is 24 hours.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -14,15 +14,14 @@ pub mod status;
 
 pub use cluster_provider::{ClusterTokenProvider, ClusterTokenProviderSpec};
 pub use duration::GoDuration;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
 pub use provider::{KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};
 pub use rotated_token::{
     DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec,
     WorkloadKind, WorkloadRef,
 };
 pub use status::{Blocker, HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
 
 /// The custom resource definitions with the file name each has under `crds/`.
 #[must_use]

@@ -6,8 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration::GoDuration;
-use super::status::RotatedTokenStatus;
+use super::{duration::GoDuration, status::RotatedTokenStatus};
 
 /// A credential that is rotated without anybody noticing.
 ///

@@ -1,13 +1,14 @@
 //! Holding the lease: wait for it, keep it, say when it is lost, give it back.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::kube_io::lease::{Candidate, DURATION, Leadership, RENEW};
-use crate::reconcile::metrics::Metrics;
+use crate::{
+    kube_io::lease::{Candidate, DURATION, Leadership, RENEW},
+    reconcile::metrics::Metrics,
+};
 
 /// Waits until the lease is ours; false if the process is asked to end before.
 pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> bool {

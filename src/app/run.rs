@@ -1,33 +1,37 @@
 //! Starts everything, watches over it, and ends it in order: no new work, running passes, tracked tasks, lease.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use futures::future::select_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::admin::{self, Admin};
-use super::args::RunArgs;
-use super::leader;
-use crate::core::observed::Settings;
-use crate::kube_io::client;
-use crate::kube_io::events::Events;
-use crate::kube_io::lease::Candidate;
-use crate::providers::kubernetes::Kubernetes;
-use crate::reconcile::context::Context;
-use crate::reconcile::metrics::Metrics;
-use crate::reconcile::pod_watch::PodWatches;
-use crate::reconcile::queue::Queue;
-use crate::reconcile::stamps::Stamps;
-use crate::reconcile::{pass, streams};
+use super::{
+    admin::{self, Admin},
+    args::RunArgs,
+    leader,
+};
+use crate::{
+    core::observed::Settings,
+    kube_io::{client, events::Events, lease::Candidate},
+    providers::kubernetes::Kubernetes,
+    reconcile::{
+        context::Context, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue, stamps::Stamps, streams,
+    },
+};
 
 /// Name of the lease in the operator's namespace.
 const LEASE: &str = "tokenturn";

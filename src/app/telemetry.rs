@@ -1,8 +1,6 @@
 //! Log lines: text for people, JSON for collectors, always on standard error.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::args::LogFormat;
 

@@ -70,8 +70,9 @@ fn mounting_container(pod_spec: &Value, secret: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn every_place_that_can_name_a_secret_is_found() {

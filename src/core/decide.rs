@@ -20,11 +20,16 @@
 
 use std::time::Duration;
 
-use super::observed::{Drift, Fault, Observed, Question, Target};
-use super::record::Ledger;
-use super::step::{Change, Decision, Phase, Ruling, Step};
-use super::token::Liveness;
-use super::{readopt, retire, rotation, schedule, superseded, transition};
+use super::{
+    observed::{Drift, Fault, Observed, Question, Target},
+    readopt,
+    record::Ledger,
+    retire, rotation, schedule,
+    step::{Change, Decision, Phase, Ruling, Step},
+    superseded,
+    token::Liveness,
+    transition,
+};
 use crate::api::conditions::Reason;
 
 /// How long an object that waits for a person sleeps before it looks again by itself.

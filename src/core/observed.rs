@@ -3,18 +3,20 @@
 //! The base (resource, target, record, in this order) is read in every pass. What only some decisions need is asked for:
 //! a rule that lacks an answer returns the [`Question`], the pass looks it up, live, and decides again.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::pickup::Consumers;
-use super::plan::{Plan, TargetPlan, Trouble};
-use super::record::{Failure, Ledger, Values};
-use super::token::{Generation, Listed, Liveness, Owner, Verification};
-use crate::api::conditions::Reason;
-use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
-use crate::secret_value::{SecretValue, TokenSet};
+use super::{
+    pickup::Consumers,
+    plan::{Plan, TargetPlan, Trouble},
+    record::{Failure, Ledger, Values},
+    token::{Generation, Listed, Liveness, Owner, Verification},
+};
+use crate::{
+    api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason},
+    secret_value::{SecretValue, TokenSet},
+};
 
 /// Everything that a decision may depend on.
 #[derive(Clone, Debug)]

@@ -4,8 +4,10 @@
 //! is the unit, by UID. "Not in the list" alone is not gone: a force-deleted pod of a node that is out of contact goes on
 //! running. Only [`judge`] makes a [`PickupProof`], and without one no superseded token is revoked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -378,7 +380,8 @@ mod tests {
         let snapshot = Snapshot::of(&views, BTreeSet::new());
         assert_eq!((snapshot.pods.len(), snapshot.crowd.len()), (Snapshot::MAX_PODS, 2));
         let last = with(views[Snapshot::MAX_PODS + 1].clone());
-        let judged = |consumers: &Consumers| judge(&BTreeSet::new(), &snapshot.crowd, &BTreeSet::new(), consumers, CONTACT);
+        let judged =
+            |consumers: &Consumers| judge(&BTreeSet::new(), &snapshot.crowd, &BTreeSet::new(), consumers, CONTACT);
         assert!(matches!(judged(&last), Judgement::Held { remaining: 1, .. }), "listed");
         assert!(matches!(judged(&Consumers::default()), Judgement::Held { .. }), "absent without contact");
         let contact = Consumers {

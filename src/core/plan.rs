@@ -2,12 +2,10 @@
 //!
 //! All problems are collected, not the first, so that the user mends a spec in one go.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::token::Specification;
-use crate::api::conditions::Reason;
-use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec};
+use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason};
 
 /// Shortest interval; the CRD says the same.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
@@ -202,9 +200,10 @@ fn policy_problems(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::api::ProviderPolicy;
-    use serde_json::json;
 
     fn spec(changes: serde_json::Value) -> RotatedTokenSpec {
         let mut spec = json!({"providerRef": {"name": "p"}, "interval": "30d", "secret": {"name": "s"}});

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use super::decide::{STALLED_WAKE, on_fault};
-use super::observed::{Observed, Question, Resource, TargetView};
-use super::plan::Plan;
-use super::record::{Current, Ledger};
-use super::step::{Change, Decision, Ruling, Step};
-use super::token::{Generation, Issued, Listed};
-use super::transition;
-use crate::api::conditions::Reason;
-use crate::secret_value::TokenSet;
+use super::{
+    decide::{STALLED_WAKE, on_fault},
+    observed::{Observed, Question, Resource, TargetView},
+    plan::Plan,
+    record::{Current, Ledger},
+    step::{Change, Decision, Ruling, Step},
+    token::{Generation, Issued, Listed},
+    transition,
+};
+use crate::{api::conditions::Reason, secret_value::TokenSet};
 
 /// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {

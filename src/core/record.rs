@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::pickup::{Evidence, PickupProof, PodView};
-use super::token::{Generation, Issued, Owner, Specification};
-use crate::api::conditions::Reason;
-use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef};
+use super::{
+    pickup::{Evidence, PickupProof, PodView},
+    token::{Generation, Issued, Owner, Specification},
+};
+use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason};
 
 /// Version of the ledger's shape. A ledger of a later version is not touched.
 pub const SCHEMA: i64 = 1;

@@ -3,14 +3,18 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::observed::{Fault, Observed};
-use super::plan::Trouble;
-use super::record::{Finished, Ledger, Snapshot, Superseded};
-use super::schedule;
-use super::step::{Decision, Phase, Step};
-use super::token::Issued;
-use crate::api::conditions::{LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED};
-use crate::api::{HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus};
+use super::{
+    observed::{Fault, Observed},
+    plan::Trouble,
+    record::{Finished, Ledger, Snapshot, Superseded},
+    schedule,
+    step::{Decision, Phase, Step},
+    token::Issued,
+};
+use crate::api::{
+    HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
+    conditions::{LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED},
+};
 
 /// Most blockers that a status names.
 const MAX_BLOCKERS: usize = 10;

@@ -4,21 +4,21 @@
 //! that, revokes every token and only then lets record and object go. `Orphan` revokes what was never published, marks the
 //! Secret, and lets go.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::decide::{STALLED_WAKE, on_fault};
-use super::observed::{Observed, Question, Record, Target};
-use super::pickup::{Consumers, Judgement, PickupProof, judge};
-use super::record::{Ledger, PodRef};
-use super::revocable::Revocable;
-use super::revoking::liveness_or_revoke;
-use super::rotation::{foreign_intent, sweep};
-use super::step::{Change, Decision, Pickup, Ruling, Step};
-use super::transition;
-use super::verifying::clear_refused;
-use crate::api::conditions::Reason;
-use crate::api::{Blocker, DeletionPolicy};
+use super::{
+    decide::{STALLED_WAKE, on_fault},
+    observed::{Observed, Question, Record, Target},
+    pickup::{Consumers, Judgement, PickupProof, judge},
+    record::{Ledger, PodRef},
+    revocable::Revocable,
+    revoking::liveness_or_revoke,
+    rotation::{foreign_intent, sweep},
+    step::{Change, Decision, Pickup, Ruling, Step},
+    transition,
+    verifying::clear_refused,
+};
+use crate::api::{Blocker, DeletionPolicy, conditions::Reason};
 
 /// Waits for consumers are woken by a watch; this is how long one lasts if the watch says nothing.
 const RETIRE_WAKE: Duration = Duration::from_secs(30);

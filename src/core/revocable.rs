@@ -22,8 +22,10 @@
 //! let proof = tokenturn::core::pickup::PickupProof { evidence: Default::default() };
 //! ```
 
-use super::record::{Ledger, RevokeIntent, Superseded};
-use super::token::{Generation, Handle, Issued, Listed};
+use super::{
+    record::{Ledger, RevokeIntent, Superseded},
+    token::{Generation, Handle, Issued, Listed},
+};
 
 /// A token that may be revoked now.
 #[derive(Clone, Debug, PartialEq, Eq)]

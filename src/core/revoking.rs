@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::decide::on_fault;
-use super::observed::Observed;
-use super::revocable::Revocable;
-use super::step::{Decision, Ruling, Step};
-use super::token::{Issued, Liveness};
+use super::{
+    decide::on_fault,
+    observed::Observed,
+    revocable::Revocable,
+    step::{Decision, Ruling, Step},
+    token::{Issued, Liveness},
+};
 use crate::api::conditions::Reason;
 
 /// How often a revoked token is tried until it is refused.

@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use super::decide::{STALLED_WAKE, intended, on_fault};
-use super::observed::{Observed, Question, Record, Resource};
-use super::record::{Failure, Intent, Ledger};
-use super::revocable::Revocable;
-use super::step::{Decision, Ruling, Step};
-use super::{schedule, settling, transition, verifying};
-use crate::api::TokenProviderSpec;
-use crate::api::conditions::Reason;
+use super::{
+    decide::{STALLED_WAKE, intended, on_fault},
+    observed::{Observed, Question, Record, Resource},
+    record::{Failure, Intent, Ledger},
+    revocable::Revocable,
+    schedule, settling,
+    step::{Decision, Ruling, Step},
+    transition, verifying,
+};
+use crate::api::{TokenProviderSpec, conditions::Reason};
 
 /// Goes on with a rotation that has begun.
 pub fn resume(observed: &Observed) -> Ruling {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, Resource};
-use super::plan::Plan;
-use super::record::{Current, Ledger};
+use super::{
+    observed::{Observed, Resource},
+    plan::Plan,
+    record::{Current, Ledger},
+};
 use crate::api::conditions::Reason;
 
 /// Attempts per sequence before the long wait.

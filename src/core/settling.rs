@@ -1,19 +1,19 @@
 //! The target carries the new token: wait until no pod can start with the old value, then promote with the snapshot.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::decide::{STALLED_WAKE, on_fault};
-use super::observed::{Drift, Observed, Question, Record, Resource, Target};
-use super::pickup::{Consumers, missing_pods};
-use super::record::Snapshot;
-use super::schedule;
-use super::step::{Change, Decision, Ruling, Step};
-use super::token::{Issued, Liveness, Verification};
-use super::transition;
-use super::verifying::insufficient;
-use crate::api::conditions::Reason;
-use crate::api::{RolloutMode, WorkloadRef};
+use super::{
+    decide::{STALLED_WAKE, on_fault},
+    observed::{Drift, Observed, Question, Record, Resource, Target},
+    pickup::{Consumers, missing_pods},
+    record::Snapshot,
+    schedule,
+    step::{Change, Decision, Ruling, Step},
+    token::{Issued, Liveness, Verification},
+    transition,
+    verifying::insufficient,
+};
+use crate::api::{RolloutMode, WorkloadRef, conditions::Reason};
 
 /// Steps 7 and 8: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
 /// later pod can. Only a token that works now is promoted, because promotion rolls the workloads onto it.

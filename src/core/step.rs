@@ -1,15 +1,17 @@
 //! What a decision asks the outside to do. One effect each; what is carried is all that performing needs.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::observed::Question;
-use super::record::Ledger;
-use super::revocable::Revocable;
-use super::token::{Generation, Specification};
-use crate::api::conditions::Reason;
-use crate::api::{Blocker, TokenProviderSpec, WorkloadRef};
-use crate::secret_value::TokenSet;
+use super::{
+    observed::Question,
+    record::Ledger,
+    revocable::Revocable,
+    token::{Generation, Specification},
+};
+use crate::{
+    api::{Blocker, TokenProviderSpec, WorkloadRef, conditions::Reason},
+    secret_value::TokenSet,
+};
 
 /// What a pass does, and why, in words for status, Events and logs.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,22 @@
 //! From the promotion to the end of the old token: roll, wait for pickup, grace, revoke-intent, revoke, confirm, forget.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::decide::on_fault;
-use super::observed::{Drift, Observed, Record, Resource, Target};
-use super::pickup::{Consumers, Judgement, PickupProof, judge};
-use super::record::{Current, Ledger, Snapshot, Superseded};
-use super::revocable::Revocable;
-use super::revoking::liveness_or_revoke;
-use super::schedule;
-use super::settling::settled_snapshot;
-use super::step::{Change, Decision, Pickup, Ruling, Step};
-use super::token::{Generation, Liveness, Verification};
-use super::transition;
-use super::verifying::insufficient;
-use crate::api::conditions::Reason;
-use crate::api::{Blocker, WorkloadRef};
+use super::{
+    decide::on_fault,
+    observed::{Drift, Observed, Record, Resource, Target},
+    pickup::{Consumers, Judgement, PickupProof, judge},
+    record::{Current, Ledger, Snapshot, Superseded},
+    revocable::Revocable,
+    revoking::liveness_or_revoke,
+    schedule,
+    settling::settled_snapshot,
+    step::{Change, Decision, Pickup, Ruling, Step},
+    token::{Generation, Liveness, Verification},
+    transition,
+    verifying::insufficient,
+};
+use crate::api::{Blocker, WorkloadRef, conditions::Reason};
 
 /// A wait for pods is woken by a watch; this is how long it lasts if the watch says nothing.
 const PICKUP_WAKE: Duration = Duration::from_secs(30);

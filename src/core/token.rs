@@ -1,8 +1,6 @@
 //! What the protocol knows of a token without its value: whose it is, which rotation and attempt, its name and handle.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,20 +1,19 @@
 //! The changes of the record: each takes a ledger and gives the next one.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
-use super::observed::Resource;
-use super::pickup::PickupProof;
-use super::plan::Plan;
-use super::record::{
-    Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
+use super::{
+    observed::Resource,
+    pickup::PickupProof,
+    plan::Plan,
+    record::{
+        Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
+    },
+    token::{Generation, Issued, Owner},
 };
-use super::token::{Generation, Issued, Owner};
-use crate::api::TokenProviderSpec;
-use crate::api::conditions::Reason;
-use crate::api::status::HISTORY_LENGTH;
+use crate::api::{TokenProviderSpec, conditions::Reason, status::HISTORY_LENGTH};
 
 /// A ledger before anything was minted.
 #[must_use]
@@ -127,7 +126,15 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
 /// A token that another one has replaced; without a snapshot, one has to be taken.
 #[must_use]
 pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
-    Superseded { token, snapshot, carried: BTreeSet::new(), carried_crowd: BTreeSet::new(), round: 0, grace_served: 0, revoke: None }
+    Superseded {
+        token,
+        snapshot,
+        carried: BTreeSet::new(),
+        carried_crowd: BTreeSet::new(),
+        round: 0,
+        grace_served: 0,
+        revoke: None,
+    }
 }
 
 /// The published token died before it was promoted: the next sequence replaces it, because one sequence never brings two

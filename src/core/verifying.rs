@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::decide::{STALLED_WAKE, on_fault};
-use super::observed::{Observed, Record, Resource};
-use super::record::Ledger;
-use super::revocable::Revocable;
-use super::revoking::liveness_or_revoke;
-use super::rotation::FOREIGN_INTENT;
-use super::step::{Change, Decision, Ruling, Step};
-use super::token::{Issued, Verification};
-use super::transition;
+use super::{
+    decide::{STALLED_WAKE, on_fault},
+    observed::{Observed, Record, Resource},
+    record::Ledger,
+    revocable::Revocable,
+    revoking::liveness_or_revoke,
+    rotation::FOREIGN_INTENT,
+    step::{Change, Decision, Ruling, Step},
+    token::{Issued, Verification},
+    transition,
+};
 use crate::api::conditions::Reason;
 
 /// How often a token that is not usable yet is tried.

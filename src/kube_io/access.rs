@@ -1,8 +1,10 @@
 //! Whether the operator may do what a rotation will need, asked before anything is minted.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::{
+    Client,
+    api::{Api, PostParams},
+};
 
 use super::error::Error;
 

@@ -3,15 +3,22 @@
 //! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the rotation.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::Client;
-use kube::api::{Api, PostParams};
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Client,
+    api::{Api, PostParams},
+};
 
-use crate::api::conditions::Reason;
-use crate::api::names::{CONTROLLER, GROUP};
-use crate::core::token::Owner;
+use crate::{
+    api::{
+        conditions::Reason,
+        names::{CONTROLLER, GROUP},
+    },
+    core::token::Owner,
+};
 
 /// Longest note that the API accepts.
 const MAX_NOTE: usize = 1024;

@@ -6,13 +6,19 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::Client;
-use kube::api::{Api, PostParams};
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Client,
+    api::{Api, PostParams},
+};
 
-use super::Swap;
-use super::error::{Error, swapped};
+use super::{
+    Swap,
+    error::{Error, swapped},
+};
 use crate::api::names::FIELD_MANAGER;
 
 /// A holder that has not renewed for this long is replaced.

@@ -3,19 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::{Node, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
-use kube::core::Selector;
-use kube::core::SelectorExt;
-use kube::{Client, ResourceExt};
+use k8s_openapi::{
+    api::core::v1::{Node, Pod},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use kube::{
+    Client, ResourceExt,
+    api::{Api, ApiResource, DynamicObject, ListParams},
+    core::{Selector, SelectorExt},
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use crate::core::consumers;
-use crate::core::pickup::{NodeView, PodView, Usage};
-use crate::core::record::PodRef;
+use crate::core::{
+    consumers,
+    pickup::{NodeView, PodView, Usage},
+    record::PodRef,
+};
 
 /// The taint by which an administrator asserts that a node is down.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -160,8 +165,9 @@ pub fn selector(value: &Value) -> Option<Selector> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn pod(status: Value) -> DynamicObject {
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"},

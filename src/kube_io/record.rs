@@ -5,23 +5,29 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::{
+    Client,
+    api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
 use serde_json::json;
 
-use super::error::{Error, swapped};
-use super::{Swap, Version};
-use crate::api::names::{
-    CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
-    OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+use super::{
+    Swap, Version,
+    error::{Error, swapped},
 };
-use crate::core::observed::Record;
-use crate::core::record::{Ledger, SCHEMA, Values};
-use crate::core::token::{Generation, Owner};
-use crate::secret_value::{SecretValue, TokenSet};
+use crate::{
+    api::names::{
+        CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
+        OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+    },
+    core::{
+        observed::Record,
+        record::{Ledger, SCHEMA, Values},
+        token::{Generation, Owner},
+    },
+    secret_value::{SecretValue, TokenSet},
+};
 
 /// Key of the ledger in the Secret.
 const LEDGER_KEY: &str = "ledger";

@@ -1,16 +1,23 @@
 //! The `RotatedToken`: read, finalizer, status. And the provider objects.
 
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, ResourceExt};
+use kube::{
+    Client, ResourceExt,
+    api::{Api, Patch, PatchParams},
+};
 use serde_json::json;
 
-use super::error::{Error, swapped};
-use super::{Swap, Version};
-use crate::api::names::{FIELD_MANAGER, FINALIZER};
-use crate::api::{
-    ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, RotatedTokenStatus, TokenProvider, TokenProviderSpec,
+use super::{
+    Swap, Version,
+    error::{Error, swapped},
 };
-use crate::core::token::Owner;
+use crate::{
+    api::{
+        ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, RotatedTokenStatus, TokenProvider,
+        TokenProviderSpec,
+        names::{FIELD_MANAGER, FINALIZER},
+    },
+    core::token::Owner,
+};
 
 /// Reads the object; `None` if there is none with this UID.
 pub async fn read(client: &Client, owner: &Owner) -> Result<Option<RotatedToken>, Error> {

@@ -6,20 +6,28 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{
+    Client,
+    api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
 use serde_json::{Map, Value, json};
 
-use super::error::{Error, swapped};
-use super::{Swap, Version};
-use crate::api::names::{
-    ADOPT_ANNOTATION, CONTROLLER, FENCE_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, MANAGED_BY_LABEL,
-    ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+use super::{
+    Swap, Version,
+    error::{Error, swapped},
 };
-use crate::core::observed::{Target, TargetView};
-use crate::core::plan::TargetPlan;
-use crate::core::token::{Generation, Owner};
-use crate::secret_value::{SecretValue, TokenSet};
+use crate::{
+    api::names::{
+        ADOPT_ANNOTATION, CONTROLLER, FENCE_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, MANAGED_BY_LABEL,
+        ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+    },
+    core::{
+        observed::{Target, TargetView},
+        plan::TargetPlan,
+        token::{Generation, Owner},
+    },
+    secret_value::{SecretValue, TokenSet},
+};
 
 /// A target as it was read, with the version to write it by.
 #[derive(Debug)]

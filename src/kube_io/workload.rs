@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::Selector;
-use kube::core::SelectorExt;
-use kube::{Client, ResourceExt};
+use kube::{
+    Client, ResourceExt,
+    api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    core::{Selector, SelectorExt},
+};
 use serde_json::{Value, json};
 
-use super::error::{Error, swapped};
-use super::pods::selector;
-use super::{Swap, Version};
-use crate::api::names::{STAMP_FIELD_MANAGER, STAMP_PREFIX};
-use crate::api::{WorkloadKind, WorkloadRef};
-use crate::core::consumers;
-use crate::core::pickup::WorkloadView;
+use super::{
+    Swap, Version,
+    error::{Error, swapped},
+    pods::selector,
+};
+use crate::{
+    api::{
+        WorkloadKind, WorkloadRef,
+        names::{STAMP_FIELD_MANAGER, STAMP_PREFIX},
+    },
+    core::{consumers, pickup::WorkloadView},
+};
 
 fn resource(kind: WorkloadKind) -> ApiResource {
     match kind {

@@ -8,14 +8,17 @@ pub mod kubernetes;
 
 use std::time::Duration;
 
+pub use error::{Class, Error};
 use jiff::Timestamp;
 
-use crate::api::TokenProviderSpec;
-use crate::core::revocable::Revocable;
-use crate::core::token::{Generation, Handle, Listed, Liveness, Naming, Owner, Specification, Verification};
-use crate::secret_value::TokenSet;
-
-pub use error::{Class, Error};
+use crate::{
+    api::TokenProviderSpec,
+    core::{
+        revocable::Revocable,
+        token::{Generation, Handle, Listed, Liveness, Naming, Owner, Specification, Verification},
+    },
+    secret_value::TokenSet,
+};
 
 /// How a provider lets a token be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,20 +1,22 @@
 //! Looks up what a decision asked for: live, once per pass.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
-use super::context::Context;
-use super::fault::cannot_publish;
-use super::memory::Remembered;
-use super::observe::Handles;
-use crate::api::conditions::Reason;
-use crate::api::{RolloutMode, WorkloadRef};
-use crate::core::observed::{Fault, Observed, Question};
-use crate::core::pickup::{ANY_NODE, CROWD, Consumers, NodeView, members};
-use crate::core::record::PodRef;
-use crate::core::token::{Generation, Issued};
-use crate::kube_io::{Swap, access, pods, target, workload};
-use crate::providers::{Driver, Provider};
+use super::{context::Context, fault::cannot_publish, memory::Remembered, observe::Handles};
+use crate::{
+    api::{RolloutMode, WorkloadRef, conditions::Reason},
+    core::{
+        observed::{Fault, Observed, Question},
+        pickup::{ANY_NODE, CROWD, Consumers, NodeView, members},
+        record::PodRef,
+        token::{Generation, Issued},
+    },
+    kube_io::{Swap, access, pods, target, workload},
+    providers::{Driver, Provider},
+};
 
 /// Looks up one question and puts the answer where the next decision finds it.
 pub async fn answer(

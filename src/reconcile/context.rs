@@ -1,23 +1,23 @@
 //! What every pass needs: clients, clocks, settings. Made once, passed by reference; no globals.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kube::Client;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::memory::Memories;
-use super::metrics::Metrics;
-use super::pod_watch::PodWatches;
-use super::queue::Queue;
-use super::stamps::Stamps;
-use crate::api::TokenProviderSpec;
-use crate::core::observed::Settings;
-use crate::core::token::{Naming, Owner};
-use crate::kube_io::events::Events;
-use crate::providers::Driver;
-use crate::providers::kubernetes::Kubernetes;
+use super::{memory::Memories, metrics::Metrics, pod_watch::PodWatches, queue::Queue, stamps::Stamps};
+use crate::{
+    api::TokenProviderSpec,
+    core::{
+        observed::Settings,
+        token::{Naming, Owner},
+    },
+    kube_io::events::Events,
+    providers::{Driver, kubernetes::Kubernetes},
+};
 
 /// Shared by all passes.
 pub struct Context {

@@ -1,14 +1,20 @@
 //! What the process remembers of each object beyond the record. Losing it only delays.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
-use crate::api::ProviderRef;
-use crate::core::observed::Memory;
-use crate::core::token::{Generation, Owner};
+use crate::{
+    api::ProviderRef,
+    core::{
+        observed::Memory,
+        token::{Generation, Owner},
+    },
+};
 
 /// Everything that is remembered of one object.
 #[derive(Debug, Default)]

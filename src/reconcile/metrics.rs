@@ -2,16 +2,17 @@
 
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
 
-use crate::api::RotatedTokenStatus;
-use crate::api::conditions::STALLED;
-use crate::core::token::Owner;
-use crate::providers;
+use crate::{
+    api::{RotatedTokenStatus, conditions::STALLED},
+    core::token::Owner,
+    providers,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Object {

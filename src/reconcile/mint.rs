@@ -1,18 +1,21 @@
 //! Create and store, in one task that survives the pass: between the two, the value exists only here.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::context::Context;
-use crate::api::TokenProviderSpec;
-use crate::core::observed::Fault;
-use crate::core::record::{Failure, Ledger, Values};
-use crate::core::revocable::Revocable;
-use crate::core::token::{Generation, Issued, Owner, Specification};
-use crate::core::transition;
-use crate::kube_io::{Swap, Version, record};
-use crate::providers::{Driver, Minted, Provider, Request};
-use crate::secret_value::TokenSet;
+use crate::{
+    api::TokenProviderSpec,
+    core::{
+        observed::Fault,
+        record::{Failure, Ledger, Values},
+        revocable::Revocable,
+        token::{Generation, Issued, Owner, Specification},
+        transition,
+    },
+    kube_io::{Swap, Version, record},
+    providers::{Driver, Minted, Provider, Request},
+    secret_value::TokenSet,
+};
 
 /// How often the store of a minted token is tried when the API server does not answer. The sweep of the next attempt
 /// revokes a token that could not be stored; trying on only saves an attempt.

@@ -6,16 +6,24 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::context::Context;
-use super::memory::{GraceBasis, Remembered, TargetSeen};
-use crate::api::names::{FINALIZER, ROTATE_NOW_ANNOTATION};
-use crate::api::{RotatedToken, TokenProviderSpec};
-use crate::core::observed::{Answers, Delays, Observed, Record, Resource, Target};
-use crate::core::plan::{self, Offer, TargetPlan, Trouble};
-use crate::core::token::{Issued, Owner, Specification};
-use crate::core::transition;
-use crate::kube_io::{Error, Version, record, resource, target};
-use crate::providers::{Problem, Provider};
+use super::{
+    context::Context,
+    memory::{GraceBasis, Remembered, TargetSeen},
+};
+use crate::{
+    api::{
+        RotatedToken, TokenProviderSpec,
+        names::{FINALIZER, ROTATE_NOW_ANNOTATION},
+    },
+    core::{
+        observed::{Answers, Delays, Observed, Record, Resource, Target},
+        plan::{self, Offer, TargetPlan, Trouble},
+        token::{Issued, Owner, Specification},
+        transition,
+    },
+    kube_io::{Error, Version, record, resource, target},
+    providers::{Problem, Provider},
+};
 
 /// The objects as they were read, to write them by.
 #[derive(Debug)]

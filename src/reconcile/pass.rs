@@ -1,27 +1,28 @@
 //! One look at one object, repeated until there is nothing to do: observe, decide, perform one effect, look again.
 
-use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tracing::Instrument;
 
-use super::answer;
-use super::context::Context;
-use super::memory::Remembered;
-use super::observe::{Handles, base};
-use super::perform::Performance;
-use crate::api::RotatedTokenStatus;
-use crate::api::conditions::Reason;
-use crate::core::decide::{decide, on_fault};
-use crate::core::observed::Observed;
-use crate::core::step::{Decision, Phase, Step};
-use crate::core::token::Owner;
-use crate::core::{report, schedule};
-use crate::kube_io::events::Kind;
-use crate::kube_io::{Error, resource};
+use super::{
+    answer,
+    context::Context,
+    memory::Remembered,
+    observe::{Handles, base},
+    perform::Performance,
+};
+use crate::{
+    api::{RotatedTokenStatus, conditions::Reason},
+    core::{
+        decide::{decide, on_fault},
+        observed::Observed,
+        report, schedule,
+        step::{Decision, Phase, Step},
+        token::Owner,
+    },
+    kube_io::{Error, events::Kind, resource},
+};
 
 /// Most steps of one turn; then others have theirs.
 const MAX_STEPS: usize = 40;

@@ -1,24 +1,21 @@
 //! Performs one step: the only place besides `mint` that changes anything but status.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::context::Context;
-use super::fault::cannot_publish;
-use super::memory::Remembered;
-use super::observe::Handles;
-use super::{mint, story};
-use crate::api::conditions::Reason;
-use crate::api::{TokenProviderSpec, WorkloadRef};
-use crate::core::observed::{Fault, Observed};
-use crate::core::record::{Failure, Ledger, Values};
-use crate::core::revocable::Revocable;
-use crate::core::step::{Change, Decision, Step};
-use crate::core::token::Generation;
-use crate::kube_io::events::Kind;
-use crate::kube_io::{Error, Swap, record, resource, target};
-use crate::providers::Provider;
-use crate::secret_value::TokenSet;
+use super::{context::Context, fault::cannot_publish, memory::Remembered, mint, observe::Handles, story};
+use crate::{
+    api::{TokenProviderSpec, WorkloadRef, conditions::Reason},
+    core::{
+        observed::{Fault, Observed},
+        record::{Failure, Ledger, Values},
+        revocable::Revocable,
+        step::{Change, Decision, Step},
+        token::Generation,
+    },
+    kube_io::{Error, Swap, events::Kind, record, resource, target},
+    providers::Provider,
+    secret_value::TokenSet,
+};
 
 /// One step and what it is based on.
 pub struct Performance<'a> {

@@ -3,19 +3,22 @@
 //! A watch wakes the objects that wait, and keeps the evidence that a list cannot show: a pod whose last version, in its
 //! DELETED event, said that every container was terminated. Evidence that is lost only delays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::StreamExt;
-use kube::api::DynamicObject;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, ResourceExt};
+use kube::{
+    Client, ResourceExt,
+    api::DynamicObject,
+    runtime::{WatchStreamExt, watcher},
+};
 use tokio::task::AbortHandle;
 
 use super::queue::Queue;
-use crate::core::token::Owner;
-use crate::kube_io::pods;
+use crate::{core::token::Owner, kube_io::pods};
 
 /// Several changes of pods in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(250);

@@ -2,18 +2,22 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Resource, ResourceExt};
+use kube::{
+    Resource, ResourceExt,
+    api::{Api, Patch, PatchParams},
+};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::context::Context;
-use crate::api::conditions::{PROVIDER_READY, Reason};
-use crate::api::names::FIELD_MANAGER;
-use crate::api::{
-    ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
+use crate::{
+    api::{
+        ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
+        conditions::{PROVIDER_READY, Reason},
+        names::FIELD_MANAGER,
+    },
+    kube_io::access::{self, Right},
 };
-use crate::kube_io::access::{self, Right};
 
 /// What the `kubernetes` provider needs beside what every rotation needs.
 const KUBERNETES: [Right<'static>; 4] = [

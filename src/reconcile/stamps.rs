@@ -1,17 +1,20 @@
 //! Stamps of several tokens of one workload go out together: one rollout, not one for each.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use kube::Client;
 use tokio::sync::oneshot;
 
-use crate::api::WorkloadRef;
-use crate::core::observed::Fault;
-use crate::core::token::Owner;
-use crate::kube_io::{Swap, workload};
+use crate::{
+    api::WorkloadRef,
+    core::{observed::Fault, token::Owner},
+    kube_io::{Swap, workload},
+};
 
 /// How long the first stamp of a workload waits for others.
 const WINDOW: Duration = Duration::from_secs(1);

@@ -1,12 +1,16 @@
 //! Tells the story of a rotation: about ten log lines, at most four Events, a few counters.
 
 use super::context::Context;
-use crate::api::conditions::Reason;
-use crate::core::pickup::Evidence;
-use crate::core::record::{Ledger, Snapshot};
-use crate::core::step::Change;
-use crate::core::token::{Generation, Owner};
-use crate::kube_io::events::Kind;
+use crate::{
+    api::conditions::Reason,
+    core::{
+        pickup::Evidence,
+        record::{Ledger, Snapshot},
+        step::Change,
+        token::{Generation, Owner},
+    },
+    kube_io::events::Kind,
+};
 
 /// A change of the record has been written.
 pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Change) {

@@ -3,28 +3,29 @@
 //! What a watch delivers is never decided upon; it only says where to look. Each watch has its own back-off, and one that
 //! fails neither stops nor slows the others.
 
-use std::collections::HashMap;
-use std::fmt::Debug;
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashMap, fmt::Debug, future::Future, sync::Arc, time::Duration};
 
-use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Resource, ResourceExt};
+use kube::{
+    Resource, ResourceExt,
+    api::{Api, PartialObjectMeta},
+    runtime::{WatchStreamExt, watcher},
+};
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
-use super::provider_status;
-use crate::api::names::{
-    OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET, ROTATE_NOW_ANNOTATION,
+use super::{context::Context, provider_status};
+use crate::{
+    api::{
+        ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider,
+        names::{
+            OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET,
+            ROTATE_NOW_ANNOTATION,
+        },
+    },
+    core::token::Owner,
+    kube_io::record,
 };
-use crate::api::{ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider};
-use crate::core::token::Owner;
-use crate::kube_io::record;
 
 /// Several changes of one object in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(100);

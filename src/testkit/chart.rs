@@ -1,7 +1,6 @@
 //! Renders the project's chart with the real helm and applies what a test needs of it.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use kube::Client;
 

@@ -1,25 +1,28 @@
 //! Observations with good defaults, so that a case shows only what matters.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use tokenturn::api::conditions::Reason;
-use tokenturn::api::{
-    DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec, WorkloadKind,
-    WorkloadRef,
+use tokenturn::{
+    api::{
+        DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec, WorkloadKind,
+        WorkloadRef, conditions::Reason,
+    },
+    core::{
+        decide::decide,
+        observed::{Answers, Delays, Memory, Observed, Record, Resource, Settings, Target, TargetView},
+        pickup::{Consumers, PodView, Usage, WorkloadView},
+        plan::{Plan, TargetPlan},
+        record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded},
+        step::Decision,
+        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        transition,
+    },
+    secret_value::{SecretValue, TokenSet},
 };
-use tokenturn::core::decide::decide;
-use tokenturn::core::observed::{Answers, Delays, Memory, Observed, Record, Resource, Settings, Target, TargetView};
-use tokenturn::core::pickup::{Consumers, PodView, Usage, WorkloadView};
-use tokenturn::core::plan::{Plan, TargetPlan};
-use tokenturn::core::record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded};
-use tokenturn::core::step::Decision;
-use tokenturn::core::token::{
-    Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification,
-};
-use tokenturn::core::transition;
-use tokenturn::secret_value::{SecretValue, TokenSet};
 
 pub const SETTLE: Duration = Duration::from_secs(15);
 pub const UPTIME: Duration = Duration::from_secs(10_000);

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use tokenturn::{
+    api::DeletionPolicy,
+    core::{
+        observed::{Observed, Target},
+        pickup::Consumers,
+        step::{Change, Step},
+        token::{Liveness, Verification},
+    },
+};
+
 use crate::builder::*;
-use tokenturn::api::DeletionPolicy;
-use tokenturn::core::observed::{Observed, Target};
-use tokenturn::core::pickup::Consumers;
-use tokenturn::core::step::{Change, Step};
-use tokenturn::core::token::{Liveness, Verification};
 
 fn revokes(observed: &Observed) -> bool {
     let step = decided(observed).step;

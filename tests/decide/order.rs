@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use tokenturn::{
+    api::conditions::Reason,
+    core::{
+        observed::{Observed, Target},
+        step::{Change, Phase, Step},
+        token::{Liveness, Verification},
+    },
+};
+
 use crate::builder::*;
-use tokenturn::api::conditions::Reason;
-use tokenturn::core::observed::{Observed, Target};
-use tokenturn::core::step::{Change, Phase, Step};
-use tokenturn::core::token::{Liveness, Verification};
 
 /// The step as a word.
 fn step(observed: &Observed) -> String {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::world::{Outcome, PATIENCE, World, condition};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokenturn::testkit::wait::until;
+
+use crate::world::{Outcome, PATIENCE, World, condition};
 
 async fn gone(world: &World) -> Outcome {
     until("the RotatedToken to be gone", PATIENCE, async || {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::world::{Outcome, PATIENCE, World, condition, is};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokenturn::testkit::wait::until;
+
+use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 async fn edit(world: &World, patch: serde_json::Value) -> Result<Secret, kube::Error> {
     world.space.api::<Secret>().patch("api-token", &PatchParams::default(), &Patch::Merge(patch)).await

@@ -1,7 +1,8 @@
 //! The first token: minted, verified, published, readable; nothing is rolled and nothing revoked.
 
-use crate::world::{Outcome, World, condition, is};
 use serde_json::json;
+
+use crate::world::{Outcome, World, condition, is};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_issue_publishes_a_working_token() -> Outcome {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::world::{Outcome, PATIENCE, World, condition, is};
-use k8s_openapi::api::apps::v1::{DaemonSet, StatefulSet};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, StatefulSet},
+    core::v1::Pod,
+};
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
-use tokenturn::api::RotatedTokenStatus;
-use tokenturn::testkit::wait::until;
+use tokenturn::{api::RotatedTokenStatus, testkit::wait::until};
+
+use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 fn blockers(status: &RotatedTokenStatus) -> String {
     let pickup = status.pickup.iter().flat_map(|pickup| &pickup.blockers);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::world::{Outcome, World, condition, is};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+
+use crate::world::{Outcome, World, condition, is};
 
 /// Waits until the object is stalled and says why.
 async fn stalled(world: &World) -> Result<(String, String), Box<dyn std::error::Error>> {

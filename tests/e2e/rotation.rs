@@ -1,10 +1,11 @@
 //! Rotations under traffic: nobody is refused, one rollout each, the old token is dead at the end.
 
-use crate::world::{Outcome, PATIENCE, World, condition, is};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::json;
 use tokenturn::testkit::wait::until;
+
+use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_rotations_under_traffic_refuse_no_call() -> Outcome {

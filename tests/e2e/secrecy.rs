@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::{Outcome, World};
 use base64::Engine;
 use k8s_openapi::api::core::v1::{Event, Secret};
 use serde_json::json;
+
+use crate::world::{Outcome, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_value_is_in_any_log_event_status_annotation_or_metric() -> Outcome {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::world::{Outcome, PATIENCE, World, is};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokenturn::testkit::wait::until;
+
+use crate::world::{Outcome, PATIENCE, World, is};
 
 /// Kills the operator as soon as its log shows a line, starts another, and expects the rotation to end as if nothing had
 /// happened.

@@ -3,15 +3,21 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Pod, Secret},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
-use tokenturn::api::{RotatedToken, RotatedTokenStatus};
-use tokenturn::testkit::{
-    ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
-    TestNamespace, Token, chart, install, shared, wait::until,
+use tokenturn::{
+    api::{RotatedToken, RotatedTokenStatus},
+    testkit::{
+        ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
+        TestNamespace, Token, chart, install, shared, wait::until,
+    },
 };
 use tokio::sync::OnceCell;
 

@@ -1,7 +1,9 @@
 //! How pods end, and what can be seen of it.
 
-use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;

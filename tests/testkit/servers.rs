@@ -1,8 +1,10 @@
 //! The control plane and the operator as processes: start, end, what is left behind.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tokenturn::testkit::{

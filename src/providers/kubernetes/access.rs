@@ -5,11 +5,15 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
     SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
 };
-use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::{
+    Client,
+    api::{Api, PostParams},
+};
 
-use super::errors::{Failure, call};
-use super::permission::Permission;
+use super::{
+    errors::{Failure, call},
+    permission::Permission,
+};
 use crate::providers::{Class, Error};
 
 /// Asks whether the client's own account may do something; every authorizer of the cluster is heard.

@@ -1,16 +1,19 @@
 //! The Secret that a token is bound to, and the request for a token bound to it. Pure.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{
+    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+    core::v1::Secret,
+};
 use kube::api::ObjectMeta;
 
-use crate::api::names::{CONTROLLER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL};
-use crate::core::token::{Handle, Listed, Naming, Owner};
-use crate::providers::Request;
+use crate::{
+    api::names::{CONTROLLER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL},
+    core::token::{Handle, Listed, Naming, Owner},
+    providers::Request,
+};
 
 /// Shortest and longest lifetime that the TokenRequest API accepts, in seconds.
 const SHORTEST_LIFETIME: u64 = 600;

@@ -3,8 +3,7 @@
 //! Nothing of a body gets into a message except the sentence of a well-formed `Status`, cut to a sane length, and that
 //! only for calls whose request and answer hold no token.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use tokio::time::timeout;
 

@@ -26,23 +26,33 @@ use std::time::Duration;
 
 use futures::future::{join, join3};
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
-use kube::{Client, Config};
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{Secret, ServiceAccount},
+};
+use kube::{
+    Client, Config,
+    api::{Api, DeleteParams, ListParams, PostParams, Preconditions},
+};
 use zeroize::Zeroize;
 
-use self::bound::Bound;
-use self::errors::{Failure, call};
-use self::permission::Permission;
-use self::review::Review;
-use self::specification::{SERVICE_ACCOUNT, Wanted, understand, wanted};
-use self::vocabulary::{Finding, Vocabulary};
+use self::{
+    bound::Bound,
+    errors::{Failure, call},
+    permission::Permission,
+    review::Review,
+    specification::{SERVICE_ACCOUNT, Wanted, understand, wanted},
+    vocabulary::{Finding, Vocabulary},
+};
 use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
-use crate::api::names::FIELD_MANAGER;
-use crate::core::revocable::Revocable;
-use crate::core::token::{Handle, Listed, Liveness, Naming, Owner, Specification, Verification};
-use crate::secret_value::{SecretValue, TokenSet};
+use crate::{
+    api::names::FIELD_MANAGER,
+    core::{
+        revocable::Revocable,
+        token::{Handle, Listed, Liveness, Naming, Owner, Specification, Verification},
+    },
+    secret_value::{SecretValue, TokenSet},
+};
 
 /// New tokens work at once; this is for API servers that learn of a Secret or a binding late.
 const ACTIVATION: Duration = Duration::from_secs(60);

@@ -5,8 +5,7 @@
 //! pod named `log`. Everything is parsed once, here; wildcards are not accepted, because a token that may do everything
 //! cannot be compared with what was asked for.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// How permissions are written; part of every message about one.
 pub const GRAMMAR: &str = "write \"verb resource[.group][:subresource][/name]\", for example \"get configmaps\", \

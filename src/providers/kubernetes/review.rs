@@ -5,8 +5,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
-use kube::config::AuthInfo;
-use kube::{Client, Config};
+use kube::{Client, Config, config::AuthInfo};
 use zeroize::Zeroize;
 
 use super::errors::{Failure, call};

@@ -4,8 +4,7 @@
 //! account may do is no surplus. Surplus without a wildcard is written like a permission, so that it can be copied into
 //! `permissions` by someone who wants it.
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use k8s_openapi::api::authorization::v1::ResourceRule;
 

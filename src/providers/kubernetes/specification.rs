@@ -1,8 +1,10 @@
 //! Reads permissions and parameters of a `RotatedToken`. Pure; says everything that is wrong at once.
 
 use super::permission::{self, Permission};
-use crate::core::token::Specification;
-use crate::providers::{Class, Error, Problem};
+use crate::{
+    core::token::Specification,
+    providers::{Class, Error, Problem},
+};
 
 /// The one parameter: whose tokens.
 pub const SERVICE_ACCOUNT: &str = "serviceAccount";

@@ -28,6 +28,8 @@ use std::{
     time::Duration,
 };
 
+use cache::SecretCache;
+use knobs::Knobs;
 use kube::{Api, Client, api::DeleteParams};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +39,6 @@ use super::{
     consumer::{ApiServerCalls, TokenUse},
     control_plane,
 };
-use cache::SecretCache;
-use knobs::Knobs;
 
 /// Annotations on a pod that say what its processes do.
 pub mod annotation {

@@ -1,7 +1,9 @@
 //! What can be said on the command line of the bench, and where the operator's binary is.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Parser;
 use tokenturn::api::GoDuration;

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
 
-use super::scene::Scene;
-use super::{Failure, say};
+use super::{Failure, say, scene::Scene};
 
 const WRITERS: usize = 32;
 

@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use tokenturn::api::GoDuration;
 
-use super::scene::{Scene, is_finished, rotated_token};
-use super::{Failure, say};
+use super::{
+    Failure, say,
+    scene::{Scene, is_finished, rotated_token},
+};
 
 /// Requests for new objects on their way at the same time.
 const CREATORS: usize = 16;

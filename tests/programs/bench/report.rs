@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::crowd::Growth;
-use super::rotations::Rotations;
-use super::writes::{Kind, Writes};
+use super::{
+    crowd::Growth,
+    rotations::Rotations,
+    writes::{Kind, Writes},
+};
 
 /// Everything that a run found out.
 pub struct Figures {

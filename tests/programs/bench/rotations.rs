@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Resource};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Pod, Secret},
+    },
+};
+use kube::{
+    Api, Resource,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 use tokenturn::testkit::{History, NodeOptions, SimulatedNode, Token, wait};
 
-use super::args::Plan;
-use super::scene::{PATIENCE, Scene, is_finished, rotated_token};
-use super::writes::Writes;
-use super::{Failure, say};
+use super::{
+    Failure,
+    args::Plan,
+    say,
+    scene::{PATIENCE, Scene, is_finished, rotated_token},
+    writes::Writes,
+};
 
 const CONSUMERS: usize = 3;
 const NAME: &str = "api-token";

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokenturn::api::{GoDuration, RotatedToken};
-use tokenturn::testkit::{ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared};
+use tokenturn::{
+    api::{GoDuration, RotatedToken},
+    testkit::{ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared},
+};
 
-use super::args::Plan;
-use super::writes::Writes;
-use super::{Failure, say};
+use super::{Failure, args::Plan, say, writes::Writes};
 
 /// Namespace of the operator and of the records.
 const SYSTEM: &str = "tokenturn-system";

@@ -14,9 +14,7 @@ mod story;
 mod terminal;
 mod tokens;
 
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use terminal::{Terminal, Voice};
 use tokio::signal::unix::{SignalKind, signal};

@@ -1,20 +1,24 @@
 //! The play: first token, two rotations under traffic, and the proof that the first token is dead.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use serde_json::json;
-use tokenturn::api::RotatedTokenStatus;
-use tokenturn::api::names::ROTATE_NOW_ANNOTATION;
-use tokenturn::testkit::Token;
+use tokenturn::{
+    api::{RotatedTokenStatus, names::ROTATE_NOW_ANNOTATION},
+    testkit::Token,
+};
 
-use crate::Error;
-use crate::stage::{NAME, NAMESPACE, Stage};
-use crate::story;
-use crate::terminal::{Terminal, Voice};
+use crate::{
+    Error,
+    stage::{NAME, NAMESPACE, Stage},
+    story,
+    terminal::{Terminal, Voice},
+};
 
 const CONSUMERS: usize = 3;
 const ROTATIONS: i64 = 2;

@@ -1,22 +1,28 @@
 //! Sets the stage: control plane, CRDs and rights from the chart, node, operator.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokenturn::api::RotatedToken;
-use tokenturn::testkit::{
-    ControlPlane, ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SimulatedNode, chart,
-    install,
+use tokenturn::{
+    api::RotatedToken,
+    testkit::{
+        ControlPlane, ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SimulatedNode,
+        chart, install,
+    },
 };
 use tokio::sync::Mutex;
 
-use crate::Error;
-use crate::terminal::{Terminal, Voice};
-use crate::tokens::Tokens;
+use crate::{
+    Error,
+    terminal::{Terminal, Voice},
+    tokens::Tokens,
+};
 
 /// Namespace of the operator, as in the README.
 const SYSTEM: &str = "tokenturn-system";

@@ -2,27 +2,39 @@
 //!
 //! Watches and the history of the simulated containers are the only sources; nothing here acts.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::TryStreamExt;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::api::events::v1::Event as KubeEvent;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        core::v1::{Pod, Secret},
+        events::v1::Event as KubeEvent,
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
 use serde::de::DeserializeOwned;
-use tokenturn::api::{RotatedToken, RotatedTokenStatus};
-use tokenturn::testkit::{Event, History, Token};
+use tokenturn::{
+    api::{RotatedToken, RotatedTokenStatus},
+    testkit::{Event, History, Token},
+};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::stage::{NAME, NAMESPACE, Stage};
-use crate::terminal::{Terminal, Voice};
-use crate::tokens::Tokens;
+use crate::{
+    stage::{NAME, NAMESPACE, Stage},
+    terminal::{Terminal, Voice},
+    tokens::Tokens,
+};
 
 /// How often the calls are counted aloud where there is no status line.
 const COUNT_ALOUD: Duration = Duration::from_secs(10);

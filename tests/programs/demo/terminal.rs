@@ -1,8 +1,10 @@
 //! How the story looks: seconds, who speaks, what; on a terminal with colour and one refreshing line below.
 
-use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::{
+    io::{IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use tokio_util::sync::CancellationToken;
 
