@@ -40,8 +40,8 @@ pub struct RotatedTokenSpec {
     pub provider_ref: ProviderRef,
 
     /// What the token may do, in the words of the provider; unknown words are refused before anything is minted, and a token
-    /// that was granted less is never published. For the `kubernetes` provider: `verb resource[.group][/name]`, for example
-    /// `get configmaps`, `list deployments.apps`, `get secrets/tls`. A change rotates the token.
+    /// that was granted less is never published. For the `kubernetes` provider: `verb resource[.group][:subresource][/name]`,
+    /// for example `get configmaps`, `list deployments.apps`, `get pods:log`, `get secrets/tls`. A change rotates the token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub permissions: Vec<String>,
