@@ -89,6 +89,18 @@ impl TokenSet {
     }
 }
 
+/// SHA-256 over named values, in hexadecimal: tells whether they changed, not what they are.
+pub fn digest<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -> String {
+    let mut hash = Sha256::new();
+    for (name, value) in fields {
+        for part in [name.as_bytes(), value.expose()] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

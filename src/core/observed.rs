@@ -8,14 +8,15 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    memory::Memory,
     pickup::Consumers,
     plan::{Plan, TargetPlan, Trouble},
-    record::{Failure, Ledger, Values},
+    record::{Ledger, Values},
     token::{Generation, Listed, Liveness, Owner, Verification},
 };
 use crate::{
-    api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason},
-    secret_value::{SecretValue, TokenSet},
+    api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, conditions::Reason},
+    secret_value::{SecretValue, TokenSet, digest},
 };
 
 /// Everything that a decision may depend on.
@@ -76,6 +77,8 @@ pub enum Target {
 /// A target of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetView {
+    /// UID of the Secret: one that was deleted and made anew is another one.
+    pub uid: String,
     /// What it says it carries; `None` if the annotation was tampered with.
     pub generation: Option<Generation>,
     /// Attempt that was refused and that no write based on an older read may publish any more.
@@ -94,39 +97,6 @@ pub struct Record {
     pub values: Values,
     /// Somebody deleted it; our finalizer holds it.
     pub deleting: bool,
-}
-
-/// What this process remembers of the object. Losing it only delays.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
-    /// An intent that this process committed and whose create it has not sent.
-    pub fresh: Option<Generation>,
-    /// The last intent that this process committed, whether its create was sent or not.
-    pub own: Option<Generation>,
-    /// Since when this process knows of the intent in the record.
-    pub intent_since: Option<(Generation, Duration)>,
-    /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
-    pub target_since: Duration,
-    /// Since when this process knows of the pending token.
-    pub pending_since: Option<(Generation, Duration)>,
-    /// A pending token that this process has published or seen in the target: pods may hold it.
-    pub published: Option<Generation>,
-    /// Since when this process knows of the refused token.
-    pub refused_since: Option<(Generation, Duration)>,
-    /// The current token under which this process last looked for left-overs.
-    pub swept: Option<Generation>,
-    /// Since when pickup is proven without a break.
-    pub proven_since: Option<Duration>,
-    /// How often each workload was given which stamp.
-    pub stamps: BTreeMap<WorkloadRef, (String, u32)>,
-    /// When this process last asked the provider to revoke which token.
-    pub revoke_sent: Option<(Generation, Duration)>,
-    /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
-    pub provider: Option<Result<(), Trouble>>,
-    /// Why the last create of this process failed.
-    pub mint_failure: Option<Failure>,
-    /// Failures in a row, for back-off.
-    pub failures: u32,
 }
 
 /// Something that only some decisions need, looked up live.
@@ -248,6 +218,12 @@ pub enum Drift {
 }
 
 impl TargetView {
+    /// A digest of what it holds.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(self.data.iter().map(|(key, value)| (key.as_str(), value)))
+    }
+
     /// Whether it carries exactly the values of a token under its generation, with the planned labels and annotations.
     #[must_use]
     pub fn drift(&self, plan: &TargetPlan, generation: Generation, values: &TokenSet) -> Option<Drift> {

@@ -56,6 +56,7 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
             Some(uid) if *uid == owner.uid => {
                 let data = secret.data.unwrap_or_default();
                 Target::Ours(TargetView {
+                    uid: secret.metadata.uid.unwrap_or_default(),
                     generation: annotations.get(GENERATION_ANNOTATION).and_then(|text| text.parse().ok()),
                     fence: annotations.get(FENCE_ANNOTATION).and_then(|text| text.parse().ok()),
                     orphaned: annotations.contains_key(ORPHANED_ANNOTATION),

@@ -10,10 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::ProviderRef,
-    core::{
-        observed::Memory,
-        token::{Generation, Owner},
-    },
+    core::{memory::Memory, token::Owner},
 };
 
 /// Everything that is remembered of one object.
@@ -21,10 +18,6 @@ use crate::{
 pub struct Remembered {
     /// What decisions see.
     pub memory: Memory,
-    /// The target as it was last seen; a change restarts the settle time.
-    pub target: Option<TargetSeen>,
-    /// What the grace that is being measured belongs to.
-    pub grace: Option<GraceBasis>,
     /// How often the same step was taken lately, and since when: somebody may undo it each time.
     pub repeated: HashMap<String, (u32, Duration)>,
     /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
@@ -35,23 +28,6 @@ pub struct Remembered {
     pub provider: Option<ProviderRef>,
     /// What was last said in the log, so that a wait is told once.
     pub told: Option<String>,
-}
-
-/// What grace is measured for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GraceBasis {
-    pub generation: Generation,
-    pub round: i64,
-    pub served: i64,
-}
-
-/// What makes two reads of a target the same for the settle time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetSeen {
-    pub uid: Option<String>,
-    pub generation: Option<Generation>,
-    /// A digest of the data; never the data.
-    pub digest: String,
 }
 
 /// The memories of all objects. An entry is locked by the pass of its object; the queue runs one at a time.

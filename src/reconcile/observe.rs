@@ -4,12 +4,8 @@
 //! lacks a token which the record no longer calls pending, and overwrite a newer one.
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-use super::{
-    context::Context,
-    memory::{GraceBasis, Remembered, TargetSeen},
-};
+use super::{context::Context, memory::Remembered};
 use crate::{
     api::{
         RotatedToken, TokenProviderSpec,
@@ -18,7 +14,7 @@ use crate::{
     core::{
         observed::{Answers, Delays, Observed, Record, Resource, Target},
         plan::{self, Offer, TargetPlan, Trouble},
-        token::{Issued, Owner, Specification},
+        token::{Owner, Specification},
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
@@ -53,10 +49,7 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         None => target::Read { target: Target::Absent, version: None },
     };
     let (record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
-    note_target(context, remembered, &target);
-    note_intent(context, remembered, record.as_ref());
-    note_pending(context, remembered, record.as_ref(), &target.target);
-    note_grace(remembered, record.as_ref());
+    remembered.memory.look(context.uptime(), &target.target, record.as_ref());
     let observed = Observed {
         owner: owner.clone(),
         now: Timestamp::now(),
@@ -118,72 +111,4 @@ fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record
         activation: capabilities.activation,
         propagation: capabilities.propagation,
     })
-}
-
-/// The settle time starts again whenever the target is not what this process saw last.
-fn note_target(context: &Context, remembered: &mut Remembered, read: &target::Read) {
-    let seen = TargetSeen {
-        uid: read.version.as_ref().map(|version| version.uid.clone()),
-        generation: match &read.target {
-            Target::Ours(view) => view.generation,
-            Target::Absent | Target::Foreign(_) | Target::Adoptable => None,
-        },
-        digest: digest(&read.target),
-    };
-    if remembered.target.as_ref() != Some(&seen) {
-        remembered.target = Some(seen);
-        remembered.memory.target_since = context.uptime();
-    }
-}
-
-fn digest(target: &Target) -> String {
-    let Target::Ours(view) = target else { return String::new() };
-    let mut hash = Sha256::new();
-    for (key, value) in &view.data {
-        hash.update(key.as_bytes());
-        hash.update([0]);
-        hash.update(value.expose());
-        hash.update([0]);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn note_intent(context: &Context, remembered: &mut Remembered, record: Option<&Record>) {
-    let intent = record.and_then(|record| record.ledger.intent.as_ref()).map(|intent| intent.generation);
-    if intent != remembered.memory.intent_since.map(|(generation, _)| generation) {
-        remembered.memory.intent_since = intent.map(|generation| (generation, context.uptime()));
-    }
-}
-
-fn note_pending(context: &Context, remembered: &mut Remembered, record: Option<&Record>, target: &Target) {
-    let memory = &mut remembered.memory;
-    let generation = |token: Option<&Issued>| token.map(|token| token.generation);
-    let pending = generation(record.and_then(|record| record.ledger.pending.as_ref()));
-    if pending != memory.pending_since.map(|(generation, _)| generation) {
-        memory.pending_since = pending.map(|generation| (generation, context.uptime()));
-    }
-    let refused = generation(record.and_then(|record| record.ledger.refused.as_ref()));
-    if refused != memory.refused_since.map(|(generation, _)| generation) {
-        memory.refused_since = refused.map(|generation| (generation, context.uptime()));
-    }
-    if let (Target::Ours(view), Some(pending)) = (target, pending)
-        && view.generation == Some(pending)
-    {
-        memory.published = Some(pending);
-    }
-}
-
-/// Grace that was served counts for one old token, one snapshot and one note of it in the record. When any of these has
-/// changed, by whomever, what this process measured no longer counts.
-fn note_grace(remembered: &mut Remembered, record: Option<&Record>) {
-    let previous = record.and_then(|record| record.ledger.previous.as_ref());
-    let basis = previous.filter(|previous| previous.snapshot.is_some()).map(|previous| GraceBasis {
-        generation: previous.token.generation,
-        round: previous.round,
-        served: previous.grace_served,
-    });
-    if basis != remembered.grace {
-        remembered.grace = basis;
-        remembered.memory.proven_since = None;
-    }
 }

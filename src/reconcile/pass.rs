@@ -70,10 +70,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         let (mut observed, handles) = base(context, owner, remembered).await?;
         context.pods.set(owner, awaited_pods(&observed));
         let mut decision = decided(context, &mut observed, &handles, remembered).await;
-        note_proof(context, remembered, &decision);
-        if let Some(health) = report::provider_health(&observed) {
-            remembered.memory.provider = Some(health);
-        }
+        remembered.memory.decided(context.uptime(), &observed, &decision);
         if !matches!(decision.step, Step::Wait { .. })
             && !remembered.may_repeat(decision.step.label(), context.uptime())
         {
@@ -129,17 +126,6 @@ fn awaited_pods(observed: &Observed) -> Option<BTreeSet<String>> {
     waits.then(|| ledger.snapshot_pods().map(|pod| pod.uid.clone()).collect())
 }
 
-/// Pickup is proven from the first look that shows it until one that does not.
-fn note_proof(context: &Context, remembered: &mut Remembered, decision: &Decision) {
-    match &decision.pickup {
-        Some(pickup) if pickup.remaining == 0 && pickup.blockers.is_empty() => {
-            remembered.memory.proven_since.get_or_insert_with(|| context.uptime());
-        }
-        Some(_) => remembered.memory.proven_since = None,
-        None => {}
-    }
-}
-
 /// Nothing to do now: report, and say when to look again.
 async fn rest(
     context: &Context,
@@ -151,7 +137,6 @@ async fn rest(
     let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
     remembered.memory.failures =
         if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
-    note_sweep(observed, remembered, decision);
     tell(remembered, decision);
     let Some(object) = &handles.resource else {
         if observed.record.is_none() {
@@ -179,14 +164,6 @@ async fn rest(
     resource::write_status(&context.client, &observed.owner, &status).await?;
     remembered.status_written = Some(context.uptime());
     Ok(wake)
-}
-
-/// At rest with a list that held nothing to sweep: no need to list again for this token.
-fn note_sweep(observed: &Observed, remembered: &mut Remembered, decision: &Decision) {
-    let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
-    if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
-        remembered.memory.swept = current.map(|current| current.token.generation);
-    }
 }
 
 fn is_stalled_with(shown: &RotatedTokenStatus, decision: &Decision) -> bool {

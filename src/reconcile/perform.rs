@@ -102,26 +102,7 @@ impl Performance<'_> {
         if saved == Swap::Conflict {
             return swapped(Ok(saved));
         }
-        let memory = &mut self.remembered.memory;
-        match change {
-            Change::Intended(generation) => {
-                memory.fresh = Some(generation);
-                memory.own = Some(generation);
-                memory.mint_failure = None;
-            }
-            Change::Promoted(_) | Change::Reopened => memory.stamps.clear(),
-            Change::Died(_)
-            | Change::Noted
-            | Change::GraceServed
-            | Change::Refused(_)
-            | Change::RefusedGone(_)
-            | Change::Reinstated(_)
-            | Change::Snapshot
-            | Change::RevokeIntended(_)
-            | Change::Forgotten(_)
-            | Change::Retiring
-            | Change::RetirementIntended => {}
-        }
+        self.remembered.memory.saved(change);
         story::saved(self.context, &self.observed.owner, ledger, change).await;
         Ok(())
     }
@@ -150,16 +131,13 @@ impl Performance<'_> {
         let Self { context, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
         let (owner, base) = (&observed.owner, handles.target.as_ref());
-        // Before it is sent: an answer that gets lost is no proof that it was not written.
-        self.remembered.memory.published = Some(generation);
+        self.remembered.memory.publishing(generation);
         let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
         let written = written.map_err(|error| cannot_publish(&error))?;
         if written == Swap::Conflict {
             return swapped(Ok(written));
         }
-        // The settle time runs from the acknowledged write.
-        self.remembered.target = None;
-        self.remembered.memory.target_since = context.uptime();
+        self.remembered.memory.published(context.uptime());
         let secret = &resource.target.name;
         if repair {
             tracing::warn!(%generation, secret, "target was changed by somebody else, repaired");
@@ -185,8 +163,7 @@ impl Performance<'_> {
             values: record.values.clone(),
             version: version.clone(),
         };
-        // Spent before it is sent: whatever happens now, this attempt creates no second token.
-        self.remembered.memory.fresh = None;
+        self.remembered.memory.minting();
         let task = mint::run(self.context.clone(), task);
         let task = tracing::Instrument::instrument(task, tracing::Span::current());
         let minted = self.context.tasks.spawn(task).await.unwrap_or_else(|error| {
@@ -211,7 +188,7 @@ impl Performance<'_> {
         context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
         result?;
         let (generation, id) = (token.generation(), token.id());
-        self.remembered.memory.revoke_sent = Some((generation, context.uptime()));
+        self.remembered.memory.revoked(generation, context.uptime());
         if published {
             tracing::info!(%generation, id, "old token revoked");
         } else {
@@ -230,8 +207,7 @@ impl Performance<'_> {
             match answer {
                 Ok(Swap::Done) => {
                     tracing::info!(%generation, %workload, "workload is being restarted");
-                    let given = self.remembered.memory.stamps.entry(workload).or_default();
-                    *given = (stamp.to_owned(), if given.0 == stamp { given.1 + 1 } else { 1 });
+                    self.remembered.memory.stamped(workload, stamp);
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
                 Err(error) => fault = fault.or(Some(error)),

@@ -13,7 +13,8 @@ use tokenturn::{
     },
     core::{
         decide::decide,
-        observed::{Answers, Delays, Memory, Observed, Record, Resource, Settings, Target, TargetView},
+        memory::Memory,
+        observed::{Answers, Delays, Observed, Record, Resource, Settings, Target, TargetView},
         pickup::{Consumers, PodView, Usage, WorkloadView},
         plan::{Plan, TargetPlan},
         record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded},
@@ -108,6 +109,7 @@ pub fn resource() -> Resource {
 pub fn carrying(generation: Generation) -> Target {
     let value = values(generation).get("token").cloned().unwrap();
     Target::Ours(TargetView {
+        uid: "target".into(),
         generation: Some(generation),
         fence: None,
         orphaned: false,
@@ -203,7 +205,9 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
         answers.liveness.insert(token.generation, Ok(Liveness::Alive));
     }
     answers.listing = Some(Ok(known));
-    let own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+    let mut memory = Memory::default();
+    memory.own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+    memory.fresh = memory.own;
     Observed {
         owner: owner(),
         now: now(),
@@ -212,7 +216,7 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
         resource: Some(resource()),
         target,
         record: ledger.map(record),
-        memory: Memory { fresh: own, own, ..Memory::default() },
+        memory,
         delays: Delays { activation: Duration::from_secs(60), propagation: Duration::from_secs(12) },
         answers,
     }

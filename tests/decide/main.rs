@@ -3,3 +3,5 @@
 mod builder;
 mod invariants;
 mod order;
+mod replicas;
+mod world;

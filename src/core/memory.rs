@@ -1,0 +1,201 @@
+//! What a process remembers of an object beyond the record. Losing it only delays, never more.
+//!
+//! Fed by what looks showed and by how effects ended; read by the rules. No clock here either: every note is given the
+//! monotonic time of the process.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
+
+use super::{
+    observed::{Observed, Record, Target},
+    plan::Trouble,
+    record::Failure,
+    report,
+    step::{Change, Decision, Phase},
+    token::{Generation, Issued},
+};
+use crate::api::WorkloadRef;
+
+/// What this process remembers of the object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// An intent that this process committed and whose create it has not sent.
+    pub fresh: Option<Generation>,
+    /// The last intent that this process committed, whether its create was sent or not.
+    pub own: Option<Generation>,
+    /// Since when this process knows of the intent in the record.
+    pub intent_since: Option<(Generation, Duration)>,
+    /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
+    pub target_since: Duration,
+    /// Since when this process knows of the pending token.
+    pub pending_since: Option<(Generation, Duration)>,
+    /// A pending token that this process has published or seen in the target: pods may hold it.
+    pub published: Option<Generation>,
+    /// Since when this process knows of the refused token.
+    pub refused_since: Option<(Generation, Duration)>,
+    /// The current token under which this process last looked for left-overs.
+    pub swept: Option<Generation>,
+    /// Since when pickup is proven without a break.
+    pub proven_since: Option<Duration>,
+    /// How often each workload was given which stamp.
+    pub stamps: BTreeMap<WorkloadRef, (String, u32)>,
+    /// When this process last asked the provider to revoke which token.
+    pub revoke_sent: Option<(Generation, Duration)>,
+    /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
+    pub provider: Option<Result<(), Trouble>>,
+    /// Why the last create of this process failed.
+    pub mint_failure: Option<Failure>,
+    /// Failures in a row, for back-off.
+    pub failures: u32,
+    /// The target as it was last seen; a change restarts the settle time.
+    target: Option<TargetSeen>,
+    /// What the grace that is being measured belongs to.
+    grace: Option<GraceBasis>,
+}
+
+/// What makes two reads of a target the same for the settle time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TargetSeen {
+    uid: Option<String>,
+    generation: Option<Generation>,
+    /// A digest of the data; never the data.
+    digest: String,
+}
+
+/// What grace is measured for: one old token, one snapshot, and one note of what was served before. When any of these has
+/// changed, by whomever, what this process measured no longer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GraceBasis {
+    generation: Generation,
+    round: i64,
+    served: i64,
+}
+
+impl Memory {
+    /// Notes what a look showed: target and record, read at `uptime` or before.
+    pub fn look(&mut self, uptime: Duration, target: &Target, record: Option<&Record>) {
+        self.look_at_target(uptime, target);
+        let ledger = record.map(|record| &record.ledger);
+        let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+        since(&mut self.intent_since, intent, uptime);
+        let generation = |token: Option<&Issued>| token.map(|token| token.generation);
+        let pending = generation(ledger.and_then(|ledger| ledger.pending.as_ref()));
+        since(&mut self.pending_since, pending, uptime);
+        let refused = generation(ledger.and_then(|ledger| ledger.refused.as_ref()));
+        since(&mut self.refused_since, refused, uptime);
+        if let (Target::Ours(view), Some(pending)) = (target, pending)
+            && view.generation == Some(pending)
+        {
+            self.published = Some(pending);
+        }
+        let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
+        let basis = previous.filter(|previous| previous.snapshot.is_some()).map(|previous| GraceBasis {
+            generation: previous.token.generation,
+            round: previous.round,
+            served: previous.grace_served,
+        });
+        if basis != self.grace {
+            self.grace = basis;
+            self.proven_since = None;
+        }
+    }
+
+    /// The settle time starts again whenever the target is not what this process saw last.
+    fn look_at_target(&mut self, uptime: Duration, target: &Target) {
+        let seen = match target {
+            Target::Ours(view) => {
+                TargetSeen { uid: Some(view.uid.clone()), generation: view.generation, digest: view.digest() }
+            }
+            Target::Absent | Target::Foreign(_) | Target::Adoptable => {
+                TargetSeen { uid: None, generation: None, digest: format!("{target:?}") }
+            }
+        };
+        if self.target.as_ref() != Some(&seen) {
+            self.target = Some(seen);
+            self.target_since = uptime;
+        }
+    }
+
+    /// Notes what was decided on a look. Pickup is proven from the first look that shows it until one that does not.
+    pub fn decided(&mut self, uptime: Duration, observed: &Observed, decision: &Decision) {
+        match &decision.pickup {
+            Some(pickup) if pickup.remaining == 0 && pickup.blockers.is_empty() => {
+                self.proven_since.get_or_insert(uptime);
+            }
+            Some(_) => self.proven_since = None,
+            None => {}
+        }
+        if let Some(health) = report::provider_health(observed) {
+            self.provider = Some(health);
+        }
+        // At rest with a list that held nothing to sweep: no need to list again for this token.
+        if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
+            let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
+            self.swept = current.map(|current| current.token.generation);
+        }
+    }
+
+    /// A create is about to be sent: whatever happens now, this attempt creates no second token.
+    pub fn minting(&mut self) {
+        self.fresh = None;
+    }
+
+    /// A write of the target is about to be sent: an answer that gets lost is no proof that it was not written.
+    pub fn publishing(&mut self, generation: Generation) {
+        self.published = Some(generation);
+    }
+
+    /// A write of the target was acknowledged: the settle time runs from now.
+    pub fn published(&mut self, uptime: Duration) {
+        self.target = None;
+        self.target_since = uptime;
+    }
+
+    /// A write of the record was acknowledged.
+    pub fn saved(&mut self, change: Change) {
+        match change {
+            Change::Intended(generation) => {
+                self.fresh = Some(generation);
+                self.own = Some(generation);
+                self.mint_failure = None;
+            }
+            Change::Promoted(_) | Change::Reopened => self.stamps.clear(),
+            Change::Died(_)
+            | Change::Noted
+            | Change::GraceServed
+            | Change::Refused(_)
+            | Change::RefusedGone(_)
+            | Change::Reinstated(_)
+            | Change::Snapshot
+            | Change::RevokeIntended(_)
+            | Change::Forgotten(_)
+            | Change::Retiring
+            | Change::RetirementIntended => {}
+        }
+    }
+
+    /// The provider took a revoke.
+    pub fn revoked(&mut self, generation: Generation, uptime: Duration) {
+        self.revoke_sent = Some((generation, uptime));
+    }
+
+    /// A workload was given a stamp.
+    pub fn stamped(&mut self, workload: WorkloadRef, stamp: &str) {
+        match self.stamps.entry(workload) {
+            Entry::Occupied(mut given) if given.get().0 == stamp => given.get_mut().1 += 1,
+            Entry::Occupied(mut given) => *given.get_mut() = (stamp.to_owned(), 1),
+            Entry::Vacant(given) => {
+                given.insert((stamp.to_owned(), 1));
+            }
+        }
+    }
+}
+
+/// Notes since when something is known, and forgets what is over.
+fn since(known: &mut Option<(Generation, Duration)>, now: Option<Generation>, uptime: Duration) {
+    if now != known.map(|(generation, _)| generation) {
+        *known = now.map(|generation| (generation, uptime));
+    }
+}
