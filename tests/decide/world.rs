@@ -66,12 +66,21 @@ struct Pending {
     record_version: u64,
 }
 
+/// A token between its create and its store.
+struct Minted {
+    generation: Generation,
+    record_version: u64,
+    record: Record,
+}
+
 #[derive(Default)]
 struct Replica {
     memory: Memory,
     /// The first read of a look, when the second has not been made.
     half: Option<(Target, u64)>,
     pending: Option<Pending>,
+    /// Created, and on its way into the record.
+    minted: Option<Minted>,
     /// Wakes again at this time.
     sleeps_until: u64,
 }
@@ -189,6 +198,9 @@ impl World {
 
     /// The next moment of a replica: the first read, the second with the decision, or the effect.
     pub fn advance(&mut self, replica: usize, fate: Fate) {
+        if let Some(minted) = self.replicas[replica].minted.take() {
+            return self.store(replica, minted, fate);
+        }
         if self.replicas[replica].pending.is_some() {
             return self.act(replica, fate);
         }
@@ -351,7 +363,15 @@ impl World {
             }
             Step::Mint { generation, .. } => {
                 self.replicas[replica].memory.minting();
-                self.mint(*generation, *record_version, observed);
+                self.creates += 1;
+                if self.provider.insert(*generation, true).is_some() {
+                    self.broken = Some(format!("S10: {generation} was created twice"));
+                }
+                // An answer that is lost leaves a token that nobody knows.
+                if let (true, Some(record)) = (answered, &observed.record) {
+                    let (generation, record, record_version) = (*generation, record.clone(), *record_version);
+                    self.replicas[replica].minted = Some(Minted { generation, record_version, record });
+                }
             }
             Step::Revoke { token, .. } => {
                 self.revoke(token);
@@ -376,18 +396,22 @@ impl World {
         self.record.swap(base, Some((ledger, values)))
     }
 
-    /// A create and its store; the create is not repeated, a conflict revokes what nobody else has seen.
-    fn mint(&mut self, generation: Generation, base: u64, observed: &Observed) {
-        self.creates += 1;
-        if self.provider.insert(generation, true).is_some() {
-            self.broken = Some(format!("S10: {generation} was created twice"));
+    /// The second half of a mint; on conflict the token is revoked, since nobody else has seen it.
+    fn store(&mut self, replica: usize, minted: Minted, fate: Fate) {
+        if fate == Fate::DiedBefore {
+            return self.die(replica);
         }
-        let Some(record) = &observed.record else { return };
+        let Minted { generation, record_version, record } = minted;
         let next = transition::store(&record.ledger, issued(generation));
-        let mut kept = record.values.clone();
+        let mut kept = record.values;
         kept.insert(generation, values(generation));
-        if !self.save(base, next, kept) {
+        let stored = self.save(record_version, next, kept);
+        self.story.push(format!("{} replica {replica} stores {generation}: {stored} ({fate:?})", self.time));
+        if !stored {
             self.revoke(&Revocable::never_stored(&issued(generation)));
+        }
+        if fate == Fate::DiedAfter {
+            self.die(replica);
         }
     }
 
