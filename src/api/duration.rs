@@ -125,7 +125,16 @@ impl JsonSchema for GoDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": PATTERN, "minLength": 2, "maxLength": 48 })
+        // A rule and not a pattern: its message says how to write it.
+        json_schema!({
+            "type": "string",
+            "minLength": 2,
+            "maxLength": 48,
+            "x-kubernetes-validations": [{
+                "rule": format!("self.matches('{}')", PATTERN.replace('\\', "\\\\")),
+                "message": "write a duration like 90d, 12h or 1h30m (units d, h, m, s, ms, in this order)",
+            }],
+        })
     }
 }
 

@@ -54,7 +54,7 @@ pub struct RotatedTokenSpec {
 
     /// How old the token may become before the next one is minted. Go syntax plus days: `90d`, `12h`, `1h30m`.
     /// At least one minute. A change moves the next rotation and rotates nothing by itself.
-    #[x_kube(validation = Rule::new("self.contains('d') || duration(self) >= duration('1m')").message("interval must be at least 1m"))]
+    #[x_kube(validation = Rule::new("!self.matches('^[0-9.hms]+$') || duration(self) >= duration('1m')").message("interval must be at least 1m"))]
     pub interval: GoDuration,
 
     /// How long the old token stays valid after it is proven that no pod holds it any more: time for consumers that the

@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use super::{
-    observed::{Drift, Fault, Observed, Question, Target},
+    observed::{Drift, Fault, Foreign, Observed, Question, Target},
     readopt,
     record::Ledger,
     retire, rotation, schedule,
@@ -85,11 +85,22 @@ fn foreign_target(observed: &Observed) -> Ruling {
         return Ok(Some(decision));
     }
     let Observed { owner, .. } = observed;
-    let message = format!(
-        "Secret {}/{} exists and {whose}; delete it, choose another spec.secret.name, or hand it over with the annotation \
-         tokenturn.dev/adopt={}",
-        owner.namespace, resource.target.name, owner.name
-    );
+    let secret = format!("Secret {}/{}", owner.namespace, resource.target.name);
+    let hand_over = format!("hand it over with the annotation tokenturn.dev/adopt={}", owner.name);
+    let message = match whose {
+        Foreign::Token(name) => {
+            format!(
+                "{secret} belongs to the RotatedToken {name}; choose another spec.secret.name, two cannot share a Secret"
+            )
+        }
+        Foreign::Unmanaged => format!(
+            "{secret} exists and was not made by tokenturn; choose another spec.secret.name, {hand_over}, or delete it"
+        ),
+        Foreign::Leftover => format!(
+            "{secret} was left by a RotatedToken that is gone; {hand_over}, delete it if nothing uses it, or choose another \
+             spec.secret.name"
+        ),
+    };
     Ok(Some(Decision::stall(FOREIGN_WAKE, Reason::ForeignSecret, message)))
 }
 

@@ -67,11 +67,22 @@ pub struct Resource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Absent,
-    /// It belongs to somebody else; the text says to whom, as far as can be seen.
-    Foreign(String),
+    /// It belongs to somebody else.
+    Foreign(Foreign),
     /// Its owner handed it to us by annotation; nothing of it is ours yet.
     Adoptable,
     Ours(TargetView),
+}
+
+/// Whose a target is that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// tokenturn did not make it.
+    Unmanaged,
+    /// It belongs to a RotatedToken of this name.
+    Token(String),
+    /// It belonged to a RotatedToken of this name that no longer exists, or to one of another installation.
+    Leftover,
 }
 
 /// A target of ours.

@@ -265,9 +265,10 @@ fn blocker_of(view: &PodView) -> Blocker {
         "ended without a report that its containers ended; delete it when its node is known to be in order".to_owned()
     } else {
         match view.controller.as_deref() {
+            _ if view.pod.node.is_none() => "not started yet; it counts until it has been replaced".to_owned(),
             None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
             Some("Job") => "run by a Job; held until it ends".to_owned(),
-            Some(controller) => format!("started with the old token; waits for its {controller} to replace it"),
+            Some(controller) => format!("may hold the old token until it ends; it is run by a {controller}"),
         }
     };
     Blocker { pod: view.pod.name.clone(), container: view.uses.as_ref().and_then(|usage| usage.container.clone()), why }

@@ -97,6 +97,9 @@ fn conditions(
     let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
     match previous {
         _ if ledger.is_none_or(|ledger| ledger.current.is_none()) => {}
+        None if decision.pickup.as_ref().is_some_and(|pickup| pickup.remaining > 0) => {
+            list.set(PICKED_UP, false, Reason::Deleting, message);
+        }
         Some(previous) if !is_picked_up(decision, previous) => {
             list.set(PICKED_UP, false, Reason::AwaitingPickup, message)
         }

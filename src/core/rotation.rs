@@ -117,9 +117,10 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
     }
-    // A spec that was mended is tried at once.
+    // A spec that was mended is tried at once, and so is what a person asks for.
+    let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now);
-    if let Some(wait) = wait.filter(|_| plan.specification == intent.specification) {
+    if let Some(wait) = wait.filter(|_| !asked && plan.specification == intent.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }
     if let Err(fault) = observed.preflight()? {
@@ -143,7 +144,7 @@ fn exhausted(intent: &Intent, latest: Option<&Failure>, wait: Duration) -> Decis
         return Decision::wait(wait, cause, message);
     }
     let message = format!(
-        "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made in {} min",
+        "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made in {} min, or when tokenturn.dev/rotate-now gets a new value",
         intent.attempts,
         intent.generation.sequence,
         wait.as_secs() / 60 + 1

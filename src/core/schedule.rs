@@ -91,6 +91,13 @@ pub fn after(start: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| start.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 
+/// The first full minute after a span, for people: it does not change from look to look.
+#[must_use]
+pub fn minute_after(now: Timestamp, span: Duration) -> Timestamp {
+    let at = after(now, span).as_second();
+    Timestamp::from_second(at.saturating_sub(at.rem_euclid(60)).saturating_add(60)).unwrap_or(Timestamp::MAX)
+}
+
 /// How long from `now` until `at`; zero if it has passed.
 #[must_use]
 pub fn until(now: Timestamp, at: Timestamp) -> Duration {

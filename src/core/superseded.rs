@@ -129,7 +129,10 @@ fn await_pickup(
                 return roll(observed, generation, stamp, workloads, Pickup { remaining, blockers });
             }
             blockers.splice(0..0, obstacles(observed, consumers, snapshot, &stamp));
-            Ok(Some(held(observed, resource, current, previous, snapshot).with_pickup(Pickup { remaining, blockers })))
+            Ok(Some(
+                held(observed, resource, record, current, previous, snapshot)
+                    .with_pickup(Pickup { remaining, blockers }),
+            ))
         }
     }
 }
@@ -165,27 +168,53 @@ fn roll(
     Ok(Some(retry_stalled(observed, Reason::ProviderRefused, message).with_pickup(pickup)))
 }
 
-/// Waiting for pods, with a warning when the current token runs out meanwhile: the next rotation has to wait too.
+/// Waiting for pods.
 fn held(
     observed: &Observed,
     resource: &Resource,
+    record: &Record,
     current: &Current,
     previous: &Superseded,
     snapshot: &Snapshot,
 ) -> Decision {
     let total = snapshot.pods.union(&previous.carried).count() + snapshot.crowd.len();
     let message = format!("of {total} pods some may still hold the old token; see status.pickup.blockers");
-    let next = resource.plan.as_ref().ok().map(|plan| schedule::next(plan, current));
-    let (Some(expires), Some((_, Reason::ExpiresSoon))) =
-        (current.token.expires_at, next.filter(|(at, _)| *at <= observed.now))
-    else {
-        return Decision::wait(PICKUP_WAKE, Reason::AwaitingPickup, message);
+    let wait = in_the_way(observed, resource, record, current, PICKUP_WAKE, message);
+    wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::AwaitingPickup, message))
+}
+
+/// The old token stands in the way of the next rotation. When that is due it is said, and when the current token runs out
+/// meanwhile a person has to act; `Err` gives back how long to wait and what to say.
+///
+/// The grace period is not cut short: by a clock that jumps ahead it would be cut for every token at once.
+fn in_the_way(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    wake: Duration,
+    message: String,
+) -> Result<Decision, (Duration, String)> {
+    let Ok(plan) = &resource.plan else { return Err((wake, message)) };
+    let until = |at| schedule::until(observed.now, at);
+    let (next, _) = schedule::next(plan, current);
+    // Looks again when something changes by itself: the next rotation is due, one of the tokens expires.
+    let expiries = record.ledger.tokens().filter_map(|token| token.expires_at);
+    let wake = expiries.chain([next]).map(until).filter(|left| !left.is_zero()).fold(wake, Duration::min);
+    let Some(reason) = schedule::due(observed, resource, plan, Some(&record.ledger)) else {
+        return Err((wake, message));
     };
-    let message = format!(
-        "the current token expires at {expires} and the next rotation waits for pods that hold the one before it; remove \
-         what status.pickup.blockers names"
-    );
-    Decision::stall(PICKUP_WAKE, Reason::ExpiresSoon, message)
+    let sequence = record.ledger.sequence + 1;
+    let message = format!("{message}; rotation {sequence} ({reason}) is due and begins when the old token is dead");
+    match current.token.expires_at {
+        Some(expires) if reason == Reason::ExpiresSoon => {
+            let message = format!(
+                "the current token expires at {expires}. {message}: end those pods or shorten spec.gracePeriod"
+            );
+            Ok(Decision::stall(wake, Reason::ExpiresSoon, message))
+        }
+        _ => Err((wake, message)),
+    }
 }
 
 /// Waiting for a person, looking again by itself.
@@ -212,21 +241,25 @@ fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
 
 /// Why workloads of the snapshot do not replace their pods.
 fn obstacles(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, stamp: &str) -> Vec<Blocker> {
+    let is_there = |workload: &&WorkloadRef| consumers.workloads.iter().any(|view| view.workload == **workload);
+    let missing = snapshot.workloads.iter().filter(|workload| !is_there(workload)).map(|workload| Blocker {
+        pod: workload.to_string(),
+        container: None,
+        why: "does not exist; correct spec.rollout.targets if it names it".to_owned(),
+    });
     let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
-    rolled
-        .filter_map(|view| {
-            let reverted =
-                view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
-            let why = if reverted {
-                "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
+    let stuck = rolled.filter_map(|view| {
+        let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
+        let why = if reverted {
+            "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
                  ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
-                    .to_owned()
-            } else {
-                view.obstacle.clone()?
-            };
-            Some(Blocker { pod: view.workload.to_string(), container: None, why })
-        })
-        .collect()
+                .to_owned()
+        } else {
+            view.obstacle.clone()?
+        };
+        Some(Blocker { pod: view.workload.to_string(), container: None, why })
+    });
+    missing.chain(stuck).collect()
 }
 
 /// The rest of the grace period, by the monotonic clock; then the evidence is committed.
@@ -251,8 +284,12 @@ fn serve_grace(
                     Decision::act(step, Reason::InGrace, "noted the grace served").with_pickup(Pickup::proven()),
                 ));
             }
-            let message = "no pod can hold the old token; it stays valid for the rest of the grace period";
-            let wait = Decision::wait(left.min(checkpoint.saturating_sub(here)), Reason::InGrace, message);
+            let ends = schedule::minute_after(observed.now, left);
+            let message =
+                format!("no pod can hold the old token; it stays valid for its grace period, until about {ends}");
+            let wait =
+                in_the_way(observed, resource, record, current, left.min(checkpoint.saturating_sub(here)), message);
+            let wait = wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::InGrace, message));
             Ok(Some(wait.with_pickup(Pickup::proven())))
         }
         Ok(proof) => intend_revoke(observed, &record.ledger, current, proof),

@@ -49,11 +49,19 @@ pub fn intend(
     now: Timestamp,
 ) -> Ledger {
     let counter = ledger.counter + 1;
-    // A request for a rotation counts as served by the rotation that begins after it, not by one that is under way.
+    // A request for a rotation counts as served by what begins after it: a rotation, or a new series of attempts.
+    let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     let (sequence, attempts, reason, failure, rotate_now_seen) = match &ledger.intent {
         Some(intent) => {
             let Intent { generation, attempts, reason, failure, .. } = intent.clone();
-            (generation.sequence, attempts + 1, reason, latest.or(failure), ledger.rotate_now_seen.clone())
+            let attempts = if asked { 0 } else { attempts };
+            (
+                generation.sequence,
+                attempts + 1,
+                reason,
+                latest.or(failure),
+                resource.rotate_now.clone().filter(|_| asked).or_else(|| ledger.rotate_now_seen.clone()),
+            )
         }
         None => (ledger.sequence + 1, 1, reason, None, resource.rotate_now.clone()),
     };

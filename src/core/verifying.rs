@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     decide::{STALLED_WAKE, on_fault},
     observed::{Observed, Record, Resource},
-    record::Ledger,
+    record::{Failure, Ledger},
     revocable::Revocable,
     revoking::liveness_or_revoke,
     rotation::FOREIGN_INTENT,
@@ -114,7 +114,11 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
     }
     let revocable = || Revocable::refused(&record.ledger, observed.target_generation());
     match liveness_or_revoke(observed, refused, false, revocable)? {
-        Some(decision) => Ok(Some(decision)),
+        // Why it was refused is what the user has to know meanwhile.
+        Some(decision) => Ok(Some(match record.ledger.intent.as_ref().and_then(|intent| intent.failure.clone()) {
+            Some(Failure { reason, message }) => Decision { reason, message, ..decision },
+            None => decision,
+        })),
         None => {
             save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
         }

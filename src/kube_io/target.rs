@@ -22,7 +22,7 @@ use crate::{
         ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
     },
     core::{
-        observed::{Target, TargetView},
+        observed::{Foreign, Target, TargetView},
         plan::TargetPlan,
         token::{Generation, Owner},
     },
@@ -66,17 +66,20 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
                     annotations,
                 })
             }
-            _ => adoptable(owner, &annotations, || {
-                let other = annotations.get(OWNER_NAME_ANNOTATION).map_or("that is gone", String::as_str);
-                format!("belongs to another RotatedToken ({other})")
-            }),
+            _ if annotations.contains_key(ORPHANED_ANNOTATION) => adoptable(owner, &annotations, Foreign::Leftover),
+            _ => {
+                let other = annotations.get(OWNER_NAME_ANNOTATION).cloned();
+                // An object of our own name with another UID is our predecessor.
+                let whose = other.filter(|other| *other != owner.name).map_or(Foreign::Leftover, Foreign::Token);
+                adoptable(owner, &annotations, whose)
+            }
         };
     }
-    adoptable(owner, &annotations, || "was not made by tokenturn".to_owned())
+    adoptable(owner, &annotations, Foreign::Unmanaged)
 }
 
-fn adoptable(owner: &Owner, annotations: &BTreeMap<String, String>, whose: impl FnOnce() -> String) -> Target {
-    if annotations.get(ADOPT_ANNOTATION) == Some(&owner.name) { Target::Adoptable } else { Target::Foreign(whose()) }
+fn adoptable(owner: &Owner, annotations: &BTreeMap<String, String>, whose: Foreign) -> Target {
+    if annotations.get(ADOPT_ANNOTATION) == Some(&owner.name) { Target::Adoptable } else { Target::Foreign(whose) }
 }
 
 /// Writes a token into the target as it was read.

@@ -39,6 +39,7 @@ type ObjectGauge = Family<Object, Gauge<f64, AtomicU64>>;
 pub struct Metrics {
     registry: Registry,
     issued: ObjectGauge,
+    expires: ObjectGauge,
     next: ObjectGauge,
     pickup: ObjectGauge,
     stalled: ObjectGauge,
@@ -53,6 +54,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("tokenturn");
         let metrics = Self {
             issued: ObjectGauge::default(),
+            expires: ObjectGauge::default(),
             next: ObjectGauge::default(),
             pickup: ObjectGauge::default(),
             stalled: ObjectGauge::default(),
@@ -69,8 +71,14 @@ impl Default for Metrics {
             metrics.issued.clone(),
         );
         registry.register_with_unit(
+            "token_expires_timestamp",
+            "When the current token expires, for tokens that do. Alert when this comes near",
+            Unit::Seconds,
+            metrics.expires.clone(),
+        );
+        registry.register_with_unit(
             "next_rotation_timestamp",
-            "When the next rotation is due, 0 if none is. Alert when this is long past",
+            "When the next rotation is due. Alert when this is long past",
             Unit::Seconds,
             metrics.next.clone(),
         );
@@ -133,9 +141,22 @@ impl Metrics {
         let object = object(owner);
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 52 bits")]
         let seconds = |at: jiff::Timestamp| at.as_second() as f64;
-        let issued = status.current.as_ref().map_or(0.0, |token| seconds(token.issued_at.0));
-        self.issued.get_or_create(&object).set(issued);
-        self.next.get_or_create(&object).set(status.next_rotation.as_ref().map_or(0.0, |at| seconds(at.0)));
+        let current = status.current.as_ref();
+        let times = [
+            (&self.issued, current.map(|token| token.issued_at.0)),
+            (&self.expires, current.and_then(|token| token.expires_at.as_ref()).map(|at| at.0)),
+            (&self.next, status.next_rotation.as_ref().map(|at| at.0)),
+        ];
+        for (gauge, at) in times {
+            match at {
+                Some(at) => {
+                    gauge.get_or_create(&object).set(seconds(at));
+                }
+                None => {
+                    gauge.remove(&object);
+                }
+            }
+        }
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 pods")]
         let remaining = status.pickup.as_ref().map_or(0.0, |pickup| pickup.remaining as f64);
         self.pickup.get_or_create(&object).set(remaining);
@@ -147,7 +168,7 @@ impl Metrics {
     /// The object is gone.
     pub fn forget(&self, owner: &Owner) {
         let object = object(owner);
-        for family in [&self.issued, &self.next, &self.pickup, &self.stalled] {
+        for family in [&self.issued, &self.expires, &self.next, &self.pickup, &self.stalled] {
             family.remove(&object);
         }
     }

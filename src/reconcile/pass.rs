@@ -37,7 +37,7 @@ const STATUS_PACE: Duration = Duration::from_secs(15);
 ///
 /// A panic ends the turn, not the process: the object is looked at again later, and the metric says so.
 pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
-    let span = tracing::info_span!("pass", namespace = owner.namespace, name = owner.name, uid = owner.uid);
+    let span = tracing::info_span!("token", namespace = owner.namespace, name = owner.name);
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;

@@ -111,7 +111,7 @@ impl Performance<'_> {
         let Some(record) = &self.observed.record else { return Ok(()) };
         let mut all = record.values.clone();
         all.insert(generation, values);
-        tracing::warn!(%generation, "value was missing in the record, put back from the Secret");
+        tracing::warn!(rotation = %generation, "value was missing in the record, put back from the Secret");
         swapped(self.write_record(&record.ledger, &all).await)
     }
 
@@ -121,7 +121,7 @@ impl Performance<'_> {
         let values: Values = generation.zip(values).into_iter().collect();
         let saved = self.write_record(ledger, &values).await?;
         if saved == Swap::Done {
-            tracing::warn!(generation = generation.map(tracing::field::display), "{message}");
+            tracing::warn!(rotation = generation.map(tracing::field::display), "{message}");
             self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
         }
         swapped(Ok(saved))
@@ -140,11 +140,11 @@ impl Performance<'_> {
         self.remembered.memory.published(context.uptime());
         let secret = &resource.target.name;
         if repair {
-            tracing::warn!(%generation, secret, "target was changed by somebody else, repaired");
+            tracing::warn!(rotation = %generation, secret, "target was changed by somebody else, repaired");
             let message = &self.decision.message;
             context.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
         } else {
-            tracing::info!(%generation, secret, "new token verified and published");
+            tracing::info!(rotation = %generation, secret, "new token verified and published");
         }
         Ok(())
     }
@@ -190,9 +190,9 @@ impl Performance<'_> {
         let (generation, id) = (token.generation(), token.id());
         self.remembered.memory.revoked(generation, context.uptime());
         if published {
-            tracing::info!(%generation, id, "old token revoked");
+            tracing::info!(rotation = %generation, id, "token revoked");
         } else {
-            tracing::info!(%generation, id, "unpublished token revoked");
+            tracing::info!(rotation = %generation, id, "unpublished token revoked");
             let note = format!("{id} was never published and is revoked");
             let events = &context.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
@@ -206,7 +206,7 @@ impl Performance<'_> {
         for (workload, answer) in context.stamps.write(&observed.owner, workloads.clone(), stamp).await {
             match answer {
                 Ok(Swap::Done) => {
-                    tracing::info!(%generation, %workload, "workload is being restarted");
+                    tracing::info!(rotation = %generation, %workload, "workload is being restarted");
                     self.remembered.memory.stamped(workload, stamp);
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),

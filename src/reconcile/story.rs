@@ -17,26 +17,29 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
     match change {
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
-            tracing::info!(%generation, %reason, "rotation begins");
+            tracing::info!(rotation = %generation, %reason, "rotation begins");
         }
         Change::Refused(generation) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
-            tracing::warn!(%generation, %reason, message, "new token did not pass and is not published");
+            tracing::warn!(rotation = %generation, %reason, message, "new token did not pass and is not published");
             context.metrics.rotation("refused");
+            context.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
-        Change::Died(generation) => tracing::warn!(%generation, "published token died and is replaced"),
+        Change::Died(generation) => tracing::warn!(rotation = %generation, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
-        Change::RefusedGone(generation) => tracing::info!(%generation, "refused token is dead"),
-        Change::Reinstated(generation) => tracing::warn!(%generation, "refused token was already published and counts"),
+        Change::RefusedGone(generation) => tracing::info!(rotation = %generation, "refused token is dead"),
+        Change::Reinstated(generation) => {
+            tracing::warn!(rotation = %generation, "refused token was already published and counts")
+        }
         Change::Promoted(generation) => promoted(context, owner, ledger, generation).await,
         Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
         Change::Snapshot => tracing::info!(pods = snapshot(ledger), "noted who may hold the old token"),
         Change::GraceServed => tracing::debug!("noted the grace served"),
         Change::RevokeIntended(_) => picked_up(context, owner, ledger).await,
         Change::Forgotten(generation) => {
-            tracing::info!(%generation, "old token is dead");
+            tracing::info!(rotation = %generation, "old token is dead");
             context.metrics.rotation("finished");
             let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
             context.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
@@ -61,7 +64,7 @@ fn snapshot(ledger: &Ledger) -> usize {
 async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation: Generation) {
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
-    tracing::info!(%generation, fingerprint, pods_with_old_token = pods, "new token is current");
+    tracing::info!(rotation = %generation, fingerprint, pods_with_old_token = pods, "new token is current");
     context.metrics.rotation("published");
     let note = if ledger.previous.is_some() {
         format!(

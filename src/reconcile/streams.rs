@@ -155,17 +155,23 @@ fn spread(owner: &Owner) -> Duration {
 async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
     // A token of the kubernetes provider dies with the Secret that it is bound to.
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL} in ({ROLE_TARGET},{ROLE_BOUND})"));
+    let mut owners: HashMap<(Option<String>, String), Owner> = HashMap::new();
     run(api, config, "targets", |seen| {
         let (object, listed) = match seen {
             Seen::Present { object, listed } => (object, listed),
             Seen::Gone(object) => (object, false),
         };
+        let key = (object.namespace(), object.name_any());
         if let (Some(namespace), Some(uid)) = (object.namespace(), object.labels().get(OWNER_UID_LABEL).cloned())
             && let Some(name) = object.annotations().get(OWNER_NAME_ANNOTATION).cloned()
         {
             let owner = Owner { namespace, name, uid };
             let delay = if listed { spread(&owner) } else { DEBOUNCE };
-            context.queue.add(owner, delay);
+            // One that was handed over concerns whose it was as well.
+            let before = owners.insert(key, owner.clone()).filter(|before| *before != owner);
+            for owner in before.into_iter().chain([owner]) {
+                context.queue.add(owner, delay);
+            }
         }
         std::future::ready(())
     })

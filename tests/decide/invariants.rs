@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokenturn::{
     api::DeletionPolicy,
     core::{
-        observed::{Observed, Target},
+        observed::{Foreign, Observed, Target},
         pickup::Consumers,
         step::{Change, Step},
         token::{Liveness, Verification},
@@ -38,7 +38,7 @@ fn s1_pods_that_may_have_got_another_value_are_counted_anew() {
     clear.answers.consumers = Some(Ok(Consumers::default()));
     let Step::Save { ledger: committed, .. } = decided(&clear).step else { panic!("commits") };
     for ledger in [std::mem::replace(&mut ledger, at_rest(one)), *committed] {
-        for target in [carrying(one), Target::Foreign("is another's".into())] {
+        for target in [carrying(one), Target::Foreign(Foreign::Token("other".into()))] {
             let drifted = observed(Some(ledger.clone()), target);
             let Step::Save { ledger, change } = decided(&drifted).step else { panic!("{:?}", decided(&drifted)) };
             assert_eq!(change, Change::Reopened);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Observed, Target},
+        observed::{Foreign, Observed, Target},
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
     },
@@ -91,12 +91,7 @@ fn what_keeps_a_rotation_from_beginning_is_told() {
     type Case = (&'static str, fn(&mut Observed), Reason, Phase);
     let cases: [Case; 3] = [
         ("suspended", |o| o.resource.as_mut().unwrap().suspend = true, Reason::Suspended, Phase::AtRest),
-        (
-            "foreign",
-            |o| o.target = Target::Foreign("was not made by tokenturn".into()),
-            Reason::ForeignSecret,
-            Phase::Stalled,
-        ),
+        ("foreign", |o| o.target = Target::Foreign(Foreign::Unmanaged), Reason::ForeignSecret, Phase::Stalled),
         (
             "no preflight",
             |o| {

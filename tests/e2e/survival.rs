@@ -45,17 +45,17 @@ async fn killed_after_the_mint() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_settling() -> Outcome {
-    killed_at("kill-settle", "new token verified and published generation=2").await
+    killed_at("kill-settle", "new token verified and published rotation=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_promotion() -> Outcome {
-    killed_at("kill-promote", "new token is current generation=2").await
+    killed_at("kill-promote", "new token is current rotation=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_revoke() -> Outcome {
-    killed_at("kill-revoke", "old token revoked").await
+    killed_at("kill-revoke", "token revoked").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
