@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{duration::GoDuration, status::RotatedTokenStatus};
 
-/// A credential that is rotated without anybody noticing.
+/// A credential that is rotated while it is in use.
 ///
 /// The operator mints a token at the provider, proves that it works, writes it into the Secret, rolls the workloads that
 /// use the Secret, waits until no container can still hold the old token, and then revokes the old one.
@@ -23,7 +23,7 @@ use super::{duration::GoDuration, status::RotatedTokenStatus};
     namespaced,
     status = "RotatedTokenStatus",
     derive = "PartialEq",
-    doc = "A credential that is rotated without anybody noticing: minted, verified, published in a Secret, rolled out, and revoked when no container can still hold the old value.",
+    doc = "A credential that is rotated while it is in use: minted, verified, published in a Secret, rolled out, and revoked when no container can still hold the old value.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("the name must have at most 63 characters: it becomes part of a pod template annotation"),
     printcolumn(name = "PROVIDER", type_ = "string", json_path = ".spec.providerRef.name"),
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -80,7 +80,9 @@ pub struct RotatedTokenSpec {
     #[serde(default)]
     pub rollout: RolloutSpec,
 
-    /// What happens to the live token when this object is deleted. Default `Revoke`. May be changed while the deletion waits.
+    /// What happens to the live token when this object is deleted. `Revoke` (default): wait until no pod uses the Secret, delete
+    /// the Secret, revoke the token, then let the object go. `Orphan`: leave Secret and token alive; an Event and an annotation on
+    /// the Secret name what nobody rotates now. May be changed while the deletion waits.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
