@@ -165,6 +165,10 @@ async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
         {
             let owner = Owner { namespace, name, uid };
             let delay = if listed { spread(&owner) } else { DEBOUNCE };
+            let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
+            if bound && !listed {
+                context.memories.unswept(&owner);
+            }
             context.queue.add(owner, delay);
         }
         std::future::ready(())
