@@ -62,11 +62,13 @@ async fn killed_all_the_time(stem: &str, replicas: usize, args: &[&str]) -> Outc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn one_replica_is_killed_all_the_time() -> Outcome {
     killed_all_the_time("kills-one", 1, &["--identity=same"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn two_replicas_without_a_lease_are_killed_all_the_time() -> Outcome {
     killed_all_the_time("kills-two", 2, &["--leader-election=false"]).await
 }
