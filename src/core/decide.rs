@@ -163,7 +163,7 @@ pub(super) fn intended(next: Ledger, reason: Reason) -> Decision {
 /// be well.
 fn is_dead(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Ok(false) };
-    Ok(matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead)))
+    Ok(matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending)))
 }
 
 /// What is left to do at rest: note what is newly known, sweep what attempts of other replicas left behind, make a record

@@ -30,9 +30,10 @@ pub fn liveness_or_revoke(
         return Ok(Some(Decision::wait(left, Reason::Revoking, message)));
     }
     match observed.liveness(generation)? {
-        Err(fault) => Ok(Some(on_fault(observed, fault))),
+        // What cannot be judged is revoked all the same, once; then it can be.
+        Err(fault) if sent.is_some() => Ok(Some(on_fault(observed, fault))),
         Ok(Liveness::Dead) => Ok(None),
-        Ok(Liveness::Alive) => {
+        Err(_) | Ok(Liveness::Alive | Liveness::Ending) => {
             // Asked before and still accepted: look again for a while, then ask again.
             let patience = propagation.saturating_mul(3).max(Duration::from_secs(30));
             if waited.is_some_and(|waited| waited < patience) {

@@ -61,7 +61,7 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
     let message = format!("the token that was just published no longer works: {why}");
     Ok(Some(match observed.liveness(pending.generation)? {
         Err(fault) => on_fault(observed, fault),
-        Ok(Liveness::Dead) => {
+        Ok(Liveness::Dead | Liveness::Ending) => {
             let next = transition::replace_dead(&record.ledger, message.clone());
             let change = Change::Died(pending.generation);
             Decision::act(Step::Save { ledger: Box::new(next), change }, Reason::ValueLost, message)

@@ -31,6 +31,13 @@ pub(super) const DRIFT: &str = "the Secret was changed or deleted by somebody el
 pub fn finish(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
     let (Some(previous), Some(current)) = (&record.ledger.previous, &record.ledger.current) else { return Ok(None) };
+    // The current token died and its successor is under way.
+    if record.ledger.intent.is_some() {
+        return Ok(None);
+    }
+    if matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending)) {
+        return replace_current(observed, resource, record);
+    }
     if let Some(decision) = hold_target(observed, resource, record, current, previous) {
         return Ok(Some(decision));
     }
@@ -42,6 +49,19 @@ pub fn finish(observed: &Observed) -> Ruling {
         (None, None) => snapshot(observed, resource, record),
         (None, Some(snapshot)) => await_pickup(observed, resource, record, current, previous, snapshot),
     }
+}
+
+/// The current token is dead before the old one is: the next rotation replaces it and takes over who holds the old one.
+fn replace_current(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
+    let plan = match &resource.plan {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(Some(Decision::stall(PICKUP_WAKE, trouble.reason, trouble.message.clone()))),
+    };
+    if let Err(fault) = observed.preflight()? {
+        return Ok(Some(on_fault(observed, fault)));
+    }
+    let next = transition::intend(&record.ledger, resource, plan, Reason::ValueLost, None, observed.now);
+    Ok(Some(super::decide::intended(next, Reason::ValueLost)))
 }
 
 /// The target has to hold the new token all the time. If it did not, what pods may hold is open again: that is written
@@ -83,7 +103,7 @@ fn expired(observed: &Observed, record: &Record, previous: &Superseded) -> Rulin
     }
     Ok(match observed.liveness(previous.token.generation)? {
         Ok(Liveness::Dead) => Some(forget(observed, record, previous, "it has expired")),
-        Ok(Liveness::Alive) | Err(_) => None,
+        Ok(Liveness::Alive | Liveness::Ending) | Err(_) => None,
     })
 }
 

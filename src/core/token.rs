@@ -152,6 +152,8 @@ pub enum Verification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     Alive,
+    /// Revoked, and still accepted for the time that the provider takes to notice.
+    Ending,
     Dead,
 }
 

@@ -114,7 +114,21 @@ pub fn reinstate(ledger: &Ledger) -> Ledger {
 #[must_use]
 pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>, now: Timestamp) -> Ledger {
     let (Some(token), Some(intent)) = (&ledger.pending, &ledger.intent) else { return ledger.clone() };
-    let previous = ledger.current.as_ref().map(|current| supersede(current.token.clone(), snapshot));
+    let previous = match ledger.previous.clone() {
+        // The current token was dead: what is old is still the one before it, and whoever held it may hold it still.
+        Some(mut previous) => {
+            if let Some(Snapshot { pods, crowd, workloads: _ }) = std::mem::replace(&mut previous.snapshot, snapshot) {
+                previous.carried.extend(pods);
+                previous.carried_crowd.extend(crowd);
+            }
+            if let Some(snapshot) = &mut previous.snapshot {
+                snapshot.crowd.append(&mut previous.carried_crowd);
+            }
+            // Another round: what was proven of the pods, and the grace served since, no longer count.
+            Some(Superseded { revoke: None, grace_served: 0, round: previous.round + 1, ..previous })
+        }
+        None => ledger.current.as_ref().map(|current| supersede(current.token.clone(), snapshot)),
+    };
     let mut history = ledger.history.clone();
     history.push(Finished { sequence: token.generation.sequence, reason: intent.reason, at: now, revoked_at: None });
     if history.len() > HISTORY_LENGTH {

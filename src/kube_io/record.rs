@@ -88,7 +88,14 @@ fn values(data: BTreeMap<String, ByteString>, ledger: &Ledger) -> Values {
             sets.entry(generation).or_default().insert(field, SecretValue::new(value.0));
         }
     }
-    sets.into_iter().map(|(generation, fields)| (generation, TokenSet::new(fields))).collect()
+    let sets = sets.into_iter().map(|(generation, fields)| (generation, TokenSet::new(fields)));
+    // What does not fit its fingerprint was tampered with and is as good as lost. Of a token that is known from a list only
+    // there is no fingerprint.
+    sets.filter(|(generation, set)| {
+        let mut of = ledger.tokens().filter(|token| token.generation == *generation);
+        of.all(|token| token.fingerprint.is_empty() || token.fingerprint == set.fingerprint())
+    })
+    .collect()
 }
 
 fn parse_key(key: &str) -> Option<(Generation, String)> {

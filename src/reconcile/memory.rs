@@ -34,6 +34,8 @@ pub struct Remembered {
 #[derive(Clone, Debug, Default)]
 pub struct Memories {
     entries: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>>>,
+    /// Whose tokens' Secrets have changed since the last look.
+    unswept: Arc<Mutex<BTreeSet<Owner>>>,
 }
 
 /// The same step so often within [`REPEAT_WINDOW`] means that somebody undoes it.
@@ -55,6 +57,21 @@ impl Memories {
     #[must_use]
     pub fn of(&self, owner: &Owner) -> Arc<tokio::sync::Mutex<Remembered>> {
         self.lock().entry(owner.clone()).or_default().clone()
+    }
+
+    /// A Secret of a token has changed: the next look at rest lists them again.
+    pub fn unswept(&self, owner: &Owner) {
+        self.lock_unswept().insert(owner.clone());
+    }
+
+    /// Whether that was noted since the last time.
+    #[must_use]
+    pub fn take_unswept(&self, owner: &Owner) -> bool {
+        self.lock_unswept().remove(owner)
+    }
+
+    fn lock_unswept(&self) -> std::sync::MutexGuard<'_, BTreeSet<Owner>> {
+        self.unswept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets an object that is gone.

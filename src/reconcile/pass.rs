@@ -63,6 +63,9 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
 }
 
 async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+    if context.memories.take_unswept(owner) {
+        remembered.memory.swept = None;
+    }
     for _ in 0..MAX_STEPS {
         if context.stop.is_cancelled() {
             return Ok(None);

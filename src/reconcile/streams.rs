@@ -167,6 +167,10 @@ async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
         {
             let owner = Owner { namespace, name, uid };
             let delay = if listed { spread(&owner) } else { DEBOUNCE };
+            let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
+            if bound && !listed {
+                context.memories.unswept(&owner);
+            }
             // One that was handed over concerns whose it was as well.
             let before = owners.insert(key, owner.clone()).filter(|before| *before != owner);
             for owner in before.into_iter().chain([owner]) {

@@ -71,6 +71,10 @@ pub fn token_request(bound: &Bound, lifetime: Duration) -> TokenRequest {
 
 /// The token that a Secret stands for, if its name is exactly one of ours.
 pub fn listed(metadata: ObjectMeta, naming: &Naming) -> Option<Listed> {
+    // Revoked already; somebody's finalizer can hold it for ever.
+    if metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let (id, uid) = (metadata.name?, metadata.uid?);
     let generation = naming.parse(&id)?;
     let created_at = metadata.creation_timestamp.map(|at| at.0);

@@ -316,7 +316,13 @@ impl Provider for Kubernetes {
         let why = match values.and_then(token) {
             None => None,
             Some(token) => match self.review(token).await? {
-                Review::Accepted { .. } => return Ok(Liveness::Alive),
+                // A review remembers for ten seconds what it accepted.
+                Review::Accepted { .. } => {
+                    return Ok(match self.bound_secret(owner, name, uid).await? {
+                        Presence::Absent | Presence::Deleting => Liveness::Ending,
+                        Presence::Present => Liveness::Alive,
+                    });
+                }
                 Review::NotAccepted { why } => Some(why),
             },
         };
