@@ -45,6 +45,25 @@ pub fn status(
     }
 }
 
+/// The status when nothing could be seen: what was known stays, the conditions say that it may be true no more.
+#[must_use]
+pub fn unseen(
+    shown: &RotatedTokenStatus,
+    generation: Option<i64>,
+    reason: Reason,
+    message: &str,
+    now: Timestamp,
+) -> RotatedTokenStatus {
+    let mut list = Conditions { now, generation, shown: &shown.conditions, list: Vec::new() };
+    list.set(READY, false, reason, message);
+    list.set(RECONCILING, false, reason, message);
+    list.set(STALLED, true, reason, message);
+    for kept in [PICKED_UP, PROVIDER_READY, LEAST_PRIVILEGE] {
+        list.keep(kept);
+    }
+    RotatedTokenStatus { conditions: list.list, observed_generation: generation, ..shown.clone() }
+}
+
 /// What makes two statuses the same for a reader who is in no hurry: everything but counts, sentences, and how far a
 /// rotation that is on its way has come. Changes of the rest are written without delay, these at a pace.
 ///

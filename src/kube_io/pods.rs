@@ -16,10 +16,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
-use crate::core::{
-    consumers,
-    pickup::{NodeView, PodView, Usage},
-    record::PodRef,
+use crate::{
+    api::{WorkloadKind, WorkloadRef},
+    core::{
+        consumers,
+        pickup::{NodeView, PodView, Usage},
+        record::PodRef,
+    },
 };
 
 /// The taint by which an administrator asserts that a node is down.
@@ -56,16 +59,31 @@ pub fn views(
     pods: &[DynamicObject],
     secret: &str,
     declared: &[Selector],
+    listed: &BTreeSet<WorkloadRef>,
     known: &BTreeSet<String>,
 ) -> BTreeMap<String, PodView> {
     let views = pods.iter().filter_map(|pod| {
-        let belongs = declared.iter().any(|selector| selector.matches(pod.labels()));
+        let belongs =
+            declared.iter().any(|selector| selector.matches(pod.labels())) || listed.iter().any(|one| owns(one, pod));
         let declared = || belongs.then_some(Usage { container: None });
         let uses = consumers::usage(&pod.data["spec"], secret).or_else(declared);
         let uid = pod.uid()?;
         (uses.is_some() || known.contains(&uid)).then(|| (uid, view(pod, uses)))
     });
     views.collect()
+}
+
+/// Whether a pod was made by a workload, judged by the name of its controller: also when the workload is gone already.
+fn owns(workload: &WorkloadRef, pod: &DynamicObject) -> bool {
+    pod.owner_references().iter().any(|owner| match workload.kind {
+        WorkloadKind::Deployment => {
+            let hash = owner.name.strip_prefix(workload.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
+            owner.kind == "ReplicaSet" && hash.is_some_and(|hash| !hash.contains('-'))
+        }
+        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
+            owner.kind == workload.kind.as_str() && owner.name == workload.name
+        }
+    })
 }
 
 fn view(pod: &DynamicObject, uses: Option<Usage>) -> PodView {

@@ -69,16 +69,18 @@ async fn set_finalizers(client: &Client, object: &RotatedToken, finalizers: &[St
     swapped(result, format!("changing the finalizers of RotatedToken {namespace}/{name}"))
 }
 
-/// Writes the status. Only a leader that is about to be replaced could write an older one, and the next pass mends it.
-pub async fn write_status(client: &Client, owner: &Owner, status: &RotatedTokenStatus) -> Result<Swap, Error> {
-    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &owner.namespace);
+/// Writes the status of the object as it was read: a replica that was away for a while leaves no old one behind.
+pub async fn write_status(client: &Client, object: &RotatedToken, status: &RotatedTokenStatus) -> Result<Swap, Error> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &namespace);
+    let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(Swap::Conflict) };
     let patch = json!({
         "apiVersion": "tokenturn.dev/v1alpha1",
         "kind": "RotatedToken",
-        "metadata": {"name": owner.name, "uid": owner.uid},
+        "metadata": {"name": name, "uid": uid, "resourceVersion": resource_version},
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let result = api.patch_status(&owner.name, &params, &Patch::Apply(&patch)).await;
-    swapped(result, format!("writing the status of RotatedToken {}/{}", owner.namespace, owner.name))
+    let result = api.patch_status(&name, &params, &Patch::Apply(&patch)).await;
+    swapped(result, format!("writing the status of RotatedToken {namespace}/{name}"))
 }

@@ -133,7 +133,7 @@ async fn consumers(
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
     let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
-    let views = pods::views(&pod_list, secret, &declared, &known);
+    let views = pods::views(&pod_list, secret, &declared, &listed, &known);
     let ended = context.pods.ended(namespace);
     let absent: Vec<&PodRef> =
         snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();

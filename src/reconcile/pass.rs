@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use tracing::Instrument;
 
 use super::{
@@ -21,11 +22,14 @@ use crate::{
         step::{Decision, Phase, Step},
         token::Owner,
     },
-    kube_io::{Error, events::Kind, resource},
+    kube_io::{Error, Swap, events::Kind, resource},
 };
 
 /// Most steps of one turn; then others have theirs.
 const MAX_STEPS: usize = 40;
+
+/// Failed looks in a row after which the status tells of them.
+const TOLD_FAILURES: u32 = 4;
 
 /// How long a step that somebody undoes waits.
 const CONTESTED_WAIT: Duration = Duration::from_secs(60);
@@ -41,7 +45,6 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
-    let _entered = span.enter();
     match work {
         Ok(Ok(next)) => {
             context.metrics.pass("done");
@@ -50,15 +53,35 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
         Ok(Err(error)) => {
             context.metrics.pass("failed");
             remembered.memory.failures += 1;
-            tracing::warn!(error = error.told(), "look failed");
+            span.in_scope(|| tracing::warn!(error = error.told(), "look failed"));
+            tell_failure(context, owner, &error, remembered.memory.failures).instrument(span.clone()).await;
             Some(schedule::backoff(remembered.memory.failures))
         }
         Err(_) => {
             context.metrics.pass("panicked");
             remembered.memory.failures += 1;
-            tracing::error!("look panicked; this is a bug, please report it with the lines above");
+            span.in_scope(|| tracing::error!("look panicked; this is a bug, please report it with the lines above"));
             Some(schedule::backoff(remembered.memory.failures))
         }
+    }
+}
+
+/// A look that fails again and again, or for good, is told in the status: what it said before may be true no more.
+async fn tell_failure(context: &Context, owner: &Owner, error: &Error, failures: u32) {
+    let for_good = error.is_forbidden() || matches!(error, Error::Malformed { .. });
+    if !for_good && failures < TOLD_FAILURES {
+        return;
+    }
+    let Ok(Some(object)) = resource::read(&context.client, owner).await else { return };
+    let shown = object.status.clone().unwrap_or_default();
+    let reason = if error.is_forbidden() { Reason::AccessDenied } else { Reason::InternalError };
+    let status = report::unseen(&shown, object.metadata.generation, reason, &error.told(), Timestamp::now());
+    if report::says_the_same(&status, &shown) {
+        return;
+    }
+    context.metrics.show(owner, &status);
+    if let Err(error) = resource::write_status(&context.client, &object, &status).await {
+        tracing::debug!(error = error.told(), "could not write the status");
     }
 }
 
@@ -164,7 +187,9 @@ async fn rest(
     if decision.phase == Phase::Stalled && !is_stalled_with(shown, decision) {
         context.events.write(&observed.owner, Kind::Warning, decision.reason, "Stall", &decision.message).await;
     }
-    resource::write_status(&context.client, &observed.owner, &status).await?;
+    if resource::write_status(&context.client, object, &status).await? == Swap::Conflict {
+        return Ok(Some(Duration::from_secs(1)));
+    }
     remembered.status_written = Some(context.uptime());
     Ok(wake)
 }

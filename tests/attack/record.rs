@@ -29,7 +29,6 @@ async fn edit(world: &World, patch: serde_json::Value) -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: a look that fails is not told in the status"]
 async fn a_ledger_that_cannot_be_read_is_told_and_survived() -> Outcome {
     let world = World::new("garbage").await?;
     world.rotated_token(json!({})).await?;

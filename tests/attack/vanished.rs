@@ -100,7 +100,6 @@ async fn forced_away_from_a_silent_node_before_the_deletion() -> Outcome {
 
 /// A workload that is listed because its pods do not name the Secret is deleted; its pods take their time to end.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: pods of a listed workload that is gone are not found"]
 async fn pods_of_a_listed_workload_outlive_it() -> Outcome {
     let world = World::new("listed-gone").await?;
     world
