@@ -109,17 +109,17 @@ async fn frozen_after_the_mint() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_while_settling() -> Outcome {
-    frozen_at("froze-settle", "new token verified and published generation=2", 24).await
+    frozen_at("froze-settle", "new token verified and published rotation=2", 24).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_after_the_promotion() -> Outcome {
-    frozen_at("froze-promote", "new token is current generation=2", 24).await
+    frozen_at("froze-promote", "new token is current rotation=2", 24).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_after_the_revoke() -> Outcome {
-    frozen_at("froze-revoke", "old token revoked", 24).await
+    frozen_at("froze-revoke", "token revoked", 24).await
 }
 
 /// Everything that a user may edit is edited while a rotation is under way.
