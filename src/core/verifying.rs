@@ -105,7 +105,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
         Some(_) => {}
         None => {
             let known = known_for(observed, observed.memory.refused_since.filter(|(known, _)| *known == generation));
-            let left = FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero() && !observed.settings.elected);
+            let left = FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero());
             if let Some(left) = left {
                 let message = "waiting until no other replica can publish the refused token";
                 return Ok(Some(Decision::wait(left, Reason::Verifying, message)));
