@@ -179,6 +179,21 @@ async fn a_token_that_was_granted_less_is_never_published() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_first_token_that_was_granted_less_leaves_nothing_alive() -> Outcome {
+    let world = World::new("first-less").await?;
+    world.rotated_token(json!({"permissions": ["delete secrets"]})).await?;
+    let told = |status: &tokenturn::api::RotatedTokenStatus| condition(status, "Ready").0 == "PermissionsMissing";
+    let status = world.status("the missing permission to be told", told).await?;
+    assert!(condition(&status, "Ready").1.contains("delete secrets"), "while the token is being revoked as well");
+    assert!(world.space.api::<k8s_openapi::api::core::v1::Secret>().get_opt("api-token").await?.is_none());
+    world.patch(json!({"spec": {"permissions": ["get configmaps", "list configmaps"]}})).await?;
+    world.finished(1).await?;
+    assert_eq!(world.live_tokens().await?.len(), 1);
+    assert!(world.event_reasons().await?.contains(&"PermissionsMissing".to_owned()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_kept() -> Outcome {
     let world = World::new("policy").await?;
     let policy = json!({"minInterval": "1h", "maxInterval": "90d", "allowedPermissions": ["get configmaps"]});
