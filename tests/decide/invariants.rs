@@ -230,3 +230,45 @@ fn s16_and_l5_nothing_is_done_at_rest() {
     let rest = observed(Some(at_rest(one)), carrying(one));
     assert!(matches!(decided(&rest).step, Step::Wait { failed: false, .. }));
 }
+
+#[test]
+fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_forgotten() {
+    let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
+    for gone in [Liveness::Dead, Liveness::Ending] {
+        let mut died = observed(Some(promoted(two, one, &["a"])), carrying(two));
+        died.answers.liveness.insert(two, Ok(gone));
+        let Step::Save { ledger, change } = decided(&died).step else { panic!("{:?}", decided(&died)) };
+        assert_eq!(change, Change::Intended(three));
+        // Its successor is published and promoted: the oldest token stays the old one, with its pods.
+        let mut pending = *ledger;
+        pending.pending = Some(issued(three));
+        let mut settled = observed(Some(pending), carrying(three));
+        settled.answers.consumers = Some(Ok(consumers(&["b"], None)));
+        let Step::Save { ledger, change } = decided(&settled).step else { panic!("{:?}", decided(&settled)) };
+        assert_eq!(change, Change::Promoted(three));
+        let previous = ledger.previous.unwrap();
+        assert_eq!(previous.token.generation, one);
+        let noted =
+            previous.carried.iter().chain(&previous.snapshot.as_ref().unwrap().pods).map(|pod| pod.uid.as_str());
+        assert_eq!(noted.collect::<Vec<_>>(), ["a", "b"]);
+    }
+}
+
+#[test]
+fn s1_an_old_token_that_cannot_be_judged_is_revoked_on_its_committed_evidence() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut clear = observed(Some(promoted(two, one, &[])), carrying(two));
+    clear.answers.consumers = Some(Ok(Consumers::default()));
+    let Step::Save { ledger: committed, .. } = decided(&clear).step else { panic!("commits") };
+    let mut unclear = observed(Some(*committed), carrying(two));
+    let fault = tokenturn::core::observed::Fault {
+        reason: tokenturn::api::conditions::Reason::ProviderUnavailable,
+        message: "cannot say".into(),
+        needs_person: false,
+        retry_after: None,
+    };
+    unclear.answers.liveness.insert(one, Err(fault));
+    assert!(revokes(&unclear), "once");
+    unclear.memory.revoke_sent = Some((one, UPTIME - Duration::from_secs(20)));
+    assert!(!revokes(&unclear), "then it has to be confirmed");
+}
