@@ -10,12 +10,11 @@ use crate::world::{Outcome, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_value_is_in_any_log_event_status_annotation_or_metric() -> Outcome {
-    let world = World::new("secrecy").await?.with_args(&[]);
-    let mut world = world;
+    let mut world = World::new("secrecy").await?;
     world.operators[0].terminate(std::time::Duration::from_secs(10)).await?;
     world.operators.clear();
     // The most talkative log that a user can ask for.
-    let mut world = world.with_args(&["--log-level=trace"]);
+    let mut world = world.with_args(&["--log-level=trace,kube_client::client=trace,hyper::proto=trace"]);
     world.start_operator().await?;
     world.deployment("app", 1, json!({})).await?;
     world.rotated_token(json!({})).await?;
