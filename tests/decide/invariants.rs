@@ -225,7 +225,7 @@ fn s12_orphan_names_every_live_token() {
 }
 
 #[test]
-fn s16_and_l5_nothing_is_done_at_rest() {
+fn l5_nothing_is_done_at_rest() {
     let one = generation(1, 1);
     let rest = observed(Some(at_rest(one)), carrying(one));
     assert!(matches!(decided(&rest).step, Step::Wait { failed: false, .. }));

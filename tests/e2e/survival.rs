@@ -148,8 +148,8 @@ async fn the_chart_gives_every_right_that_is_needed_and_no_more() -> Outcome {
     world.rotate_now("now").await?;
     world.finished(2).await?;
     assert!(!world.operators[0].logs().contains("forbidden"), "a right is missing:\n{}", world.operators[0].logs());
-    // Every request of the operator that the API server refused would be a missing right; every right that was never used
-    // is looked for by the chart's own test.
+    // Every request of the operator that the API server refused would be a missing right. The exact list of verbs is held by
+    // the chart's own test.
     let user = format!("system:serviceaccount:{}:tokenturn", world.system);
     let refused: Vec<_> =
         world.space.audit_events()?.into_iter().filter(|event| event.user == user && event.code == 403).collect();
