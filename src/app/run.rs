@@ -25,7 +25,7 @@ use super::{
     leader,
 };
 use crate::{
-    core::observed::Settings,
+    core::{guards::Guards, observed::Settings},
     kube_io::{client, events::Events, lease::Candidate},
     providers::kubernetes::Kubernetes,
     reconcile::{
@@ -113,6 +113,7 @@ async fn lead(
             settle: args.settle.get(),
             contact: args.kubelet_sync_period.get().mul_f64(1.5).max(MIN_CONTACT),
             elected: args.leader_election,
+            guards: Guards::default(),
         },
         started: Instant::now(),
         memories: Default::default(),

@@ -161,6 +161,7 @@ impl Memory {
                 self.own = Some(generation);
                 self.mint_failure = None;
             }
+            Change::TakenOver(generation) => self.own = Some(generation),
             Change::Promoted(_) | Change::Reopened => self.stamps.clear(),
             Change::Died(_)
             | Change::Noted

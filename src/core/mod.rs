@@ -12,6 +12,7 @@
 
 pub mod consumers;
 pub mod decide;
+pub mod guards;
 pub mod memory;
 pub mod observed;
 pub mod pickup;

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    guards::{Guard, Guards},
     memory::Memory,
     pickup::Consumers,
     plan::{Plan, TargetPlan, Trouble},
@@ -47,6 +48,8 @@ pub struct Settings {
     pub contact: Duration,
     /// Replicas agree on one that works, so an intent of another process is a left-over. Nothing but speed rests on it.
     pub elected: bool,
+    /// Which guards of the protocol hold: all, except where the model takes one away.
+    pub guards: Guards,
 }
 
 /// The `RotatedToken`.
@@ -183,6 +186,12 @@ impl Observed {
         Ok(self.answers.consumers.as_ref().ok_or(Question::Consumers)?.as_ref())
     }
 
+    /// Whether a guard of the protocol holds.
+    #[must_use]
+    pub fn guarded(&self, guard: Guard) -> bool {
+        self.settings.guards.hold(guard)
+    }
+
     /// How long the target has been as it is, as far as this process knows.
     #[must_use]
     pub fn settled_for(&self) -> Duration {
@@ -192,7 +201,8 @@ impl Observed {
     /// What is still missing of the settle time.
     #[must_use]
     pub fn unsettled(&self) -> Option<Duration> {
-        self.settings.settle.checked_sub(self.settled_for()).filter(|left| !left.is_zero())
+        let left = self.settings.settle.checked_sub(self.settled_for());
+        left.filter(|left| !left.is_zero() && self.guarded(Guard::Settle))
     }
 
     /// The target, if it is ours.

@@ -73,6 +73,8 @@ pub struct WorkloadView {
 pub struct Consumers {
     /// Every pod of the namespace that names the Secret, or is in a snapshot, or belongs to a listed workload.
     pub pods: BTreeMap<String, PodView>,
+    /// Pods that were seen to vanish without a last report: deleted by force, they may run until their kubelet hears of it.
+    pub vanished: BTreeMap<String, PodView>,
     /// The nodes of snapshot pods that are no longer listed; [`ANY_NODE`] stands for all nodes of the cluster together.
     pub nodes: BTreeMap<String, NodeView>,
     pub workloads: Vec<WorkloadView>,
@@ -86,6 +88,11 @@ impl Consumers {
     /// Pods that use the Secret and are not finished: who may hold what it contained so far.
     pub fn holders(&self) -> impl Iterator<Item = &PodView> {
         self.pods.values().filter(|view| view.uses.is_some() && !view.finished)
+    }
+
+    /// Pods that use the Secret and are not listed any more, but may still run.
+    pub fn vanished(&self) -> impl Iterator<Item = &PodView> {
+        self.vanished.values().filter(|view| view.uses.is_some())
     }
 }
 

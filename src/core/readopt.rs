@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{
     decide::{STALLED_WAKE, on_fault},
+    guards::Guard,
     observed::{Observed, Question, Resource, TargetView},
     plan::Plan,
     record::{Current, Ledger},
@@ -28,7 +29,8 @@ pub fn lost_record(observed: &Observed) -> Ruling {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
-    if listed.is_empty() && observed.ours().is_none() {
+    let nothing = listed.is_empty() && observed.ours().is_none();
+    if nothing || !observed.guarded(Guard::LostRecord) {
         return Ok(None);
     }
     Ok(Some(rebuild(observed, resource, plan, listed, transition::empty(&observed.owner, resource))))
@@ -43,7 +45,7 @@ pub fn stale_record(observed: &Observed) -> Ruling {
         return Ok(None);
     };
     let ledger = &record.ledger;
-    if carried.attempt <= ledger.counter {
+    if carried.attempt <= ledger.counter || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
     let plan = match &resource.plan {

@@ -123,7 +123,7 @@ pub struct Superseded {
 }
 
 /// Who may hold the old token, and which workloads are to be restarted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     pub pods: BTreeSet<PodRef>,

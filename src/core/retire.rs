@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     decide::{STALLED_WAKE, on_fault},
+    guards::Guard,
     observed::{Observed, Question, Record, Target},
     pickup::{Consumers, Judgement, PickupProof, judge},
     record::{Ledger, PodRef},
@@ -91,10 +92,19 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
     if let Some(refused) = &record.ledger.refused {
         return clear_refused(observed, record, refused);
     }
-    let Some(intent) = &record.ledger.intent else { return Ok(None) };
-    if let Some(wait) = foreign_intent(observed, intent) {
-        let message = "waiting until another replica has ended what it began";
-        return Ok(Some(Decision::wait(wait, Reason::Deleting, message)));
+    let Some(intent) = record.ledger.intent.as_ref().filter(|_| observed.guarded(Guard::RetireSweep)) else {
+        return Ok(None);
+    };
+    if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::RetireTakeOver) {
+        if let Some(wait) = foreign_intent(observed, intent) {
+            let message = "waiting until another replica has ended what it began";
+            return Ok(Some(Decision::wait(wait, Reason::Deleting, message)));
+        }
+        // From here on no other replica can store what it minted, so what is listed and not recorded is left over.
+        let next = transition::take_over(&record.ledger);
+        let generation = next.intent.as_ref().map_or(intent.generation, |intent| intent.generation);
+        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
+        return Ok(Some(Decision::act(step, Reason::Deleting, "taking over what another process began")));
     }
     Ok(sweep(observed, &record.ledger, &intent.provider)?.err())
 }
@@ -118,14 +128,16 @@ fn left_alive(ids: &[&str]) -> String {
 /// Revoke everything, after nobody uses it.
 fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     let ledger = &record.ledger;
-    if ledger.tokens().next().is_none() {
+    if ledger.tokens().next().is_none() || !observed.guarded(Guard::RetireDead) {
         return Ok(Decision::act(Step::DropRecord, Reason::Deleting, "no token of this object is alive"));
     }
     let proof = match nobody_left(observed, ledger)? {
         Ok(proof) => proof,
         Err(decision) => return Ok(decision),
     };
-    if let Target::Ours(_) = &observed.target {
+    if let Target::Ours(_) = &observed.target
+        && observed.guarded(Guard::RetireTarget)
+    {
         // One that came back after the decision to revoke may have given its value to a pod: decide anew.
         if let Some(retirement) = ledger.retirement.as_ref().filter(|retirement| retirement.revoke.is_some()) {
             let next = transition::retire(ledger, retirement.pods.clone());
@@ -164,10 +176,18 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     };
     let handed_over = matches!(observed.target, Target::Foreign(_));
     let contact = observed.settings.contact;
-    let holders: BTreeSet<PodRef> = consumers.holders().map(|view| view.pod.clone()).collect();
+    let holders = consumers.holders().chain(consumers.vanished());
+    let holders: BTreeSet<PodRef> = holders.map(|view| view.pod.clone()).collect();
     let retirement = ledger.retirement.as_ref();
     let known = retirement.map(|retirement| &retirement.pods);
     let is_known = |pod: &PodRef| known.is_some_and(|known| known.iter().any(|seen| seen.uid == pod.uid));
+    let nobody = BTreeSet::new();
+    let judged = |pods| judge(&BTreeSet::new(), &BTreeSet::new(), pods, consumers, contact);
+    if !observed.guarded(Guard::RetirePickup)
+        && let Judgement::Clear(proof) = judged(&nobody)
+    {
+        return Ok(Ok(proof));
+    }
     if known.is_none() || (!handed_over && !holders.iter().all(is_known)) {
         if handed_over && let Some(left) = observed.unsettled() {
             let message = "the Secret belongs to somebody else now; waiting until no pod can start with our value";
@@ -181,9 +201,8 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
         let step = Step::Save { ledger: Box::new(transition::retire(ledger, pods)), change: Change::Retiring };
         return Ok(Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret")));
     }
-    let nobody = BTreeSet::new();
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
-    let remaining = match judge(&nobody, &BTreeSet::new(), known.unwrap_or(&nobody), consumers, contact) {
+    let remaining = match judged(known.unwrap_or(&nobody)) {
         Judgement::Clear(proof) if blockers.is_empty() => return Ok(Ok(proof)),
         Judgement::Clear(_) => 0,
         Judgement::Held { remaining, blockers: pods } => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     decide::on_fault,
+    guards::Guard,
     observed::Observed,
     revocable::Revocable,
     step::{Decision, Ruling, Step},
@@ -23,6 +24,9 @@ pub fn liveness_or_revoke(
 ) -> Ruling {
     let generation = token.generation;
     let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
+    if sent.is_some() && !observed.guarded(Guard::ConfirmDead) {
+        return Ok(None);
+    }
     let waited = sent.map(|at| observed.uptime.saturating_sub(at));
     let propagation = observed.delays.propagation;
     if let Some(left) = waited.and_then(|waited| propagation.checked_sub(waited)).filter(|left| !left.is_zero()) {

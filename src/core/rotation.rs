@@ -3,10 +3,11 @@
 //! A create is sent at most once per attempt, and only by the process that committed the attempt's intent: whoever finds an
 //! intent that is not its own sweeps what it may have left behind and begins another attempt.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{
     decide::{STALLED_WAKE, intended, on_fault},
+    guards::Guard,
     observed::{Observed, Question, Record, Resource},
     record::{Failure, Intent, Ledger},
     revocable::Revocable,
@@ -25,7 +26,9 @@ pub fn resume(observed: &Observed) -> Ruling {
         return verifying::clear_refused(observed, record, refused);
     }
     match &record.ledger.pending {
-        Some(pending) if carried == Some(pending.generation) => settling::settle(observed, resource, record, pending),
+        Some(pending) if carried == Some(pending.generation) && observed.guarded(Guard::GoOnWithPublished) => {
+            settling::settle(observed, resource, record, pending)
+        }
         Some(pending) => verifying::verify(observed, resource, record, pending),
         None => mint(observed, resource, record, intent),
     }
@@ -37,15 +40,16 @@ pub fn resume(observed: &Observed) -> Ruling {
 /// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
 fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
     let ledger = &record.ledger;
-    if observed.memory.own != Some(intent.generation) {
+    if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
         return another_attempt(observed, resource, ledger, intent);
     }
     let live = match sweep(observed, ledger, &intent.provider)? {
         Ok(live) => live,
         Err(decision) => return Ok(Some(decision)),
     };
-    if observed.memory.fresh == Some(intent.generation) {
-        return Ok(Some(create(resource, intent, live)));
+    let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
+    if fresh || !observed.guarded(Guard::CreateOnce) {
+        return Ok(Some(create(observed, resource, intent, live)));
     }
     another_attempt(observed, resource, ledger, intent)
 }
@@ -61,7 +65,9 @@ pub(super) fn sweep(
         Err(fault) => return Ok(Err(on_fault(observed, fault))),
     };
     let target = observed.target_generation();
-    let Some(token) = listed.iter().find_map(|token| Revocable::unpublished(token, ledger, target)) else {
+    let known = known_to_sweep(observed, ledger);
+    let found = listed.iter().find_map(|token| Revocable::unpublished(token, &known, target));
+    let Some(token) = found.filter(|_| observed.guarded(Guard::Sweep)) else {
         return Ok(Ok(listed.len()));
     };
     let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
@@ -69,23 +75,54 @@ pub(super) fn sweep(
     Ok(Err(Decision::act(step, Reason::Minting, message)))
 }
 
+/// The ledger that tells what is no left-over: as it is, unless the model takes a guard away.
+fn known_to_sweep<'a>(observed: &Observed, ledger: &'a Ledger) -> Cow<'a, Ledger> {
+    let mut known = Cow::Borrowed(ledger);
+    if !observed.guarded(Guard::SweepKnownAttempts) {
+        known.to_mut().counter = i64::MAX;
+    }
+    if !observed.guarded(Guard::UnknownPast) {
+        known.to_mut().unknown_until = 0;
+    }
+    if !observed.guarded(Guard::SweepSparesRecord) {
+        *known.to_mut() = Ledger { pending: None, current: None, previous: None, ..ledger.clone() };
+    }
+    known
+}
+
 /// How long an intent of another replica may still be served by it. Longer than a create and its store take.
 pub(super) const FOREIGN_INTENT: Duration = Duration::from_secs(45);
+
+/// How long after its intent a create may be sent. It and its answer are over before another replica gives up waiting, see
+/// [`FOREIGN_INTENT`].
+pub const CREATE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether the intent is so young that its create may still be sent: a process that was paused must not send it when
+/// everybody else has looked for what it left behind.
+fn is_recent(observed: &Observed, intent: &Intent) -> bool {
+    let age = known_for(observed, intent);
+    age < CREATE_WITHIN || !observed.guarded(Guard::CreateSoon)
+}
+
+/// How long this process has known of an intent.
+fn known_for(observed: &Observed, intent: &Intent) -> Duration {
+    let since = observed.memory.intent_since.filter(|(generation, _)| *generation == intent.generation);
+    since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
+}
 
 /// Time that another replica, which may be working, still has for its intent.
 ///
 /// Taking it over earlier would be safe, but two replicas would take it from each other for ever.
 pub(super) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Duration> {
-    if observed.settings.elected || observed.memory.own == Some(intent.generation) {
+    let is_mine = observed.settings.elected || observed.memory.own == Some(intent.generation);
+    if is_mine || !observed.guarded(Guard::ForeignIntent) {
         return None;
     }
-    let since = observed.memory.intent_since.filter(|(generation, _)| *generation == intent.generation);
-    let known = since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since));
-    FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero())
+    FOREIGN_INTENT.checked_sub(known_for(observed, intent)).filter(|left| !left.is_zero())
 }
 
 /// The one create of this attempt.
-fn create(resource: &Resource, intent: &Intent, live: usize) -> Decision {
+fn create(observed: &Observed, resource: &Resource, intent: &Intent, live: usize) -> Decision {
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()),
@@ -126,8 +163,11 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     if let Err(fault) = observed.preflight()? {
         return Ok(Some(on_fault(observed, fault)));
     }
-    let next =
-        transition::intend(ledger, resource, plan, intent.reason, observed.memory.mint_failure.clone(), observed.now);
+    let failure = observed.memory.mint_failure.clone();
+    let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now);
+    if !observed.guarded(Guard::NewAttempt) {
+        next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };
+    }
     Ok(Some(intended(next, intent.reason)))
 }
 

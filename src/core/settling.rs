@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     decide::{STALLED_WAKE, on_fault},
+    guards::Guard,
     observed::{Drift, Observed, Question, Record, Resource, Target},
     pickup::{Consumers, missing_pods},
     record::Snapshot,
@@ -34,6 +35,7 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
     }
     let surplus = match observed.verification(generation)? {
         Ok(Verification::Works { surplus, .. }) => surplus.clone(),
+        Ok(_) if !observed.guarded(Guard::PromoteWorking) => Vec::new(),
         Ok(verification) => return no_longer_works(observed, record, pending, verification),
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
@@ -94,7 +96,9 @@ pub(super) fn settled_snapshot(
         let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
         return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
     }
-    Ok(Ok(Snapshot::of(consumers.holders(), workloads(resource, consumers))))
+    let vanished = consumers.vanished().filter(|_| observed.guarded(Guard::SnapshotVanished));
+    let holders = consumers.holders().chain(vanished).filter(|_| observed.guarded(Guard::Snapshot));
+    Ok(Ok(Snapshot::of(holders, workloads(resource, consumers))))
 }
 
 /// The workloads to restart.

@@ -87,6 +87,8 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     Intended(Generation),
+    /// The intent of another process was taken over, to clear up behind it.
+    TakenOver(Generation),
     /// A published token died before it was promoted.
     Died(Generation),
     /// What the owner wishes, or what is known of its token, was noted.

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     decide::on_fault,
+    guards::Guard,
     observed::{Drift, Observed, Record, Resource, Target},
     pickup::{Consumers, Judgement, PickupProof, judge},
-    record::{Current, Ledger, Snapshot, Superseded},
+    record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
     revoking::liveness_or_revoke,
     schedule,
@@ -38,7 +39,9 @@ pub fn finish(observed: &Observed) -> Ruling {
     if matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending)) {
         return replace_current(observed, resource, record);
     }
-    if let Some(decision) = hold_target(observed, resource, record, current, previous) {
+    if observed.guarded(Guard::TargetStillNew)
+        && let Some(decision) = hold_target(observed, resource, record, current, previous)
+    {
         return Ok(Some(decision));
     }
     if let Some(decision) = expired(observed, record, previous)? {
@@ -81,6 +84,7 @@ fn hold_target(
         Target::Adoptable | Target::Foreign(_) => Drift::Values,
     };
     if drift == Drift::Values
+        && observed.guarded(Guard::Reopen)
         && let Some(decision) = reopen(record, previous)
     {
         return Some(decision);
@@ -141,7 +145,12 @@ fn await_pickup(
     };
     let generation = current.token.generation;
     let stamp = stamp_value(generation, previous);
-    match judge(&snapshot.pods, &snapshot.crowd, &previous.carried, consumers, observed.settings.contact) {
+    let nobody = Snapshot::default();
+    let (counted, carried) = match observed.guarded(Guard::Pickup) {
+        true => (snapshot, &previous.carried),
+        false => (&nobody, &nobody.pods),
+    };
+    match judge(&counted.pods, &counted.crowd, carried, consumers, observed.settings.contact) {
         Judgement::Clear(proof) => serve_grace(observed, resource, record, current, previous, proof),
         Judgement::Held { remaining, mut blockers } => {
             let workloads = unstamped(observed, consumers, snapshot, &stamp);
@@ -294,7 +303,8 @@ fn serve_grace(
     let earlier = Duration::from_secs(u64::try_from(previous.grace_served).unwrap_or(0));
     let here = observed.memory.proven_since.map_or(Duration::ZERO, |since| observed.uptime.saturating_sub(since));
     let served = earlier.saturating_add(here);
-    match proof.after_grace(served, resource.grace) {
+    let grace = if observed.guarded(Guard::Grace) { resource.grace } else { Duration::ZERO };
+    match proof.after_grace(served, grace) {
         Err(left) => {
             let checkpoint = schedule::grace_checkpoint(resource.grace);
             if here >= checkpoint {
@@ -312,6 +322,10 @@ fn serve_grace(
             let wait = wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::InGrace, message));
             Ok(Some(wait.with_pickup(Pickup::proven())))
         }
+        Ok(proof) if !observed.guarded(Guard::Evidence) => {
+            let committed = RevokeIntent::commit(proof, observed.now);
+            revoke_committed(observed, record, previous, Some(&committed))
+        }
         Ok(proof) => intend_revoke(observed, &record.ledger, current, proof),
     }
 }
@@ -321,14 +335,16 @@ fn serve_grace(
 fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
     let generation = current.token.generation;
     let why = match observed.verification(generation)? {
-        Ok(Verification::Works { .. } | Verification::Insufficient { .. }) => {
+        Ok(Verification::NotYet { why } | Verification::Dead { why }) if observed.guarded(Guard::NewWorks) => {
+            why.clone()
+        }
+        Ok(_) => {
             let next = transition::intend_revoke(ledger, proof, observed.now);
             let step = Step::Save { ledger: Box::new(next), change: Change::RevokeIntended(generation) };
             let message = "every pod that could hold the old token is gone";
             return Ok(Some(Decision::act(step, Reason::PickedUp, message).with_pickup(Pickup::proven())));
         }
         Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(Pickup::proven()))),
-        Ok(Verification::NotYet { why } | Verification::Dead { why }) => why.clone(),
     };
     let message = format!("the old token is kept because the new one does not work at the provider: {why}");
     Ok(Some(retry_stalled(observed, Reason::ProviderRefused, message).with_pickup(Pickup::proven())))
@@ -336,7 +352,16 @@ fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof:
 
 /// 11., second half, and 12.: revoke until the provider refuses the old token, then forget it.
 fn revoke(observed: &Observed, record: &Record, previous: &Superseded) -> Ruling {
-    let revocable = || previous.revoke.as_ref().map(|committed| Revocable::superseded(previous, committed));
+    revoke_committed(observed, record, previous, previous.revoke.as_ref())
+}
+
+fn revoke_committed(
+    observed: &Observed,
+    record: &Record,
+    previous: &Superseded,
+    committed: Option<&RevokeIntent>,
+) -> Ruling {
+    let revocable = || committed.map(|committed| Revocable::superseded(previous, committed));
     let ruling = liveness_or_revoke(observed, &previous.token, true, revocable)?;
     let decision = ruling.unwrap_or_else(|| forget(observed, record, previous, "the provider refuses it"));
     Ok(Some(decision.with_pickup(Pickup::proven())))

@@ -84,6 +84,17 @@ pub fn intend(
     }
 }
 
+/// The intent of another process becomes ours without anything being minted for it: its store fails from now on.
+#[must_use]
+pub fn take_over(ledger: &Ledger) -> Ledger {
+    let counter = ledger.counter + 1;
+    let intent = ledger
+        .intent
+        .clone()
+        .map(|intent| Intent { generation: Generation { attempt: counter, ..intent.generation }, ..intent });
+    Ledger { counter, intent, ..ledger.clone() }
+}
+
 /// 4. Store: the minted token is pending.
 #[must_use]
 pub fn store(ledger: &Ledger, token: Issued) -> Ledger {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::{
     decide::{STALLED_WAKE, on_fault},
+    guards::Guard,
     observed::{Observed, Record, Resource},
     record::{Failure, Ledger},
     revocable::Revocable,
     revoking::liveness_or_revoke,
     rotation::FOREIGN_INTENT,
     step::{Change, Decision, Ruling, Step},
-    token::{Issued, Verification},
+    token::{Generation, Issued, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -33,11 +34,8 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
     Ok(Some(match verification {
-        Verification::Works { .. } => {
-            let message =
-                format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
-            Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
-        }
+        _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
+        Verification::Works { .. } => publish(resource, generation),
         Verification::Insufficient { missing } => {
             refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))
         }
@@ -47,6 +45,11 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         }
         Verification::NotYet { why } => not_yet(observed, record, pending, why),
     }))
+}
+
+fn publish(resource: &Resource, generation: Generation) -> Decision {
+    let message = format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
+    Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
 }
 
 /// What to do about a token that may do too little.
@@ -75,7 +78,7 @@ fn known_for<T>(observed: &Observed, since: Option<(T, Duration)>) -> Duration {
 /// The pending token does not pass. One that was in the target may be held by pods: it is not revoked, but waited for.
 fn refuse(observed: &Observed, record: &Record, pending: &Issued, reason: Reason, message: String) -> Decision {
     let generation = pending.generation;
-    if observed.memory.published == Some(generation) {
+    if observed.memory.published == Some(generation) && observed.guarded(Guard::KeepPublished) {
         return Decision::stall(
             STALLED_WAKE,
             reason,
@@ -98,14 +101,15 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             let message = "another replica had verified and published the token before it was refused";
             return save(transition::reinstate(&record.ledger), Change::Reinstated(generation), message);
         }
-        Some(view) if view.fence != Some(generation.attempt) => {
+        Some(view) if view.fence != Some(generation.attempt) && observed.guarded(Guard::Fence) => {
             let message = "fencing off the refused token";
             return Ok(Some(Decision::act(Step::Fence { attempt: generation.attempt }, Reason::Verifying, message)));
         }
         Some(_) => {}
         None => {
             let known = known_for(observed, observed.memory.refused_since.filter(|(known, _)| *known == generation));
-            let left = FOREIGN_INTENT.checked_sub(known).filter(|left| !left.is_zero());
+            let left = FOREIGN_INTENT.checked_sub(known);
+            let left = left.filter(|left| !left.is_zero() && observed.guarded(Guard::Fence));
             if let Some(left) = left {
                 let message = "waiting until no other replica can publish the refused token";
                 return Ok(Some(Decision::wait(left, Reason::Verifying, message)));

@@ -134,6 +134,7 @@ async fn consumers(
     let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
     let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
     let views = pods::views(&pod_list, secret, &declared, &listed, &known);
+    let vanished = pods::views(&context.pods.vanished(namespace), secret, &declared, &listed, &BTreeSet::new());
     let ended = context.pods.ended(namespace);
     let absent: Vec<&PodRef> =
         snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
@@ -147,7 +148,7 @@ async fn consumers(
         .iter()
         .map(|(reference, object)| workload::view(reference, object, secret, &observed.owner.name, &pod_list))
         .collect();
-    let mut consumers = Consumers { pods: views, workloads, ended, ..Consumers::default() };
+    let mut consumers = Consumers { pods: views, vanished, workloads, ended, ..Consumers::default() };
     // Of a crowd it is only known that none of it is listed any more.
     let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
     let absent = absent.iter().map(|pod| (pod.uid.as_str(), pod.node.as_deref()));

@@ -28,6 +28,8 @@ pub struct Mint {
     pub specification: Specification,
     pub provider: TokenProviderSpec,
     pub lifetime: Duration,
+    /// Time of this process after which the create is not sent any more.
+    pub send_until: Duration,
     /// The record as this pass read it; the store is a compare-and-swap on it.
     pub ledger: Ledger,
     pub values: Values,
@@ -44,6 +46,10 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         let message = "the provider names no driver that this version has".to_owned();
         return Err(Failure { reason: crate::api::conditions::Reason::ProviderMissing, message });
     };
+    if context.uptime() > mint.send_until {
+        let message = "this process was paused before it could mint; nothing was sent".to_owned();
+        return Err(Failure { reason: crate::api::conditions::Reason::Minting, message });
+    }
     let id = context.naming(&mint.owner).name(mint.generation);
     let request = Request {
         owner: mint.owner.clone(),

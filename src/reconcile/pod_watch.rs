@@ -1,7 +1,8 @@
 //! Watches the pods of a namespace while somebody there waits for pickup, and not otherwise.
 //!
 //! A watch wakes the objects that wait, and keeps the evidence that a list cannot show: a pod whose last version, in its
-//! DELETED event, said that every container was terminated. Evidence that is lost only delays.
+//! DELETED event, said that every container was terminated. Evidence that is lost only delays. Of a pod whose last version
+//! did not say so, the watch keeps that it may still run.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,6 +16,7 @@ use kube::{
     api::DynamicObject,
     runtime::{WatchStreamExt, watcher},
 };
+use serde_json::json;
 use tokio::task::AbortHandle;
 
 use super::queue::Queue;
@@ -29,6 +31,8 @@ struct Namespace {
     waiting: BTreeMap<Owner, BTreeSet<String>>,
     /// UIDs that ended for sure, of those that somebody waits for.
     ended: BTreeSet<String>,
+    /// Pods that were deleted by force while the watch ran: their containers may still run.
+    vanished: Vec<DynamicObject>,
     task: Option<AbortHandle>,
 }
 
@@ -75,12 +79,24 @@ impl PodWatches {
         self.lock().get(namespace).map(|entry| entry.ended.clone()).unwrap_or_default()
     }
 
+    /// Pods of a namespace that vanished without a last report since the watch began.
+    #[must_use]
+    pub fn vanished(&self, namespace: &str) -> Vec<DynamicObject> {
+        self.lock().get(namespace).map(|entry| entry.vanished.clone()).unwrap_or_default()
+    }
+
     async fn run(self, namespace: String) {
         let api = pods::api(&self.client, &namespace);
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod.uid(), has_ended(&pod)),
+                Ok(watcher::Event::Delete(pod)) => {
+                    let ended = has_ended(&pod);
+                    self.changed(&namespace, pod.uid(), ended);
+                    if !ended && let Some(entry) = self.lock().get_mut(&namespace) {
+                        entry.vanished.push(without_status(pod));
+                    }
+                }
                 Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid(), true),
                 // It is told as terminating, which can take long.
                 Ok(watcher::Event::Apply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
@@ -116,6 +132,13 @@ impl PodWatches {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
         self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a snapshot needs of a pod.
+fn without_status(mut pod: DynamicObject) -> DynamicObject {
+    pod.metadata.managed_fields = None;
+    pod.data = json!({"spec": pod.data["spec"].take()});
+    pod
 }
 
 /// Whether the last version of a deleted pod says that no container of it runs: all were reported as terminated, or it

@@ -29,6 +29,7 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
         }
         Change::Died(generation) => tracing::warn!(rotation = %generation, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
+        Change::TakenOver(generation) => tracing::info!(rotation = %generation, "took over what another process began"),
         Change::RefusedGone(generation) => tracing::info!(rotation = %generation, "refused token is dead"),
         Change::Reinstated(generation) => {
             tracing::warn!(rotation = %generation, "refused token was already published and counts")

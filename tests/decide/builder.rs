@@ -13,6 +13,7 @@ use tokenturn::{
     },
     core::{
         decide::decide,
+        guards::Guards,
         memory::Memory,
         observed::{Answers, Delays, Observed, Record, Resource, Settings, Target, TargetView},
         pickup::{Consumers, PodView, Usage, WorkloadView},
@@ -212,7 +213,12 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
         owner: owner(),
         now: now(),
         uptime: UPTIME,
-        settings: Settings { settle: SETTLE, contact: Duration::from_secs(90), elected: true },
+        settings: Settings {
+            settle: SETTLE,
+            contact: Duration::from_secs(90),
+            elected: true,
+            guards: Guards::default(),
+        },
         resource: Some(resource()),
         target,
         record: ledger.map(record),

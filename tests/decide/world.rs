@@ -10,6 +10,7 @@ use std::{
 
 use tokenturn::core::{
     decide::decide,
+    guards::Guards,
     memory::Memory,
     observed::{Answers, Delays, Observed, Question, Record, Resource, Settings, Target, TargetView},
     pickup::{Consumers, PodView, Usage, WorkloadView},
@@ -230,6 +231,7 @@ impl World {
                 settle: Duration::from_secs(SETTLE),
                 contact: Duration::from_secs(90),
                 elected: false,
+                guards: Guards::default(),
             },
             resource: self.resource.clone(),
             target,

@@ -1,0 +1,134 @@
+//! L1-L3: from every state, once nothing more goes wrong, everything comes to rest.
+//!
+//! Calm weather is one fair schedule: requests land, each replica takes whole passes in turn, pods are replaced, time
+//! passes. It is deterministic, so a state from which rest was reached once is known to reach it.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    state::{Activity, Budget, Life, PODS, RecordId, State},
+    world::{Event, Fate, World},
+};
+
+/// Passes of every replica between two ticks.
+const PASSES: u64 = 8;
+/// Rounds after which something is stuck: hours.
+const ROUNDS: u64 = 1_000;
+/// Steps that one pass can take at most.
+const STEPS: usize = 40;
+
+pub struct Calm {
+    /// One in so many states is tried.
+    every: u64,
+    good: RwLock<HashSet<u64>>,
+    tried: AtomicU64,
+}
+
+impl Calm {
+    pub fn one_in(every: u64) -> Self {
+        Self { every, good: RwLock::default(), tried: AtomicU64::new(0) }
+    }
+
+    /// How many states were tried.
+    pub fn tried(&self) -> u64 {
+        self.tried.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything comes to rest from here.
+    pub fn comes_to_rest(&self, world: &World, state: &State) -> bool {
+        if state.broken.is_some() || self.every == 0 || hash(state, 0) % self.every != 0 {
+            return true;
+        }
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        let mut state = State { budget: Budget::default(), ..state.clone() };
+        let mut path = Vec::new();
+        for round in 0..ROUNDS {
+            let key = hash(&state, round % PASSES + 1);
+            let known = self.good.read().is_ok_and(|good| good.contains(&key));
+            if known || is_at_rest(world, &state) {
+                if let Ok(mut good) = self.good.write() {
+                    good.extend(path);
+                }
+                return state.broken.is_none();
+            }
+            path.push(key);
+            self.round(world, &mut state, round);
+            if state.broken.is_some() {
+                // The promise that this breaks is found by the search itself.
+                return true;
+            }
+        }
+        false
+    }
+
+    fn round(&self, world: &World, state: &mut State, round: u64) {
+        world.happen(state, Event::Land);
+        passes(world, state);
+        state.node_ready = true;
+        for slot in 0..PODS {
+            let pod = state.pods[slot];
+            let replaced = pod.life == Life::Running && (pod.outdated || !state.wish.wanted);
+            if replaced || pod.life == Life::Terminating {
+                world.happen(state, Event::End(slot));
+                if state.wish.wanted && state.target.exists {
+                    let token = state.target.carries;
+                    world.start(state, token);
+                }
+            }
+        }
+        if round % PASSES == PASSES - 1 {
+            world.happen(state, Event::Tick);
+        }
+    }
+}
+
+/// Every replica takes a pass, step by step in turn.
+fn passes(world: &World, state: &mut State) {
+    for replica in 0..world.replicas {
+        world.happen(state, Event::Advance(replica, Fate::Answered));
+    }
+    for _ in 0..STEPS {
+        for replica in 0..world.replicas {
+            if state.replicas[replica].activity != Activity::Idle {
+                world.happen(state, Event::Advance(replica, Fate::Answered));
+            }
+        }
+    }
+}
+
+/// The first replica takes a pass.
+pub fn pass_of_one(world: &World, state: &mut State) {
+    world.happen(state, Event::Advance(0, Fate::Answered));
+    while state.replicas[0].activity != Activity::Idle {
+        world.happen(state, Event::Advance(0, Fate::Answered));
+    }
+}
+
+/// Nothing begun, nothing old, nothing asked for; the one live token is the one in the target. Or everything is gone.
+pub fn is_at_rest(world: &World, state: &State) -> bool {
+    if !state.wish.exists {
+        return state.alive == 0 && state.record == RecordId::ABSENT;
+    }
+    let Some(facts) = world.operator.facts(state.record) else { return false };
+    !state.wish.deleting
+        && !facts.begun
+        && facts.previous.is_none()
+        && !facts.current.is_none()
+        && facts.seen == state.wish.rotations
+        && state.target.carries == facts.current
+        && state.alive == facts.current.bit()
+}
+
+fn hash(state: &State, phase: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    phase.hash(&mut hasher);
+    hasher.finish()
+}

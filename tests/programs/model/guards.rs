@@ -1,0 +1,68 @@
+//! Each guard taken away in turn: the model has to find what breaks without it.
+
+use tokenturn::core::guards::Guard;
+
+use crate::world::Habit;
+
+/// A guard of the core, or a habit of the operator's reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub enum Without {
+    Guard(Guard),
+    Habit(Habit),
+}
+
+/// A guard and the world in which it is missed.
+pub struct Case {
+    pub without: Without,
+    pub world: &'static str,
+}
+
+const fn core(guard: Guard, world: &'static str) -> Case {
+    Case { without: Without::Guard(guard), world }
+}
+
+const fn habit(habit: Habit, world: &'static str) -> Case {
+    Case { without: Without::Habit(habit), world }
+}
+
+/// One row for each guard.
+pub const CASES: [Case; 38] = [
+    core(Guard::Settle, "rotation"),
+    core(Guard::OwnIntent, "rotation, two replicas"),
+    core(Guard::CreateOnce, "rotation, lost answers"),
+    core(Guard::CreateSoon, "deletion"),
+    core(Guard::NewAttempt, "rotation, lost answers"),
+    core(Guard::Sweep, "rotation, lost answers"),
+    core(Guard::SweepKnownAttempts, "rotation, two replicas"),
+    core(Guard::SweepSparesRecord, "rotation"),
+    core(Guard::VerifyFirst, "token killed by others"),
+    core(Guard::GoOnWithPublished, "rotation"),
+    core(Guard::KeepPublished, "wanting token"),
+    core(Guard::Fence, "wanting token"),
+    core(Guard::PromoteWorking, "token killed by others"),
+    core(Guard::Snapshot, "rotation"),
+    core(Guard::SnapshotVanished, "forced deletion"),
+    core(Guard::Pickup, "rotation"),
+    core(Guard::Grace, "rotation with grace"),
+    core(Guard::TargetStillNew, "target set back"),
+    core(Guard::Reopen, "target set back"),
+    core(Guard::Evidence, "rotation"),
+    core(Guard::NewWorks, "token killed by others"),
+    core(Guard::ConfirmDead, "rotation, lost answers"),
+    core(Guard::ForeignIntent, "rotation, two replicas"),
+    core(Guard::LostRecord, "record restored"),
+    core(Guard::StaleRecord, "record restored"),
+    core(Guard::UnknownPast, "record restored"),
+    core(Guard::RetirePickup, "deletion"),
+    core(Guard::RetireTarget, "deletion"),
+    core(Guard::RetireSweep, "deletion"),
+    core(Guard::RetireTakeOver, "deletion"),
+    core(Guard::RetireDead, "deletion"),
+    habit(Habit::TargetFirst, "rotation, two replicas"),
+    habit(Habit::TargetVersion, "rotation, two replicas"),
+    habit(Habit::RecordVersion, "rotation, two replicas"),
+    habit(Habit::CountTerminating, "rotation"),
+    habit(Habit::Contact, "forced deletion"),
+    habit(Habit::CreateSoon, "deletion"),
+    habit(Habit::UnansweredRevoke, "rotation, lost answers"),
+];

@@ -1,0 +1,148 @@
+//! Searches the state space of the rotation protocol for broken promises. The decisions are those of the operator: the model
+//! calls the same `core`.
+//!
+//! First each small world to its end, then each guard taken away in turn, which has to show what the guard is for, then the
+//! large world until it has been searched or the time is up. The last line is JSON; a promise that is broken, or a guard
+//! without which nothing is, ends with an error.
+
+#[allow(dead_code, reason = "shared with the tables of decisions")]
+#[path = "../../decide/builder.rs"]
+mod builder;
+mod calm;
+mod guards;
+mod keep;
+mod model;
+mod operator;
+mod scenarios;
+mod search;
+mod state;
+mod world;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use guards::Without;
+use scenarios::Scenario;
+use search::{Found, Limits, search};
+
+/// Searches the rotation protocol, with the operator's own decisions, for broken promises.
+#[derive(Parser)]
+struct Arguments {
+    /// Seconds for the large world; without it, the large world is searched for two minutes.
+    #[arg(long, default_value_t = 120)]
+    large: u64,
+    /// Only worlds and guards whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Threads that search.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Seconds for each small world and each guard, after which it counts as not finished.
+    #[arg(long, default_value_t = 300)]
+    limit: u64,
+}
+
+/// What all searches together have shown.
+#[derive(Default)]
+struct Sum {
+    unique: usize,
+    broken: usize,
+    guards: usize,
+    killed: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let begun = Instant::now();
+    let mut sum = Sum::default();
+    worlds(&arguments, &mut sum);
+    take_guards_away(&arguments, &mut sum);
+    large(&arguments, &mut sum);
+    let Sum { unique, broken, guards, killed } = sum;
+    let seconds = begun.elapsed().as_secs();
+    println!(r#"{{"unique_states":{unique},"broken":{broken},"guards":{guards},"killed":{killed},"seconds":{seconds}}}"#);
+    if broken == 0 && killed == guards { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn worlds(arguments: &Arguments, sum: &mut Sum) {
+    println!("world, unique states, events deep, states tried for L1-L3, seconds");
+    for scenario in scenarios::SMALL.iter().filter(|scenario| scenario.name.contains(&arguments.only)) {
+        let limits = Limits {
+            threads: arguments.threads,
+            time: Duration::from_secs(arguments.limit),
+            calm: scenarios::CALM_SMALL,
+        };
+        let found = search(scenario, None, limits);
+        tell_world(scenario, &found, sum);
+        if !found.whole && found.broken.is_none() {
+            println!("  not searched to the end within {} s", arguments.limit);
+            sum.broken += 1;
+        }
+    }
+}
+
+fn large(arguments: &Arguments, sum: &mut Sum) {
+    let scenario = &scenarios::LARGE;
+    if arguments.large == 0 || !scenario.name.contains(&arguments.only) {
+        return;
+    }
+    let time = Duration::from_secs(arguments.large);
+    let limits = Limits { threads: arguments.threads, time, calm: scenarios::CALM_LARGE };
+    let found = search(scenario, None, limits);
+    tell_world(scenario, &found, sum);
+    if !found.whole {
+        println!("  stopped after {} s, as asked", arguments.large);
+    }
+}
+
+fn tell_world(scenario: &Scenario, found: &Found, sum: &mut Sum) {
+    let Found { unique, depth, calm, time, .. } = found;
+    println!("{}, {unique}, {depth}, {calm}, {:.1}", scenario.name, time.as_secs_f64());
+    sum.unique += unique;
+    if let Some(broken) = &found.broken {
+        sum.broken += 1;
+        println!("  {} is broken:", broken.promise);
+        for event in &broken.events {
+            println!("    {event:?}");
+        }
+        println!("  {}", broken.last);
+    }
+}
+
+fn take_guards_away(arguments: &Arguments, sum: &mut Sum) {
+    println!("guard taken away, world, promise broken, events to it, unique states, seconds");
+    for case in &guards::CASES {
+        let name = case.without.name();
+        if !name.contains(&arguments.only) && !case.world.contains(&arguments.only) {
+            continue;
+        }
+        sum.guards += 1;
+        let Some(scenario) = scenarios::SMALL.iter().find(|scenario| scenario.name == case.world) else {
+            println!("{name}: there is no world {}", case.world);
+            continue;
+        };
+        let limits = Limits { threads: arguments.threads, time: Duration::from_secs(arguments.limit), calm: 1 };
+        let found = search(scenario, Some(case.without), limits);
+        let seconds = found.time.as_secs_f64();
+        match &found.broken {
+            Some(broken) => {
+                sum.killed += 1;
+                let (promise, events) = (&broken.promise, broken.events.len());
+                println!("{name}, {}, {promise}, {events}, {}, {seconds:.1}", case.world, found.unique);
+            }
+            None => println!("{name}, {}, NOTHING, -, {}, {seconds:.1}", case.world, found.unique),
+        }
+    }
+}
+
+impl Without {
+    fn name(self) -> String {
+        match self {
+            Self::Guard(guard) => format!("{guard:?}"),
+            Self::Habit(habit) => format!("{habit:?}"),
+        }
+    }
+}

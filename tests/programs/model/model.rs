@@ -1,0 +1,244 @@
+//! The state space: what can happen in each state, and which promises are looked at.
+
+use stateright::{Model, Property};
+
+use crate::{
+    calm::Calm,
+    operator::Effect,
+    scenarios::Scenario,
+    state::{
+        ATTEMPTS, Activity, Ask, Life, PODS, Pod, REPLICAS, RecordId, Replica, StampId, State, Target, Token, Wish,
+    },
+    world::{Event, Fate, World},
+};
+
+pub struct TokenModel {
+    pub world: World,
+    pub scenario: Scenario,
+    pub calm: Calm,
+}
+
+impl Model for TokenModel {
+    type State = State;
+    type Action = Event;
+
+    fn init_states(&self) -> Vec<State> {
+        let blank = Replica { memory: self.world.operator.blank(), ..Replica::default() };
+        let mut replicas = [Replica::default(); REPLICAS];
+        replicas[..self.scenario.replicas].fill(blank);
+        let state = State {
+            wish: Wish { exists: true, deleting: false, rotations: 0, wanted: true },
+            target: Target::default(),
+            record: RecordId::ABSENT,
+            backup: RecordId::ABSENT,
+            created: [Token::NONE; ATTEMPTS],
+            alive: 0,
+            published: 0,
+            killed: 0,
+            readable: [0; 2],
+            held: 0,
+            pods: Default::default(),
+            born: 1,
+            node_ready: true,
+            stamp: StampId::default(),
+            replicas,
+            late: None,
+            budget: self.scenario.budget,
+            newest: 0,
+            broken: None,
+        };
+        vec![if self.scenario.after_first_issue { self.after_first_issue(state) } else { state }]
+    }
+
+    fn actions(&self, state: &State, events: &mut Vec<Event>) {
+        if state.broken.is_some() {
+            return;
+        }
+        for replica in 0..self.scenario.replicas {
+            self.actions_of(state, replica, events);
+        }
+        if state.late.is_some() {
+            events.push(Event::Land);
+        }
+        events.push(Event::Tick);
+        self.pods(state, events);
+        self.people(state, events);
+    }
+
+    fn next_state(&self, last: &State, event: Event) -> Option<State> {
+        let mut state = last.clone();
+        self.world.happen(&mut state, event);
+        Some(state)
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        self.world.operator.facts(state.record).is_none_or(|facts| facts.counter <= self.scenario.attempts)
+            && state.created[usize::from(self.scenario.attempts) + 1].is_none()
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        macro_rules! kept {
+            ($name:literal) => {
+                Property::always($name, |_, state: &State| {
+                    state.broken.is_none_or(|broken| !broken.starts_with(concat!($name, " ")))
+                })
+            };
+        }
+        vec![
+            kept!("S1"),
+            kept!("S2"),
+            Property::always("S3", |model: &Self, state| model.few_live(state)),
+            Property::always("S4", |model: &Self, state| model.none_forgotten(state)),
+            kept!("S5"),
+            kept!("S6"),
+            kept!("S8"),
+            kept!("S9"),
+            kept!("S10"),
+            kept!("S12"),
+            kept!("S14"),
+            Property::always("L1-L3", |model: &Self, state| model.calm.comes_to_rest(&model.world, state)),
+        ]
+    }
+}
+
+impl TokenModel {
+    /// The first token is issued, by one replica in calm weather; what is interesting begins then.
+    fn after_first_issue(&self, mut state: State) -> State {
+        let budget = state.budget;
+        state.budget = Default::default();
+        let replicas = state.replicas;
+        while !crate::calm::is_at_rest(&self.world, &state) {
+            crate::calm::pass_of_one(&self.world, &mut state);
+            self.world.happen(&mut state, Event::Tick);
+        }
+        for _ in 0..self.scenario.pods {
+            let token = state.target.carries;
+            self.world.start(&mut state, token);
+        }
+        for _ in 0..4 {
+            self.world.happen(&mut state, Event::Tick);
+        }
+        State { replicas, budget, ..state }
+    }
+
+    fn actions_of(&self, state: &State, number: usize, events: &mut Vec<Event>) {
+        let replica = &state.replicas[number];
+        events.push(Event::Advance(number, Fate::Answered));
+        let crashes = state.budget.crashes > 0;
+        if crashes && (replica.activity != Activity::Idle || replica.memory != self.world.operator.blank()) {
+            events.push(Event::Crash(number));
+        }
+        let acts = match replica.activity {
+            Activity::Idle | Activity::Halfway(_) => false,
+            Activity::Asking { ask, .. } => {
+                if let Ask::Verify(token) = ask
+                    && state.budget.refusals > 0
+                    && state.is_alive(token)
+                {
+                    events.push(Event::Advance(number, Fate::Refused));
+                }
+                false
+            }
+            Activity::Acting { .. } | Activity::Storing { .. } | Activity::Discarding { .. } => true,
+        };
+        if acts && crashes {
+            events.push(Event::Advance(number, Fate::DiedAfter));
+        }
+        if acts && state.budget.lost > 0 {
+            events.push(Event::Advance(number, Fate::ReplyLost));
+            events.push(Event::Advance(number, Fate::Failed));
+            if state.late.is_none() && self.scenario.late && !self.is_create(&replica.activity) {
+                events.push(Event::Advance(number, Fate::Late));
+            }
+        }
+    }
+
+    /// A create that arrives after everybody has looked for it cannot be told from one that never will; see `docs`.
+    fn is_create(&self, activity: &Activity) -> bool {
+        matches!(activity, Activity::Acting { effect, .. } if matches!(self.world.operator.effect(*effect), Effect::Mint(_)))
+    }
+
+    fn people(&self, state: &State, events: &mut Vec<Event>) {
+        let budget = &state.budget;
+        let Some(facts) = self.world.operator.facts(state.record) else { return };
+        let wish = state.wish;
+        if budget.rotations > 0 && wish.exists && !wish.deleting && !facts.current.is_none() {
+            events.push(Event::Rotate);
+        }
+        if budget.deletion && wish.exists {
+            events.push(Event::Delete);
+        }
+        if budget.deaths > 0 && !facts.current.is_none() && state.is_alive(facts.current) {
+            events.push(Event::Death(facts.current));
+        }
+        if budget.deletes > 0 && state.target.exists {
+            events.push(Event::DeleteTarget);
+        }
+        // What is written between the last look and the revoke nobody can see in time.
+        let quiet = state.late.is_none() && state.replicas.iter().all(|replica| replica.activity == Activity::Idle);
+        if budget.reverts > 0 && quiet && state.target.exists {
+            let older = |token: &Token| *token != state.target.carries && state.published & token.bit() != 0;
+            events.extend(state.live_tokens().filter(older).map(Event::Revert));
+        }
+        if budget.restores > 0 && quiet {
+            if state.backup != state.record && state.backup == RecordId::ABSENT {
+                events.push(Event::Backup);
+            }
+            if state.backup != RecordId::ABSENT && state.backup != state.record {
+                events.push(Event::Restore);
+            }
+        }
+    }
+
+    /// S3: two tokens, and one for each attempt that was begun since.
+    fn few_live(&self, state: &State) -> bool {
+        let Some(facts) = self.world.operator.facts(state.record) else { return true };
+        let begun = u32::from(facts.counter.saturating_sub(facts.current.attempt()));
+        state.alive.count_ones() <= 2 + begun
+    }
+
+    /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.
+    fn none_forgotten(&self, state: &State) -> bool {
+        match self.world.operator.facts(state.record) {
+            // What a restored record has never heard of is found by the next look, see L1-L3.
+            Some(_) if state.backup != RecordId::ABSENT => true,
+            Some(facts) => state.live_tokens().all(|token| token.attempt() <= facts.counter),
+            None => state.wish.exists || state.alive == 0,
+        }
+    }
+
+    fn pods(&self, state: &State, events: &mut Vec<Event>) {
+        let readable: Vec<Token> = {
+            let set = state.readable[0] | state.readable[1];
+            state.created.iter().copied().filter(|token| !token.is_none() && set & token.bit() != 0).collect()
+        };
+        if state.budget.starts > 0 && state.wish.wanted && state.pods.iter().any(|pod| pod.life == Life::None) {
+            events.extend(readable.iter().map(|token| Event::Start(*token)));
+        }
+        for slot in 0..PODS {
+            let pod = state.pods[slot];
+            match pod.life {
+                Life::Running => events.push(Event::Terminate(slot)),
+                Life::Terminating => events.push(Event::End(slot)),
+                Life::None | Life::Vanished => {}
+            }
+            if pod.life == Life::Running && state.budget.restarts > 0 {
+                let other = readable.iter().filter(|token| **token != pod.holds);
+                events.extend(other.map(|token| Event::Restart(slot, *token)));
+            }
+            // A pod that vanished from a silent node before anybody watched is in no list: nobody can know of it.
+            let watched = state.replicas[..self.scenario.replicas].iter().all(|replica| replica.watching);
+            if matches!(pod.life, Life::Running | Life::Terminating)
+                && state.budget.forced > 0
+                && (state.node_ready || watched)
+            {
+                events.push(Event::Force(slot));
+            }
+        }
+        let everybody = (1 << self.scenario.replicas) - 1;
+        let unseen = |pod: &Pod| pod.life == Life::Vanished && pod.seen != everybody;
+        if self.scenario.node_fails && !(state.node_ready && state.pods.iter().any(unseen)) {
+            events.push(Event::Node(!state.node_ready));
+        }
+    }
+}

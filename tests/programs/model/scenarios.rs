@@ -1,0 +1,114 @@
+//! What the model is run on: how many of each thing, and what may go wrong.
+
+use crate::state::Budget;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub replicas: usize,
+    /// Pods that use the first token.
+    pub pods: usize,
+    /// The search begins with the first token issued.
+    pub after_first_issue: bool,
+    /// Attempts after which nothing more is looked at.
+    pub attempts: u8,
+    /// Replicas agree on one.
+    pub elected: bool,
+    pub grace: bool,
+    /// The node can fall silent.
+    pub node_fails: bool,
+    /// Requests may be carried out after their sender gave up.
+    pub late: bool,
+    pub budget: Budget,
+}
+
+const NOTHING: Budget = Budget {
+    rotations: 0,
+    crashes: 0,
+    lost: 0,
+    starts: 0,
+    restarts: 0,
+    refusals: 0,
+    deaths: 0,
+    deletes: 0,
+    reverts: 0,
+    restores: 0,
+    forced: 0,
+    deletion: false,
+};
+
+const ONE: Scenario = Scenario {
+    name: "",
+    replicas: 1,
+    pods: 1,
+    after_first_issue: true,
+    attempts: 6,
+    elected: false,
+    grace: false,
+    node_fails: false,
+    late: false,
+    budget: NOTHING,
+};
+
+/// Small worlds, each about one danger: searched to the end in seconds.
+pub const SMALL: [Scenario; 12] = [
+    Scenario {
+        name: "first issue, two replicas",
+        replicas: 2,
+        pods: 0,
+        after_first_issue: false,
+        attempts: 5,
+        budget: Budget { crashes: 1, lost: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario { name: "rotation", budget: Budget { rotations: 1, starts: 1, restarts: 1, ..NOTHING }, ..ONE },
+    Scenario { name: "rotation with grace", grace: true, budget: Budget { rotations: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "rotation, lost answers",
+        late: true,
+        budget: Budget { rotations: 1, crashes: 1, lost: 2, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "rotation, two replicas",
+        replicas: 2,
+        budget: Budget { rotations: 1, crashes: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario { name: "wanting token", replicas: 2, budget: Budget { rotations: 1, refusals: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "token killed by others",
+        budget: Budget { rotations: 1, deaths: 1, starts: 1, lost: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario { name: "target deleted", budget: Budget { rotations: 1, deletes: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario { name: "target set back", budget: Budget { rotations: 1, reverts: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario { name: "record restored", budget: Budget { rotations: 2, restores: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "forced deletion",
+        node_fails: true,
+        budget: Budget { rotations: 1, forced: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "deletion",
+        replicas: 2,
+        budget: Budget { rotations: 1, lost: 1, deletion: true, ..NOTHING },
+        ..ONE
+    },
+];
+
+/// The large world: every danger of ordinary days at once.
+pub const LARGE: Scenario = Scenario {
+    name: "two replicas, crash, lost answer, two pods",
+    replicas: 2,
+    pods: 1,
+    attempts: 5,
+    late: true,
+    budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, restarts: 1, ..NOTHING },
+    ..ONE
+};
+
+/// One in so many states is tried for L1-L3: each costs a run of its own.
+pub const CALM_SMALL: u64 = 4;
+pub const CALM_LARGE: u64 = 64;

@@ -1,0 +1,84 @@
+//! One search of one world, with all guards or without one.
+
+use std::time::{Duration, Instant};
+
+use stateright::{Checker, HasDiscoveries, Model};
+use tokenturn::core::guards::Guards;
+
+use crate::{
+    calm::Calm,
+    guards::Without,
+    model::TokenModel,
+    operator::{Operator, Start},
+    scenarios::Scenario,
+    world::{Event, Habit, World},
+};
+
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub threads: usize,
+    pub time: Duration,
+    /// One in so many states is tried for whether everything comes to rest.
+    pub calm: u64,
+}
+
+/// What a search has shown.
+pub struct Found {
+    pub unique: usize,
+    pub depth: usize,
+    /// States that were tried for whether everything comes to rest.
+    pub calm: u64,
+    pub time: Duration,
+    /// Every state was looked at.
+    pub whole: bool,
+    pub broken: Option<Broken>,
+}
+
+/// A promise that was broken, by the shortest way to it.
+pub struct Broken {
+    pub promise: String,
+    pub events: Vec<Event>,
+    pub last: String,
+}
+
+pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> Found {
+    let (guards, habit) = match without {
+        Some(Without::Guard(guard)) => (Guards::without(guard), Habit::All),
+        Some(Without::Habit(habit)) => (Guards::default(), habit),
+        None => (Guards::default(), Habit::All),
+    };
+    let start = Start { elected: scenario.elected, grace: scenario.grace, guards };
+    let world = World {
+        operator: Operator::new(start),
+        replicas: scenario.replicas,
+        without: habit,
+        grace: scenario.grace,
+    };
+    let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };
+    let begun = Instant::now();
+    let checker = model
+        .checker()
+        .threads(limits.threads)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .timeout(limits.time)
+        .spawn_bfs()
+        .join();
+    let time = begun.elapsed();
+    let shortest = checker.discoveries().into_iter().map(|(name, path)| {
+        let last = path.last_state().clone();
+        (name, path.into_actions(), last)
+    });
+    let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| Broken {
+        promise: last.broken.map_or_else(|| name.to_owned(), ToOwned::to_owned),
+        events,
+        last: format!("{last:?}"),
+    });
+    Found {
+        unique: checker.unique_state_count(),
+        depth: checker.max_depth(),
+        calm: checker.model().calm.tried(),
+        time,
+        whole: broken.is_none() && time < limits.time,
+        broken,
+    }
+}

@@ -1,0 +1,302 @@
+//! One state of the world: small, so that ten million of them fit.
+//!
+//! What is large (records, memories, steps) is kept once and referred to by number. Versions of objects are not numbers
+//! here: whoever holds one only has to know whether the object has changed since, so each holder has a flag.
+
+use std::fmt;
+
+use tokenturn::core::token::Generation;
+
+/// Pods that can exist at the same time.
+pub const PODS: usize = 2;
+/// Attempts that a state has room for.
+pub const ATTEMPTS: usize = 10;
+/// Replicas that a state has room for.
+pub const REPLICAS: usize = 3;
+
+/// A token by sequence and attempt, in one byte; zero is none.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(u8);
+
+impl Token {
+    pub const NONE: Self = Self(0);
+
+    pub fn new(generation: Generation) -> Self {
+        let part = |number: i64| u8::try_from(number).ok().filter(|number| *number < 16).expect("a small number");
+        Self(part(generation.sequence) << 4 | part(generation.attempt))
+    }
+
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    pub fn generation(self) -> Generation {
+        Generation { sequence: self.sequence().into(), attempt: self.attempt().into() }
+    }
+
+    pub fn sequence(self) -> u8 {
+        self.0 >> 4
+    }
+
+    pub fn attempt(self) -> u8 {
+        self.0 & 15
+    }
+
+    /// Its place in a set of attempts.
+    pub fn bit(self) -> u16 {
+        1 << self.attempt()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() { f.write_str("-") } else { write!(f, "{}", self.generation()) }
+    }
+}
+
+/// Numbers of things that are kept once, see `operator`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct RecordId(pub u32);
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct MemoryId(pub u32);
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct EffectId(pub u32);
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct StampId(pub u32);
+
+impl RecordId {
+    pub const ABSENT: Self = Self(0);
+}
+
+/// The target as it is, or as somebody read it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Target {
+    pub exists: bool,
+    /// What it carries, value and annotation.
+    pub carries: Token,
+    /// The attempt that is fenced off.
+    pub fence: u8,
+    /// Tells one that was made anew from the one before.
+    pub uid: u8,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Life {
+    #[default]
+    None,
+    Running,
+    /// It has a deletion timestamp and goes on using what it holds.
+    Terminating,
+    /// Deleted by force: not listed any more, and its process runs until its kubelet hears of it.
+    Vanished,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Pod {
+    pub uid: u8,
+    pub life: Life,
+    /// The token in its process.
+    pub holds: Token,
+    /// Its template was stamped since it started.
+    pub outdated: bool,
+    /// How long, in ticks, its node has been in contact since it vanished.
+    pub contact: u8,
+    /// Which replicas were watching when it vanished, one bit each.
+    pub seen: u8,
+}
+
+/// What the owner of the object wants.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Wish {
+    pub exists: bool,
+    pub deleting: bool,
+    /// How often a rotation was asked for.
+    pub rotations: u8,
+    /// The workload wants pods.
+    pub wanted: bool,
+}
+
+/// A pod as one replica knows it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct PodSeen {
+    pub uid: u8,
+    pub life: Life,
+    pub contact: u8,
+    /// It saw how the pod vanished.
+    pub seen: bool,
+}
+
+/// What the list of pods shows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Listed {
+    pub pods: [PodSeen; PODS],
+    /// UIDs below this one have existed.
+    pub born: u8,
+    pub stamp: StampId,
+    pub wanted: bool,
+    pub node_ready: bool,
+}
+
+/// How a verification went.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Verdict {
+    #[default]
+    Works,
+    Insufficient,
+    NotYet,
+}
+
+/// What a look has been told so far.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Answers {
+    pub preflight: bool,
+    pub listing: Option<[Token; 6]>,
+    pub verified: [(Token, Verdict); 3],
+    /// Tokens whose life was asked for, and whether they are alive.
+    pub lives: [(Token, bool); 6],
+    pub consumers: Option<Listed>,
+}
+
+impl Answers {
+    pub fn verified(&mut self, token: Token, verdict: Verdict) {
+        note(&mut self.verified, token, verdict);
+    }
+
+    pub fn looked_at(&mut self, token: Token, alive: bool) {
+        note(&mut self.lives, token, alive);
+    }
+}
+
+/// Puts an answer into the first free place.
+fn note<T: Copy>(answers: &mut [(Token, T)], token: Token, answer: T) {
+    let free = answers.iter_mut().find(|(asked, _)| asked.is_none());
+    *free.expect("a look asks for few tokens") = (token, answer);
+}
+
+/// What a decision still wants to know.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ask {
+    Listing,
+    Preflight,
+    Verify(Token),
+    Liveness(Token),
+    Consumers,
+}
+
+/// The two reads that a decision is based on, and whether the objects have changed since.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Base {
+    pub target: Target,
+    pub target_changed: bool,
+    pub record: RecordId,
+    pub record_changed: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Activity {
+    #[default]
+    Idle,
+    /// It has made the first of two reads.
+    Halfway(Base),
+    /// It looks something up for its decision.
+    Asking { base: Base, wish: Wish, memory: MemoryId, answers: Answers, ask: Ask },
+    /// It is about to do something.
+    Acting { base: Base, effect: EffectId },
+    /// It holds a token that is in no record yet.
+    Storing { token: Token, base: Base },
+    /// It could not store its token and revokes it.
+    Discarding { token: Token },
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Replica {
+    pub memory: MemoryId,
+    /// It watches the pods: a rotation or a deletion is under way.
+    pub watching: bool,
+    pub activity: Activity,
+}
+
+/// A request that was sent, whose sender believes it failed, and that will still be carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Late {
+    Effect { base: Base, effect: EffectId },
+    Store { base: Base, token: Token },
+    Discard { token: Token },
+}
+
+/// What may still happen.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Budget {
+    pub rotations: u8,
+    pub crashes: u8,
+    /// Answers that get lost, requests that fail or arrive late.
+    pub lost: u8,
+    /// Pods that start by themselves.
+    pub starts: u8,
+    /// Containers that restart in place.
+    pub restarts: u8,
+    /// Verifications that find a token wanting.
+    pub refusals: u8,
+    /// Tokens that somebody else kills at the provider.
+    pub deaths: u8,
+    /// Targets that somebody deletes.
+    pub deletes: u8,
+    /// Targets that somebody sets back.
+    pub reverts: u8,
+    /// Records that are restored from a backup.
+    pub restores: u8,
+    /// Pods that are deleted by force.
+    pub forced: u8,
+    /// The object may be deleted.
+    pub deletion: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub wish: Wish,
+    pub target: Target,
+    pub record: RecordId,
+    /// A copy of the record that somebody has made.
+    pub backup: RecordId,
+    /// By attempt: which token was created.
+    pub created: [Token; ATTEMPTS],
+    pub alive: u16,
+    /// Attempts that were ever in the target.
+    pub published: u16,
+    /// Attempts that somebody else has killed: not our fault.
+    pub killed: u16,
+    /// What starting pods may still read: contents of the target in this tick and in the one before.
+    pub readable: [u16; 2],
+    /// Attempts that a pod held in this tick.
+    pub held: u16,
+    pub pods: [Pod; PODS],
+    pub born: u8,
+    pub node_ready: bool,
+    pub stamp: StampId,
+    pub replicas: [Replica; REPLICAS],
+    pub late: Option<Late>,
+    pub budget: Budget,
+    /// The highest sequence that we published.
+    pub newest: u8,
+    /// The first promise that was broken.
+    pub broken: Option<&'static str>,
+}
+
+impl State {
+    pub fn is_alive(&self, token: Token) -> bool {
+        self.alive & token.bit() != 0
+    }
+
+    /// Whether a process of some pod holds a token.
+    pub fn is_held(&self, token: Token) -> bool {
+        self.pods.iter().any(|pod| pod.life != Life::None && pod.holds == token)
+    }
+
+    pub fn broke(&mut self, promise: &'static str) {
+        self.broken.get_or_insert(promise);
+    }
+
+    pub fn live_tokens(&self) -> impl Iterator<Item = Token> + '_ {
+        self.created.iter().copied().filter(|token| !token.is_none() && self.is_alive(*token))
+    }
+}

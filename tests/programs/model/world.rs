@@ -1,0 +1,552 @@
+//! What happens in the world: how it moves from one state to the next.
+
+use crate::{
+    operator::{Effect, Facts, Look, Operator, Ruling},
+    state::{
+        Activity, Answers, Ask, Base, EffectId, Late, Life, Listed, MemoryId, PODS, Pod, PodSeen, RecordId, Replica,
+        State, Target, Token, Verdict,
+    },
+};
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A replica reads, decides, or acts.
+    Advance(usize, Fate),
+    /// A process dies and another one starts.
+    Crash(usize),
+    /// A request that its sender believes lost is carried out.
+    Land,
+    /// Time passes.
+    Tick,
+    /// A pod starts, and its kubelet gives it this token.
+    Start(Token),
+    /// A container restarts in place.
+    Restart(usize, Token),
+    Terminate(usize),
+    End(usize),
+    /// A pod is deleted by force.
+    Force(usize),
+    /// The node falls silent, or is back.
+    Node(bool),
+    /// A rotation is asked for.
+    Rotate,
+    /// The object is deleted, and its workload scaled to nothing.
+    Delete,
+    /// The current token is killed at the provider.
+    Death(Token),
+    /// Somebody deletes the target.
+    DeleteTarget,
+    /// Somebody puts an older token into the target.
+    Revert(Token),
+    Backup,
+    Restore,
+}
+
+/// How a request ends for its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    Answered,
+    /// It is carried out, and the answer is lost.
+    ReplyLost,
+    /// It is not carried out, and its sender is told so or told nothing.
+    Failed,
+    /// Its sender gives up, and it is carried out later.
+    Late,
+    /// It is carried out, and the process dies.
+    DiedAfter,
+    /// The provider finds the token wanting.
+    Refused,
+}
+
+/// Guards outside the core: in how the operator reads and writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Habit {
+    #[default]
+    All,
+    /// The target is read before the record.
+    TargetFirst,
+    /// The target is written with the version that was read.
+    TargetVersion,
+    /// The record is written with the version that was read.
+    RecordVersion,
+    /// A pod that is terminating is listed.
+    CountTerminating,
+    /// A pod that was deleted by force counts until its kubelet was in contact.
+    Contact,
+    /// A create that was not sent soon after its intent is not sent any more.
+    CreateSoon,
+    /// A revoke without an answer counts as not done.
+    UnansweredRevoke,
+}
+
+pub struct World {
+    pub operator: Operator,
+    pub replicas: usize,
+    /// The habit that is taken away.
+    pub without: Habit,
+    pub grace: bool,
+}
+
+impl World {
+    fn keeps(&self, habit: Habit) -> bool {
+        self.without != habit
+    }
+
+    /// Makes `event` happen.
+    pub fn happen(&self, state: &mut State, event: Event) {
+        match event {
+            Event::Advance(replica, fate) => self.advance(state, replica, fate),
+            Event::Crash(replica) => {
+                state.budget.crashes -= 1;
+                self.die(state, replica);
+            }
+            Event::Land => self.land(state),
+            Event::Tick => self.tick(state),
+            Event::Start(token) => self.start(state, token),
+            Event::Restart(slot, token) => {
+                state.budget.restarts -= 1;
+                state.pods[slot].holds = token;
+                self.took(state, token);
+            }
+            Event::Terminate(slot) => state.pods[slot].life = Life::Terminating,
+            Event::End(slot) => end(state, slot),
+            Event::Force(slot) => {
+                state.budget.forced -= 1;
+                state.pods[slot].life = Life::Vanished;
+                state.pods[slot].contact = 0;
+                let watching = (0..self.replicas).filter(|replica| state.replicas[*replica].watching);
+                state.pods[slot].seen = watching.fold(0, |seen, replica| seen | 1 << replica);
+            }
+            Event::Node(ready) => {
+                state.node_ready = ready;
+                // Contact counts from when the node is back.
+                state.pods.iter_mut().for_each(|pod| pod.contact = 0);
+            }
+            Event::Rotate => {
+                state.budget.rotations -= 1;
+                state.wish.rotations += 1;
+            }
+            Event::Delete => {
+                state.budget.deletion = false;
+                state.wish.deleting = true;
+                state.wish.wanted = false;
+            }
+            Event::Death(token) => {
+                state.budget.deaths -= 1;
+                state.alive &= !token.bit();
+                state.killed |= token.bit();
+            }
+            Event::DeleteTarget => {
+                state.budget.deletes -= 1;
+                state.target.exists = false;
+                state.target.carries = Token::NONE;
+                state.target.fence = 0;
+                target_changed(state);
+            }
+            Event::Revert(token) => {
+                state.budget.reverts -= 1;
+                state.target.carries = token;
+                state.readable[0] |= token.bit();
+                target_changed(state);
+            }
+            Event::Backup => state.backup = state.record,
+            Event::Restore => {
+                state.budget.restores -= 1;
+                state.record = state.backup;
+                record_changed(state);
+            }
+        }
+        for pod in state.pods {
+            if pod.life != Life::None {
+                state.held |= pod.holds.bit();
+            }
+        }
+    }
+
+    fn die(&self, state: &mut State, replica: usize) {
+        state.replicas[replica] = Replica { memory: self.operator.blank(), ..Replica::default() };
+        state.pods.iter_mut().for_each(|pod| pod.seen &= !(1 << replica));
+    }
+
+    fn tick(&self, state: &mut State) {
+        for replica in &mut state.replicas[..self.replicas] {
+            replica.memory = self.operator.age(replica.memory);
+            // A create that was not sent soon is not sent any more.
+            if let Activity::Acting { effect, .. } = replica.activity
+                && let Effect::Mint(_) = self.operator.effect(effect)
+                && self.keeps(Habit::CreateSoon)
+            {
+                replica.activity = Activity::Idle;
+            }
+        }
+        state.readable = [state.target.carries.bit() & !1, state.readable[0]];
+        state.held = 0;
+        for slot in 0..PODS {
+            if state.pods[slot].life == Life::Vanished && state.node_ready {
+                // A kubelet that is in contact ends within a tick what the API server no longer has; the operator believes
+                // it after two.
+                if state.pods[slot].contact > 0 {
+                    end(state, slot);
+                } else {
+                    state.pods[slot].contact = 1;
+                    state.pods[slot].holds = Token::NONE;
+                }
+            }
+        }
+    }
+
+    /// A pod starts in a free place with a token.
+    pub fn start(&self, state: &mut State, token: Token) {
+        let Some(slot) = state.pods.iter().position(|pod| pod.life == Life::None) else { return };
+        state.budget.starts = state.budget.starts.saturating_sub(1);
+        state.pods[slot] = Pod { uid: state.born, life: Life::Running, holds: token, ..Pod::default() };
+        state.born += 1;
+        self.took(state, token);
+    }
+
+    /// A process was given a token by its kubelet.
+    fn took(&self, state: &mut State, token: Token) {
+        if !state.is_alive(token) && state.killed & token.bit() == 0 {
+            state.broke("S1 a pod starts with a token that was revoked");
+        }
+    }
+
+    fn advance(&self, state: &mut State, number: usize, fate: Fate) {
+        if fate == Fate::DiedAfter {
+            state.budget.crashes -= 1;
+        } else if fate == Fate::Refused {
+            state.budget.refusals -= 1;
+        } else if fate != Fate::Answered {
+            state.budget.lost -= 1;
+        }
+        let replica = state.replicas[number];
+        match replica.activity {
+            Activity::Idle => {
+                let mut base = Base {
+                    target: Target::default(),
+                    target_changed: false,
+                    record: RecordId::ABSENT,
+                    record_changed: false,
+                };
+                if self.keeps(Habit::TargetFirst) {
+                    base.target = state.target;
+                } else {
+                    base.record = state.record;
+                }
+                state.replicas[number].activity = Activity::Halfway(base);
+            }
+            Activity::Halfway(mut base) => {
+                if self.keeps(Habit::TargetFirst) {
+                    (base.record, base.record_changed) = (state.record, false);
+                } else {
+                    (base.target, base.target_changed) = (state.target, false);
+                }
+                let memory = self.operator.look(replica.memory, base.target, base.record);
+                state.replicas[number].memory = memory;
+                let facts = self.operator.facts(base.record);
+                let under_way = |facts: Facts| facts.begun || !facts.previous.is_none() || state.wish.deleting;
+                state.replicas[number].watching = facts.is_some_and(under_way);
+                self.decide(state, number, base, memory, Answers::default());
+            }
+            Activity::Asking { base, wish: _, memory, mut answers, ask } => {
+                self.answer(state, number, &mut answers, ask, fate);
+                self.decide(state, number, base, memory, answers);
+            }
+            Activity::Acting { base, effect } => self.act(state, number, base, effect, fate),
+            Activity::Storing { token, base } => self.store(state, number, token, base, fate),
+            Activity::Discarding { token } => self.discard(state, number, token, fate),
+        }
+    }
+
+    fn decide(&self, state: &mut State, number: usize, base: Base, frozen: MemoryId, answers: Answers) {
+        // The object was read before anything else; a later wish is seen by the next look.
+        let wish = match state.replicas[number].activity {
+            Activity::Asking { wish, .. } => wish,
+            _ => state.wish,
+        };
+        let Replica { memory, watching, .. } = state.replicas[number];
+        let look = Look { frozen, memory, target: base.target, record: base.record, wish, answers };
+        state.replicas[number] = match self.operator.decide(look) {
+            Ruling::Ask(ask) => {
+                Replica { memory, watching, activity: Activity::Asking { base, wish, memory: frozen, answers, ask } }
+            }
+            Ruling::Act { effect, memory } => Replica { memory, watching, activity: Activity::Acting { base, effect } },
+            Ruling::Rest { memory } => Replica { memory, watching, activity: Activity::Idle },
+        };
+    }
+
+    fn answer(&self, state: &State, number: usize, answers: &mut Answers, ask: Ask, fate: Fate) {
+        match ask {
+            Ask::Preflight => answers.preflight = true,
+            Ask::Listing => {
+                let mut listing = [Token::NONE; 6];
+                for (place, token) in listing.iter_mut().zip(state.live_tokens()) {
+                    *place = token;
+                }
+                answers.listing = Some(listing);
+            }
+            Ask::Verify(token) => {
+                let verdict = match (fate, state.is_alive(token)) {
+                    (Fate::Refused, _) => Verdict::Insufficient,
+                    (_, true) => Verdict::Works,
+                    (_, false) => Verdict::NotYet,
+                };
+                answers.verified(token, verdict);
+            }
+            Ask::Liveness(token) => answers.looked_at(token, state.is_alive(token)),
+            Ask::Consumers => answers.consumers = Some(self.list(state, number)),
+        }
+    }
+
+    fn list(&self, state: &State, number: usize) -> Listed {
+        let mut pods = [PodSeen::default(); PODS];
+        for (place, pod) in pods.iter_mut().zip(state.pods) {
+            let unseen = match pod.life {
+                Life::Terminating => !self.keeps(Habit::CountTerminating),
+                Life::Vanished => !self.keeps(Habit::Contact),
+                Life::None | Life::Running => false,
+            };
+            if !unseen {
+                let seen = pod.seen & 1 << number != 0;
+                *place = PodSeen { uid: pod.uid, life: pod.life, contact: pod.contact, seen };
+            }
+        }
+        Listed { pods, born: state.born, stamp: state.stamp, wanted: state.wish.wanted, node_ready: state.node_ready }
+    }
+
+    fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
+        let memory = self.operator.begin(state.replicas[number].memory, effect);
+        (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
+        if fate == Fate::Late {
+            state.late = Some(Late::Effect { base, effect });
+            return;
+        }
+        if fate == Fate::Failed {
+            if !self.keeps(Habit::UnansweredRevoke)
+                && let Effect::Revoke(_) = self.operator.effect(effect)
+            {
+                state.replicas[number].memory = self.operator.done(memory, effect);
+            }
+            return;
+        }
+        let applied = self.apply(state, base, effect);
+        match fate {
+            Fate::DiedAfter => self.die(state, number),
+            Fate::Answered if applied => {
+                state.replicas[number].memory = self.operator.done(memory, effect);
+                if let Effect::Mint(token) = self.operator.effect(effect) {
+                    state.replicas[number].activity = Activity::Storing { token, base };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Carries out an effect; whether it was.
+    fn apply(&self, state: &mut State, base: Base, effect: EffectId) -> bool {
+        match self.operator.effect(effect) {
+            Effect::Save { next, .. } | Effect::Write { next } => self.save(state, base, next),
+            Effect::DropRecord => self.save(state, base, RecordId::ABSENT),
+            Effect::Publish(token) => self.publish(state, base, token),
+            Effect::Fence(attempt) => {
+                let written = self.write_target(state, base, Target { fence: attempt, ..base.target });
+                written && base.target.exists
+            }
+            Effect::DeleteTarget => {
+                self.write_target(state, base, Target { exists: false, carries: Token::NONE, fence: 0, ..base.target })
+            }
+            Effect::Mint(token) => {
+                self.mint(state, token);
+                true
+            }
+            Effect::Revoke(token) => {
+                self.revoke(state, token, false);
+                true
+            }
+            Effect::Stamp(stamp) => {
+                if state.stamp != stamp {
+                    state.stamp = stamp;
+                    state.pods.iter_mut().for_each(|pod| pod.outdated = true);
+                }
+                true
+            }
+            Effect::Release => {
+                if state.live_tokens().next().is_some() {
+                    state.broke("S12 the object goes while a token of it is alive");
+                }
+                state.wish.exists = false;
+                true
+            }
+        }
+    }
+
+    fn save(&self, state: &mut State, base: Base, next: RecordId) -> bool {
+        if base.record_changed && self.keeps(Habit::RecordVersion) {
+            return false;
+        }
+        state.record = next;
+        record_changed(state);
+        true
+    }
+
+    fn write_target(&self, state: &mut State, base: Base, next: Target) -> bool {
+        if base.target_changed && self.keeps(Habit::TargetVersion) {
+            return false;
+        }
+        state.target = next;
+        target_changed(state);
+        true
+    }
+
+    fn publish(&self, state: &mut State, base: Base, token: Token) -> bool {
+        let uid = if state.target.exists { state.target.uid } else { state.target.uid + 1 };
+        let next = Target { exists: true, carries: token, fence: 0, uid };
+        if !self.write_target(state, base, next) {
+            return false;
+        }
+        state.published |= token.bit();
+        state.readable[0] |= token.bit();
+        if !state.is_alive(token) && state.killed & token.bit() == 0 {
+            state.broke("S2 a dead token is published");
+        }
+        if token.sequence() < state.newest {
+            state.broke("S6 the sequence of the target goes back");
+        }
+        state.newest = state.newest.max(token.sequence());
+        let rival = |other: &Token| other.sequence() == token.sequence() && *other != token;
+        if state.created.iter().any(|other| rival(other) && state.published & other.bit() != 0) {
+            state.broke("S5 two attempts of one sequence reach the target");
+        }
+        true
+    }
+
+    fn mint(&self, state: &mut State, token: Token) {
+        let facts = self.operator.facts(state.record);
+        let place = &mut state.created[usize::from(token.attempt())];
+        // After a restore the number of an attempt comes again; its old token was swept before.
+        let again = !place.is_none() && (state.backup == RecordId::ABSENT || state.alive & token.bit() != 0);
+        *place = token;
+        state.alive |= token.bit();
+        if again {
+            state.broke("S10 two creates for one attempt");
+        }
+        if facts.is_some_and(|facts| facts.counter < token.attempt()) {
+            state.broke("S10 a create whose intent is not committed");
+        }
+    }
+
+    /// Revokes a token. `own`: it is in no record, and only the replica that minted it knows it.
+    fn revoke(&self, state: &mut State, token: Token, own: bool) {
+        if !state.is_alive(token) {
+            return;
+        }
+        state.alive &= !token.bit();
+        if state.is_held(token) {
+            state.broke("S1 a token is revoked while a pod holds it");
+        }
+        if state.target.carries == token {
+            state.broke("S2 the token that the target carries is revoked");
+        }
+        let Some(facts) = self.operator.facts(state.record) else { return };
+        if !facts.retiring && (facts.current == token || facts.pending == token) {
+            state.broke("S8 a token that the record calls current or pending is revoked");
+        }
+        if facts.counter < token.attempt() {
+            state.broke("S8 a token of an attempt ahead of the record is revoked");
+        }
+        if state.published & token.bit() == 0 || own {
+            return;
+        }
+        let committed = facts.retiring || (facts.previous == token && facts.revoking);
+        if !committed {
+            state.broke("S9 a published token is revoked without committed evidence");
+        }
+        if self.grace && !facts.retiring && state.held & token.bit() != 0 {
+            state.broke("S14 a token is revoked before its grace period is served");
+        }
+    }
+
+    /// The second half of a mint: the store, tried again until it is known how it ended.
+    fn store(&self, state: &mut State, number: usize, token: Token, base: Base, fate: Fate) {
+        if fate == Fate::Failed {
+            return;
+        }
+        if fate == Fate::Late {
+            state.late = Some(Late::Store { base, token });
+            return;
+        }
+        let stored = self.save(state, base, self.operator.store(base.record, token));
+        let known = self
+            .operator
+            .noted(state.record)
+            .is_some_and(|noted| noted.record.ledger.tokens().any(|known| known.generation == token.generation()));
+        state.replicas[number].activity = match fate {
+            // The next try finds a conflict and looks what is there.
+            Fate::ReplyLost => Activity::Storing { token, base: Base { record_changed: true, ..base } },
+            _ if stored || known => Activity::Idle,
+            _ => Activity::Discarding { token },
+        };
+        if fate == Fate::DiedAfter {
+            self.die(state, number);
+        }
+    }
+
+    fn discard(&self, state: &mut State, number: usize, token: Token, fate: Fate) {
+        match fate {
+            Fate::Failed => return,
+            Fate::Late => {
+                state.late = Some(Late::Discard { token });
+                return;
+            }
+            _ => self.revoke(state, token, true),
+        }
+        if fate != Fate::ReplyLost {
+            state.replicas[number].activity = Activity::Idle;
+        }
+        if fate == Fate::DiedAfter {
+            self.die(state, number);
+        }
+    }
+
+    fn land(&self, state: &mut State) {
+        match state.late.take() {
+            None => {}
+            Some(Late::Effect { base, effect }) => {
+                self.apply(state, base, effect);
+            }
+            Some(Late::Store { base, token }) => {
+                self.save(state, base, self.operator.store(base.record, token));
+            }
+            Some(Late::Discard { token }) => self.revoke(state, token, true),
+        }
+    }
+}
+
+fn end(state: &mut State, slot: usize) {
+    state.pods[slot] = Pod::default();
+}
+
+/// Everybody who has read the target or the record holds an old version now.
+fn target_changed(state: &mut State) {
+    bases(state).for_each(|base| base.target_changed = true);
+}
+
+fn record_changed(state: &mut State) {
+    bases(state).for_each(|base| base.record_changed = true);
+}
+
+fn bases(state: &mut State) -> impl Iterator<Item = &mut Base> {
+    let late = match &mut state.late {
+        Some(Late::Effect { base, .. } | Late::Store { base, .. }) => Some(base),
+        Some(Late::Discard { .. }) | None => None,
+    };
+    let replicas = state.replicas.iter_mut().filter_map(|replica| match &mut replica.activity {
+        Activity::Halfway(base)
+        | Activity::Asking { base, .. }
+        | Activity::Acting { base, .. }
+        | Activity::Storing { base, .. } => Some(base),
+        Activity::Idle | Activity::Discarding { .. } => None,
+    });
+    late.into_iter().chain(replicas)
+}
