@@ -26,6 +26,7 @@ pub mod revoking;
 pub mod rotation;
 pub mod schedule;
 pub mod settling;
+pub mod stamp;
 pub mod step;
 pub mod superseded;
 pub mod token;

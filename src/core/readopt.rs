@@ -45,7 +45,8 @@ pub fn stale_record(observed: &Observed) -> Ruling {
         return Ok(None);
     };
     let ledger = &record.ledger;
-    if carried.attempt <= ledger.counter || !observed.guarded(Guard::StaleRecord) {
+    let known = ledger.tokens().any(|token| token.generation == carried);
+    if known || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
     let plan = match &resource.plan {
@@ -56,11 +57,25 @@ pub fn stale_record(observed: &Observed) -> Ruling {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
-    if listed.iter().all(|token| token.generation.attempt <= ledger.counter) {
-        return Ok(None);
-    }
-    let base = Ledger { history: ledger.history.clone(), ..transition::empty(&observed.owner, resource) };
-    Ok(Some(rebuild(observed, resource, plan, listed, base)))
+    Ok(ahead(observed, ledger, listed).or_else(|| {
+        // The target carries a live token that the record does not know: it was published later than the record was written.
+        let unknown = listed.iter().any(|token| token.generation == carried);
+        unknown.then(|| rebuild(observed, resource, plan, listed, base(observed, resource, ledger)))
+    }))
+}
+
+fn base(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
+    Ledger { history: ledger.history.clone(), ..transition::empty(&observed.owner, resource) }
+}
+
+/// Tokens of attempts that the record has never heard of: it is older than they are. If instead another replica is ahead, it
+/// has changed the record since it was read, and what is decided here fails when it is written.
+pub(super) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
+    let resource = observed.resource.as_ref()?;
+    let plan = resource.plan.as_ref().ok()?;
+    let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
+    (is_ahead && observed.guarded(Guard::StaleRecord))
+        .then(|| rebuild(observed, resource, plan, listed, base(observed, resource, ledger)))
 }
 
 /// A record from what the target carries and the provider lists.

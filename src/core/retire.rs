@@ -11,7 +11,7 @@ use super::{
     guards::Guard,
     observed::{Observed, Question, Record, Target},
     pickup::{Consumers, Judgement, PickupProof, judge},
-    record::{Ledger, PodRef},
+    record::{Ledger, PodRef, RevokeIntent},
     revocable::Revocable,
     revoking::liveness_or_revoke,
     rotation::{foreign_intent, sweep},
@@ -162,7 +162,29 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
             return Ok(decision);
         }
     }
+    if let Some(decision) = rest_of_listed(observed, ledger, committed)? {
+        return Ok(decision);
+    }
     Ok(Decision::act(Step::DropRecord, Reason::Revoked, "every token of this object is dead"))
+}
+
+/// Tokens that the record does not know, of a past that it has lost: no consumer is left, so they go too.
+fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent) -> Ruling {
+    let Some(provider) = transition::provider(ledger).filter(|_| observed.guarded(Guard::RetireSweep)) else {
+        return Ok(None);
+    };
+    let listed = match observed.listing(provider)? {
+        Ok(listed) => listed,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let known = ledger.generations();
+    let unknown = listed.iter().find(|token| !known.contains(&token.generation));
+    Ok(unknown.map(|token| {
+        let message = format!("revoking {}, which the record does not know", token.id);
+        let token = Revocable::retired_listed(token, committed);
+        let step = Step::Revoke { token, provider: provider.clone(), values: None, published: false };
+        Decision::act(step, Reason::Deleting, message)
+    }))
 }
 
 /// Proof that nobody uses the Secret: no pod does, and every pod that was seen to since the deletion began is gone.

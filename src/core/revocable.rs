@@ -48,6 +48,12 @@ impl Revocable {
         Self::of(token)
     }
 
+    /// A token of an object that goes, known from the provider's list only, after it is committed that no consumer is left.
+    #[must_use]
+    pub fn retired_listed(listed: &Listed, _committed: &RevokeIntent) -> Self {
+        Self { generation: listed.generation, id: listed.id.clone(), handle: listed.handle.clone() }
+    }
+
     /// A token that was refused at verification and is fenced off from the target.
     #[must_use]
     pub fn refused(ledger: &Ledger, target: Option<Generation>) -> Option<Self> {

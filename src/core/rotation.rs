@@ -9,6 +9,7 @@ use super::{
     decide::{STALLED_WAKE, intended, on_fault},
     guards::Guard,
     observed::{Observed, Question, Record, Resource},
+    readopt,
     record::{Failure, Intent, Ledger},
     revocable::Revocable,
     schedule, settling,
@@ -49,7 +50,7 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     };
     let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
-        return Ok(Some(create(observed, resource, intent, live)));
+        return Ok(Some(create(resource, intent, live)));
     }
     another_attempt(observed, resource, ledger, intent)
 }
@@ -64,6 +65,9 @@ pub(super) fn sweep(
         Ok(listed) => listed,
         Err(fault) => return Ok(Err(on_fault(observed, fault))),
     };
+    if let Some(decision) = readopt::ahead(observed, ledger, listed) {
+        return Ok(Err(decision));
+    }
     let target = observed.target_generation();
     let known = known_to_sweep(observed, ledger);
     let found = listed.iter().find_map(|token| Revocable::unpublished(token, &known, target));
@@ -122,7 +126,7 @@ pub(super) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Dur
 }
 
 /// The one create of this attempt.
-fn create(observed: &Observed, resource: &Resource, intent: &Intent, live: usize) -> Decision {
+fn create(resource: &Resource, intent: &Intent, live: usize) -> Decision {
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()),

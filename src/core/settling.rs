@@ -8,7 +8,7 @@ use super::{
     observed::{Drift, Observed, Question, Record, Resource, Target},
     pickup::{Consumers, missing_pods},
     record::Snapshot,
-    schedule,
+    schedule, stamp,
     step::{Change, Decision, Ruling, Step},
     token::{Issued, Liveness, Verification},
     transition,
@@ -47,7 +47,9 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
             Err(decision) => return Ok(Some(decision)),
         }
     };
+    let is_first = snapshot.is_none();
     let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    let next = if is_first { next } else { stamp::renew(observed, next)? };
     let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(generation) };
     Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", generation.sequence))))
 }

@@ -12,6 +12,7 @@ use super::{
     revoking::liveness_or_revoke,
     schedule,
     settling::settled_snapshot,
+    stamp,
     step::{Change, Decision, Pickup, Ruling, Step},
     token::{Generation, Liveness, Verification},
     transition,
@@ -122,7 +123,7 @@ fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str
 fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
     Ok(Some(match settled_snapshot(observed, resource, record.ledger.sequence)? {
         Ok(snapshot) => {
-            let next = transition::snapshot(&record.ledger, snapshot);
+            let next = stamp::renew(observed, transition::snapshot(&record.ledger, snapshot))?;
             let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };
             Decision::act(step, Reason::AwaitingPickup, "noted the pods that may hold the old token")
         }
@@ -144,7 +145,7 @@ fn await_pickup(
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
     let generation = current.token.generation;
-    let stamp = stamp_value(generation, previous);
+    let stamp = stamp::value(generation, previous.round);
     let nobody = Snapshot::default();
     let (counted, carried) = match observed.guarded(Guard::Pickup) {
         true => (snapshot, &previous.carried),
@@ -163,14 +164,6 @@ fn await_pickup(
                     .with_pickup(Pickup { remaining, blockers }),
             ))
         }
-    }
-}
-
-/// What the stamp says: sequence and attempt, and which round of counting pods anew.
-fn stamp_value(generation: Generation, previous: &Superseded) -> String {
-    match previous.round {
-        0 => generation.to_string(),
-        round => format!("{generation}-{round}"),
     }
 }
 

@@ -68,6 +68,22 @@ impl Calm {
         false
     }
 
+    /// Where it is stuck: what the last rounds of a run that does not come to rest go through.
+    pub fn stuck(&self, world: &World, state: &State) -> Vec<String> {
+        let mut state = State { budget: Budget::default(), ..state.clone() };
+        for round in 0..ROUNDS {
+            self.round(world, &mut state, round);
+        }
+        let mut seen = Vec::new();
+        for round in 0..2 * PASSES {
+            self.round(world, &mut state, round);
+            let facts = world.operator.facts(state.record);
+            seen.push(format!("alive {:?}, target {:?}, record {facts:?}", state.alive, state.target));
+        }
+        seen.dedup();
+        seen
+    }
+
     fn round(&self, world: &World, state: &mut State, round: u64) {
         world.happen(state, Event::Land);
         passes(world, state);

@@ -34,10 +34,6 @@ impl<T: Clone> Kept<T> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.1[number as usize - 1].clone()
     }
-
-    pub fn len(&self) -> usize {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner).1.len()
-    }
 }
 
 /// Answers of a pure function, in shards so that threads seldom wait for each other.
@@ -62,9 +58,5 @@ impl<K: Eq + Hash, V: Copy> Memo<K, V> {
         let value = compute(&key);
         shard.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
         value
-    }
-
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }

@@ -63,7 +63,9 @@ fn main() -> ExitCode {
     large(&arguments, &mut sum);
     let Sum { unique, broken, guards, killed } = sum;
     let seconds = begun.elapsed().as_secs();
-    println!(r#"{{"unique_states":{unique},"broken":{broken},"guards":{guards},"killed":{killed},"seconds":{seconds}}}"#);
+    println!(
+        r#"{{"unique_states":{unique},"broken":{broken},"guards":{guards},"killed":{killed},"seconds":{seconds}}}"#
+    );
     if broken == 0 && killed == guards { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -109,6 +111,9 @@ fn tell_world(scenario: &Scenario, found: &Found, sum: &mut Sum) {
             println!("    {event:?}");
         }
         println!("  {}", broken.last);
+        for stuck in &broken.stuck {
+            println!("  stuck: {stuck}");
+        }
     }
 }
 

@@ -35,6 +35,7 @@ impl Model for TokenModel {
             alive: 0,
             published: 0,
             killed: 0,
+            wanting: 0,
             readable: [0; 2],
             held: 0,
             pods: Default::default(),
@@ -141,6 +142,9 @@ impl TokenModel {
             }
             Activity::Acting { .. } | Activity::Storing { .. } | Activity::Discarding { .. } => true,
         };
+        if state.budget.refusals > 0 && self.is_create(&replica.activity) {
+            events.push(Event::Advance(number, Fate::Refused));
+        }
         if acts && crashes {
             events.push(Event::Advance(number, Fate::DiedAfter));
         }
@@ -168,8 +172,9 @@ impl TokenModel {
         if budget.deletion && wish.exists {
             events.push(Event::Delete);
         }
-        if budget.deaths > 0 && !facts.current.is_none() && state.is_alive(facts.current) {
-            events.push(Event::Death(facts.current));
+        if budget.deaths > 0 {
+            let tokens = [facts.current, facts.pending].into_iter();
+            events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Death));
         }
         if budget.deletes > 0 && state.target.exists {
             events.push(Event::DeleteTarget);

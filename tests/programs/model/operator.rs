@@ -138,11 +138,6 @@ impl Operator {
         }
     }
 
-    /// How many different questions the core was asked, and how many different records it has made.
-    pub fn size(&self) -> (usize, usize) {
-        (self.decided.len(), self.records.len())
-    }
-
     /// A process that has just started.
     pub fn blank(&self) -> MemoryId {
         self.keep_memory(Memory::default())

@@ -51,13 +51,13 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 12] = [
+pub const SMALL: [Scenario; 13] = [
     Scenario {
-        name: "first issue, two replicas",
+        name: "first issue",
         replicas: 2,
         pods: 0,
         after_first_issue: false,
-        attempts: 5,
+        attempts: 4,
         budget: Budget { crashes: 1, lost: 1, ..NOTHING },
         ..ONE
     },
@@ -66,19 +66,27 @@ pub const SMALL: [Scenario; 12] = [
     Scenario {
         name: "rotation, lost answers",
         late: true,
+        attempts: 5,
         budget: Budget { rotations: 1, crashes: 1, lost: 2, ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "rotation, two replicas",
         replicas: 2,
-        budget: Budget { rotations: 1, crashes: 1, starts: 1, ..NOTHING },
+        attempts: 5,
+        budget: Budget { rotations: 1, ..NOTHING },
         ..ONE
     },
-    Scenario { name: "wanting token", replicas: 2, budget: Budget { rotations: 1, refusals: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "wanting token",
+        replicas: 2,
+        attempts: 4,
+        budget: Budget { rotations: 1, refusals: 1, ..NOTHING },
+        ..ONE
+    },
     Scenario {
         name: "token killed by others",
-        budget: Budget { rotations: 1, deaths: 1, starts: 1, lost: 1, ..NOTHING },
+        budget: Budget { rotations: 1, deaths: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario { name: "target deleted", budget: Budget { rotations: 1, deletes: 1, starts: 1, ..NOTHING }, ..ONE },
@@ -91,9 +99,16 @@ pub const SMALL: [Scenario; 12] = [
         ..ONE
     },
     Scenario {
-        name: "deletion",
+        name: "object deleted",
+        late: true,
+        budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "object deleted, two replicas",
         replicas: 2,
-        budget: Budget { rotations: 1, lost: 1, deletion: true, ..NOTHING },
+        attempts: 4,
+        budget: Budget { rotations: 1, crashes: 1, deletion: true, ..NOTHING },
         ..ONE
     },
 ];

@@ -38,6 +38,8 @@ pub struct Found {
 pub struct Broken {
     pub promise: String,
     pub events: Vec<Event>,
+    /// Where it is stuck, if it does not come to rest.
+    pub stuck: Vec<String>,
     pub last: String,
 }
 
@@ -48,12 +50,8 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         None => (Guards::default(), Habit::All),
     };
     let start = Start { elected: scenario.elected, grace: scenario.grace, guards };
-    let world = World {
-        operator: Operator::new(start),
-        replicas: scenario.replicas,
-        without: habit,
-        grace: scenario.grace,
-    };
+    let world =
+        World { operator: Operator::new(start), replicas: scenario.replicas, without: habit, grace: scenario.grace };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };
     let begun = Instant::now();
     let checker = model
@@ -68,9 +66,11 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         let last = path.last_state().clone();
         (name, path.into_actions(), last)
     });
+    let model = checker.model();
     let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| Broken {
         promise: last.broken.map_or_else(|| name.to_owned(), ToOwned::to_owned),
         events,
+        stuck: if last.broken.is_none() { model.calm.stuck(&model.world, &last) } else { Vec::new() },
         last: format!("{last:?}"),
     });
     Found {

@@ -190,6 +190,8 @@ pub struct Base {
     pub target_changed: bool,
     pub record: RecordId,
     pub record_changed: bool,
+    /// A token was killed since: what is decided now cannot know.
+    pub news: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -265,6 +267,8 @@ pub struct State {
     pub published: u16,
     /// Attempts that somebody else has killed: not our fault.
     pub killed: u16,
+    /// Attempts whose tokens may do too little.
+    pub wanting: u16,
     /// What starting pods may still read: contents of the target in this tick and in the one before.
     pub readable: [u16; 2],
     /// Attempts that a pod held in this tick.

@@ -136,6 +136,7 @@ impl World {
                 state.budget.deaths -= 1;
                 state.alive &= !token.bit();
                 state.killed |= token.bit();
+                bases(state).for_each(|base| base.news = true);
             }
             Event::DeleteTarget => {
                 state.budget.deletes -= 1;
@@ -228,6 +229,7 @@ impl World {
                     target_changed: false,
                     record: RecordId::ABSENT,
                     record_changed: false,
+                    news: false,
                 };
                 if self.keeps(Habit::TargetFirst) {
                     base.target = state.target;
@@ -289,6 +291,7 @@ impl World {
             Ask::Verify(token) => {
                 let verdict = match (fate, state.is_alive(token)) {
                     (Fate::Refused, _) => Verdict::Insufficient,
+                    (_, true) if state.wanting & token.bit() != 0 => Verdict::Insufficient,
                     (_, true) => Verdict::Works,
                     (_, false) => Verdict::NotYet,
                 };
@@ -333,9 +336,12 @@ impl World {
         let applied = self.apply(state, base, effect);
         match fate {
             Fate::DiedAfter => self.die(state, number),
-            Fate::Answered if applied => {
+            Fate::Answered | Fate::Refused if applied => {
                 state.replicas[number].memory = self.operator.done(memory, effect);
                 if let Effect::Mint(token) = self.operator.effect(effect) {
+                    if fate == Fate::Refused {
+                        state.wanting |= token.bit();
+                    }
                     state.replicas[number].activity = Activity::Storing { token, base };
                 }
             }
@@ -361,11 +367,16 @@ impl World {
                 true
             }
             Effect::Revoke(token) => {
+                self.look_at_successor(state, base, token);
                 self.revoke(state, token, false);
                 true
             }
             Effect::Stamp(stamp) => {
                 if state.stamp != stamp {
+                    let current = self.operator.facts(state.record).map_or(Token::NONE, |facts| facts.current);
+                    if !current.is_none() && !state.is_alive(current) && !base.news {
+                        state.broke("S2 workloads are rolled onto a dead token");
+                    }
                     state.stamp = stamp;
                     state.pods.iter_mut().for_each(|pod| pod.outdated = true);
                 }
@@ -405,10 +416,14 @@ impl World {
         if !self.write_target(state, base, next) {
             return false;
         }
+        let first = state.published & token.bit() == 0;
         state.published |= token.bit();
         state.readable[0] |= token.bit();
-        if !state.is_alive(token) && state.killed & token.bit() == 0 {
+        if !state.is_alive(token) && !base.news && (first || state.killed & token.bit() == 0) {
             state.broke("S2 a dead token is published");
+        }
+        if first && state.wanting & token.bit() != 0 {
+            state.broke("S2 a token that may do too little is published");
         }
         if token.sequence() < state.newest {
             state.broke("S6 the sequence of the target goes back");
@@ -433,6 +448,14 @@ impl World {
         }
         if facts.is_some_and(|facts| facts.counter < token.attempt()) {
             state.broke("S10 a create whose intent is not committed");
+        }
+    }
+
+    /// The old token goes only while the new one works.
+    fn look_at_successor(&self, state: &mut State, base: Base, token: Token) {
+        let Some(facts) = self.operator.facts(state.record) else { return };
+        if facts.previous == token && !facts.retiring && !state.is_alive(facts.current) && !base.news {
+            state.broke("S2 the old token is revoked while the new one is dead");
         }
     }
 
