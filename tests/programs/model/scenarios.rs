@@ -91,7 +91,7 @@ pub const SMALL: [Scenario; 13] = [
     },
     Scenario { name: "target deleted", budget: Budget { rotations: 1, deletes: 1, starts: 1, ..NOTHING }, ..ONE },
     Scenario { name: "target set back", budget: Budget { rotations: 1, reverts: 1, starts: 1, ..NOTHING }, ..ONE },
-    Scenario { name: "record restored", budget: Budget { rotations: 2, restores: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario { name: "record restored", budget: Budget { rotations: 1, restores: 1, starts: 1, ..NOTHING }, ..ONE },
     Scenario {
         name: "forced deletion",
         node_fails: true,
