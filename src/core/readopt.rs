@@ -15,7 +15,19 @@ use super::{
     token::{Generation, Issued, Listed},
     transition,
 };
-use crate::{api::conditions::Reason, secret_value::TokenSet};
+use crate::{
+    api::{TokenProviderSpec, conditions::Reason},
+    secret_value::TokenSet,
+};
+
+const LOST_OR_OLDER: &str =
+    "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
+
+const OLDER_THAN_LIST: &str = "the record is older than the tokens that the provider lists, as after a restore from a backup; \
+                               rebuilt from the Secret and the provider's list";
+
+const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
+                         token that was revoked since is valid again, so it is replaced now";
 
 /// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {
@@ -31,7 +43,59 @@ pub fn lost_record(observed: &Observed) -> Ruling {
     if listed.is_empty() && observed.ours().is_none() {
         return Ok(None);
     }
-    Ok(Some(rebuild(observed, resource, plan, listed, transition::empty(&observed.owner, resource))))
+    let base = transition::empty(&observed.owner, resource);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, LOST_OR_OLDER))))
+}
+
+/// A record that says less than this process has seen in it: everything went back together, Secret of the workloads and, with
+/// a provider of the cluster itself, tokens too. Nothing contradicts, but what is published now was superseded once, and
+/// may be known to somebody for that reason. It stays until its successor has taken its place, as with any rotation.
+pub fn went_back(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
+    if observed.memory.highest <= record.ledger.counter {
+        return Ok(None);
+    }
+    let plan = match &resource.plan {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
+    };
+    let listed = match observed.listing(&plan.provider)? {
+        Ok(listed) => listed,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let base = from(observed, resource, &record.ledger);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Restored, WENT_BACK))))
+}
+
+/// The provider lists a token of an attempt to which the record has not come: somebody put an older record and an older Secret
+/// in place, and nobody put the provider back. What pods hold is in that list and in no record.
+///
+/// A replica that is ahead of this look makes the same picture; then the record has changed, and writing it fails.
+pub fn older_than_list(
+    observed: &Observed,
+    resource: &Resource,
+    ledger: &Ledger,
+    provider: &TokenProviderSpec,
+) -> Ruling {
+    let Ok(plan) = &resource.plan else { return Ok(None) };
+    let Ok(listed) = observed.listing(provider)? else { return Ok(None) };
+    if listed.iter().all(|token| token.generation.attempt <= ledger.counter) {
+        return Ok(None);
+    }
+    let base = from(observed, resource, ledger);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST))))
+}
+
+/// What is kept of a record that is no longer believed. Its current token stands in where nothing else is known, so that its
+/// consumers are restarted.
+fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
+    Ledger {
+        history: ledger.history.clone(),
+        counter: ledger.counter,
+        sequence: ledger.sequence,
+        current: ledger.current.clone(),
+        ..transition::empty(&observed.owner, resource)
+    }
 }
 
 /// A record that is older than the target, as after a restore from a backup, must neither overwrite the target nor sweep
@@ -57,23 +121,32 @@ pub fn stale_record(observed: &Observed) -> Ruling {
     if listed.iter().all(|token| token.generation.attempt <= ledger.counter) {
         return Ok(None);
     }
-    let base = Ledger { history: ledger.history.clone(), ..transition::empty(&observed.owner, resource) };
-    Ok(Some(rebuild(observed, resource, plan, listed, base)))
+    let base = from(observed, resource, ledger);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, LOST_OR_OLDER))))
 }
 
 /// A record from what the target carries and the provider lists.
-fn rebuild(observed: &Observed, resource: &Resource, plan: &Plan, listed: &[Listed], base: Ledger) -> Decision {
+fn rebuild(
+    observed: &Observed,
+    resource: &Resource,
+    plan: &Plan,
+    listed: &[Listed],
+    base: Ledger,
+    (reason, message): (Reason, &str),
+) -> Decision {
     let carried = observed.target_generation();
     let seen = || listed.iter().map(|token| token.generation).chain(carried);
-    let mut ledger = base;
-    ledger.counter = seen().map(|generation| generation.attempt).max().unwrap_or(0);
-    ledger.sequence = seen().map(|generation| generation.sequence).max().unwrap_or(0);
+    let mut ledger = base.clone();
+    // Never back, whatever the record says: names of tokens and the order of what is published hang on it.
+    ledger.counter =
+        seen().map(|generation| generation.attempt).fold(base.counter.max(observed.memory.highest), i64::max);
+    ledger.sequence = seen().map(|generation| generation.sequence).fold(base.sequence, i64::max);
     ledger.unknown_until = ledger.counter;
     ledger.rotate_now_seen = resource.rotate_now.clone();
     let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
     let values = observed.ours().and_then(|view| values(resource, view));
     let (Some(published), Some(values)) = (published, values) else {
-        return unknown_value(ledger, plan, observed, listed);
+        return unknown_value(ledger, plan, observed, listed, reason);
     };
     let token = Issued { fingerprint: values.fingerprint(), ..issued(published, plan, observed) };
     let others = listed.iter().filter(|token| token.generation != published.generation);
@@ -82,9 +155,8 @@ fn rebuild(observed: &Observed, resource: &Resource, plan: &Plan, listed: &[List
         ledger.unknown_until = 0;
     }
     ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
-    ledger.current = Some(Current { token, reason: Reason::Readopted, promoted_at: observed.now });
-    let message = "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
-    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, Reason::Readopted, message)
+    ledger.current = Some(Current { token, reason, promoted_at: observed.now });
+    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
 
 /// The token set that a target holds, if it has a value at all.
@@ -102,15 +174,19 @@ fn values(resource: &Resource, view: &TargetView) -> Option<TokenSet> {
 ///
 /// The newest token that is listed may be held by pods; it stands in as the current one, so that it is superseded and goes
 /// the whole way.
-fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed]) -> Decision {
+fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed], cause: Reason) -> Decision {
+    let (reason, message) = match cause {
+        Reason::Restored => (Reason::Restored, WENT_BACK),
+        _ => (
+            Reason::ValueLost,
+            "the record was lost and the Secret holds no token that the provider lists; it will be replaced",
+        ),
+    };
     let newest = listed.iter().max_by_key(|token| token.generation.attempt);
-    ledger.current = newest.map(|token| Current {
-        token: issued(token, plan, observed),
-        reason: Reason::ValueLost,
-        promoted_at: observed.now,
-    });
-    let message = "the record was lost and the Secret holds no token that the provider lists; it will be replaced";
-    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, Reason::ValueLost, message)
+    let newest = newest.map(|token| issued(token, plan, observed));
+    let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
+    ledger.current = stand_in.map(|token| Current { token, reason, promoted_at: observed.now });
+    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
 }
 
 /// What can be said of a token that is known from a list only.

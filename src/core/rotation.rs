@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{
     decide::{STALLED_WAKE, intended, on_fault},
     observed::{Observed, Question, Record, Resource},
+    readopt,
     record::{Failure, Intent, Ledger},
     revocable::Revocable,
     schedule, settling,
@@ -39,6 +40,9 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     let ledger = &record.ledger;
     if observed.memory.own != Some(intent.generation) {
         return another_attempt(observed, resource, ledger, intent);
+    }
+    if let Some(decision) = readopt::older_than_list(observed, resource, ledger, &intent.provider)? {
+        return Ok(Some(decision));
     }
     let live = match sweep(observed, ledger, &intent.provider)? {
         Ok(live) => live,
