@@ -78,7 +78,7 @@ impl Plan {
             settle: settle.map_or_else(|| if short { "3s" } else { "5s" }.parse(), Ok)?,
             least_kills: 2,
             most_kills: if short { 2 } else { usize::MAX },
-            reign: if short { seconds(8)..seconds(14) } else { seconds(60)..seconds(180) },
+            reign: if short { seconds(8)..seconds(14) } else { seconds(30)..seconds(90) },
             call_every: Duration::from_millis(if short { 250 } else { 1000 }),
             // A kill costs up to 20 s until another leads, and 65 s more for a pod whose end nobody saw.
             patience: seconds(600),

@@ -92,6 +92,7 @@ async fn reign(
     kills: &mut usize,
 ) -> Result<(), Failure> {
     let mut dice = Dice::new(plan.seed);
+    let mut keeps_name = dice.coin();
     let last_kill = (plan.total() as f64 * LAST_KILL) as usize;
     loop {
         let reign = dice.span(&plan.reign);
@@ -103,7 +104,8 @@ async fn reign(
         replicas.kill(&leader).await?;
         *kills += 1;
         // A container that is started again keeps its name, a pod that is replaced has another.
-        let identity = dice.coin().then(|| leader.clone());
+        keeps_name = !keeps_name;
+        let identity = keeps_name.then(|| leader.clone());
         let as_whom = if identity.is_some() { "started again" } else { "replaced" };
         say(&format!("killed {leader} after {} s of its rule, {as_whom}", reign.as_secs()));
         tokio::time::sleep(dice.span(&(Duration::ZERO..Duration::from_secs(3)))).await;
