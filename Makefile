@@ -8,7 +8,7 @@ CHECKED := --profile checked --features testkit,faults,model
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack soak lint crds servers bench build clean tools
+.PHONY: help demo test attack disasters soak lint crds servers bench build clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +23,13 @@ test: lint servers ## everything that CI runs; the last line counts the tests
 attack: servers ## kills, freezes and damage by hand on a real control plane (five minutes)
 	@tests/summary.sh $(CARGO) test --locked --features testkit --test attack
 
+disasters: servers ## restored backups, wrong clocks, an API server that is away, hundreds of deletions (half an hour)
+	@tests/servers/build.sh etcdutl >/dev/null
+	@tests/summary.sh $(CARGO) test --locked --features testkit --test disasters
+
 lint: tools ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
-	@$(CARGO) clippy --locked --all-targets --test attack --all-features -- --deny warnings
+	@$(CARGO) clippy --locked --all-targets --test attack --test disasters --all-features -- --deny warnings
 
 crds: tools ## write crds/*.yaml anew from the Rust types
 	@UPDATE=1 $(CARGO) test --locked --quiet --test docs -- --exact the_committed_crds_are_the_generated_ones
