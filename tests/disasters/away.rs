@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokenturn::testkit::wait::until;
-
 use crate::{
-    stage::{alone, in_order, mark, quiet, rotate, tokens_made_and_ended},
-    world::{Outcome, World, is},
+    stage::{alone, finished_late, in_order, mark, quiet, rotate, tokens_made_and_ended},
+    world::{Outcome, World},
 };
+use serde_json::json;
 
 /// What a kubelet does with the operator's container: starts it again when it ends.
 async fn supervise(world: &mut World, during: Duration) -> Result<usize, Box<dyn std::error::Error>> {
@@ -42,12 +40,7 @@ async fn is_away(stem: &str, minutes: f64) -> Outcome {
     let back = supervise(&mut world, Duration::from_secs(20));
     let restarts = restarts + back.await?;
     assert!(restarts <= 1, "{restarts} restarts");
-    until("the rotation to end", Duration::from_secs(300), async || {
-        let status = world.tokens().get("api").await.ok()?.status?;
-        (status.sequence == Some(3) && status.previous.is_none() && is(&status, "Ready", "True")).then_some(())
-    })
-    .await
-    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
+    finished_late(&world, 3).await?;
     in_order(&world, 3).await?;
     let (made, ended) = tokens_made_and_ended(&world, before)?;
     assert!(made.is_empty(), "minted although nothing was due: {made:?}");
@@ -82,12 +75,7 @@ async fn without_a_lease_nothing_has_to_be_started_again() -> Outcome {
     world.space.kill_apiserver().await?;
     assert_eq!(supervise(&mut world, Duration::from_secs(60)).await?, 0, "{}", world.operators[0].logs());
     world.space.start_apiserver().await?;
-    until("the rotation to end", Duration::from_secs(300), async || {
-        let status = world.tokens().get("api").await.ok()?.status?;
-        (status.previous.is_none() && is(&status, "Reconciling", "False")).then_some(())
-    })
-    .await
-    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
+    finished_late(&world, 2).await?;
     assert_eq!(supervise(&mut world, Duration::from_secs(5)).await?, 0);
     in_order(&world, 2).await?;
     world.assert_nobody_noticed().await

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokenturn::testkit::{Backup, NodeOptions, Restore, SimulatedNode, wait::until};
 
 use crate::{
-    stage::{alone, in_order, mark, rotate, tokens_made_and_ended},
+    stage::{alone, finished_late, in_order, mark, rotate, tokens_made_and_ended},
     world::{Outcome, PATIENCE, World},
 };
 
@@ -30,11 +30,16 @@ async fn world(stem: &str) -> Result<World, Box<dyn std::error::Error>> {
 async fn restart_all(world: &mut World) -> Outcome {
     world.operators[0].kill().await?;
     world.operators.clear();
+    restart_node(world).await?;
+    world.start_operator().await
+}
+
+async fn restart_node(world: &mut World) -> Outcome {
     world.node.power_off();
     let mut options = NodeOptions::named(world.space.name());
     options.labels.insert("world".to_owned(), world.space.name().to_owned());
     world.node = SimulatedNode::start(&world.space.config("node").await?, &world.history, options).await?;
-    world.start_operator().await
+    Ok(())
 }
 
 /// Fingerprints of the tokens that were refused to a consumer.
@@ -84,10 +89,9 @@ async fn etcd_goes_back_three_rotations_and_everything_is_restarted() -> Outcome
 
 /// The operator has seen more than the record now says: it knows that the token of the backup was revoked once, says so, and
 /// replaces it.
-#[tokio::test(flavor = "multi_thread")]
-async fn etcd_goes_back_three_rotations_and_the_operator_lives_on() -> Outcome {
+async fn the_operator_lives_on(stem: &str, how: Restore) -> Outcome {
     let _alone = alone().await?;
-    let world = world("back-alive").await?;
+    let mut world = world(stem).await?;
     let (second, bound) = (world.token().await?, world.live_tokens().await?);
     let backup = world.space.back_up()?;
     for sequence in 3..=5 {
@@ -95,12 +99,16 @@ async fn etcd_goes_back_three_rotations_and_the_operator_lives_on() -> Outcome {
     }
     assert!(!world.accepts(&second).await?);
     let before = mark(&world)?;
-    let lost = go_back(&world, &backup, Restore::BumpedRevisions).await?;
+    let lost = go_back(&world, &backup, how).await?;
+    if how == Restore::SameRevisions {
+        restart_node(&mut world).await?;
+    }
     until("the token of the backup to be replaced", 2 * PATIENCE, async || {
         (world.token().await.ok()? != second).then_some(())
     })
     .await
     .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
+    finished_late(&world, 3).await?;
     in_order(&world, 3).await?;
     let reasons = world.event_reasons().await?;
     assert!(reasons.iter().any(|reason| reason == "Restored"), "nothing is said of it: {reasons:?}");
@@ -108,6 +116,16 @@ async fn etcd_goes_back_three_rotations_and_the_operator_lives_on() -> Outcome {
     assert_eq!((made.len(), ended), (1, bound.into_iter().collect()), "one minted, that of the backup revoked");
     assert!(!world.accepts(&second).await?);
     goes_on(&world, &lost).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_goes_back_three_rotations_and_the_operator_lives_on() -> Outcome {
+    the_operator_lives_on("back-alive", Restore::BumpedRevisions).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_goes_back_with_the_same_revisions_and_the_operator_lives_on() -> Outcome {
+    the_operator_lives_on("back-blind", Restore::SameRevisions).await
 }
 
 /// The backup is of a rotation's middle: its old token is alive again, and so is the pod that held it.
@@ -132,7 +150,7 @@ async fn etcd_goes_back_into_the_middle_of_a_rotation() -> Outcome {
     let (_, ended) = tokens_made_and_ended(&world, before)?;
     assert!(ended.is_empty(), "revoked while a pod of the snapshot is there: {ended:?}");
     world.space.api::<Pod>().delete("holder", &DeleteParams::default()).await?;
-    world.finished(3).await?;
+    finished_late(&world, 3).await?;
     in_order(&world, 3).await?;
     goes_on(&world, &lost).await
 }

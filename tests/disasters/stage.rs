@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     faketime,
-    world::{Outcome, PATIENCE, Scope, World},
+    world::{Outcome, PATIENCE, Scope, World, is},
 };
 
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -50,6 +50,18 @@ pub async fn rotate(world: &World, sequence: i64, consumers: usize) -> Outcome {
     world.rotate_now(&format!("rotation-{sequence}")).await?;
     world.finished(sequence).await?;
     world.holders(&world.fingerprint().await?, consumers).await
+}
+
+/// Waits for the end of a rotation some of whose pods ended while nobody watched: they count as gone only after their node
+/// was in contact for 95 s.
+pub async fn finished_late(world: &World, sequence: i64) -> Outcome {
+    until(&format!("rotation {sequence} to end"), Duration::from_secs(300), async || {
+        let status = world.tokens().get("api").await.ok()?.status?;
+        (status.sequence == Some(sequence) && status.previous.is_none() && is(&status, "Reconciling", "False"))
+            .then_some(())
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()).into())
 }
 
 /// A moment in the audit log.
