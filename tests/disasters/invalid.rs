@@ -28,7 +28,7 @@ fn refused(number: usize) -> Value {
         0 => json!({"interval": "10s"}),
         1 => json!({"interval": "soon"}),
         2 => json!({"gracePeriod": "-1h"}),
-        3 => json!({"permissions": []}),
+        3 => json!({"suspend": "perhaps"}),
         4 => json!({"secret": {"data": {"not a key": "token"}}}),
         5 => json!({"rollout": {"mode": "Listed"}}),
         6 => json!({"deletionPolicy": "Forget"}),
