@@ -155,7 +155,7 @@ fn rebuild(
         ledger.unknown_until = 0;
     }
     ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
-    ledger.current = Some(Current { token, reason, promoted_at: observed.now });
+    ledger.current = Some(current(token, reason, observed));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
 
@@ -185,8 +185,12 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
     let newest = listed.iter().max_by_key(|token| token.generation.attempt);
     let newest = newest.map(|token| issued(token, plan, observed));
     let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
-    ledger.current = stand_in.map(|token| Current { token, reason, promoted_at: observed.now });
+    ledger.current = stand_in.map(|token| current(token, reason, observed));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
+}
+
+fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
+    Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored }
 }
 
 /// What can be said of a token that is known from a list only.

@@ -8,6 +8,7 @@ use tokenturn::{
         observed::{Foreign, Observed, Target},
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
+        transition,
     },
 };
 
@@ -185,8 +186,13 @@ fn a_record_that_went_back_is_rebuilt_and_its_token_is_replaced() {
     let mut rebuilt = observed(Some(*ledger), carrying(two));
     rebuilt.memory.highest = 5;
     let Step::Save { ledger, .. } = decided(&rebuilt).step else { panic!("rotates") };
-    let intent = ledger.intent.unwrap();
+    let intent = ledger.intent.clone().unwrap();
     assert_eq!((intent.generation, intent.reason), (generation(3, 6), Reason::Restored));
+    let mut ledger = *ledger;
+    ledger.pending = Some(issued(intent.generation));
+    let promoted = transition::promote(&ledger, Vec::new(), None, now());
+    let after = observed(Some(transition::forget(&promoted, now())), carrying(intent.generation));
+    assert_eq!(decided(&after).phase, Phase::AtRest, "it is not replaced again and again");
 }
 
 /// Tokens that only the provider knows may be held by pods: none of them is a left-over.
