@@ -42,6 +42,9 @@ const MIN_CONTACT: Duration = Duration::from_secs(60);
 /// How long running work may take after the process was asked to end. Below the chart's grace period.
 const DRAIN: Duration = Duration::from_secs(45);
 
+/// How long we may be refused by an API server that has just started: it refuses everybody until it has read its roles.
+const UNFINISHED_START: Duration = Duration::from_secs(30);
+
 /// Runs the operator until it is asked to end.
 ///
 /// # Errors
@@ -186,7 +189,7 @@ async fn worker(context: Arc<Context>) {
 /// asked to end before the cluster answers.
 async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let mut wait = Duration::from_millis(500);
+    let (mut wait, mut refused) = (Duration::from_millis(500), None);
     loop {
         match api.get(namespace).await {
             Ok(found) => {
@@ -194,10 +197,13 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                 return Ok(Some(uid.chars().filter(char::is_ascii_hexdigit).take(8).collect()));
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
-                anyhow::bail!(
-                    "cannot read the operator's namespace {namespace}: {}; see --operator-namespace and the chart's roles",
-                    status.message
-                )
+                let since = refused.get_or_insert_with(Instant::now);
+                let why = status.message;
+                anyhow::ensure!(
+                    status.code != 404 && since.elapsed() < UNFINISHED_START,
+                    "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
+                );
+                tracing::warn!(why, "the cluster refuses to show the operator's namespace, trying again");
             }
             Err(error) => tracing::warn!(%error, "the cluster does not answer, trying again"),
         }
