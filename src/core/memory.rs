@@ -76,6 +76,12 @@ struct GraceBasis {
 }
 
 impl Memory {
+    /// What is kept when somebody else may have worked meanwhile: what a record said once, it never takes back.
+    #[must_use]
+    pub fn next_term(&self) -> Self {
+        Self { highest: self.highest, ..Self::default() }
+    }
+
     /// Notes what a look showed: target and record, read at `uptime` or before.
     pub fn look(&mut self, uptime: Duration, target: &Target, record: Option<&Record>) {
         self.look_at_target(uptime, target);

@@ -69,24 +69,6 @@ impl OperatorOptions {
 pub struct OperatorProcess {
     process: Process,
     port: u16,
-    started: Started,
-}
-
-/// What a process was started with, to start it again.
-struct Started {
-    name: String,
-    binary: PathBuf,
-    args: Vec<String>,
-    env: Vec<(String, String)>,
-    grace: Duration,
-}
-
-impl Started {
-    fn launch(&self, plane: &ControlPlane) -> Result<Process, Error> {
-        let Self { name, binary, args, env, grace } = self;
-        let launch = Launch { name, program: binary, args: args.clone(), env: env.clone(), grace: *grace };
-        Process::start(plane.workspace(), launch)
-    }
 }
 
 impl OperatorProcess {
@@ -107,14 +89,8 @@ impl OperatorProcess {
             vec![("KUBECONFIG".to_owned(), kubeconfig.display().to_string()), ("NO_COLOR".to_owned(), "1".to_owned())];
         environment.extend(env);
         let name = plane.workspace().unique(&name);
-        let started = Started { name, binary, args: all, env: environment, grace };
-        Ok(Self { process: started.launch(plane)?, port, started })
-    }
-
-    /// Starts it again after its end with the same arguments, credentials and log, as a kubelet starts a container again.
-    pub fn restart(&mut self, plane: &ControlPlane) -> Result<(), Error> {
-        self.process = self.started.launch(plane)?;
-        Ok(())
+        let launch = Launch { name: &name, program: &binary, args: all, env: environment, grace };
+        Ok(Self { process: Process::start(plane.workspace(), launch)?, port })
     }
 
     /// Waits until `/readyz` says yes.

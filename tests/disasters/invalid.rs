@@ -39,12 +39,12 @@ fn refused(number: usize) -> Value {
 /// Specs that are admitted and cannot work, and what is said of them.
 fn hopeless(number: usize) -> (Value, &'static str) {
     let secret = format!("secret-{number}");
-    match number % 5 {
-        0 => (json!({"providerRef": {"name": "nobody"}, "secret": {"name": secret}}), "ProviderMissing"),
-        1 => (json!({"permissions": ["fly configmaps"], "secret": {"name": secret}}), "UnknownPermission"),
-        2 => (json!({"secret": {"name": "foreign"}}), "ForeignSecret"),
-        3 => (json!({"parameters": {"serviceAccount": "nobody"}, "secret": {"name": secret}}), "InvalidSpec"),
-        // The account has no such right: minted, tried, never published, revoked.
+    match number % 25 {
+        0..6 => (json!({"providerRef": {"name": "nobody"}, "secret": {"name": secret}}), "ProviderMissing"),
+        6..12 => (json!({"permissions": ["fly configmaps"], "secret": {"name": secret}}), "UnknownPermission"),
+        12..18 => (json!({"secret": {"name": "foreign"}}), "ForeignSecret"),
+        18..24 => (json!({"parameters": {"serviceAccount": "nobody"}, "secret": {"name": secret}}), "InvalidSpec"),
+        // The account has no such right: minted, tried, never published, revoked, five times. Minutes for each, so few.
         _ => (json!({"permissions": ["delete nodes"], "secret": {"name": secret}}), "PermissionsMissing"),
     }
 }
