@@ -78,9 +78,10 @@ impl Plan {
             settle: settle.map_or_else(|| if short { "3s" } else { "5s" }.parse(), Ok)?,
             least_kills: 2,
             most_kills: if short { 2 } else { usize::MAX },
-            reign: if short { seconds(8)..seconds(14) } else { seconds(30)..seconds(90) },
+            // Longer than a pod whose end nobody saw needs, or nothing would go on.
+            reign: if short { seconds(8)..seconds(14) } else { seconds(70)..seconds(140) },
             call_every: Duration::from_millis(if short { 250 } else { 1000 }),
-            // A kill costs up to 20 s until another leads, and 65 s more for a pod whose end nobody saw.
+            // A kill costs up to 20 s until another leads, and 65 s of one rule for a pod whose end nobody saw.
             patience: seconds(600),
             binary: operator(binary)?,
         })
