@@ -18,7 +18,7 @@ impl Dice {
     }
 
     pub fn coin(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next() & 1 == 0
     }
 
     /// A span within a range.
