@@ -79,7 +79,7 @@ async fn a_thousand_objects_that_cannot_work() -> Outcome {
         .buffered(16)
         .try_for_each(|()| std::future::ready(Ok(())))
         .await?;
-    let told = until("every object to be told what is wrong with it", Duration::from_secs(900), async || {
+    let told = until("every object to be told what is wrong with it", Duration::from_secs(1200), async || {
         let tokens = world.tokens().list(&ListParams::default()).await.ok()?;
         let all = tokens.iter().all(|token| {
             let number = token.name_any().rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
