@@ -3,13 +3,15 @@
 SHELL := bash
 CARGO := cargo
 SERVERS := etcd kube-apiserver kube-controller-manager kube-scheduler helm
+# For programs that run the operator for long. Always the same features, so that the library is built once for all of them.
+CHECKED := --profile checked --features testkit,faults,model
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack lint crds servers bench build clean tools
+.PHONY: help demo test attack disasters soak lint crds servers bench build clean tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: servers ## two rotations on a real control plane, told in the terminal (two minutes after the first build)
 	@$(CARGO) build --locked --features testkit --bin tokenturn --example demo
@@ -21,9 +23,13 @@ test: lint servers ## everything that CI runs; the last line counts the tests
 attack: servers ## kills, freezes and damage by hand on a real control plane (five minutes)
 	@tests/summary.sh $(CARGO) test --locked --features testkit --test attack
 
+disasters: servers ## restored backups, wrong clocks, an API server that is away, hundreds of deletions (half an hour)
+	@tests/servers/build.sh etcdutl >/dev/null
+	@tests/summary.sh $(CARGO) test --locked --features testkit --test disasters
+
 lint: tools ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
-	@$(CARGO) clippy --locked --all-targets --test attack --all-features -- --deny warnings
+	@$(CARGO) clippy --locked --all-targets --test attack --test disasters --all-features -- --deny warnings
 
 crds: tools ## write crds/*.yaml anew from the Rust types
 	@UPDATE=1 $(CARGO) test --locked --quiet --test docs -- --exact the_committed_crds_are_the_generated_ones
@@ -34,6 +40,10 @@ servers: tools ## build etcd, the Kubernetes servers and helm into .servers, onc
 bench: servers ## measure writes, memory and time of a rotation; the last line is JSON
 	@$(CARGO) build --locked --release --features testkit --bin tokenturn --example bench
 	@$(CARGO) run --locked --release --quiet --features testkit --example bench
+
+soak: servers ## 1,000 rotations under traffic while leaders are killed; the last line is JSON. SOAK=--short for three minutes
+	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example soak
+	@$(CARGO) run --locked --quiet $(CHECKED) --example soak -- $(SOAK)
 
 build: tools ## the operator's binary, optimized
 	@$(CARGO) build --locked --release --bin tokenturn

@@ -58,6 +58,8 @@ pub enum Reason {
     DriftRepaired,
     /// The record was lost and rebuilt from the Secret and the provider.
     Readopted,
+    /// The record went back: the data of the cluster was restored from a backup.
+    Restored,
     /// The record is marked for deletion by somebody else.
     RecordDeleted,
     /// The Secret exists and belongs to somebody else.
@@ -106,7 +108,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -127,6 +129,7 @@ impl Reason {
         Self::UnpublishedRevoked,
         Self::DriftRepaired,
         Self::Readopted,
+        Self::Restored,
         Self::RecordDeleted,
         Self::ForeignSecret,
         Self::CannotPublish,
@@ -175,6 +178,7 @@ impl Reason {
             Self::UnpublishedRevoked => "UnpublishedRevoked",
             Self::DriftRepaired => "DriftRepaired",
             Self::Readopted => "Readopted",
+            Self::Restored => "Restored",
             Self::RecordDeleted => "RecordDeleted",
             Self::ForeignSecret => "ForeignSecret",
             Self::CannotPublish => "CannotPublish",

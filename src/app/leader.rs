@@ -50,7 +50,7 @@ pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: Cancell
             Err(error) => tracing::warn!(error = error.told(), "could not renew the lease"),
         }
         if held.elapsed() >= DURATION {
-            tracing::error!("lease lost, ending; the next start stands by");
+            tracing::error!("lease lost, no further step is begun");
             metrics.leading(false);
             lost.cancel();
             return;

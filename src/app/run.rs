@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::future::select_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 use tokio::{
@@ -29,7 +28,8 @@ use crate::{
     kube_io::{client, events::Events, lease::Candidate},
     providers::kubernetes::Kubernetes,
     reconcile::{
-        context::Context, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue, stamps::Stamps, streams,
+        context::Context, memory::Memories, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue,
+        stamps::Stamps, streams,
     },
 };
 
@@ -42,10 +42,13 @@ const MIN_CONTACT: Duration = Duration::from_secs(60);
 /// How long running work may take after the process was asked to end. Below the chart's grace period.
 const DRAIN: Duration = Duration::from_secs(45);
 
+/// How long we may be refused by an API server that has just started: it refuses everybody until it has read its roles.
+const UNFINISHED_START: Duration = Duration::from_secs(30);
+
 /// Runs the operator until it is asked to end.
 ///
 /// # Errors
-/// It cannot start, or lost the lease; told for the person who reads the last log line.
+/// It cannot start, or a part of it ended early; told for the person who reads the last log line.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.admin_address)
         .await
@@ -79,7 +82,7 @@ fn until_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = 
     })
 }
 
-/// Waits for the lease, works, and gives it back.
+/// Waits for the lease, works, and gives it back; again and again, if the lease is lost.
 async fn lead(
     args: &RunArgs,
     client: Client,
@@ -92,47 +95,55 @@ async fn lead(
     ready.store(true, Ordering::Relaxed);
     let identity = args.identity.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), install, identity, settle = %args.settle, "tokenturn started");
-    let lost = CancellationToken::new();
-    // The lease is given back after the work has ended, not when the end is asked for.
-    let idle = CancellationToken::new();
-    let mut keeper = None;
-    if args.leader_election {
-        let mut candidate = Candidate::new(client.clone(), &args.operator_namespace, LEASE, &identity);
-        if !leader::acquire(&mut candidate, &stop).await {
-            return Ok(());
+    let started = Instant::now();
+    let mut memories = Memories::default();
+    loop {
+        let lost = CancellationToken::new();
+        // The lease is given back after the work has ended, not when the end is asked for.
+        let idle = CancellationToken::new();
+        let mut keeper = None;
+        if args.leader_election {
+            let mut candidate = Candidate::new(client.clone(), &args.operator_namespace, LEASE, &identity);
+            if !leader::acquire(&mut candidate, &stop).await {
+                return Ok(());
+            }
+            keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
         }
-        keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
+        let queue = Arc::new(Queue::default());
+        let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
+        let context = Arc::new(Context {
+            kubernetes: Kubernetes::new(client.clone(), config.clone()),
+            namespace: args.operator_namespace.clone(),
+            install: install.clone(),
+            settings: Settings {
+                settle: args.settle.get(),
+                contact: args.kubelet_sync_period.get().mul_f64(1.5).max(MIN_CONTACT),
+                elected: args.leader_election,
+                guards: Guards::default(),
+            },
+            started,
+            memories: memories.next_term().await,
+            metrics: metrics.clone(),
+            events: Events::new(client.clone(), &identity),
+            pods: PodWatches::new(watch_client.clone(), queue.clone()),
+            watch_client,
+            stamps: Stamps::new(client.clone()),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            queue,
+            client: client.clone(),
+        });
+        let outcome = work(args, &context, &stop, &lost).await;
+        idle.cancel();
+        if let Some(keeper) = keeper {
+            keeper.await.context("the task that keeps the lease ended early")?;
+        }
+        // A process that lives on remembers what the records said, and sees when they go back.
+        if !lost.is_cancelled() || stop.is_cancelled() {
+            return outcome;
+        }
+        memories = context.memories.clone();
     }
-    let queue = Arc::new(Queue::default());
-    let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
-    let context = Arc::new(Context {
-        kubernetes: Kubernetes::new(client.clone(), config),
-        namespace: args.operator_namespace.clone(),
-        install,
-        settings: Settings {
-            settle: args.settle.get(),
-            contact: args.kubelet_sync_period.get().mul_f64(1.5).max(MIN_CONTACT),
-            elected: args.leader_election,
-            guards: Guards::default(),
-        },
-        started: Instant::now(),
-        memories: Default::default(),
-        metrics,
-        events: Events::new(client.clone(), &identity),
-        pods: PodWatches::new(watch_client.clone(), queue.clone()),
-        watch_client,
-        stamps: Stamps::new(client.clone()),
-        tasks: TaskTracker::new(),
-        stop: CancellationToken::new(),
-        queue,
-        client,
-    });
-    let outcome = work(args, &context, &stop, &lost).await;
-    idle.cancel();
-    if let Some(keeper) = keeper {
-        keeper.await.context("the task that keeps the lease ended early")?;
-    }
-    outcome
 }
 
 /// Works until the process is asked to end, the lease is lost, or a part ends that should not.
@@ -142,18 +153,23 @@ async fn work(
     stop: &CancellationToken,
     lost: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let watches = streams::all(context, &args.watch_namespaces).into_iter().map(tokio::spawn);
+    let mut watches = JoinSet::new();
+    for watch in streams::all(context, &args.watch_namespaces) {
+        watches.spawn(watch);
+    }
     let mut workers = JoinSet::new();
     for _ in 0..args.concurrency {
         workers.spawn(worker(context.clone()));
     }
     let outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        () = lost.cancelled() => Err(anyhow::anyhow!("lost the lease {LEASE}")),
-        (ended, ..) = select_all(watches) => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
+        () = lost.cancelled() => Ok(()),
+        ended = watches.join_next() => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
         ended = workers.join_next() => Err(anyhow::anyhow!("a worker ended: {ended:?}")),
     };
+    watches.abort_all();
     context.stop.cancel();
+    context.pods.stop();
     context.tasks.close();
     let drained = tokio::time::timeout(DRAIN, async {
         while workers.join_next().await.is_some() {}
@@ -187,7 +203,7 @@ async fn worker(context: Arc<Context>) {
 /// asked to end before the cluster answers.
 async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let mut wait = Duration::from_millis(500);
+    let (mut wait, mut refused) = (Duration::from_millis(500), None);
     loop {
         match api.get(namespace).await {
             Ok(found) => {
@@ -195,10 +211,13 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                 return Ok(Some(uid.chars().filter(char::is_ascii_hexdigit).take(8).collect()));
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
-                anyhow::bail!(
-                    "cannot read the operator's namespace {namespace}: {}; see --operator-namespace and the chart's roles",
-                    status.message
-                )
+                let since = refused.get_or_insert_with(Instant::now);
+                let why = status.message;
+                anyhow::ensure!(
+                    status.code != 404 && since.elapsed() < UNFINISHED_START,
+                    "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
+                );
+                tracing::warn!(why, "the cluster refuses to show the operator's namespace, trying again");
             }
             Err(error) => tracing::warn!(%error, "the cluster does not answer, trying again"),
         }

@@ -6,6 +6,7 @@
 //! | [`claim`] | the object does not carry our finalizer |
 //! | [`foreign_target`] | the Secret belongs to somebody else |
 //! | [`readopt::lost_record`] | there is no record, but a target or tokens of ours |
+//! | [`readopt::went_back`] | the record says less than this process has seen |
 //! | [`readopt::stale_record`] | the record is older than the target and the provider's list |
 //! | [`readopt::lost_value`] | the record lacks a value that the target holds |
 //! | [`superseded::finish`] | an old token is not yet dead |
@@ -40,11 +41,12 @@ const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     retire::leave,
     claim,
     foreign_target,
     readopt::lost_record,
+    readopt::went_back,
     readopt::stale_record,
     readopt::lost_value,
     superseded::finish,

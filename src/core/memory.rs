@@ -21,6 +21,8 @@ use crate::api::WorkloadRef;
 /// What this process remembers of the object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
+    /// The highest counter of attempts that this process has seen in the record.
+    pub highest: i64,
     /// An intent that this process committed and whose create it has not sent.
     pub fresh: Option<Generation>,
     /// The last intent that this process committed, whether its create was sent or not.
@@ -74,10 +76,17 @@ struct GraceBasis {
 }
 
 impl Memory {
+    /// What is kept when somebody else may have worked meanwhile: what a record said once, it never takes back.
+    #[must_use]
+    pub fn next_term(&self) -> Self {
+        Self { highest: self.highest, ..Self::default() }
+    }
+
     /// Notes what a look showed: target and record, read at `uptime` or before.
     pub fn look(&mut self, uptime: Duration, target: &Target, record: Option<&Record>) {
         self.look_at_target(uptime, target);
         let ledger = record.map(|record| &record.ledger);
+        self.highest = ledger.map_or(0, |ledger| ledger.counter).max(self.highest);
         let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
         since(&mut self.intent_since, intent, uptime);
         let generation = |token: Option<&Issued>| token.map(|token| token.generation);

@@ -18,6 +18,15 @@ use super::{
 };
 use crate::{api::conditions::Reason, secret_value::TokenSet};
 
+const LOST_OR_OLDER: &str =
+    "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
+
+const OLDER_THAN_LIST: &str = "the record is older than the tokens that the provider lists, as after a restore from a backup; \
+                               rebuilt from the Secret and the provider's list";
+
+const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
+                         token that was revoked since is valid again, so it is replaced now";
+
 /// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {
     let (Some(resource), None) = (&observed.resource, &observed.record) else { return Ok(None) };
@@ -33,7 +42,54 @@ pub fn lost_record(observed: &Observed) -> Ruling {
     if nothing || !observed.guarded(Guard::LostRecord) {
         return Ok(None);
     }
-    Ok(Some(rebuild(observed, resource, plan, listed, transition::empty(&observed.owner, resource))))
+    let base = transition::empty(&observed.owner, resource);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, LOST_OR_OLDER))))
+}
+
+/// A record that says less than this process has seen in it: everything went back together, Secret of the workloads and, with
+/// a provider of the cluster itself, tokens too. Nothing contradicts, but what is published now was superseded once, and
+/// may be known to somebody for that reason. It stays until its successor has taken its place, as with any rotation.
+pub fn went_back(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
+    if observed.memory.highest <= record.ledger.counter || !observed.guarded(Guard::StaleRecord) {
+        return Ok(None);
+    }
+    let plan = match &resource.plan {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
+    };
+    let listed = match observed.listing(&plan.provider)? {
+        Ok(listed) => listed,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let base = from(observed, resource, &record.ledger);
+    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Restored, WENT_BACK))))
+}
+
+/// The provider lists a token of an attempt to which the record has not come: somebody put an older record and an older Secret
+/// in place, and nobody put the provider back. What pods hold is in that list and in no record.
+///
+/// A replica that is ahead of this look makes the same picture; then the record has changed, and writing it fails.
+pub(super) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
+    let resource = observed.resource.as_ref()?;
+    let plan = resource.plan.as_ref().ok()?;
+    let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
+    (is_ahead && observed.guarded(Guard::StaleRecord)).then(|| {
+        let base = from(observed, resource, ledger);
+        rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST))
+    })
+}
+
+/// What is kept of a record that is no longer believed. Its current token stands in where nothing else is known, so that its
+/// consumers are restarted.
+fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
+    Ledger {
+        history: ledger.history.clone(),
+        counter: ledger.counter,
+        sequence: ledger.sequence,
+        current: ledger.current.clone(),
+        ..transition::empty(&observed.owner, resource)
+    }
 }
 
 /// A record that is older than the target, as after a restore from a backup, must neither overwrite the target nor sweep
@@ -60,37 +116,33 @@ pub fn stale_record(observed: &Observed) -> Ruling {
     Ok(ahead(observed, ledger, listed).or_else(|| {
         // The target carries a live token that the record does not know: it was published later than the record was written.
         let unknown = listed.iter().any(|token| token.generation == carried);
-        unknown.then(|| rebuild(observed, resource, plan, listed, base(observed, resource, ledger)))
+        let base = || from(observed, resource, ledger);
+        unknown.then(|| rebuild(observed, resource, plan, listed, base(), (Reason::Readopted, LOST_OR_OLDER)))
     }))
 }
 
-fn base(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
-    Ledger { history: ledger.history.clone(), ..transition::empty(&observed.owner, resource) }
-}
-
-/// Tokens of attempts that the record has never heard of: it is older than they are. If instead another replica is ahead, it
-/// has changed the record since it was read, and what is decided here fails when it is written.
-pub(super) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
-    let resource = observed.resource.as_ref()?;
-    let plan = resource.plan.as_ref().ok()?;
-    let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
-    (is_ahead && observed.guarded(Guard::StaleRecord))
-        .then(|| rebuild(observed, resource, plan, listed, base(observed, resource, ledger)))
-}
-
 /// A record from what the target carries and the provider lists.
-fn rebuild(observed: &Observed, resource: &Resource, plan: &Plan, listed: &[Listed], base: Ledger) -> Decision {
+fn rebuild(
+    observed: &Observed,
+    resource: &Resource,
+    plan: &Plan,
+    listed: &[Listed],
+    base: Ledger,
+    (reason, message): (Reason, &str),
+) -> Decision {
     let carried = observed.target_generation();
     let seen = || listed.iter().map(|token| token.generation).chain(carried);
-    let mut ledger = base;
-    ledger.counter = seen().map(|generation| generation.attempt).max().unwrap_or(0);
-    ledger.sequence = seen().map(|generation| generation.sequence).max().unwrap_or(0);
+    let mut ledger = base.clone();
+    // Never back, whatever the record says: names of tokens and the order of what is published hang on it.
+    ledger.counter =
+        seen().map(|generation| generation.attempt).fold(base.counter.max(observed.memory.highest), i64::max);
+    ledger.sequence = seen().map(|generation| generation.sequence).fold(base.sequence, i64::max);
     ledger.unknown_until = ledger.counter;
     ledger.rotate_now_seen = resource.rotate_now.clone();
     let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
     let values = observed.ours().and_then(|view| values(resource, view));
     let (Some(published), Some(values)) = (published, values) else {
-        return unknown_value(ledger, plan, observed, listed);
+        return unknown_value(ledger, plan, observed, listed, reason);
     };
     let token = Issued { fingerprint: values.fingerprint(), ..issued(published, plan, observed) };
     let others = listed.iter().filter(|token| token.generation != published.generation);
@@ -99,9 +151,8 @@ fn rebuild(observed: &Observed, resource: &Resource, plan: &Plan, listed: &[List
         ledger.unknown_until = 0;
     }
     ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
-    ledger.current = Some(Current { token, reason: Reason::Readopted, promoted_at: observed.now });
-    let message = "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
-    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, Reason::Readopted, message)
+    ledger.current = Some(current(token, reason, observed));
+    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
 
 /// The token set that a target holds, if it has a value at all.
@@ -119,15 +170,23 @@ fn values(resource: &Resource, view: &TargetView) -> Option<TokenSet> {
 ///
 /// The newest token that is listed may be held by pods; it stands in as the current one, so that it is superseded and goes
 /// the whole way.
-fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed]) -> Decision {
+fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed], cause: Reason) -> Decision {
+    let (reason, message) = match cause {
+        Reason::Restored => (Reason::Restored, WENT_BACK),
+        _ => (
+            Reason::ValueLost,
+            "the record was lost and the Secret holds no token that the provider lists; it will be replaced",
+        ),
+    };
     let newest = listed.iter().max_by_key(|token| token.generation.attempt);
-    ledger.current = newest.map(|token| Current {
-        token: issued(token, plan, observed),
-        reason: Reason::ValueLost,
-        promoted_at: observed.now,
-    });
-    let message = "the record was lost and the Secret holds no token that the provider lists; it will be replaced";
-    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, Reason::ValueLost, message)
+    let newest = newest.map(|token| issued(token, plan, observed));
+    let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
+    ledger.current = stand_in.map(|token| current(token, reason, observed));
+    Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
+}
+
+fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
+    Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored }
 }
 
 /// What can be said of a token that is known from a list only.

@@ -96,6 +96,9 @@ pub struct Current {
     pub token: Issued,
     pub reason: Reason,
     pub promoted_at: Timestamp,
+    /// Superseded once, and back with a restored backup: to be replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revived: bool,
 }
 
 /// The old token of a rotation and who may hold it.

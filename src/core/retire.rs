@@ -80,6 +80,7 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
         token,
         reason: Reason::Readopted,
         promoted_at: observed.now,
+        revived: false,
     });
     ledger.previous = tokens.pop().map(|token| transition::supersede(token, None));
     let message = "the record was lost; rebuilt from the provider's list";

@@ -149,7 +149,12 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         intent: None,
         pending: None,
         sequence: token.generation.sequence,
-        current: Some(Current { token: Issued { surplus, ..token.clone() }, reason: intent.reason, promoted_at: now }),
+        current: Some(Current {
+            token: Issued { surplus, ..token.clone() },
+            reason: intent.reason,
+            promoted_at: now,
+            revived: false,
+        }),
         previous,
         history,
         ..ledger.clone()

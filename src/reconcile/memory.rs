@@ -53,6 +53,20 @@ impl Remembered {
 }
 
 impl Memories {
+    /// What is kept when somebody else may have worked meanwhile: only what was seen of the records, since what they say never
+    /// goes back.
+    #[must_use]
+    pub async fn next_term(&self) -> Self {
+        let next = Self::default();
+        let entries: Vec<_> = self.lock().iter().map(|(owner, entry)| (owner.clone(), entry.clone())).collect();
+        for (owner, entry) in entries {
+            let memory = entry.lock().await.memory.next_term();
+            let remembered = Remembered { memory, ..Remembered::default() };
+            next.lock().insert(owner, Arc::new(tokio::sync::Mutex::new(remembered)));
+        }
+        next
+    }
+
     /// What is remembered of an object.
     #[must_use]
     pub fn of(&self, owner: &Owner) -> Arc<tokio::sync::Mutex<Remembered>> {

@@ -73,6 +73,15 @@ impl PodWatches {
         }
     }
 
+    /// Ends all watches.
+    pub fn stop(&self) {
+        for (_, namespace) in self.lock().drain() {
+            if let Some(task) = namespace.task {
+                task.abort();
+            }
+        }
+    }
+
     /// UIDs of a namespace whose pods ended for sure.
     #[must_use]
     pub fn ended(&self, namespace: &str) -> BTreeSet<String> {

@@ -4,6 +4,8 @@
 //! folder. Several control planes can run side by side. Nothing is left behind: see
 //! [`super::process`] and [`super::workspace`].
 
+mod backup;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,6 +15,7 @@ use std::{
 
 use kube::Client;
 
+pub use self::backup::{Backup, Restore};
 use super::{
     AuditEvent, Error, audit,
     command_line::{ADMIN_KUBECONFIG, CommandLines, Ports},
@@ -43,6 +46,8 @@ pub struct ControlPlaneOptions {
     pub api_server_args: Vec<String>,
     /// For example `--node-monitor-grace-period=5s`.
     pub controller_manager_args: Vec<String>,
+    /// Certificate and key of the API server as PEM; without them it makes some for itself.
+    pub certificate: Option<(String, String)>,
 }
 
 impl Default for ControlPlaneOptions {
@@ -53,6 +58,7 @@ impl Default for ControlPlaneOptions {
             fast_etcd: true,
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
+            certificate: None,
         }
     }
 }
@@ -201,6 +207,12 @@ impl ControlPlane {
     // Starting.
 
     fn prepare(&self) -> Result<(), Error> {
+        if let Some((certificate, key)) = &self.options.certificate {
+            let folder = self.dir().join("certificates");
+            fs::create_dir(&folder).map_err(Error::io("make a folder for certificates"))?;
+            kubeconfig::write_private(&folder.join("apiserver.crt"), certificate)?;
+            kubeconfig::write_private(&folder.join("apiserver.key"), key)?;
+        }
         kubeconfig::write_account_key(&self.dir().join("account.key"), &self.dir().join("account.pub"))?;
         let users = format!("{},admin,admin,system:masters\n", self.admin_token);
         kubeconfig::write_private(&self.dir().join("users.csv"), &users)?;

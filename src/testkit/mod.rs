@@ -24,7 +24,7 @@ pub mod wait;
 pub mod workspace;
 
 pub use audit::AuditEvent;
-pub use control_plane::{Audit, ControlPlane, ControlPlaneOptions};
+pub use control_plane::{Audit, Backup, ControlPlane, ControlPlaneOptions, Restore};
 pub use error::Error;
 pub use event::{Call, Counts, Event, Outcome, Seat, Token};
 pub use history::History;

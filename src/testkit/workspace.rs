@@ -24,7 +24,7 @@ dir=$1 keep=$2
 while read -r order; do [ "$order" = KEEP ] && keep=1; done
 tries=0
 while [ -n "$(ls -A "$dir/running" 2>/dev/null)" ] && [ "$tries" -lt 200 ]; do sleep 0.1; tries=$((tries + 1)); done
-if [ "$keep" = 1 ]; then rm -rf "$dir/etcd" "$dir/running"; else rm -rf "$dir"; fi
+if [ "$keep" = 1 ]; then rm -rf "$dir/etcd" "$dir"/backup-* "$dir/running"; else rm -rf "$dir"; fi
 "#;
 
 /// The folder of one control plane and of everything started beside it.

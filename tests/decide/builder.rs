@@ -161,7 +161,12 @@ pub fn at_rest(current: Generation) -> Ledger {
     Ledger {
         counter: current.attempt,
         sequence: current.sequence,
-        current: Some(Current { token: issued(current), reason: Reason::FirstIssue, promoted_at: now() }),
+        current: Some(Current {
+            token: issued(current),
+            reason: Reason::FirstIssue,
+            promoted_at: now(),
+            revived: false,
+        }),
         ..empty
     }
 }

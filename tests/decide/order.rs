@@ -8,6 +8,7 @@ use tokenturn::{
         observed::{Foreign, Observed, Target},
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
+        transition,
     },
 };
 
@@ -168,4 +169,59 @@ fn a_current_token_that_died_is_replaced() {
     assert_eq!(decision.step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
     let Step::Save { ledger, .. } = decision.step else { panic!("intends") };
     assert_eq!(ledger.intent.unwrap().reason, Reason::ValueLost);
+}
+
+/// Bug: after etcd went back to a backup, the operator that lived on took the record for the truth, and a token that was
+/// revoked once stayed the published one without a word.
+#[test]
+fn a_record_that_went_back_is_rebuilt_and_its_token_is_replaced() {
+    let two = generation(2, 2);
+    let mut back = observed(Some(at_rest(two)), carrying(two));
+    back.memory.highest = 5;
+    back.answers.listing = Some(Ok(vec![listed(two)]));
+    let decision = decided(&back);
+    assert_eq!(decision.reason, Reason::Restored);
+    let Step::Readopt { ledger, values: Some(_) } = decision.step else { panic!("{decision:?}") };
+    assert_eq!((ledger.counter, ledger.sequence, &ledger.previous), (5, 2, &None));
+    let mut rebuilt = observed(Some(*ledger), carrying(two));
+    rebuilt.memory.highest = 5;
+    let Step::Save { ledger, .. } = decided(&rebuilt).step else { panic!("rotates") };
+    let intent = ledger.intent.clone().unwrap();
+    assert_eq!((intent.generation, intent.reason), (generation(3, 6), Reason::Restored));
+    let mut ledger = *ledger;
+    ledger.pending = Some(issued(intent.generation));
+    let promoted = transition::promote(&ledger, Vec::new(), None, now());
+    let after = observed(Some(transition::forget(&promoted, now())), carrying(intent.generation));
+    assert_eq!(decided(&after).phase, Phase::AtRest, "it is not replaced again and again");
+}
+
+/// Tokens that only the provider knows may be held by pods: none of them is a left-over.
+#[test]
+fn a_record_that_went_back_sweeps_nothing() {
+    let (two, four) = (generation(2, 2), generation(4, 4));
+    let mut ledger = intended(at_rest(two), generation(3, 3));
+    ledger.pending = None;
+    let mut back = observed(Some(ledger), carrying(two));
+    back.memory.highest = 4;
+    back.answers.listing = Some(Ok(vec![listed(two), listed(generation(3, 3)), listed(four)]));
+    let Step::Readopt { ledger, .. } = decided(&back).step else { panic!("{:?}", decided(&back)) };
+    assert_eq!((ledger.counter, ledger.unknown_until, &ledger.intent), (4, 4, &None));
+    assert_eq!(ledger.previous.map(|previous| (previous.token.generation, previous.snapshot)), Some((four, None)));
+}
+
+/// Bug: with record and Secret from a backup and a provider that was not put back, the token that all pods held was in no
+/// record; it stayed alive until two rotations later.
+#[test]
+fn a_record_that_is_older_than_the_providers_list_adopts_what_pods_hold() {
+    let (one, four) = (generation(1, 1), generation(4, 4));
+    let mut older = observed(Some(intended(at_rest(one), generation(2, 2))), carrying(one));
+    older.answers.listing = Some(Ok(vec![listed(four)]));
+    let Step::Readopt { ledger, values: None } = decided(&older).step else { panic!("{:?}", decided(&older)) };
+    assert_eq!((ledger.counter, ledger.sequence, &ledger.intent), (4, 4, &None));
+    assert_eq!(ledger.current.map(|current| current.token.generation), Some(four));
+
+    let mut at_rest = observed(Some(at_rest(one)), carrying(one));
+    at_rest.answers.listing = Some(Ok(vec![listed(one), listed(four)]));
+    let Step::Readopt { ledger, values: Some(_) } = decided(&at_rest).step else { panic!("{:?}", decided(&at_rest)) };
+    assert_eq!(ledger.previous.map(|previous| previous.token.generation), Some(four));
 }

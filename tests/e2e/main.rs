@@ -2,6 +2,7 @@
 //! the chart's ServiceAccount and rules; the node and its containers are simulated. The history of the calls that
 //! containers made is the judge, never a status.
 
+mod backup;
 mod deletion;
 mod drift;
 mod first_issue;

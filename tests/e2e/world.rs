@@ -49,6 +49,7 @@ pub struct World {
     pub space: TestNamespace,
     pub system: String,
     args: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl World {
@@ -94,7 +95,7 @@ impl World {
         let mut options = NodeOptions::named(space.name());
         options.labels.insert("world".to_owned(), space.name().to_owned());
         let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
-        let world = Self { operators: Vec::new(), node, history, space, system, args };
+        let world = Self { operators: Vec::new(), node, history, space, system, args, env: Vec::new() };
         world.api_client().await?;
         Ok(world)
     }
@@ -105,15 +106,21 @@ impl World {
         self
     }
 
+    /// Further variables in the environment of operators that are started from now on.
+    #[allow(dead_code, reason = "for the tests of clocks, which share this file")]
+    pub fn with_env(mut self, env: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.env.extend(env);
+        self
+    }
+
     pub async fn start_operator(&mut self) -> Outcome {
         let mut options = OperatorOptions::new(env!("CARGO_BIN_EXE_tokenturn"));
         options.namespace = self.system.clone();
         options.name = format!("operator-{}", self.space.name());
-        let mut operator = OperatorProcess::start(
-            &self.space,
-            self.args.iter().fold(options, |options, arg| options.arg(arg)).env("RUST_BACKTRACE", "1"),
-        )
-        .await?;
+        options.args.extend(self.args.iter().cloned());
+        options.env.extend(self.env.iter().cloned());
+        let options = options.env("RUST_BACKTRACE", "1");
+        let mut operator = OperatorProcess::start(&self.space, options).await?;
         operator.ready(PATIENCE).await?;
         self.operators.push(operator);
         Ok(())

@@ -4,7 +4,7 @@
 #   tests/servers/build.sh [FOLDER] NAME...      prints the folder on standard output
 #   tests/servers/build.sh --missing NAME...     builds nothing; prints which tool is missing for that, if one is
 #
-# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl etcd helm.
+# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl etcd etcdutl helm.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
 # not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
 # taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
@@ -27,6 +27,7 @@ version_of() { # name
   local module
   case $1 in
     etcd) module=go.etcd.io/etcd/server/v3 ;;
+    etcdutl) module=go.etcd.io/etcd/etcdutl/v3 ;;
     helm) module=helm.sh/helm/v3 ;;
     *) module=k8s.io/kubernetes ;;
   esac
@@ -35,7 +36,8 @@ version_of() { # name
 
 folder_of() { # name
   case $1 in
-    etcd | helm) echo "$here/$1" ;;
+    etcd | etcdutl) echo "$here/etcd" ;;
+    helm) echo "$here/helm" ;;
     *) echo "$here/kubernetes" ;;
   esac
 }
@@ -110,7 +112,7 @@ kubernetes() {
 wanted=()
 for name in "${names[@]}"; do
   case $name in
-    etcd | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) ;;
+    etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
   is_ready "$name" || wanted+=("$name")
@@ -125,6 +127,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
   for name in "${wanted[@]}"; do
     case $name in
       etcd) build etcd go.etcd.io/etcd/server/v3 "" ;;
+      etcdutl) build etcdutl go.etcd.io/etcd/etcdutl/v3 "" ;;
       helm) build helm helm.sh/helm/v3/cmd/helm "" ;;
       *) kubernetes "$name" ;;
     esac

@@ -47,7 +47,10 @@ impl Worker {
         let (restart, restarts) = mpsc::unbounded_channel();
         shared.restarts.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.clone(), restart);
         let number = shared.addresses.fetch_add(1, Ordering::Relaxed);
-        let address = format!("10.{}.{}.{}", 64 + (number >> 16) % 64, (number >> 8) % 256, number % 256);
+        let known = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+        // A pod that ran here before a restart of the node keeps its address.
+        let address = known
+            .unwrap_or_else(|| format!("10.{}.{}.{}", 64 + (number >> 16) % 64, (number >> 8) % 256, number % 256));
         Self {
             report: Report::new(shared, pod, &plan, address, orders.clone()),
             shared: shared.clone(),

@@ -195,11 +195,15 @@ impl TokenModel {
         }
     }
 
-    /// S3: two tokens, and one for each attempt that was begun since.
+    /// S3: two tokens, and one for each attempt that was begun since, or that a replica has still in hand.
     fn few_live(&self, state: &State) -> bool {
         let Some(facts) = self.world.operator.facts(state.record) else { return true };
         let begun = u32::from(facts.counter.saturating_sub(facts.current.attempt()));
-        state.alive.count_ones() <= 2 + begun
+        let in_hand = state
+            .replicas
+            .iter()
+            .filter(|replica| matches!(replica.activity, Activity::Storing { .. } | Activity::Discarding { .. }));
+        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count()
     }
 
     /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.
