@@ -6,6 +6,7 @@ mod deletion;
 mod drift;
 mod first_issue;
 mod pickup;
+mod pod_specs;
 mod refusals;
 mod rotation;
 mod secrecy;
