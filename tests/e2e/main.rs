@@ -4,6 +4,7 @@
 
 mod deletion;
 mod drift;
+mod edits;
 mod first_issue;
 mod pickup;
 mod pod_specs;
