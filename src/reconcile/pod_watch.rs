@@ -4,7 +4,7 @@
 //! DELETED event, said that every container was terminated. Evidence that is lost only delays.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use kube::{
     api::DynamicObject,
     runtime::{WatchStreamExt, watcher},
 };
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::queue::Queue;
 use crate::{core::token::Owner, kube_io::pods};
@@ -23,13 +23,38 @@ use crate::{core::token::Owner, kube_io::pods};
 /// Several changes of pods in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 
+/// How long an end is kept that nobody waits for yet: between the list that finds a pod and the record that names it are a
+/// few calls, and its end would cost the whole time that a node has to be in contact.
+const RECENT: Duration = Duration::from_secs(300);
+
 #[derive(Default)]
 struct Namespace {
     /// Who waits for which UIDs.
     waiting: BTreeMap<Owner, BTreeSet<String>>,
     /// UIDs that ended for sure, of those that somebody waits for.
     ended: BTreeSet<String>,
+    /// UIDs that ended for sure within the last minutes, whether or not somebody waits for them.
+    recent: VecDeque<(Instant, String)>,
     task: Option<AbortHandle>,
+}
+
+impl Namespace {
+    fn awaits(&mut self, owner: &Owner, uids: BTreeSet<String>) {
+        let ended = self.recent.iter().map(|(_, uid)| uid).filter(|uid| uids.contains(*uid)).cloned();
+        self.ended.extend(ended);
+        self.waiting.insert(owner.clone(), uids);
+    }
+
+    fn has_ended(&mut self, uid: String, now: Instant) {
+        while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > RECENT) {
+            self.recent.pop_front();
+        }
+        if self.waiting.values().any(|uids| uids.contains(&uid)) {
+            self.ended.insert(uid);
+        } else {
+            self.recent.push_back((now, uid));
+        }
+    }
 }
 
 /// The watches by namespace.
@@ -52,7 +77,7 @@ impl PodWatches {
         let mut namespaces = self.lock();
         if let Some(uids) = uids {
             let entry = namespaces.entry(owner.namespace.clone()).or_default();
-            entry.waiting.insert(owner.clone(), uids);
+            entry.awaits(owner, uids);
             if entry.task.is_none() {
                 let watch = self.clone().run(owner.namespace.clone());
                 entry.task = Some(tokio::spawn(watch).abort_handle());
@@ -97,13 +122,11 @@ impl PodWatches {
     fn changed(&self, namespace: &str, uid: Option<String>, ended: bool) {
         let mut namespaces = self.lock();
         let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), uid) else { return };
-        let mut awaited = false;
         for owner in entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner) {
-            awaited = true;
             self.queue.add(owner.clone(), DEBOUNCE);
         }
-        if awaited && ended {
-            entry.ended.insert(uid);
+        if ended {
+            entry.has_ended(uid, Instant::now());
         }
     }
 
@@ -122,4 +145,35 @@ impl PodWatches {
 /// never had a node.
 fn has_ended(pod: &DynamicObject) -> bool {
     pods::is_finished(pod) || pod.data["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { namespace: "shop".into(), name: "api".into(), uid: "1".into() }
+    }
+
+    /// Pods that ended between the list that found them and the record that named them were waited for until their node
+    /// had been in contact for one and a half minutes.
+    #[test]
+    fn an_end_that_comes_before_it_is_waited_for_counts() {
+        let (mut namespace, now) = (Namespace::default(), Instant::now());
+        namespace.awaits(&owner(), BTreeSet::new());
+        namespace.has_ended("early".to_owned(), now);
+        namespace.has_ended("of-nobody".to_owned(), now);
+        assert!(namespace.ended.is_empty());
+        namespace.awaits(&owner(), BTreeSet::from(["early".to_owned(), "late".to_owned()]));
+        namespace.has_ended("late".to_owned(), now);
+        assert_eq!(namespace.ended, BTreeSet::from(["early".to_owned(), "late".to_owned()]));
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_forgotten() {
+        let (mut namespace, now) = (Namespace::default(), Instant::now());
+        namespace.has_ended("old".to_owned(), now);
+        namespace.has_ended("new".to_owned(), now + RECENT + Duration::from_secs(1));
+        assert_eq!(namespace.recent.len(), 1);
+    }
 }
