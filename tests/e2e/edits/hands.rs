@@ -16,8 +16,11 @@ use super::{
 };
 use crate::world::{Outcome, World};
 
-/// Longest wait for an object that is to be made again; what is not gone by then goes later.
+/// Longest wait for an object that is to be made again in between; what is not gone by then goes later.
 const REPLACE: Duration = Duration::from_secs(25);
+
+/// Longest wait for it at the end: the end of a pod that no watch saw counts after 65 s of contact.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Hands<'a> {
     pub world: &'a World,
@@ -57,7 +60,7 @@ impl Hands<'_> {
     pub async fn mend(&mut self, replicas: i32) -> Outcome {
         self.count += 1;
         if self.is_leaving().await? {
-            self.replace(false, Duration::from_secs(120)).await?;
+            self.replace(false, PATIENCE).await?;
         }
         let found = self.world.tokens().get("api").await?;
         let data: serde_json::Map<String, Value> =

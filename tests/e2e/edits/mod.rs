@@ -37,8 +37,9 @@ use crate::world::{Outcome, World, is};
 const SEQUENCES: u64 = 12;
 /// Sequences at the same time.
 const PARALLEL: usize = 12;
-/// Longest way to rest after the last edit: the end of a pod that no watch saw counts after 65 s of contact.
-const REST: Duration = Duration::from_secs(150);
+/// Longest way to rest after the last edit: the end of a pod that no watch saw counts after 65 s of contact, and two old
+/// tokens may have to die one after the other.
+const REST: Duration = Duration::from_secs(180);
 /// Pods at the end.
 const REPLICAS: i32 = 2;
 /// Runs that are spent on a shorter sequence.
@@ -46,7 +47,8 @@ const SHRINKS: u32 = 30;
 
 /// Carries a sequence out in a world of its own and judges it.
 async fn judged(edits: &[Edit]) -> Outcome {
-    let world = World::new("edits").await?;
+    let mut world = World::without_operator("edits").await?.with_args(&["--kubelet-sync-period=1s"]);
+    world.start_operator().await?;
     world.apply("{apiVersion: tokenturn.dev/v1alpha1, kind: TokenProvider, metadata: {name: other}, spec: {kubernetes: {}}}").await?;
     let watch = Watch::default();
     let watching = tokio::spawn(watch.clone().run(world.space.api()));
