@@ -17,3 +17,4 @@ pub mod queue;
 pub mod stamps;
 pub mod story;
 pub mod streams;
+pub mod versions;
