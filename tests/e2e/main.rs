@@ -6,6 +6,7 @@ mod deletion;
 mod drift;
 mod edits;
 mod first_issue;
+mod network;
 mod pickup;
 mod pod_specs;
 mod refusals;

@@ -49,6 +49,7 @@ pub struct World {
     pub space: TestNamespace,
     pub system: String,
     args: Vec<String>,
+    server: Option<String>,
 }
 
 impl World {
@@ -94,7 +95,7 @@ impl World {
         let mut options = NodeOptions::named(space.name());
         options.labels.insert("world".to_owned(), space.name().to_owned());
         let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
-        let world = Self { operators: Vec::new(), node, history, space, system, args };
+        let world = Self { operators: Vec::new(), node, history, space, system, args, server: None };
         world.api_client().await?;
         Ok(world)
     }
@@ -105,10 +106,17 @@ impl World {
         self
     }
 
+    /// The address at which operators that are started from now on find the API server.
+    pub fn with_server(mut self, url: String) -> Self {
+        self.server = Some(url);
+        self
+    }
+
     pub async fn start_operator(&mut self) -> Outcome {
         let mut options = OperatorOptions::new(env!("CARGO_BIN_EXE_tokenturn"));
         options.namespace = self.system.clone();
         options.name = format!("operator-{}", self.space.name());
+        options.server = self.server.clone();
         let mut operator = OperatorProcess::start(
             &self.space,
             self.args.iter().fold(options, |options, arg| options.arg(arg)).env("RUST_BACKTRACE", "1"),
