@@ -11,6 +11,7 @@ pub mod mint;
 pub mod observe;
 pub mod pass;
 pub mod perform;
+pub mod pod_news;
 pub mod pod_watch;
 pub mod provider_status;
 pub mod queue;

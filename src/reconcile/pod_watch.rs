@@ -4,7 +4,7 @@
 //! DELETED event, said that every container was terminated. Evidence that is lost only delays.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,44 +17,22 @@ use kube::{
 };
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::queue::Queue;
+use super::{pod_news::PodNews, queue::Queue};
 use crate::{core::token::Owner, kube_io::pods};
 
 /// Several changes of pods in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 
-/// How long an end is kept that nobody waits for yet: between the list that finds a pod and the record that names it are a
-/// few calls, and its end would cost the whole time that a node has to be in contact.
-const RECENT: Duration = Duration::from_secs(300);
+/// How long a list may show a pod no longer before the watch has told why.
+const LAG: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Namespace {
     /// Who waits for which UIDs.
     waiting: BTreeMap<Owner, BTreeSet<String>>,
-    /// UIDs that ended for sure, of those that somebody waits for.
-    ended: BTreeSet<String>,
-    /// UIDs that ended for sure within the last minutes, whether or not somebody waits for them.
-    recent: VecDeque<(Instant, String)>,
+    news: PodNews,
     task: Option<AbortHandle>,
-}
-
-impl Namespace {
-    fn awaits(&mut self, owner: &Owner, uids: BTreeSet<String>) {
-        let ended = self.recent.iter().map(|(_, uid)| uid).filter(|uid| uids.contains(*uid)).cloned();
-        self.ended.extend(ended);
-        self.waiting.insert(owner.clone(), uids);
-    }
-
-    fn has_ended(&mut self, uid: String, now: Instant) {
-        while self.recent.front().is_some_and(|(at, _)| now.duration_since(*at) > RECENT) {
-            self.recent.pop_front();
-        }
-        if self.waiting.values().any(|uids| uids.contains(&uid)) {
-            self.ended.insert(uid);
-        } else {
-            self.recent.push_back((now, uid));
-        }
-    }
 }
 
 /// The watches by namespace.
@@ -77,7 +55,8 @@ impl PodWatches {
         let mut namespaces = self.lock();
         if let Some(uids) = uids {
             let entry = namespaces.entry(owner.namespace.clone()).or_default();
-            entry.awaits(owner, uids);
+            entry.news.awaited(&uids);
+            entry.waiting.insert(owner.clone(), uids);
             if entry.task.is_none() {
                 let watch = self.clone().run(owner.namespace.clone());
                 entry.task = Some(tokio::spawn(watch).abort_handle());
@@ -97,7 +76,31 @@ impl PodWatches {
     /// UIDs of a namespace whose pods ended for sure.
     #[must_use]
     pub fn ended(&self, namespace: &str) -> BTreeSet<String> {
-        self.lock().get(namespace).map(|entry| entry.ended.clone()).unwrap_or_default()
+        self.lock().get(namespace).map(|entry| entry.news.all_ended().clone()).unwrap_or_default()
+    }
+
+    /// UIDs of pods of a namespace that exist as far as a watch has told; to be asked for before a list.
+    #[must_use]
+    pub fn alive(&self, namespace: &str) -> BTreeSet<String> {
+        self.lock().get(namespace).map(|entry| entry.news.alive().clone()).unwrap_or_default()
+    }
+
+    /// The UID of a pod that existed before a list was asked for, still does, and is not listed: the list is not whole, or
+    /// older than what the watch has told.
+    pub async fn missing(
+        &self,
+        namespace: &str,
+        before: &BTreeSet<String>,
+        listed: &BTreeSet<String>,
+    ) -> Option<String> {
+        let started = Instant::now();
+        loop {
+            let missing = self.lock().get_mut(namespace)?.news.missing(before, listed, Instant::now());
+            if missing.is_none() || started.elapsed() >= LAG {
+                return missing;
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     async fn run(self, namespace: String) {
@@ -105,28 +108,44 @@ impl PodWatches {
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod.uid(), has_ended(&pod)),
-                Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid(), true),
-                // It is told as terminating, which can take long.
-                Ok(watcher::Event::Apply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
-                    self.changed(&namespace, pod.uid(), false);
+                Ok(watcher::Event::Init) => self.tell(&namespace, PodNews::begins),
+                Ok(watcher::Event::InitApply(pod)) if pods::is_finished(&pod) => {}
+                Ok(watcher::Event::InitApply(pod)) => {
+                    self.tell(&namespace, |news| pod.uid().into_iter().for_each(|uid| news.exists(uid)));
                 }
                 // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
-                Ok(watcher::Event::InitDone) => self.wake_all(&namespace),
-                Ok(watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Ok(watcher::Event::InitDone) => {
+                    self.tell(&namespace, PodNews::begun);
+                    self.wake_all(&namespace);
+                }
+                Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, &pod, false),
+                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, &pod, true),
                 Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
             }
         }
     }
 
-    fn changed(&self, namespace: &str, uid: Option<String>, ended: bool) {
-        let mut namespaces = self.lock();
-        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), uid) else { return };
-        for owner in entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner) {
-            self.queue.add(owner.clone(), DEBOUNCE);
+    fn tell(&self, namespace: &str, what: impl FnOnce(&mut PodNews)) {
+        if let Some(entry) = self.lock().get_mut(namespace) {
+            what(&mut entry.news);
         }
-        if ended {
-            entry.has_ended(uid, Instant::now());
+    }
+
+    fn changed(&self, namespace: &str, pod: &DynamicObject, deleted: bool) {
+        let mut namespaces = self.lock();
+        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), pod.uid()) else { return };
+        let ended = if deleted { has_ended(pod) } else { pods::is_finished(pod) };
+        // One that terminates is told as such, which can take long.
+        let tells = deleted || ended || pod.metadata.deletion_timestamp.is_some();
+        let waiting: Vec<&Owner> =
+            entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner).collect();
+        for owner in waiting.iter().filter(|_| tells) {
+            self.queue.add((*owner).clone(), DEBOUNCE);
+        }
+        match () {
+            () if ended => entry.news.ended(uid, !waiting.is_empty(), Instant::now()),
+            () if deleted => entry.news.gone(&uid),
+            () => entry.news.lives(uid),
         }
     }
 
@@ -145,35 +164,4 @@ impl PodWatches {
 /// never had a node.
 fn has_ended(pod: &DynamicObject) -> bool {
     pods::is_finished(pod) || pod.data["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn owner() -> Owner {
-        Owner { namespace: "shop".into(), name: "api".into(), uid: "1".into() }
-    }
-
-    /// Pods that ended between the list that found them and the record that named them were waited for until their node
-    /// had been in contact for one and a half minutes.
-    #[test]
-    fn an_end_that_comes_before_it_is_waited_for_counts() {
-        let (mut namespace, now) = (Namespace::default(), Instant::now());
-        namespace.awaits(&owner(), BTreeSet::new());
-        namespace.has_ended("early".to_owned(), now);
-        namespace.has_ended("of-nobody".to_owned(), now);
-        assert!(namespace.ended.is_empty());
-        namespace.awaits(&owner(), BTreeSet::from(["early".to_owned(), "late".to_owned()]));
-        namespace.has_ended("late".to_owned(), now);
-        assert_eq!(namespace.ended, BTreeSet::from(["early".to_owned(), "late".to_owned()]));
-    }
-
-    #[test]
-    fn what_nobody_asks_for_is_forgotten() {
-        let (mut namespace, now) = (Namespace::default(), Instant::now());
-        namespace.has_ended("old".to_owned(), now);
-        namespace.has_ended("new".to_owned(), now + RECENT + Duration::from_secs(1));
-        assert_eq!(namespace.recent.len(), 1);
-    }
 }
