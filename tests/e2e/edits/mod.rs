@@ -25,6 +25,7 @@ use proptest::{
 };
 use serde_json::json;
 use tokenturn::{api::RotatedToken, testkit::wait::until};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     edit::{Edit, sequences},
@@ -51,7 +52,9 @@ async fn judged(edits: &[Edit]) -> Outcome {
     world.start_operator().await?;
     world.apply("{apiVersion: tokenturn.dev/v1alpha1, kind: TokenProvider, metadata: {name: other}, spec: {kubernetes: {}}}").await?;
     let watch = Watch::default();
-    let watching = tokio::spawn(watch.clone().run(world.space.api()));
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn(stop.run_until_cancelled_owned(watch.clone().run(world.space.api())));
     world.deployment("app", REPLICAS, json!({})).await?;
     world.rotated_token(json!({})).await?;
     world.finished(1).await?;
@@ -70,7 +73,6 @@ async fn judged(edits: &[Edit]) -> Outcome {
     }
     println!("{} edits, at rest {:.1} s after the last one", edits.len(), mended.elapsed().as_secs_f64());
     orphans_are_told(&world, &watch).await?;
-    watching.abort();
     let (wrong, refused) = (watch.wrong(), world.history.refused_calls(world.space.name()));
     if !wrong.is_empty() || !refused.is_empty() || logs(&world).contains("panicked") {
         return Err(format!("wrong: {wrong:#?}\nrefused: {refused:#?}\n{}", logs(&world)).into());

@@ -39,7 +39,7 @@ struct Seen {
 }
 
 impl Watch {
-    /// Watches until the task of the caller ends.
+    /// Watches for ever.
     pub async fn run(self, api: Api<Secret>) {
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
