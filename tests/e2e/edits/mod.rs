@@ -66,7 +66,10 @@ async fn judged(edits: &[Edit]) -> Outcome {
     let before = world.fingerprint().await.ok();
     hands.mend(REPLICAS).await.map_err(|error| format!("the last edit: {error}"))?;
     let mended = Instant::now();
-    let rested = until("rest", REST, async || rest(&world, &watch, before.as_deref()).await).await;
+    let refused = || world.history.refused(world.space.name()) > 0;
+    let rested =
+        until("rest", REST, async || if refused() { Some(()) } else { rest(&world, &watch, before.as_deref()).await })
+            .await;
     if let Err(error) = rested {
         let token = world.tokens().get_opt("api").await?.map(|token| (token.metadata, token.status));
         return Err(format!("{error}\n{token:#?}\nalive: {:?}\n{}", watch.alive(), logs(&world)).into());
