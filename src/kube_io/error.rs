@@ -11,6 +11,9 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    /// An answer that is older than one before it.
+    #[error("the API server answered with an older version of {what} than before; looking again")]
+    Outdated { what: String },
     /// An object that cannot be what it claims to be.
     #[error("{what}: {why}")]
     Malformed { what: String, why: String },
@@ -28,7 +31,7 @@ impl Error {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Api { source: kube::Error::Api(status), .. } => Some(status.code),
-            Self::Api { .. } | Self::Malformed { .. } => None,
+            Self::Api { .. } | Self::Outdated { .. } | Self::Malformed { .. } => None,
         }
     }
 
@@ -44,7 +47,7 @@ impl Error {
         match self {
             Self::Api { doing, source: kube::Error::Api(status) } => format!("{doing}: {}", status.message),
             Self::Api { doing, source } => format!("{doing}: {source}"),
-            Self::Malformed { .. } => self.to_string(),
+            Self::Outdated { .. } | Self::Malformed { .. } => self.to_string(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use kube::ResourceExt;
+
 use super::{context::Context, fault::cannot_publish, memory::Remembered, observe::Handles};
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
@@ -122,8 +124,13 @@ async fn consumers(
 ) -> Result<Consumers, Fault> {
     let namespace = &observed.owner.namespace;
     let secret = handles.target_name.as_deref().unwrap_or_default();
+    let before = context.pods.alive(namespace);
     let (pod_list, workloads) =
         futures::try_join!(pods::list(&context.client, namespace), workload::list(&context.client, namespace))?;
+    let shown = pod_list.iter().filter_map(ResourceExt::uid).collect();
+    if let Some(uid) = context.pods.missing(namespace, &before, &shown).await {
+        return Err(older_than_the_watch(&uid));
+    }
     let listed = listed_targets(observed);
     let declared: Vec<_> = workloads
         .iter()
@@ -156,6 +163,14 @@ async fn consumers(
     consumers.in_contact = in_contact(context.uptime(), remembered, absent, &nodes);
     consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
     Ok(consumers)
+}
+
+fn older_than_the_watch(uid: &str) -> Fault {
+    let message = format!(
+        "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
+    );
+    let retry_after = Some(Duration::from_secs(2));
+    Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
 }
 
 /// Pods of a snapshot that are known by digest only.

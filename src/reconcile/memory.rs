@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::versions::Versions;
 use crate::{
     api::ProviderRef,
     core::{memory::Memory, token::Owner},
@@ -22,6 +23,8 @@ pub struct Remembered {
     pub repeated: HashMap<String, (u32, Duration)>,
     /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
     pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
+    /// Which versions were read of the object, its target and its record.
+    pub versions: [Versions; 3],
     /// When the status was last written.
     pub status_written: Option<Duration>,
     /// The provider that it names, so that a change of the provider wakes it.

@@ -49,6 +49,8 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         None => target::Read { target: Target::Absent, version: None },
     };
     let (record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
+    let object_version = object.as_ref().and_then(|object| Version::of(&object.metadata));
+    refuse_the_past(context, remembered, [&object_version, &target.version, &record_version])?;
     remembered.memory.look(context.uptime(), &target.target, record.as_ref());
     let observed = Observed {
         owner: owner.clone(),
@@ -63,6 +65,19 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         answers: Answers::default(),
     };
     Ok((observed, Handles { resource: object, target_name, target: target.version, record: record_version }))
+}
+
+/// An error if one of object, target and record is older than it was before.
+fn refuse_the_past(context: &Context, remembered: &mut Remembered, read: [&Option<Version>; 3]) -> Result<(), Error> {
+    let names = ["the RotatedToken", "the Secret", "the record"];
+    let known = remembered.versions.iter_mut().zip(read).zip(names);
+    let old = known.filter_map(|((versions, read), name)| {
+        let read = read.as_ref()?;
+        (!versions.is_present(&read.resource_version, context.uptime())).then_some(name)
+    });
+    // All of them are noted, whichever is old.
+    let old: Vec<&str> = old.collect();
+    if old.is_empty() { Ok(()) } else { Err(Error::Outdated { what: old.join(" and ") }) }
 }
 
 async fn resource_view(

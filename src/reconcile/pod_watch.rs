@@ -17,20 +17,23 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::json;
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
-use super::queue::Queue;
+use super::{pod_news::PodNews, queue::Queue};
 use crate::{core::token::Owner, kube_io::pods};
 
 /// Several changes of pods in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 
+/// How long a list may show a pod no longer before the watch has told why.
+const LAG: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(50);
+
 #[derive(Default)]
 struct Namespace {
     /// Who waits for which UIDs.
     waiting: BTreeMap<Owner, BTreeSet<String>>,
-    /// UIDs that ended for sure, of those that somebody waits for.
-    ended: BTreeSet<String>,
+    news: PodNews,
     /// Pods that were deleted by force while the watch ran: their containers may still run.
     vanished: Vec<DynamicObject>,
     task: Option<AbortHandle>,
@@ -56,6 +59,7 @@ impl PodWatches {
         let mut namespaces = self.lock();
         if let Some(uids) = uids {
             let entry = namespaces.entry(owner.namespace.clone()).or_default();
+            entry.news.awaited(&uids);
             entry.waiting.insert(owner.clone(), uids);
             if entry.task.is_none() {
                 let watch = self.clone().run(owner.namespace.clone());
@@ -85,7 +89,31 @@ impl PodWatches {
     /// UIDs of a namespace whose pods ended for sure.
     #[must_use]
     pub fn ended(&self, namespace: &str) -> BTreeSet<String> {
-        self.lock().get(namespace).map(|entry| entry.ended.clone()).unwrap_or_default()
+        self.lock().get(namespace).map(|entry| entry.news.all_ended().clone()).unwrap_or_default()
+    }
+
+    /// UIDs of pods of a namespace that exist as far as a watch has told; to be asked for before a list.
+    #[must_use]
+    pub fn alive(&self, namespace: &str) -> BTreeSet<String> {
+        self.lock().get(namespace).map(|entry| entry.news.alive().clone()).unwrap_or_default()
+    }
+
+    /// The UID of a pod that existed before a list was asked for, still does, and is not listed: the list is not whole, or
+    /// older than what the watch has told.
+    pub async fn missing(
+        &self,
+        namespace: &str,
+        before: &BTreeSet<String>,
+        listed: &BTreeSet<String>,
+    ) -> Option<String> {
+        let started = Instant::now();
+        loop {
+            let missing = self.lock().get_mut(namespace)?.news.missing(before, listed, Instant::now());
+            if missing.is_none() || started.elapsed() >= LAG {
+                return missing;
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// Pods of a namespace that vanished without a last report since the watch began.
@@ -99,36 +127,47 @@ impl PodWatches {
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Delete(pod)) => {
-                    let ended = has_ended(&pod);
-                    self.changed(&namespace, pod.uid(), ended);
-                    if !ended && let Some(entry) = self.lock().get_mut(&namespace) {
-                        entry.vanished.push(without_status(pod));
-                    }
-                }
-                Ok(watcher::Event::Apply(pod)) if pods::is_finished(&pod) => self.changed(&namespace, pod.uid(), true),
-                // It is told as terminating, which can take long.
-                Ok(watcher::Event::Apply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
-                    self.changed(&namespace, pod.uid(), false);
+                Ok(watcher::Event::Init) => self.tell(&namespace, PodNews::begins),
+                Ok(watcher::Event::InitApply(pod)) if pods::is_finished(&pod) => {}
+                Ok(watcher::Event::InitApply(pod)) => {
+                    self.tell(&namespace, |news| pod.uid().into_iter().for_each(|uid| news.exists(uid)));
                 }
                 // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
-                Ok(watcher::Event::InitDone) => self.wake_all(&namespace),
-                Ok(watcher::Event::Apply(_) | watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Ok(watcher::Event::InitDone) => {
+                    self.tell(&namespace, PodNews::begun);
+                    self.wake_all(&namespace);
+                }
+                Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, &pod, false),
+                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, &pod, true),
                 Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
             }
         }
     }
 
-    fn changed(&self, namespace: &str, uid: Option<String>, ended: bool) {
-        let mut namespaces = self.lock();
-        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), uid) else { return };
-        let mut awaited = false;
-        for owner in entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner) {
-            awaited = true;
-            self.queue.add(owner.clone(), DEBOUNCE);
+    fn tell(&self, namespace: &str, what: impl FnOnce(&mut PodNews)) {
+        if let Some(entry) = self.lock().get_mut(namespace) {
+            what(&mut entry.news);
         }
-        if awaited && ended {
-            entry.ended.insert(uid);
+    }
+
+    fn changed(&self, namespace: &str, pod: &DynamicObject, deleted: bool) {
+        let mut namespaces = self.lock();
+        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), pod.uid()) else { return };
+        let ended = if deleted { has_ended(pod) } else { pods::is_finished(pod) };
+        // One that terminates is told as such, which can take long.
+        let tells = deleted || ended || pod.metadata.deletion_timestamp.is_some();
+        let waiting: Vec<&Owner> =
+            entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner).collect();
+        for owner in waiting.iter().filter(|_| tells) {
+            self.queue.add((*owner).clone(), DEBOUNCE);
+        }
+        match () {
+            () if ended => entry.news.ended(uid, !waiting.is_empty(), Instant::now()),
+            () if deleted => {
+                entry.news.gone(&uid);
+                entry.vanished.push(without_status(pod.clone()));
+            }
+            () => entry.news.lives(uid),
         }
     }
 

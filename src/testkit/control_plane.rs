@@ -128,6 +128,19 @@ impl ControlPlane {
         client(kubeconfig::config(&self.url(), &self.ca_pem, token, user_agent).await?)
     }
 
+    /// A client that shows nothing of its own and has no time limit.
+    pub(super) async fn anonymous(&self, user_agent: &str) -> Result<Client, Error> {
+        let mut config = self.config(user_agent).await?;
+        config.auth_info = kube::config::AuthInfo::default();
+        config.read_timeout = None;
+        client(config)
+    }
+
+    /// An administrator's client that asks at another address, such as a proxy's.
+    pub async fn client_at(&self, url: &str, user_agent: &str) -> Result<Client, Error> {
+        client(kubeconfig::config(url, &self.ca_pem, &self.admin_token, user_agent).await?)
+    }
+
     /// Path of a kubeconfig of the administrator.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.dir().join(ADMIN_KUBECONFIG)
@@ -135,8 +148,13 @@ impl ControlPlane {
 
     /// Writes a kubeconfig for any bearer token and returns its path.
     pub fn kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf, Error> {
+        self.kubeconfig_at(&self.url(), name, token)
+    }
+
+    /// As [`Self::kubeconfig`], for another address.
+    pub fn kubeconfig_at(&self, url: &str, name: &str, token: &str) -> Result<PathBuf, Error> {
         let path = self.dir().join(self.workspace.unique(&format!("{name}.kubeconfig")));
-        kubeconfig::write_private(&path, &kubeconfig::text(&self.url(), &self.ca_pem, token))?;
+        kubeconfig::write_private(&path, &kubeconfig::text(url, &self.ca_pem, token))?;
         Ok(path)
     }
 

@@ -35,6 +35,8 @@ pub struct OperatorOptions {
     /// Added after `run` and the addresses, for example `--settle=1s`.
     pub args: Vec<String>,
     pub env: BTreeMap<String, String>,
+    /// Where it finds the API server, if not at the control plane's own address.
+    pub server: Option<String>,
     /// Time between TERM and KILL when the operator is dropped.
     pub grace: Duration,
 }
@@ -48,6 +50,7 @@ impl OperatorOptions {
             name: "operator".to_owned(),
             args: Vec::new(),
             env: BTreeMap::new(),
+            server: None,
             grace: Duration::from_secs(2),
         }
     }
@@ -74,9 +77,9 @@ pub struct OperatorProcess {
 impl OperatorProcess {
     /// Starts the operator; [`Self::ready`] waits for it.
     pub async fn start(plane: &ControlPlane, options: OperatorOptions) -> Result<Self, Error> {
-        let OperatorOptions { binary, namespace, service_account, name, args, env, grace } = options;
+        let OperatorOptions { binary, namespace, service_account, name, args, env, server, grace } = options;
         let token = account_token(plane, &namespace, &service_account).await?;
-        let kubeconfig = plane.kubeconfig(&name, &token)?;
+        let kubeconfig = plane.kubeconfig_at(&server.unwrap_or_else(|| plane.url()), &name, &token)?;
         let [port] = servers::free_ports()?;
         let mut all = vec![
             "run".to_owned(),

@@ -4,10 +4,15 @@
 #[path = "../e2e/world.rs"]
 mod world;
 
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../e2e/network/scene.rs"]
+mod scene;
+
 mod aftermath;
 mod apiserver;
 mod dead_tokens;
 mod leftovers;
+mod network;
 mod record;
 mod stress;
 mod vanished;

@@ -5,8 +5,11 @@
 mod backup;
 mod deletion;
 mod drift;
+mod edits;
 mod first_issue;
+mod network;
 mod pickup;
+mod pod_specs;
 mod refusals;
 mod rotation;
 mod secrecy;

@@ -50,6 +50,7 @@ pub struct World {
     pub system: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    server: Option<String>,
 }
 
 impl World {
@@ -95,7 +96,7 @@ impl World {
         let mut options = NodeOptions::named(space.name());
         options.labels.insert("world".to_owned(), space.name().to_owned());
         let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
-        let world = Self { operators: Vec::new(), node, history, space, system, args, env: Vec::new() };
+        let world = Self { operators: Vec::new(), node, history, space, system, args, env: Vec::new(), server: None };
         world.api_client().await?;
         Ok(world)
     }
@@ -113,12 +114,19 @@ impl World {
         self
     }
 
+    /// The address at which operators that are started from now on find the API server.
+    pub fn with_server(mut self, url: String) -> Self {
+        self.server = Some(url);
+        self
+    }
+
     pub async fn start_operator(&mut self) -> Outcome {
         let mut options = OperatorOptions::new(env!("CARGO_BIN_EXE_tokenturn"));
         options.namespace = self.system.clone();
         options.name = format!("operator-{}", self.space.name());
         options.args.extend(self.args.iter().cloned());
         options.env.extend(self.env.iter().cloned());
+        options.server = self.server.clone();
         let options = options.env("RUST_BACKTRACE", "1");
         let mut operator = OperatorProcess::start(&self.space, options).await?;
         operator.ready(PATIENCE).await?;

@@ -3,5 +3,6 @@
 mod contact;
 mod ending;
 mod pickup;
+mod proxy;
 mod scene;
 mod servers;

@@ -1,0 +1,6 @@
+//! A network and an API server that are not at their best: what lies between the operator and the answers it needs.
+
+mod hangs;
+mod past;
+mod scene;
+mod watches;
