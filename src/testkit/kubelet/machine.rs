@@ -2,7 +2,7 @@
 //!
 //! The container runtime leaves processes behind on purpose, so that containers outlive it, and the kubelet leaves mounts.
 //! All of them are inside these namespaces. When their first process dies, the kernel ends every other one and the mounts
-//! go with the last; only empty cgroups remain, and the shell that holds the machine removes those.
+//! go with the last; only empty cgroups and a folder remain, and the shell that holds the machine removes those.
 
 use std::{
     fs,
@@ -16,20 +16,21 @@ use crate::testkit::{
     wait,
 };
 
-/// `$1` file for the process that holds the namespaces, `$2` file that says that they are ready, `$3` name of the cgroup.
+/// `$1` folder of the machine, `$2` name of its cgroup. The file `holder` in the folder names the process that holds the
+/// namespaces, the file `ready` says that they are complete.
 ///
 /// What kubelet and runtime keep at fixed places is hidden under file systems of the machine's own.
 const MACHINE: &str = r#"
-holder=$1 ready=$2 cgroup=$3
+dir=$1 cgroup=$2
 unshare --mount --propagation private --pid --fork --kill-child --mount-proc sh -c '
   for folder in /run /var/lib /var/log; do mount -t tmpfs machine "$folder" || exit 1; done
   echo ready >"$1"
   sleep infinity &
   wait
-' machine "$ready" &
+' machine "$dir/ready" &
 inside=$!
 trap 'kill -s KILL "$inside"' TERM
-echo "$inside" >"$holder"
+echo "$inside" >"$dir/holder"
 wait "$inside"
 code=$?
 kill -s KILL "$inside" 2>/dev/null
@@ -41,6 +42,7 @@ while [ "$tries" -lt 100 ]; do
   sleep 0.1
   tries=$((tries + 1))
 done
+rm -rf --one-file-system "$dir"
 exit "$code"
 "#;
 
@@ -58,13 +60,12 @@ impl Machine {
         let dir = workspace.path().join(workspace.unique(name));
         fs::create_dir(&dir).map_err(Error::io(format!("make the folder of machine {name}")))?;
         let cgroup = format!("tokenturn-{}", crate::testkit::servers::random_hex());
-        let (holder, ready) = (dir.join("holder"), dir.join("ready"));
+        let ready = dir.join("ready");
         let args = ["-c", MACHINE, "machine"].map(str::to_owned).into_iter();
-        let paths = [&holder, &ready].map(|path| path.display().to_string());
         let launch = Launch {
             name: &format!("machine-{name}"),
             program: Path::new("/bin/sh"),
-            args: args.chain(paths).chain([cgroup.clone()]).collect(),
+            args: args.chain([dir.display().to_string(), cgroup.clone()]).collect(),
             env: Vec::new(),
             grace: Duration::from_secs(15),
         };
@@ -76,7 +77,7 @@ impl Machine {
             async move { ended.map(Err).or(done.then_some(Ok(()))) }
         })
         .await??;
-        let holder = fs::read_to_string(&holder).map_err(Error::io(&what))?;
+        let holder = fs::read_to_string(dir.join("holder")).map_err(Error::io(&what))?;
         let holder = holder.trim().parse().map_err(|problem| Error::invalid(&what, problem))?;
         Ok(Self { holder, dir, cgroup, _process: process })
     }

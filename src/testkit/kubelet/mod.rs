@@ -61,7 +61,8 @@ impl KubeletNode {
     /// Starts a node and returns when it is Ready. `consumer` is the static program for the containers.
     pub async fn start(plane: &ControlPlane, name: &str, consumer: &Path, history: &History) -> Result<Self, Error> {
         let machine = Machine::start(plane, name).await?;
-        let told = machine.dir().join("told");
+        // Beside the logs, because they are kept or removed together.
+        let told = plane.dir().join("logs").join(plane.workspace().unique(&format!("told-{name}")));
         fs::create_dir(&told).map_err(Error::io("make a folder for diaries"))?;
         let runtime = Runtime::start(plane, &machine, name, consumer).await?;
         let diaries = Diaries::follow(&told, name, history);

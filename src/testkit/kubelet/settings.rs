@@ -13,6 +13,8 @@ root = "{dir}/containerd/root"
 state = "{dir}/containerd/state"
 [grpc]
 address = "{dir}/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{dir}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause_image}"
 disable_apparmor = true

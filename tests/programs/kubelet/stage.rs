@@ -19,6 +19,7 @@ use tokenturn::{
 
 use super::{
     Failure,
+    pods::Seen,
     scene::{PATIENCE, Scene},
 };
 
@@ -201,9 +202,7 @@ impl<'a> Stage<'a> {
     pub async fn held(&self, token: &Token, wanted: usize) -> Result<(), Failure> {
         let fingerprint = token.fingerprint();
         let what = format!("{wanted} containers to hold {fingerprint}");
-        let found = until(&what, PATIENCE, async || {
-            (self.holders(token).len() == wanted).then_some(())
-        });
+        let found = until(&what, PATIENCE, async || (self.holders(token).len() == wanted).then_some(()));
         found.await.map_err(|error| format!("{error}; holding: {:?}", self.history.holding(&self.namespace)).into())
     }
 
@@ -257,14 +256,58 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Starts of containers after a moment, with what each held.
-    pub fn starts_after(&self, at: Timestamp) -> Vec<(Seat, Option<String>)> {
+    /// Starts of containers after a moment: when, which, and what each held.
+    pub fn starts_after(&self, at: Timestamp) -> Vec<(Timestamp, Seat, Option<String>)> {
         let events = self.history.events(&self.namespace).into_iter();
         let starts = events.filter_map(|event| match event {
-            Event::Started { wall, seat, fingerprint, .. } if wall > at => Some((seat, fingerprint)),
+            Event::Started { wall, seat, fingerprint, .. } if wall > at => Some((wall, seat, fingerprint)),
             _ => None,
         });
         starts.collect()
+    }
+
+    /// Ends of containers, in order.
+    pub fn ends(&self) -> Vec<(Seat, Timestamp)> {
+        let events = self.history.events(&self.namespace).into_iter();
+        let ends = events.filter_map(|event| match event {
+            Event::Stopped { wall, seat, .. } => Some((seat, wall)),
+            _ => None,
+        });
+        ends.collect()
+    }
+
+    /// What the API showed of the pod of a container.
+    pub fn seen(&self, seat: &Seat) -> Result<Seen, Failure> {
+        let pods = self.scene.pods.of(&self.namespace);
+        pods.get(&*seat.uid).cloned().ok_or_else(|| format!("pod {} was never seen", seat.pod).into())
+    }
+
+    /// An error unless every pod that is gone went with a report that says that all its containers were terminated.
+    pub fn last_reports(&self) -> Result<String, Failure> {
+        let gone: Vec<Seen> =
+            self.scene.pods.of(&self.namespace).into_values().filter(|pod| pod.removed.is_some()).collect();
+        let silent: Vec<&str> = gone.iter().filter(|pod| !pod.went_with_report()).map(|pod| &*pod.name).collect();
+        ensure(!gone.is_empty() && silent.is_empty(), format!("these went without a full last report: {silent:?}"))?;
+        Ok(format!("{} pods went with a full last report", gone.len()))
+    }
+
+    /// Waits until a container waits with this reason; the message that says why.
+    pub async fn waits_with(&self, reason: &str) -> Result<String, Failure> {
+        let pods = self.api::<Pod>();
+        let what = format!("a container that waits with {reason}");
+        let waiting = until(&what, PATIENCE, async || {
+            let pods = pods.list(&ListParams::default()).await.ok()?.items;
+            let statuses = pods.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
+            statuses.filter_map(|status| status.state?.waiting).find(|one| one.reason.as_deref() == Some(reason))
+        });
+        Ok(waiting.await?.message.unwrap_or_default())
+    }
+
+    /// When a container last called with any token.
+    pub fn last_call(&self, seat: &Seat) -> Result<Timestamp, Failure> {
+        let calls = self.history.calls(&self.namespace);
+        let last = calls.iter().rev().find(|call| call.seat == *seat).ok_or("the container never called")?;
+        Ok(last.wall)
     }
 
     /// How long after the write the old token was last used, in seconds.

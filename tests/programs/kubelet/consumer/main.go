@@ -3,7 +3,7 @@
 //	consumer              use the token until SIGTERM and for LINGER after it
 //	consumer pause        sleep until SIGTERM: the sandbox of a pod
 //
-// The token is in the variable TOKEN, or in the file that TOKEN_FILE names. With RELOAD=true that file is read again
+// The token is in the variable TOKEN, or the one that TOKEN_ENV names, or in the file that TOKEN_FILE names. With RELOAD=true that file is read again
 // before each call. With COPY_TO the program is an init container: it writes the token there after three accepted calls and
 // ends. With RUN it ends by itself after that time, as a Job does.
 //
@@ -101,6 +101,9 @@ func readToken() string {
 			return ""
 		}
 		return strings.TrimSpace(string(content))
+	}
+	if name := os.Getenv("TOKEN_ENV"); name != "" {
+		return os.Getenv(name)
 	}
 	return os.Getenv("TOKEN")
 }
