@@ -86,7 +86,11 @@ async fn run(args: Args) -> Result<bool, Failure> {
 async fn all(scene: &Scene, wanted: &[String]) -> Vec<Row> {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|text| name.contains(text.as_str()));
     let together = cases::TOGETHER.iter().filter(|case| is_wanted(case.name));
-    join_all(together.map(|case| case.show(scene))).await
+    let mut rows = join_all(together.map(|case| case.show(scene))).await;
+    if is_wanted(cases::ALONE.name) {
+        rows.push(cases::ALONE.show(scene).await);
+    }
+    rows
 }
 
 /// Progress, beside the report.

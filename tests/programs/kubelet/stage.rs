@@ -231,6 +231,22 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Waits until the operator has counted, after the settle time, so many pods that may hold the old token.
+    pub async fn counted(&self, pods: i64) -> Result<(), Failure> {
+        let counted = |status: &RotatedTokenStatus| status.pickup.as_ref().is_some_and(|pickup| pickup.total == pods);
+        self.status(&format!("{pods} pods to be counted"), |status| status.sequence == Some(2) && counted(status))
+            .await
+            .map(drop)
+    }
+
+    /// Waits for the end of a container, and says when it was.
+    pub async fn ended(&self, seat: &Seat) -> Result<Timestamp, Failure> {
+        let what = format!("the end of {}", seat.pod);
+        let end =
+            until(&what, PATIENCE, async || self.ends().into_iter().find(|(ended, _)| ended == seat).map(|(_, at)| at));
+        Ok(end.await?)
+    }
+
     /// The end of every case: the rotation finishes, the old token is refused and the new one is not, nothing else is alive.
     pub async fn released(&self, written: &Written) -> Result<(), Failure> {
         self.finished(2).await?;

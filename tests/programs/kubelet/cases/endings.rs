@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use tokenturn::kube_io::pods::is_finished;
 
 use super::specs::{and, pod, with_env};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 pub async fn lingering(stage: &Stage<'_>) -> Result<String, Failure> {
-    stage.workload("Deployment", Some(1), pod(&[slow("20s")], 60)).await?;
+    stage.workload("Deployment", Some(1), pod(&[hooked(five_seconds(), "20s")], 60)).await?;
     let lived = ended(stage).await?.0;
     // The hook takes 5 s, the process 20 s after TERM.
     ensure((24.0..35.0).contains(&lived), format!("the process lived {lived:.1} s after the deletion, not 25 s"))?;
@@ -21,17 +22,31 @@ pub async fn lingering(stage: &Stage<'_>) -> Result<String, Failure> {
 }
 
 pub async fn killed(stage: &Stage<'_>) -> Result<String, Failure> {
-    stage.workload("Deployment", Some(1), pod(&[slow("60s")], 10)).await?;
+    stage.workload("Deployment", Some(1), pod(&[hooked(five_seconds(), "60s")], 10)).await?;
     let (lived, code) = ended(stage).await?;
     ensure((9.0..20.0).contains(&lived), format!("the process lived {lived:.1} s after the deletion, not 10 s"))?;
     ensure(code == Some(137), format!("its exit code is {code:?}, not 137"))?;
     Ok(format!("10 s of grace, 5 s of them in preStop: killed {lived:.1} s after the deletion, exit code 137"))
 }
 
-/// A container with a hook of five seconds that goes on for a while after TERM.
-fn slow(linger: &str) -> Value {
+pub async fn long_hook(stage: &Stage<'_>) -> Result<String, Failure> {
+    // The hook never ends by itself.
+    let endless = json!({"exec": {"command": ["/consumer", "pause"]}});
+    stage.workload("Deployment", Some(1), pod(&[hooked(endless, "60s")], 10)).await?;
+    let (lived, code) = ended(stage).await?;
+    ensure((11.5..22.0).contains(&lived), format!("the process lived {lived:.1} s after the deletion, not 12 s"))?;
+    ensure(code == Some(137), format!("its exit code is {code:?}, not 137"))?;
+    Ok(format!("10 s of grace, all of them in preStop: killed {lived:.1} s after the deletion, exit code 137"))
+}
+
+fn five_seconds() -> Value {
+    json!({"sleep": {"seconds": 5}})
+}
+
+/// A container with a preStop hook that goes on for a while after TERM.
+fn hooked(hook: Value, linger: &str) -> Value {
     let mut container = and(with_env("app"), "LINGER", linger);
-    container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 5}}});
+    container["lifecycle"] = json!({"preStop": hook});
     container
 }
 
@@ -70,10 +85,14 @@ pub async fn forced(stage: &Stage<'_>) -> Result<String, Failure> {
     let old = stage.first_token("Auto", 1).await?;
     let seat = stage.holders(&old).pop().ok_or("nobody holds the first token")?;
     let written = stage.rotate().await?;
+    // A pod that goes before the operator has counted who may hold the old token is in no list.
+    stage.counted(1).await?;
     stage.api::<Pod>().delete("app", &DeleteParams::default().grace_period(0)).await?;
+    let ended = stage.ended(&seat).await?;
     stage.released(&written).await?;
-    let (removed, _) = stage.seen(&seat)?.removed.ok_or("the pod was not removed")?;
-    let lived = seconds(removed, stage.last_call(&seat)?);
+    let (removed, last) = stage.seen(&seat)?.removed.ok_or("the pod was not removed")?;
+    let lived = seconds(removed, ended);
     ensure(lived > 0.0, "the process ended before its pod was gone")?;
-    Ok(format!("asked for 30 s of grace, lived {lived:.1} s after it was gone from the API"))
+    ensure(!is_finished(&last), "the pod went with a last report, as if it had ended")?;
+    Ok(format!("wanted 30 s of grace, lived {lived:.1} s after its pod was gone from the API"))
 }

@@ -5,7 +5,9 @@ mod files;
 mod outage;
 mod restarts;
 mod rolled;
+mod saturation;
 mod specs;
+mod stale;
 
 use futures::future::BoxFuture;
 
@@ -39,7 +41,7 @@ macro_rules! case {
 }
 
 /// Run at the same time, each in a namespace of its own.
-pub const TOGETHER: [Case; 16] = [
+pub const TOGETHER: [Case; 17] = [
     case!("env", rolled::env, "a variable is read when the container starts, and never again"),
     case!("envFrom", rolled::env_from, "the same for all keys of a Secret at once"),
     case!("secret volume", files::volume, "files of running pods are refreshed, late; a reload is not believed"),
@@ -63,6 +65,11 @@ pub const TOGETHER: [Case; 16] = [
         endings::killed,
         "a process that does not end is killed then; preStop is part of the period"
     ),
+    case!(
+        "endless preStop",
+        endings::long_hook,
+        "TERM comes at the end of the grace period, and two seconds later the end"
+    ),
     case!("StatefulSet", rolled::stateful_set, "pods are replaced one by one, same name, other UID"),
     case!("DaemonSet", rolled::daemon_set, "pods are replaced one by one"),
     case!("Job", endings::job, "is waited for, not restarted; the next one starts with the new token"),
@@ -74,6 +81,13 @@ pub const TOGETHER: [Case; 16] = [
         Place::Lost
     ),
 ];
+
+/// Run last, because it lets nothing else get through.
+pub const ALONE: Case = case!(
+    "stale start",
+    stale::start,
+    "a pod that is created after the write can start with the old value; it is counted and waited for"
+);
 
 impl Case {
     /// Runs the case; a failure of it is a row of the table.

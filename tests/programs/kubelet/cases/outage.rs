@@ -29,6 +29,8 @@ pub async fn away(stage: &Stage<'_>) -> Result<String, Failure> {
     let killed = Instant::now();
     let written = stage.rotate().await?;
     silent(stage, node.name()).await?;
+    // A pod that goes before the operator has counted who may hold the old token is in no list.
+    stage.counted(2).await?;
     stage.api::<Pod>().delete("forced", &DeleteParams::default().grace_period(0)).await?;
     let end = Instant::now() + SILENCE;
     while Instant::now() < end {
@@ -40,15 +42,15 @@ pub async fn away(stage: &Stage<'_>) -> Result<String, Failure> {
     let (back, away) = (Timestamp::now(), killed.elapsed());
     drop(node);
 
+    let ended = stage.ended(&forced).await?;
     stage.released(&written).await?;
     let (removed, _) = stage.seen(&forced)?.removed.ok_or("the pod was not removed")?;
-    let last = stage.last_call(&forced)?;
     Ok(format!(
-        "away for {:.0} s; a process lived {:.0} s after the force delete of its pod, ended {:.1} s after the node was Ready \
-         again; old value in use until {:.0} s after the write",
+        "away for {:.0} s; the process of a force-deleted pod lived {:.0} s without it and ended {:.1} s after the node was \
+         Ready again; old value in use until {:.0} s after the write",
         away.as_secs_f64(),
-        seconds(removed, last),
-        seconds(back, last),
+        seconds(removed, ended),
+        seconds(back, ended),
         stage.last_use(&written)?,
     ))
 }

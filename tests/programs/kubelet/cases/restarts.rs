@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokenturn::testkit::wait::until;
 
 use super::specs::{and, pod, with_env};
 use crate::{
     Failure,
+    scene::PATIENCE,
     stage::{Stage, ensure, seconds},
 };
 
@@ -38,7 +40,11 @@ pub async fn init(stage: &Stage<'_>) -> Result<String, Failure> {
     spec["initContainers"] = json!([render]);
     spec["volumes"] = json!([{"name": "shared", "emptyDir": {}}]);
     stage.pod("app", spec).await?;
-    stage.first_token("Auto", 1).await?;
+    let old = stage.first_token("Auto", 1).await?;
+    until("the main container to hold what the init container left", PATIENCE, async || {
+        stage.holders(&old).iter().any(|seat| &*seat.container == "app").then_some(())
+    })
+    .await?;
     let written = stage.rotate().await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     stage.crash("app", "app").await?;
