@@ -1,6 +1,6 @@
 //! A real node: kubelet, containerd and real containers, whose processes use their token all the time.
 //!
-//! It tells whether [`super::node`] is right. Needs root and what [`missing`] asks for. What the containers run is one
+//! It tells whether [`super::node`] is right. Needs root and containerd; `tests/kubelet.sh` says what is missing. What the containers run is one
 //! static program (`tests/programs/kubelet/consumer`); what it writes down becomes the [`History`].
 //!
 //! - [`machine`]: namespaces that contain everything a node starts, so that nothing of it is left behind
@@ -166,17 +166,6 @@ impl Equipment {
             }
         }
     }
-}
-
-/// What a real node needs and this machine lacks, as a phrase.
-pub fn missing() -> Option<String> {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if !is_root {
-        return Some("root, for namespaces and mounts".to_owned());
-    }
-    let programs = ["containerd", "ctr", "runc", "containerd-shim-runc-v2", "unshare", "nsenter", "setpriv", "tar"];
-    let missing: Vec<&str> = programs.into_iter().filter(|program| find(program).is_err()).collect();
-    (!missing.is_empty()).then(|| format!("{} (Debian: containerd runc util-linux)", missing.join(", ")))
 }
 
 /// Ready, and pods can be scheduled to it.

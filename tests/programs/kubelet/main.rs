@@ -28,12 +28,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Args {
     /// Only the cases whose names contain one of these texts.
     cases: Vec<String>,
-    /// Prints what is missing to run this, and nothing if all is there.
-    #[arg(long)]
-    missing: bool,
     /// The static program for the containers, built from tests/programs/kubelet/consumer.
-    #[arg(long, env = "CONSUMER", required_unless_present = "missing")]
-    consumer: Option<PathBuf>,
+    #[arg(long, env = "CONSUMER")]
+    consumer: PathBuf,
     /// The operator under test; without it, the one in the folder above this program's own.
     #[arg(long, env = "TOKENTURN_BINARY")]
     binary: Option<PathBuf>,
@@ -42,10 +39,6 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    if args.missing {
-        tokenturn::testkit::kubelet::missing().iter().for_each(|missing| println!("{missing}"));
-        return ExitCode::SUCCESS;
-    }
     match run(args).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -58,12 +51,8 @@ async fn main() -> ExitCode {
 
 /// Whether every promise was kept.
 async fn run(args: Args) -> Result<bool, Failure> {
-    if let Some(missing) = tokenturn::testkit::kubelet::missing() {
-        return Err(format!("missing: {missing}").into());
-    }
     let started = Instant::now();
-    let consumer = args.consumer.ok_or("--consumer is missing")?;
-    let mut scene = Scene::start(args.binary, &consumer).await?;
+    let mut scene = Scene::start(args.binary, &args.consumer).await?;
     let rows = tokio::select! {
         rows = all(&scene, &args.cases) => rows,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),

@@ -31,10 +31,10 @@ use crate::{
 
 /// Time from the write to the creation of a group of pods, and how many groups.
 const DELAYS: [(Duration, usize); 4] =
-    [(Duration::ZERO, 6), (Duration::from_millis(500), 2), (Duration::from_secs(1), 2), (Duration::from_secs(2), 2)];
+    [(Duration::ZERO, 15), (Duration::from_millis(500), 5), (Duration::from_secs(1), 5), (Duration::from_secs(2), 5)];
 
-/// Pods in a group. More of them only wait for each other.
-const GROUP: usize = 10;
+/// Pods in a group: with more of them the last would start late, which hides a lag.
+const GROUP: usize = 4;
 
 /// Pods that are created around the write of a rotation, one after the other.
 const AROUND: usize = 60;
