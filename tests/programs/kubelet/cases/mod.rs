@@ -111,8 +111,10 @@ impl Case {
         }
         row.calls = scene.history.accepted(&stage.namespace);
         row.refused = scene.history.refused(&stage.namespace);
-        let how = if row.is_good() { "done" } else { "FAILED" };
-        say(&format!("{how}: {} ({})", self.name, row.measured));
+        match &row.shown {
+            Ok(_) => say(&format!("done: {} ({}; {} refused)", self.name, row.measured, row.refused)),
+            Err(error) => say(&format!("FAILED: {}: {error}", self.name)),
+        }
         row
     }
 }
