@@ -194,7 +194,7 @@ impl<'a> Stage<'a> {
         let status = async || tokens.get("api").await.ok().and_then(|token| token.status);
         match until(what, PATIENCE, async || status().await.filter(|status| says(status))).await {
             Ok(status) => Ok(status),
-            Err(error) => Err(format!("{error}\nlast status: {:#?}", status().await).into()),
+            Err(error) => Err(format!("{error}; last status: {}", json!(status().await)).into()),
         }
     }
 
@@ -232,8 +232,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Waits until the operator has counted, after the settle time, so many pods that may hold the old token.
-    pub async fn counted(&self, pods: i64) -> Result<(), Failure> {
-        let counted = |status: &RotatedTokenStatus| status.pickup.as_ref().is_some_and(|pickup| pickup.total == pods);
+    pub async fn counted(&self, pods: usize) -> Result<(), Failure> {
+        let counted = |status: &RotatedTokenStatus| {
+            status.pickup.as_ref().is_some_and(|pickup| usize::try_from(pickup.total) == Ok(pods))
+        };
         self.status(&format!("{pods} pods to be counted"), |status| status.sequence == Some(2) && counted(status))
             .await
             .map(drop)
