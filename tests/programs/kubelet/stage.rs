@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{ConfigMap, Pod, Secret},
+    api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret},
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -142,21 +142,32 @@ impl<'a> Stage<'a> {
 
     /// Kills the process of a container of the pod, and returns when it runs again.
     pub async fn crash(&self, pod: &str, container: &str) -> Result<(), Failure> {
+        self.scene.node.crash(&self.container_id(pod, container).await?)?;
+        let runs = |status: &ContainerStatus| status.restart_count > 0 && is_running(status);
+        self.container(pod, container, "to run again", runs).await.map(drop)
+    }
+
+    /// The id of a container, when it runs.
+    pub async fn container_id(&self, pod: &str, container: &str) -> Result<String, Failure> {
+        let status = self.container(pod, container, "to run", is_running).await?;
+        Ok(status.container_id.ok_or("the container has no id")?)
+    }
+
+    async fn container(
+        &self,
+        pod: &str,
+        container: &str,
+        what: &str,
+        wanted: impl Fn(&ContainerStatus) -> bool,
+    ) -> Result<ContainerStatus, Failure> {
         let pods = self.api::<Pod>();
-        let state = async || {
+        let what = format!("container {container} of {pod} {what}");
+        let found = until(&what, PATIENCE, async || {
             let status = pods.get(pod).await.ok()?.status?;
             let mut statuses = status.container_statuses.into_iter().flatten();
-            statuses.find(|status| status.name == container)
-        };
-        let id = state().await.and_then(|status| status.container_id).ok_or("the container does not run")?;
-        self.scene.node.crash(&id)?;
-        until(&format!("container {container} of {pod} to run again"), PATIENCE, async || {
-            let status = state().await?;
-            let runs = status.restart_count > 0 && status.state?.running.is_some();
-            runs.then_some(())
-        })
-        .await?;
-        Ok(())
+            statuses.find(|status| status.name == container).filter(|status| wanted(status))
+        });
+        Ok(found.await?)
     }
 
     pub fn equipped(&self, mut spec: Value) -> Value {
@@ -343,6 +354,10 @@ impl<'a> Stage<'a> {
     {
         Api::namespaced(self.scene.client.clone(), &self.namespace)
     }
+}
+
+fn is_running(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {

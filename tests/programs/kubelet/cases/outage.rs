@@ -38,16 +38,16 @@ pub async fn away(stage: &Stage<'_>) -> Result<String, Failure> {
         ensure(stage.holders(&old).len() == 2, "a container ended while its kubelet was away")?;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    node.start_kubelet(&stage.scene.plane).await?;
     let (back, away) = (Timestamp::now(), killed.elapsed());
+    node.start_kubelet(&stage.scene.plane).await?;
     drop(node);
 
     let ended = stage.ended(&forced).await?;
     stage.released(&written).await?;
     let (removed, _) = stage.seen(&forced)?.removed.ok_or("the pod was not removed")?;
     Ok(format!(
-        "away for {:.0} s; the process of a force-deleted pod lived {:.0} s without it and ended {:.1} s after the node was \
-         Ready again; old value in use until {:.0} s after the write",
+        "away for {:.0} s; the process of a force-deleted pod lived {:.0} s without it and ended {:.1} s after the \
+         kubelet was started again; old value in use until {:.0} s after the write",
         away.as_secs_f64(),
         seconds(removed, ended),
         seconds(back, ended),
