@@ -4,7 +4,7 @@
 //! is the one sign of its end that nobody can withhold: not a kubelet that is away, not a runtime that forgot the container.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, File, TryLockError},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -98,9 +98,9 @@ impl Reader {
         let (history, node) = (&self.history, &self.node);
         let result = list(&self.folder).and_then(|paths| {
             for path in paths {
-                if !self.open.contains_key(&path) {
-                    let diary = Diary::open(&path, node)?;
-                    self.open.insert(path, Some(diary));
+                if let Entry::Vacant(slot) = self.open.entry(path) {
+                    let diary = Diary::open(slot.key(), node)?;
+                    slot.insert(Some(diary));
                 }
             }
             for slot in self.open.values_mut() {
