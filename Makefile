@@ -8,10 +8,10 @@ CHECKED := --profile checked --features testkit,faults,model
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack disasters soak lint crds servers bench build clean tools
+.PHONY: help demo test test-kubelet attack disasters soak lint crds servers bench build clean tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: servers ## two rotations on a real control plane, told in the terminal (two minutes after the first build)
 	@$(CARGO) build --locked --features testkit --bin tokenturn --example demo
@@ -19,6 +19,9 @@ demo: servers ## two rotations on a real control plane, told in the terminal (tw
 
 test: lint servers ## everything that CI runs; the last line counts the tests
 	@tests/summary.sh $(CARGO) test --locked --features testkit --no-fail-fast
+
+test-kubelet: tools ## a real kubelet with real containers (root and containerd; five minutes)
+	@tests/kubelet.sh
 
 attack: servers ## kills, freezes and damage by hand on a real control plane (five minutes)
 	@tests/summary.sh $(CARGO) test --locked --features testkit --test attack

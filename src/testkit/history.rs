@@ -1,6 +1,6 @@
 //! The true history: which container held which token when, and how each call with it ended.
 //!
-//! The simulated containers write it, tests judge by it. The operator has no part in it.
+//! The containers write it, simulated or real; tests judge by it. The operator has no part in it.
 
 use std::{
     collections::BTreeMap,
@@ -99,36 +99,40 @@ impl History {
         assert!(refused.is_empty(), "{total} calls were refused in {namespace}, the first:\n{}", shown.join("\n"));
     }
 
-    // Written by the simulated containers.
+    // Written by the containers, simulated or real.
 
     pub(super) fn started(&self, seat: &Seat, held: Option<&Token>) {
         let fingerprint = held.map(Token::fingerprint);
-        self.state().holding.insert(seat.clone(), fingerprint.clone());
-        self.push(Event::Started { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
+        self.note(Event::Started { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
     }
 
     pub(super) fn reloaded(&self, seat: &Seat, held: &Token) {
         let fingerprint = held.fingerprint();
-        self.state().holding.insert(seat.clone(), Some(fingerprint.clone()));
-        self.push(Event::Reloaded { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
+        self.note(Event::Reloaded { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone(), fingerprint });
     }
 
     pub(super) fn stopped(&self, seat: &Seat) {
-        self.state().holding.remove(seat);
-        self.push(Event::Stopped { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone() });
+        self.note(Event::Stopped { at: Instant::now(), wall: Timestamp::now(), seat: seat.clone() });
     }
 
     pub(super) fn called(&self, seat: &Seat, token: &Token, outcome: Outcome) {
         let fingerprint = token.fingerprint();
         let (at, wall) = (Instant::now(), Timestamp::now());
-        self.push(Event::Called(Call { at, wall, seat: seat.clone(), fingerprint, outcome }));
+        self.note(Event::Called(Call { at, wall, seat: seat.clone(), fingerprint, outcome }));
     }
 
-    fn push(&self, event: Event) {
+    pub(super) fn note(&self, event: Event) {
         let mut state = self.state();
-        if let Event::Called(call) = &event {
-            let of_namespace = state.counts.entry(call.seat.namespace.clone()).or_default();
-            of_namespace.entry(call.fingerprint.clone()).or_default().add(call);
+        match &event {
+            Event::Started { seat, fingerprint, .. } => drop(state.holding.insert(seat.clone(), fingerprint.clone())),
+            Event::Reloaded { seat, fingerprint, .. } => {
+                drop(state.holding.insert(seat.clone(), Some(fingerprint.clone())));
+            }
+            Event::Stopped { seat, .. } => drop(state.holding.remove(seat)),
+            Event::Called(call) => {
+                let of_namespace = state.counts.entry(call.seat.namespace.clone()).or_default();
+                of_namespace.entry(call.fingerprint.clone()).or_default().add(call);
+            }
         }
         state.events.push(event.clone());
         drop(state);

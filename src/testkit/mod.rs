@@ -3,7 +3,8 @@
 //! Everything here is for tests, the demo and the bench; the released binary does not contain it.
 //! Real are etcd, the API server, its controllers and the operator process. Simulated are the node
 //! and what runs in its containers: [`node`] reads Secrets as a kubelet does, [`consumer`] calls the
-//! API server with the token that a container holds, and [`history`] is the judge.
+//! API server with the token that a container holds, and [`history`] is the judge. [`kubelet`] is a real
+//! node, which shows that the simulated one does what it should.
 
 pub mod audit;
 pub mod chart;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod history;
 pub mod install;
 pub mod kubeconfig;
+pub mod kubelet;
 pub mod node;
 pub mod operator;
 pub mod process;
@@ -29,6 +31,7 @@ pub use control_plane::{Audit, Backup, ControlPlane, ControlPlaneOptions, Restor
 pub use error::Error;
 pub use event::{Call, Counts, Event, Outcome, Seat, Token};
 pub use history::History;
+pub use kubelet::{Equipment, KubeletNode};
 pub use node::{NodeOptions, SimulatedNode};
 pub use operator::{OperatorOptions, OperatorProcess};
 pub use proxy::Proxy;

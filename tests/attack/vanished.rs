@@ -82,6 +82,28 @@ async fn forced_away_from_a_silent_node_before_the_rotation() -> Outcome {
     watch_refusals(&world, 40).await
 }
 
+/// The new token is in the Secret, and the pod goes before the settle time is over: it was there when the rotation began, and
+/// is not when its holders are counted.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "open: pods that vanished before the snapshot are not known"]
+async fn forced_away_from_a_silent_node_in_the_settle_time() -> Outcome {
+    let world = World::new("silent-settle").await?;
+    let (node, spec) = slow_node(&world, Duration::from_secs(1)).await?;
+    world.rotated_token(json!({})).await?;
+    world.finished(1).await?;
+    world.bare_pod("holder", json!({}), spec).await?;
+    let old = world.fingerprint().await?;
+    world.holders(&old, 1).await?;
+    node.set_ready(false).await?;
+    world.rotate_now("now").await?;
+    until("the new token in the Secret", PATIENCE, async || {
+        world.fingerprint().await.ok().filter(|now| *now != old).map(drop)
+    })
+    .await?;
+    world.space.api::<Pod>().delete("holder", &force()).await?;
+    watch_refusals(&world, 40).await
+}
+
 /// The same, and it is the object that goes instead of a rotation.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "open: pods that vanished before the snapshot are not known"]

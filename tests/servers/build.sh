@@ -4,7 +4,7 @@
 #   tests/servers/build.sh [FOLDER] NAME...      prints the folder on standard output
 #   tests/servers/build.sh --missing NAME...     builds nothing; prints which tool is missing for that, if one is
 #
-# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl etcd etcdutl helm.
+# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet etcd etcdutl helm.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
 # not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
 # taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
@@ -112,7 +112,7 @@ kubernetes() {
 wanted=()
 for name in "${names[@]}"; do
   case $name in
-    etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl) ;;
+    etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
   is_ready "$name" || wanted+=("$name")

@@ -14,14 +14,14 @@ use crate::testkit::history::Token;
 /// Files of each volume: volume name, path, content.
 pub(super) type Files = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Writes all volumes for the first time, or says which one is not possible yet.
-pub(super) async fn mount(shared: &Shared, plan: &PodPlan) -> Result<Files, String> {
+/// Writes all volumes for the first time; `None` if one of them is not possible yet.
+pub(super) async fn mount(shared: &Shared, plan: &PodPlan) -> Option<Files> {
     let mut files = Files::new();
     for source in &plan.volumes {
         let part = part(source, &shared.cache.read(&source.secret).await)?;
         files.entry(source.volume.clone()).or_default().extend(part);
     }
-    Ok(files)
+    Some(files)
 }
 
 /// Keeps the volumes of a running pod up to date until it is dropped.
@@ -34,7 +34,7 @@ pub(super) async fn refresh(shared: Arc<Shared>, plan: PodPlan, files: watch::Se
         async move {
             loop {
                 let reading = view.borrow_and_update().clone();
-                if let Ok(part) = part(source, &reading) {
+                if let Some(part) = part(source, &reading) {
                     files.send_if_modified(|files| replace(files, source, part));
                 }
                 if view.changed().await.is_err() {
@@ -69,28 +69,23 @@ fn replace(files: &mut Files, source: &VolumeSource, part: Values) -> bool {
     *volume != before
 }
 
-fn part(source: &VolumeSource, reading: &Reading) -> Result<Values, String> {
-    let name = &source.secret.name;
+/// What a Secret gives to a volume; `None` if it is not there, or lacks a key that the volume names.
+fn part(source: &VolumeSource, reading: &Reading) -> Option<Values> {
     let values = match reading {
         Reading::Present(values) => values.as_ref().clone(),
-        Reading::Absent if source.optional => return Ok(Values::new()),
-        Reading::Absent => {
-            return Err(format!("MountVolume.SetUp failed for volume {}: secret {name} not found", source.volume));
-        }
-        Reading::NotYet => {
-            return Err(format!("failed to sync secret cache: {name}: timed out waiting for the condition"));
-        }
+        Reading::Absent if source.optional => return Some(Values::new()),
+        Reading::Absent | Reading::NotYet => return None,
     };
     if source.items.is_empty() {
-        return Ok(values);
+        return Some(values);
     }
     let mut chosen = Values::new();
     for item in &source.items {
         match values.get(&item.key) {
             Some(value) => drop(chosen.insert(item.path.clone(), value.clone())),
             None if source.optional => {}
-            None => return Err(format!("references non-existent secret key: {}", item.key)),
+            None => return None,
         }
     }
-    Ok(chosen)
+    Some(chosen)
 }

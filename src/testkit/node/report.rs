@@ -65,11 +65,13 @@ impl Report {
             done,
             orders,
         }));
+        let has_init = plan.containers.iter().any(|container| container.kind != Kind::Main);
+        let reason = if has_init { "PodInitializing" } else { "ContainerCreating" };
         let containers = plan.containers.iter().map(|container| ContainerView {
             name: container.name.clone(),
             image: container.image.clone(),
             kind: container.kind,
-            state: State::Waiting { reason: "PodInitializing", message: String::new() },
+            state: State::Waiting { reason, message: String::new() },
             last: None,
             restarts: 0,
         });

@@ -16,6 +16,9 @@ use super::{Shared, plan::Kind, worker::Worker};
 /// Exit code of a process that was killed because its grace period was over.
 const KILLED: i32 = 137;
 
+/// What a process has between TERM and KILL at least, also when the preStop hook took the whole grace period.
+const LAST_WINDOW: Duration = Duration::from_secs(2);
+
 impl Worker {
     pub(super) async fn terminate(&mut self) {
         // A terminating pod gets no more volume updates.
@@ -62,9 +65,10 @@ impl Worker {
     fn next_to_end(&self, asked: Instant, grace: Duration) -> Option<(String, Instant, i32)> {
         let main = self.running.values().filter(|running| running.plan.kind == Kind::Main);
         let ends = main.map(|running| {
-            let wanted = running.plan.pre_stop + self.plan.linger;
-            let code = if wanted > grace { KILLED } else { 0 };
-            (running.plan.name.clone(), asked + wanted.min(grace), code)
+            let hook = running.plan.pre_stop.min(grace);
+            let window = (grace - hook).max(LAST_WINDOW);
+            let code = if self.plan.linger > window { KILLED } else { 0 };
+            (running.plan.name.clone(), asked + hook + self.plan.linger.min(window), code)
         });
         ends.min_by_key(|(_, end, _)| *end)
     }

@@ -107,16 +107,12 @@ impl Worker {
     }
 
     async fn mount(&mut self) {
+        self.report.publish();
         let files = loop {
             match files::mount(&self.shared, &self.plan).await {
-                Ok(files) => break files,
-                Err(message) => {
-                    for container in self.plan.containers.clone() {
-                        self.report.waiting(&container.name, "ContainerCreating", message.clone());
-                    }
-                    self.report.publish();
-                    sleep(self.shared.options.retry).await;
-                }
+                Some(files) => break files,
+                // A kubelet tells the reason in an Event only; in the status the containers wait as before.
+                None => sleep(self.shared.options.retry).await,
             }
         };
         self.files.send_replace(files);
