@@ -6,10 +6,10 @@ SERVERS := etcd kube-apiserver kube-controller-manager kube-scheduler helm
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test attack lint crds servers bench build clean tools
+.PHONY: help demo test attack faults faults-short faults-pairs lint crds servers bench build clean tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: servers ## two rotations on a real control plane, told in the terminal (two minutes after the first build)
 	@$(CARGO) build --locked --features testkit --bin tokenturn --example demo
@@ -20,6 +20,19 @@ test: lint servers ## everything that CI runs; the last line counts the tests
 
 attack: servers ## kills, freezes and damage by hand on a real control plane (five minutes)
 	@tests/summary.sh $(CARGO) test --locked --features testkit --test attack
+
+# All programs that need more than the test kit are built with the same features, so that the library is compiled once.
+CHECKED := --locked --profile checked --features testkit,faults,model
+
+faults: servers ## every effect of the operator with every fault, one run each; ARGS="--help" tells more (12 minutes)
+	@$(CARGO) build $(CHECKED) --bin tokenturn --example faults
+	@$(CARGO) run --quiet $(CHECKED) --example faults -- $(ARGS)
+
+faults-short: ## every third of these runs (6 minutes)
+	@$(MAKE) --no-print-directory faults ARGS="--every 3 $(ARGS)"
+
+faults-pairs: ## two faults in one run, sampled; ARGS="--seed N" repeats a sample
+	@$(MAKE) --no-print-directory faults ARGS="--pairs 300 $(ARGS)"
 
 lint: tools ## formatting and clippy, warnings are errors
 	@$(CARGO) fmt --check
