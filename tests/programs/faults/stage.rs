@@ -51,7 +51,7 @@ impl Stage {
             scheduler: false,
             controller_manager_args: [
                 // A node is powered off at the end of its run, and nothing has to follow from that.
-                "--controllers=-node-lifecycle-controller,-taint-eviction-controller",
+                "--node-monitor-grace-period=24h",
                 // Pods run under an account of the run's own.
                 "--controllers=-serviceaccount-controller,-root-ca-certificate-publisher-controller",
             ]
