@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokenturn::connect::faults::plan::Fault;
+use tokenturn::connect::faults::plan::{Fault, Planned};
 
 use super::{
     compare,
@@ -22,6 +22,8 @@ const CLEAN_STOP: Duration = Duration::from_secs(45);
 pub struct Reference {
     /// Effects with how often each came up, at most, in one process.
     pub effects: BTreeMap<String, u32>,
+    /// How often each came up in both runs: how often something is looked at again is a matter of time.
+    certain: BTreeMap<String, u32>,
     minted: usize,
     published: Vec<(i64, i64)>,
     rollouts: i64,
@@ -31,15 +33,17 @@ pub struct Reference {
 
 impl Reference {
     pub fn of(one: &Outcome, other: &Outcome) -> Self {
-        let mut effects = BTreeMap::new();
-        for entry in one.entries.iter().chain(&other.entries) {
-            let most = effects.entry(entry.effect.clone()).or_insert(0);
-            *most = entry.occurrence.max(*most);
+        let (mut effects, second) = (counts(one), counts(other));
+        let certain = effects.iter().filter_map(|(name, most)| Some((name.clone(), *most.min(second.get(name)?)))).collect();
+        for (name, count) in second {
+            let most = effects.entry(name).or_insert(0);
+            *most = count.max(*most);
         }
         let state = compare::common(&one.state, &other.state);
         let masked = one.state.keys().chain(other.state.keys()).filter(|path| !state.contains_key(*path));
         Self {
             effects,
+            certain,
             minted: one.seen.minted.len().min(other.seen.minted.len()),
             published: one.seen.published.clone(),
             rollouts: one.rollouts,
@@ -47,6 +51,20 @@ impl Reference {
             state,
         }
     }
+
+    /// Whether an effect comes up in every run without faults.
+    pub fn is_certain(&self, planned: &Planned) -> bool {
+        self.certain.get(&planned.effect).is_some_and(|count| planned.occurrence <= *count)
+    }
+}
+
+fn counts(outcome: &Outcome) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for entry in &outcome.entries {
+        let most = counts.entry(entry.effect.clone()).or_insert(0);
+        *most = entry.occurrence.max(*most);
+    }
+    counts
 }
 
 /// What is wrong with a run whatever it was: the invariants.
@@ -107,7 +125,7 @@ pub fn comparison(key: &Key, outcome: &Outcome, reference: &Reference) -> Vec<St
 }
 
 /// How many tokens a fault may cost: at most the one whose create or store it hits.
-fn costs(mode: Mode, planned: &tokenturn::connect::faults::plan::Planned) -> usize {
+fn costs(mode: Mode, planned: &Planned) -> usize {
     let between = ["POST bound-secret", "POST token", "PUT record", "POST record"].contains(&planned.effect.as_str());
     usize::from(planned.fault != Fault::Terminate && (between || mode != Mode::One))
 }
