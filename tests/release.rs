@@ -19,7 +19,8 @@ fn the_plan_of_faults_is_known_to_builds_with_the_feature_only() {
 #[test]
 fn what_is_released_is_built_without_features() {
     let builds = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| line.contains("build --release") || line.contains("build --locked --release"));
+        let lines =
+            text.lines().filter(|line| line.contains("build --release") || line.contains("build --locked --release"));
         lines.filter(|line| line.trim_end().ends_with("--bin tokenturn")).map(str::to_owned).collect()
     };
     for (file, text) in [("Dockerfile", read("Dockerfile")), ("Makefile", read("Makefile"))] {
@@ -28,5 +29,8 @@ fn what_is_released_is_built_without_features() {
         assert!(!builds[0].contains("features"), "{file}: {}", builds[0]);
     }
     let manifest = read("Cargo.toml");
-    assert!(!manifest.lines().any(|line| line.starts_with("default = ")), "a default feature would be in every release");
+    assert!(
+        !manifest.lines().any(|line| line.starts_with("default = ")),
+        "a default feature would be in every release"
+    );
 }

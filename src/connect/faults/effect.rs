@@ -140,7 +140,8 @@ mod tests {
         let bound = r#"{"metadata":{"labels":{"tokenturn.dev/role":"bound-token"}}}"#;
         let target = r#"{"metadata":{"labels":{"tokenturn.dev/role":"target"}}}"#;
         let listing = "/api/v1/namespaces/n/secrets?&labelSelector=tokenturn.dev%2Frole%3Dbound-token%2Ctokenturn.dev%2Fowner-uid%3Du";
-        let watching = "/api/v1/namespaces/n/secrets?watch=true&labelSelector=tokenturn.dev%2Frole+in+%28target%2Cbound-token%29";
+        let watching =
+            "/api/v1/namespaces/n/secrets?watch=true&labelSelector=tokenturn.dev%2Frole+in+%28target%2Cbound-token%29";
         for (method, uri, body, expected) in [
             (Method::POST, "/api/v1/namespaces/n/secrets?&fieldManager=t", record, Some("POST record")),
             (Method::PUT, "/api/v1/namespaces/n/secrets/record-1?&fieldManager=t", record, Some("PUT record")),
@@ -160,12 +161,7 @@ mod tests {
             (Method::GET, "/api/v1/namespaces/n/serviceaccounts/a", "", Some("POST access-reviews")),
             (Method::GET, "/apis", "", Some("POST access-reviews")),
             (Method::GET, "/api", "", Some("POST access-reviews")),
-            (
-                Method::POST,
-                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                "{}",
-                Some("POST access-reviews"),
-            ),
+            (Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "{}", Some("POST access-reviews")),
             (Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "{}", Some("POST rules-review")),
             (Method::POST, "/apis/authentication.k8s.io/v1/tokenreviews", "{}", Some("POST token-review")),
             (Method::PATCH, "/apis/apps/v1/namespaces/n/deployments/d", "{}", Some("PATCH workload")),

@@ -121,7 +121,8 @@ impl Armed {
     fn load(file: &Path) -> Option<Self> {
         let text = fs::read(file).ok()?;
         let plan: Plan = serde_json::from_slice(&text).expect("the plan of faults can be read");
-        let journal = OpenOptions::new().append(true).create(true).open(&plan.journal).expect("the journal can be written");
+        let journal =
+            OpenOptions::new().append(true).create(true).open(&plan.journal).expect("the journal can be written");
         Some(Self { plan, journal, counts: BTreeMap::new(), burst: None })
     }
 

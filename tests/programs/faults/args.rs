@@ -79,8 +79,13 @@ impl Args {
     pub fn operator(&self) -> Result<PathBuf, Failure> {
         let here = std::env::current_exe()?;
         let beside = here.parent().and_then(|folder| folder.parent()).map(|folder| folder.join("tokenturn"));
-        let binary = self.binary.clone().or(beside).ok_or("the program does not know where it is; set TOKENTURN_BINARY")?;
-        if binary.is_file() { Ok(binary) } else { Err(format!("{} is missing; run make faults", binary.display()).into()) }
+        let binary =
+            self.binary.clone().or(beside).ok_or("the program does not know where it is; set TOKENTURN_BINARY")?;
+        if binary.is_file() {
+            Ok(binary)
+        } else {
+            Err(format!("{} is missing; run make faults", binary.display()).into())
+        }
     }
 }
 

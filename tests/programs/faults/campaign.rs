@@ -108,8 +108,13 @@ async fn spawned(stage: Arc<Stage>, key: Key) -> Result<Outcome, Failure> {
 pub enum Verdict {
     Passed,
     /// The effect never came up; whether it has to.
-    Unreached { certain: bool },
-    Failed { wrong: Vec<String>, logs: String },
+    Unreached {
+        certain: bool,
+    },
+    Failed {
+        wrong: Vec<String>,
+        logs: String,
+    },
 }
 
 async fn try_out(stage: Arc<Stage>, key: &Key, reference: &Reference) -> Verdict {

@@ -65,10 +65,11 @@ pub fn differences(
     found: &BTreeMap<String, String>,
 ) -> Vec<String> {
     let nothing = "nothing".to_owned();
-    let paths: BTreeSet<&String> = reference.keys().chain(found.keys()).filter(|path| !masked.contains(*path)).collect();
-    let pairs = paths.into_iter().map(|path| {
-        (path, reference.get(path).unwrap_or(&nothing), found.get(path).unwrap_or(&nothing))
-    });
+    let paths: BTreeSet<&String> =
+        reference.keys().chain(found.keys()).filter(|path| !masked.contains(*path)).collect();
+    let pairs = paths
+        .into_iter()
+        .map(|path| (path, reference.get(path).unwrap_or(&nothing), found.get(path).unwrap_or(&nothing)));
     pairs
         .filter(|(_, expected, found)| expected != found)
         .map(|(path, expected, found)| format!("{path} is {found:?}, without faults {expected:?}"))

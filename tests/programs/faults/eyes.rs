@@ -115,7 +115,8 @@ impl Seen {
                 self.target = there;
                 let carried = secret.annotations().get(GENERATION_ANNOTATION).filter(|_| there);
                 let carried = carried.and_then(|text| text.split_once('.'));
-                let carried = carried.and_then(|(sequence, attempt)| Some((sequence.parse().ok()?, attempt.parse().ok()?)));
+                let carried =
+                    carried.and_then(|(sequence, attempt)| Some((sequence.parse().ok()?, attempt.parse().ok()?)));
                 if let Some(generation) = carried.filter(|generation| self.published.last() != Some(generation)) {
                     self.published.push(generation);
                 }

@@ -34,7 +34,8 @@ pub struct Reference {
 impl Reference {
     pub fn of(one: &Outcome, other: &Outcome) -> Self {
         let (mut effects, second) = (counts(one), counts(other));
-        let certain = effects.iter().filter_map(|(name, most)| Some((name.clone(), *most.min(second.get(name)?)))).collect();
+        let certain =
+            effects.iter().filter_map(|(name, most)| Some((name.clone(), *most.min(second.get(name)?)))).collect();
         for (name, count) in second {
             let most = effects.entry(name).or_insert(0);
             *most = count.max(*most);
@@ -81,7 +82,8 @@ pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<Stri
         attempts.entry(*sequence).or_default().insert(*attempt);
     }
     expect(
-        attempts.values().all(|attempts| attempts.len() == 1) && seen.published.is_sorted_by_key(|(sequence, _)| sequence),
+        attempts.values().all(|attempts| attempts.len() == 1)
+            && seen.published.is_sorted_by_key(|(sequence, _)| sequence),
         format!("the target carried {:?} one after another", seen.published),
     );
     for End { process, code, fault, took } in &outcome.ends {

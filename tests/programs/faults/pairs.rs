@@ -18,8 +18,11 @@ pub fn sample(references: &BTreeMap<(&'static str, Mode), Reference>, number: us
     (0..number)
         .map(|_| {
             let ((scenario, mode), reference) = dice.of(&fields);
-            let effects: Vec<_> =
-                reference.effects.iter().flat_map(|(name, most)| (1..=*most).map(move |number| (name, number))).collect();
+            let effects: Vec<_> = reference
+                .effects
+                .iter()
+                .flat_map(|(name, most)| (1..=*most).map(move |number| (name, number)))
+                .collect();
             let mut planned = || {
                 let (effect, occurrence) = dice.of(&effects);
                 Planned { effect: (*effect).clone(), occurrence: *occurrence, fault: *dice.of(mode.faults()) }

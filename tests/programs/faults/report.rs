@@ -57,7 +57,10 @@ impl Report {
     }
 
     pub fn print(&self) {
-        println!("{:<16} {:<13} {:>7} {:>6} {:>8} {:>9}", "scenario", "mode", "effects", "runs", "failures", "unreached");
+        println!(
+            "{:<16} {:<13} {:>7} {:>6} {:>8} {:>9}",
+            "scenario", "mode", "effects", "runs", "failures", "unreached"
+        );
         for ((scenario, mode), Row { effects, runs, failures, unreached }) in &self.rows {
             println!("{scenario:<16} {:<13} {effects:>7} {runs:>6} {failures:>8} {unreached:>9}", mode.name());
         }

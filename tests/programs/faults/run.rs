@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How long a scenario may take, with the fault and on a busy machine.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(360);
 
 /// When nothing has happened for this long, nothing more is to come: a start looks at its objects within 2 s.
 const QUIET: Duration = Duration::from_secs(5);
@@ -47,12 +47,11 @@ pub struct Outcome {
     pub state: BTreeMap<String, String>,
     /// The runner's own watches began anew meanwhile, so that something may have gone unseen.
     pub blind: bool,
-    pub took: Duration,
     pub logs: String,
 }
 
 pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Result<Outcome, Failure> {
-    let (started, interruptions) = (Instant::now(), stage.eyes.interruptions());
+    let interruptions = stage.eyes.interruptions();
     let world = World::create(&stage, &format!("{}-{}", scenario.name, key.mode.name()), scenario.consumers).await?;
     let mut replicas = Replicas::new(&stage, &world.name, key.mode, &key.faults);
     let finished = play(scenario, &world, &mut replicas).await;
@@ -73,7 +72,6 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         rollouts,
         state: parts.into_iter().flat_map(|(name, part)| compare::fields(name, part)).collect(),
         blind: stage.eyes.interruptions() != interruptions,
-        took: started.elapsed(),
         logs: replicas.tails(40),
         entries: std::mem::take(&mut replicas.entries),
         ends: std::mem::take(&mut replicas.ends),
@@ -153,8 +151,10 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     let says = |type_: &str, wanted: &str| {
         status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == wanted)
     };
-    if status.sequence != Some(sequence) || status.previous.is_some() || !says("Reconciling", "False") || !says("Ready", "True") {
-        return Ok(Some(format!("the status is {:?}", status.conditions)));
+    let well = says("Reconciling", "False") && says("Ready", "True") && says("ProviderReady", "True");
+    if status.sequence != Some(sequence) || status.previous.is_some() || !well {
+        let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
+        return Ok(Some(told.collect::<Vec<_>>().join(", ")));
     }
     let Some(fingerprint) = world.token().await?.map(|token: Token| token.fingerprint()) else {
         return Ok(Some("there is no target".to_owned()));
@@ -162,7 +162,10 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     if status.current.as_ref().is_none_or(|current| current.fingerprint != fingerprint) {
         return Ok(Some("the target does not hold the current token".to_owned()));
     }
-    Ok((!world.all_hold(&fingerprint, consumers)).then(|| "not all consumers hold the token of the target".to_owned()))
+    if !world.all_hold(&fingerprint, consumers) {
+        return Ok(Some("not all consumers hold the token of the target".to_owned()));
+    }
+    Ok((!world.provider_is_well().await?).then(|| "the condition of the provider object is not True".to_owned()))
 }
 
 /// Consumers call until the end and beyond, or nobody would notice a refused one.

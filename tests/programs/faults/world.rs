@@ -145,6 +145,12 @@ impl World {
         Ok(self.provider().await?.is_some_and(|provider| !provider["status"]["conditions"].is_null()))
     }
 
+    /// Whether the operator says that it can mint and revoke at the provider.
+    pub async fn provider_is_well(&self) -> Result<bool, kube::Error> {
+        let provider = self.provider().await?;
+        Ok(provider.is_some_and(|provider| provider["status"]["conditions"][0]["status"] == json!("True")))
+    }
+
     /// The token in the target.
     pub async fn token(&self) -> Result<Option<Token>, Failure> {
         let Some(target) = self.target().await? else { return Ok(None) };
