@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod connect;
 pub mod core;
 pub mod kube_io;
 pub mod providers;

@@ -75,12 +75,13 @@ fn links_between_documents_lead_somewhere() {
 }
 
 /// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("secret_value", &[]),
     ("api", &[]),
+    ("connect", &[]),
     ("core", &["api", "secret_value"]),
-    ("providers", &["api", "core", "secret_value"]),
-    ("kube_io", &["api", "core", "secret_value"]),
+    ("providers", &["api", "connect", "core", "secret_value"]),
+    ("kube_io", &["api", "connect", "core", "secret_value"]),
     ("reconcile", &["api", "core", "kube_io", "providers", "secret_value"]),
     ("app", &["api", "core", "kube_io", "providers", "reconcile", "secret_value"]),
 ];

@@ -25,7 +25,7 @@ use super::{
     observed::{Drift, Fault, Foreign, Observed, Question, Target},
     readopt,
     record::Ledger,
-    retire, rotation, schedule,
+    report, retire, rotation, schedule,
     step::{Change, Decision, Phase, Ruling, Step},
     superseded,
     token::Liveness,
@@ -209,7 +209,11 @@ fn rest(observed: &Observed) -> Ruling {
     } else {
         (Reason::Rotated, format!("rotation {sequence} is published and no older token is alive"))
     };
-    let step = Step::Wait { wake: Some(schedule::until(observed.now, at)), failed: false };
+    // A provider that did not answer is asked again soon: a token that died, or a left-over, must not stay unseen until then.
+    let unanswered = matches!(report::provider_health(observed), Some(Err(_)));
+    let due = schedule::until(observed.now, at);
+    let wake = if unanswered { due.min(schedule::backoff(observed.memory.failures)) } else { due };
+    let step = Step::Wait { wake: Some(wake), failed: unanswered };
     Ok(Some(Decision { phase: Phase::AtRest, ..Decision::act(step, reason, message) }))
 }
 

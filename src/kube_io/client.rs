@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 
+use crate::connect::connect;
+
 /// Every call has an answer within this time or has failed.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A watch that has not even brought a bookmark for this long is dead.
@@ -44,5 +46,5 @@ pub fn watch_client(mut config: Config) -> kube::Result<Client> {
 /// # Errors
 /// The configuration is not usable, for example a certificate cannot be read.
 pub fn client(config: Config) -> kube::Result<Client> {
-    Client::try_from(config)
+    connect(config)
 }

@@ -37,9 +37,9 @@ pub struct Context {
     pub events: Events,
     pub pods: PodWatches,
     pub stamps: Stamps,
-    /// Tasks that must be finished before the process ends: a create and the store of its answer.
+    /// Tasks that the process waits for before it ends: above all a create and the store of its answer.
     pub tasks: TaskTracker,
-    /// Cancelled when the process is asked to end: no further step is begun.
+    /// Cancelled when the process is asked to end: no further step is begun but the create of an intent that is committed.
     pub stop: CancellationToken,
 }
 

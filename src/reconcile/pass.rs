@@ -90,13 +90,16 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         remembered.memory.swept = None;
     }
     for _ in 0..MAX_STEPS {
-        if context.stop.is_cancelled() {
+        if context.stop.is_cancelled() && remembered.memory.fresh.is_none() {
             return Ok(None);
         }
         let (mut observed, handles) = base(context, owner, remembered).await?;
         context.pods.set(owner, awaited_pods(&observed));
         let mut decision = decided(context, &mut observed, &handles, remembered).await;
         remembered.memory.decided(context.uptime(), &observed, &decision);
+        if context.stop.is_cancelled() && !finishes(&decision, remembered) {
+            return Ok(None);
+        }
         if !matches!(decision.step, Step::Wait { .. })
             && !remembered.may_repeat(decision.step.label(), context.uptime())
         {
@@ -114,6 +117,12 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         return rest(context, &observed, &handles, remembered, &decision).await;
     }
     Ok(Some(Duration::from_secs(1)))
+}
+
+/// Whether a step is still taken when the process is asked to end: what stands between an intent that was committed here and
+/// its create. Left to the next process, the intent would be a lost attempt.
+fn finishes(decision: &Decision, remembered: &Remembered) -> bool {
+    remembered.memory.fresh.is_some() && matches!(decision.step, Step::Mint { .. } | Step::Revoke { .. })
 }
 
 /// The same step again and again changes nothing: somebody undoes it.

@@ -1,5 +1,7 @@
 //! `ProviderReady` on provider objects: whether the operator can mint and revoke there.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{
@@ -16,6 +18,7 @@ use crate::{
         conditions::{PROVIDER_READY, Reason},
         names::FIELD_MANAGER,
     },
+    core::schedule,
     kube_io::access::{self, Right},
 };
 
@@ -27,10 +30,37 @@ const KUBERNETES: [Right<'static>; 4] = [
     Right { verb: "create", group: "authentication.k8s.io", resource: "tokenreviews" },
 ];
 
-/// Finds out how a provider object is doing and writes it down if it is not there yet. Failures are logged: the objects
-/// that use the provider find out the same by themselves.
-pub async fn renew(context: &Context, namespace: Option<&str>, reference: &ProviderRef) {
-    let result = match (reference.kind, namespace) {
+/// Finds out how a provider object is doing and writes it down if it is not there yet. What fails is logged and tried again
+/// until it succeeds or the process is asked to end: nothing else would wake it before the object changes.
+pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: ProviderRef) {
+    let mut failures = 0;
+    loop {
+        let looked = once(&context, namespace.as_deref(), &reference);
+        match context.stop.run_until_cancelled(looked).await {
+            None | Some(Ok(Outcome::Known)) => return,
+            Some(Ok(Outcome::Unanswered)) => {}
+            Some(Err(error)) => {
+                let (kind, name) = (reference.kind.as_str(), &reference.name);
+                tracing::warn!(kind, name, %error, "could not write the condition of a provider, trying again");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(schedule::backoff(failures)) => failures += 1,
+            () = context.stop.cancelled() => return,
+        }
+    }
+}
+
+/// What came of one look at a provider object.
+enum Outcome {
+    /// It is written down how it is doing, or the object is gone.
+    Known,
+    /// The API server did not answer whether the operator may do what it has to.
+    Unanswered,
+}
+
+async fn once(context: &Context, namespace: Option<&str>, reference: &ProviderRef) -> Result<Outcome, kube::Error> {
+    match (reference.kind, namespace) {
         (ProviderKind::TokenProvider, Some(namespace)) => {
             let api = Api::<TokenProvider>::namespaced(context.client.clone(), namespace);
             write(context, api, reference, namespace, |object| (object.spec.clone(), object.status.clone())).await
@@ -43,10 +73,6 @@ pub async fn renew(context: &Context, namespace: Option<&str>, reference: &Provi
             })
             .await
         }
-    };
-    if let Err(error) = result {
-        let (kind, name) = (reference.kind.as_str(), &reference.name);
-        tracing::warn!(kind, name, %error, "could not write the condition of a provider");
     }
 }
 
@@ -56,14 +82,15 @@ async fn write<K>(
     reference: &ProviderRef,
     namespace: &str,
     parts: impl Fn(&K) -> (TokenProviderSpec, Option<TokenProviderStatus>),
-) -> Result<(), kube::Error>
+) -> Result<Outcome, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let Some(object) = api.get_opt(&reference.name).await? else { return Ok(()) };
+    let Some(object) = api.get_opt(&reference.name).await? else { return Ok(Outcome::Known) };
     let (spec, shown) = parts(&object);
     let shown = shown.unwrap_or_default();
     let (ready, reason, message) = judge(context, &spec, reference, namespace).await;
+    let outcome = if reason == Reason::ApiServerUnavailable { Outcome::Unanswered } else { Outcome::Known };
     let status = if ready { "True" } else { "False" };
     let before =
         shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
@@ -78,7 +105,7 @@ where
     };
     let wanted = TokenProviderStatus { conditions: vec![condition], observed_generation: object.meta().generation };
     if wanted == shown {
-        return Ok(());
+        return Ok(outcome);
     }
     let patch = json!({
         "apiVersion": K::api_version(&()),
@@ -87,7 +114,7 @@ where
         "status": wanted,
     });
     api.patch_status(&reference.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await?;
-    Ok(())
+    Ok(outcome)
 }
 
 async fn judge(

@@ -232,12 +232,11 @@ where
                 context.queue.add(owner, DEBOUNCE);
             }
         }
-        let context = context.clone();
-        async move {
-            if present && changed {
-                provider_status::renew(&context, namespace.as_deref(), &reference).await;
-            }
+        if present && changed {
+            // Beside the watch, which must not wait for an API server that does not answer.
+            context.tasks.spawn(provider_status::renew(context.clone(), namespace, reference));
         }
+        std::future::ready(())
     })
     .await;
 }

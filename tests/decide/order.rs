@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Foreign, Observed, Target},
+        observed::{Fault, Foreign, Observed, Target},
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
         transition,
@@ -224,4 +224,33 @@ fn a_record_that_is_older_than_the_providers_list_adopts_what_pods_hold() {
     at_rest.answers.listing = Some(Ok(vec![listed(one), listed(four)]));
     let Step::Readopt { ledger, values: Some(_) } = decided(&at_rest).step else { panic!("{:?}", decided(&at_rest)) };
     assert_eq!(ledger.previous.map(|previous| previous.token.generation), Some(four));
+}
+
+/// Once a look at rest that the provider did not answer was the last one before the next rotation: for a month the status said
+/// that the provider was not ready, and a token that had died, or a left-over, stayed unseen.
+#[test]
+fn a_provider_that_did_not_answer_at_rest_is_asked_again_soon() {
+    let one = generation(1, 1);
+    let wake = |observed: &Observed| match decided(observed).step {
+        Step::Wait { wake: Some(wake), failed } => (wake, failed),
+        other => panic!("waits, not {other:?}"),
+    };
+    let well = observed(Some(at_rest(one)), carrying(one));
+    assert_eq!(wake(&well), (Duration::from_secs(30 * 86_400), false));
+    let fault = Fault {
+        reason: Reason::ProviderUnavailable,
+        message: "the API server answered 500".to_owned(),
+        needs_person: false,
+        retry_after: None,
+    };
+    let mut silent = well.clone();
+    silent.answers.liveness.insert(one, Err(fault.clone()));
+    let mut unlisted = well;
+    unlisted.answers.listing = Some(Err(fault));
+    for mut observed in [silent, unlisted] {
+        assert_eq!(decided(&observed).phase, Phase::AtRest);
+        assert_eq!(wake(&observed), (Duration::from_secs(2), true));
+        observed.memory.failures = 20;
+        assert_eq!(wake(&observed), (Duration::from_secs(300), true), "less and less often");
+    }
 }

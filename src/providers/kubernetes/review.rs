@@ -9,6 +9,7 @@ use kube::{Client, Config, config::AuthInfo};
 use zeroize::Zeroize;
 
 use super::errors::{Failure, call};
+use crate::connect::connect;
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
@@ -72,7 +73,7 @@ fn without(sentence: String, token: &str) -> String {
 
 /// A client that has the token as its only credential. Connection, trust and limits are those of `template`.
 pub fn client_with(template: &Config, token: &str) -> Result<Client, Failure> {
-    Client::try_from(config_with(template, token))
+    connect(config_with(template, token))
         .map_err(|_| Failure::NotSent { why: "no client could be built for the token" })
 }
 

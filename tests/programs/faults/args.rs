@@ -1,0 +1,94 @@
+//! What can be said on the command line, and where the operator's binary is.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::{
+    Failure,
+    menu::{Key, Mode, fault_name, planned},
+    scenario::{self, TABLE},
+};
+
+/// Lets every effect of every scenario go wrong in every way, one run each, on one real control plane.
+///
+/// Prints scenario, mode, effects, runs and failures; the last line of the output is one JSON object. The exit code is 1 when
+/// anything failed. Each failure is told with what to give to --only.
+#[derive(Debug, Parser)]
+#[command(name = "faults")]
+pub struct Args {
+    /// Only this scenario; can be given several times.
+    #[arg(long)]
+    pub scenario: Vec<String>,
+    /// Only this mode: one, two-lease, two-no-lease; can be given several times.
+    #[arg(long)]
+    pub mode: Vec<String>,
+    /// Only this fault, for example crash-after; can be given several times.
+    #[arg(long)]
+    pub fault: Vec<String>,
+    /// One run: SCENARIO:MODE:EFFECT#OCCURRENCE=FAULT, as a failure names it.
+    #[arg(long, value_name = "RUN")]
+    pub only: Option<String>,
+    /// Instead of single faults, so many runs with two faults each, sampled.
+    #[arg(long, value_name = "NUMBER")]
+    pub pairs: Option<usize>,
+    /// Seed of the sample; without it, the time.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Only every n-th run of each scenario and mode; each effect and each fault still comes up.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub every: usize,
+    /// Runs at the same time. They wait more than they compute.
+    #[arg(long, default_value_t = 96)]
+    pub parallel: usize,
+    /// The operator under test, built with the feature faults; without it, the one in the folder above the program's own.
+    #[arg(long, env = "TOKENTURN_BINARY")]
+    pub binary: Option<PathBuf>,
+}
+
+impl Args {
+    /// The run that `--only` names.
+    pub fn one_run(&self) -> Result<Option<Key>, Failure> {
+        let Some(text) = &self.only else { return Ok(None) };
+        let wrong = || format!("--only {text:?} names no run; write it as a failure names it");
+        let mut parts = text.split(':');
+        let row = parts.next().and_then(scenario::named).ok_or_else(wrong)?;
+        let mode = parts.next().and_then(mode).ok_or_else(wrong)?;
+        let faults = parts.map(planned).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+        Ok(Some(Key { scenario: row.name, mode, faults }))
+    }
+
+    /// The scenarios and modes that are asked for.
+    pub fn fields(&self) -> Result<Vec<(&'static str, Mode)>, Failure> {
+        let unknown = self.scenario.iter().find(|name| scenario::named(name).is_none());
+        let unknown = unknown.or(self.mode.iter().find(|name| mode(name).is_none()));
+        if let Some(name) = unknown {
+            return Err(format!("there is no scenario or mode {name}").into());
+        }
+        let wants = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
+        let rows = TABLE.iter().map(|row| row.name).filter(|name| wants(&self.scenario, name));
+        let modes = Mode::ALL.into_iter().filter(|mode| wants(&self.mode, mode.name()));
+        Ok(rows.flat_map(|name| modes.clone().map(move |mode| (name, mode))).collect())
+    }
+
+    pub fn wants_fault(&self, fault: tokenturn::connect::faults::plan::Fault) -> bool {
+        self.fault.is_empty() || self.fault.contains(&fault_name(fault))
+    }
+
+    /// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
+    pub fn operator(&self) -> Result<PathBuf, Failure> {
+        let here = std::env::current_exe()?;
+        let beside = here.parent().and_then(|folder| folder.parent()).map(|folder| folder.join("tokenturn"));
+        let binary =
+            self.binary.clone().or(beside).ok_or("the program does not know where it is; set TOKENTURN_BINARY")?;
+        if binary.is_file() {
+            Ok(binary)
+        } else {
+            Err(format!("{} is missing; run make faults", binary.display()).into())
+        }
+    }
+}
+
+fn mode(name: &str) -> Option<Mode> {
+    Mode::ALL.into_iter().find(|mode| mode.name() == name)
+}

@@ -1,0 +1,133 @@
+//! The oracle: what must hold after every run, by the true history and by comparison with runs without faults.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use tokenturn::connect::faults::plan::{Fault, Planned};
+
+use super::{
+    compare,
+    menu::{Key, Mode},
+    replicas::End,
+    run::Outcome,
+    scenario::Scenario,
+};
+
+/// How long a process that is asked to end may take. A create and its store are finished before; the chart allows a minute.
+const CLEAN_STOP: Duration = Duration::from_secs(45);
+
+/// What runs without faults are like, by two of them.
+pub struct Reference {
+    /// Effects with how often each came up, at most, in one process.
+    pub effects: BTreeMap<String, u32>,
+    /// How often each came up in both runs: how often something is looked at again is a matter of time.
+    certain: BTreeMap<String, u32>,
+    minted: usize,
+    published: Vec<(i64, i64)>,
+    rollouts: i64,
+    state: BTreeMap<String, String>,
+    masked: BTreeSet<String>,
+}
+
+impl Reference {
+    pub fn of(one: &Outcome, other: &Outcome) -> Self {
+        let (mut effects, second) = (counts(one), counts(other));
+        let certain =
+            effects.iter().filter_map(|(name, most)| Some((name.clone(), *most.min(second.get(name)?)))).collect();
+        for (name, count) in second {
+            let most = effects.entry(name).or_insert(0);
+            *most = count.max(*most);
+        }
+        let state = compare::common(&one.state, &other.state);
+        let masked = one.state.keys().chain(other.state.keys()).filter(|path| !state.contains_key(*path));
+        Self {
+            effects,
+            certain,
+            minted: one.seen.minted.len().min(other.seen.minted.len()),
+            published: one.seen.published.clone(),
+            rollouts: one.rollouts,
+            masked: masked.cloned().collect(),
+            state,
+        }
+    }
+
+    /// Whether an effect comes up in every run without faults.
+    pub fn is_certain(&self, planned: &Planned) -> bool {
+        self.certain.get(&planned.effect).is_some_and(|count| planned.occurrence <= *count)
+    }
+}
+
+fn counts(outcome: &Outcome) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for entry in &outcome.entries {
+        let most = counts.entry(entry.effect.clone()).or_insert(0);
+        *most = entry.occurrence.max(*most);
+    }
+    counts
+}
+
+/// What is wrong with a run whatever it was: the invariants.
+pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<String> {
+    let mut wrong: Vec<String> = outcome.unfinished.iter().cloned().collect();
+    let mut expect = |holds: bool, otherwise: String| wrong.extend((!holds).then_some(otherwise));
+    expect(outcome.refused == 0, format!("{} calls of consumers were refused", outcome.refused));
+    expect(outcome.target_lives != Some(false), "the token in the target is dead".to_owned());
+    let seen = &outcome.seen;
+    let live = scenario.end.live();
+    expect(seen.live.len() == live, format!("{} tokens are alive instead of {live}", seen.live.len()));
+    let mut attempts: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for (sequence, attempt) in &seen.published {
+        attempts.entry(*sequence).or_default().insert(*attempt);
+    }
+    expect(
+        attempts.values().all(|attempts| attempts.len() == 1)
+            && seen.published.is_sorted_by_key(|(sequence, _)| sequence),
+        format!("the target carried {:?} one after another", seen.published),
+    );
+    for End { process, code, fault, took } in &outcome.ends {
+        let (expected, in_time) = match fault {
+            Some(Fault::CrashBefore | Fault::CrashAfter) => (*code == Some(137), true),
+            Some(Fault::Terminate) => (*code == Some(0), *took < CLEAN_STOP),
+            // A leader that stood still has lost its lease, and says so at its end.
+            Some(Fault::Frozen) => (key.mode == Mode::Elected && *code == Some(1), true),
+            _ => (false, true),
+        };
+        expect(expected, format!("{process} ended with {code:?} after {fault:?}"));
+        expect(in_time, format!("{process} took {} s to end", took.as_secs()));
+    }
+    wrong
+}
+
+/// What is wrong in comparison with runs without faults.
+pub fn comparison(key: &Key, outcome: &Outcome, reference: &Reference) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut expect = |holds: bool, otherwise: String| wrong.extend((!holds).then_some(otherwise));
+    let minted = outcome.seen.minted.len();
+    let most = reference.minted + key.faults.iter().map(|planned| costs(key.mode, planned)).sum::<usize>();
+    expect(
+        (reference.minted..=most).contains(&minted),
+        format!("{minted} tokens were minted, {} without faults and at most {most} with this one", reference.minted),
+    );
+    expect(
+        outcome.rollouts == reference.rollouts,
+        format!("the Deployment is at generation {} instead of {}", outcome.rollouts, reference.rollouts),
+    );
+    let stopped = key.faults.iter().all(|planned| planned.fault == Fault::Terminate);
+    if stopped {
+        expect(
+            outcome.seen.published == reference.published,
+            format!("a clean stop cost an attempt: {:?} instead of {:?}", outcome.seen.published, reference.published),
+        );
+    }
+    let differences = compare::differences(&reference.state, &reference.masked, &outcome.state);
+    expect(differences.is_empty(), differences.join("; "));
+    wrong
+}
+
+/// How many tokens a fault may cost: at most the one whose create or store it hits.
+fn costs(mode: Mode, planned: &Planned) -> usize {
+    let between = ["POST bound-secret", "POST token", "PUT record", "POST record"].contains(&planned.effect.as_str());
+    usize::from(planned.fault != Fault::Terminate && (between || mode != Mode::One))
+}

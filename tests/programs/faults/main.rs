@@ -1,0 +1,71 @@
+//! Every effect of the operator with every fault: does one lost answer, error or crash ever hurt anybody?
+//!
+//! Servers and operator processes are real; the node and its containers are simulated, and their calls are the judge. Each run
+//! has a namespace and operators of its own, and one fault (see `src/connect/faults`). What the operator says of itself is
+//! only compared with what it says in runs without faults.
+//!
+//! - [`scenario`]: the table of what happens; [`menu`]: which faults are tried in which mode
+//! - [`stage`]: what all runs share; [`eyes`]: the runner's own watches
+//! - [`world`]: the namespace of a run; [`replicas`]: its operators; [`run`]: from the start to the end
+//! - [`judge`]: what must hold; [`compare`]: end states
+//! - [`campaign`]: all runs; [`pairs`]: sampled pairs of faults; [`report`]: the table
+//!
+//! The operators are administrators here: rights are the subject of other tests.
+
+mod args;
+mod campaign;
+mod compare;
+mod eyes;
+mod judge;
+mod menu;
+mod pairs;
+mod replicas;
+mod report;
+mod run;
+mod scenario;
+mod stage;
+mod world;
+
+use std::{process::ExitCode, sync::Arc, time::Instant};
+
+use args::Args;
+use clap::Parser;
+use stage::Stage;
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether nothing failed.
+async fn run() -> Result<bool, Failure> {
+    let args = Args::parse();
+    let started = Instant::now();
+    let binary = args.operator()?;
+    say("starting etcd, kube-apiserver, kube-controller-manager");
+    let stage = Arc::new(Stage::start(binary).await?);
+    let report = tokio::select! {
+        report = campaign::run(stage.clone(), &args) => report?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
+    };
+    if report.failures() > 0 {
+        stage.workspace.keep_logs();
+    }
+    report.print();
+    println!("{}", report.json(started.elapsed()));
+    Ok(report.failures() == 0)
+}
+
+/// Progress, beside the figures.
+fn say(what: &str) {
+    eprintln!("faults: {what}");
+}

@@ -1,0 +1,181 @@
+//! One run: sets the world up, arms the faults, lets the scenario happen, waits for its end, and gathers what is judged.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokenturn::{connect::faults::plan::Entry, testkit::Token};
+
+use super::{
+    Failure, compare,
+    eyes::Seen,
+    menu::Key,
+    replicas::{self, Replicas},
+    scenario::{End, Scenario},
+    stage::Stage,
+    world::World,
+};
+
+/// How long a scenario may take, with the fault and on a busy machine.
+const LIMIT: Duration = Duration::from_secs(360);
+
+/// When nothing has happened for this long, nothing more is to come: a start looks at its objects within 2 s.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Questions about rights that belong to the start have been asked this long after the provider was judged.
+const STARTED: Duration = Duration::from_millis(1200);
+
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What is judged.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why the end was not reached, if it was not.
+    pub unfinished: Option<String>,
+    pub fired: bool,
+    pub entries: Vec<Entry>,
+    pub ends: Vec<replicas::End>,
+    pub seen: Seen,
+    pub refused: usize,
+    /// Whether the token in the target is accepted; `None` where there is no target.
+    pub target_lives: Option<bool>,
+    /// Generation of the Deployment: how often its template or size was changed.
+    pub rollouts: i64,
+    /// Field by field: what is left at the end.
+    pub state: BTreeMap<String, String>,
+    /// The runner's own watches began anew meanwhile, so that something may have gone unseen.
+    pub blind: bool,
+    pub logs: String,
+}
+
+pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Result<Outcome, Failure> {
+    let interruptions = stage.eyes.interruptions();
+    let world = World::create(&stage, &format!("{}-{}", scenario.name, key.mode.name()), scenario.consumers).await?;
+    let mut replicas = Replicas::new(&stage, &world.name, key.mode, &key.faults);
+    let finished = play(scenario, &world, &mut replicas).await;
+    let seen = stage.eyes.of(&world.name);
+    let objects = (world.target().await?, world.object().await?, world.workload().await?, world.provider().await?);
+    let (target, object, workload, provider) = objects;
+    let target_lives = match world.token().await? {
+        Some(token) => Some(stage.accepts(token.reveal()).await?),
+        None => None,
+    };
+    let rollouts = workload.as_ref().and_then(|object| object["metadata"]["generation"].as_i64()).unwrap_or(0);
+    let parts = [("target", target), ("object", object), ("workload", workload), ("provider", provider)];
+    Ok(Outcome {
+        unfinished: finished.err().map(|error| error.to_string()),
+        fired: replicas.fired(),
+        refused: stage.history.refused(&world.name),
+        target_lives,
+        rollouts,
+        state: parts.into_iter().flat_map(|(name, part)| compare::fields(name, part)).collect(),
+        blind: stage.eyes.interruptions() != interruptions,
+        logs: replicas.tails(40),
+        entries: std::mem::take(&mut replicas.entries),
+        ends: std::mem::take(&mut replicas.ends),
+        seen,
+    })
+}
+
+async fn play(scenario: &Scenario, world: &World, replicas: &mut Replicas) -> Result<(), Failure> {
+    if scenario.issued {
+        replicas.start_all()?;
+        world.create_token().await?;
+        until_end(world, replicas, End::AtRest { sequence: 1 }, scenario.consumers, false).await?;
+        replicas.arm()?;
+    } else {
+        replicas.arm()?;
+        replicas.start_all()?;
+        started(world, replicas).await?;
+    }
+    (scenario.act)(world).await?;
+    let consumers = if scenario.end == End::Gone { 0 } else { scenario.consumers };
+    until_end(world, replicas, scenario.end, consumers, true).await?;
+    go_on_calling(world, consumers).await
+}
+
+/// Waits until the operator has judged the provider object, so that this and the first issue do not mix.
+async fn started(world: &World, replicas: &mut Replicas) -> Result<(), Failure> {
+    let since = Instant::now();
+    // A write of that judgement that fails is not waited for.
+    while since.elapsed() < Duration::from_secs(60) && !world.provider_is_judged().await? {
+        let tried = replicas.entries.iter().any(|entry| entry.effect == "PATCH provider/status");
+        if tried && replicas.quiet() > Duration::from_secs(3) {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+        replicas.supervise()?;
+    }
+    tokio::time::sleep(STARTED).await;
+    Ok(())
+}
+
+async fn until_end(
+    world: &World,
+    replicas: &mut Replicas,
+    end: End,
+    consumers: usize,
+    acted: bool,
+) -> Result<(), Failure> {
+    let since = Instant::now();
+    loop {
+        replicas.supervise()?;
+        let missing = missing(world, end, consumers).await?;
+        let over = if acted { !replicas.entries.is_empty() && replicas.quiet() > QUIET } else { true };
+        // What was planned and never came up is told by the judge.
+        let fired = replicas.fired() || replicas.quiet() > QUIET * 3;
+        if missing.is_none() && over && fired {
+            return Ok(());
+        }
+        if since.elapsed() > LIMIT {
+            let missing = missing.unwrap_or_else(|| "the operator goes on and on".to_owned());
+            return Err(format!("not at the end after {} s: {missing}", LIMIT.as_secs()).into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What is not yet as it has to be.
+async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<String>, Failure> {
+    let seen = world.stage.eyes.of(&world.name);
+    if seen.live.len() != end.live() {
+        return Ok(Some(format!("{} tokens are alive", seen.live.len())));
+    }
+    let End::AtRest { sequence } = end else {
+        let left = seen.object.is_some() || seen.target || !seen.records.is_empty();
+        return Ok(left.then(|| "object, Secret or record is still there".to_owned()));
+    };
+    let status = seen.object.and_then(|object| object.status).unwrap_or_default();
+    let says = |type_: &str, wanted: &str| {
+        status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == wanted)
+    };
+    let well = says("Reconciling", "False") && says("Ready", "True") && says("ProviderReady", "True");
+    if status.sequence != Some(sequence) || status.previous.is_some() || !well {
+        let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
+        return Ok(Some(told.collect::<Vec<_>>().join(", ")));
+    }
+    let Some(fingerprint) = world.token().await?.map(|token: Token| token.fingerprint()) else {
+        return Ok(Some("there is no target".to_owned()));
+    };
+    if status.current.as_ref().is_none_or(|current| current.fingerprint != fingerprint) {
+        return Ok(Some("the target does not hold the current token".to_owned()));
+    }
+    if !world.all_hold(&fingerprint, consumers) {
+        return Ok(Some("not all consumers hold the token of the target".to_owned()));
+    }
+    Ok((!world.provider_is_well().await?).then(|| "the condition of the provider object is not True".to_owned()))
+}
+
+/// Consumers call until the end and beyond, or nobody would notice a refused one.
+async fn go_on_calling(world: &World, consumers: usize) -> Result<(), Failure> {
+    let (since, before) = (Instant::now(), world.stage.history.accepted(&world.name));
+    while consumers > 0 && world.stage.history.accepted(&world.name) < before + consumers {
+        if since.elapsed() > Duration::from_secs(60) {
+            return Err("consumers no longer call".into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The namespace of one run: an account, a provider, a simulated node, a Deployment whose pods use the token.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokenturn::testkit::{NodeOptions, SimulatedNode, Token};
+
+use super::{Failure, stage::Stage};
+
+const TOKENS: &str = "apis/tokenturn.dev/v1alpha1";
+const TARGET: &str = "api-token";
+
+pub struct World {
+    pub stage: Arc<Stage>,
+    pub name: String,
+    _node: SimulatedNode,
+}
+
+impl World {
+    pub async fn create(stage: &Arc<Stage>, stem: &str, consumers: usize) -> Result<Self, Failure> {
+        let name = stage.unique(stem);
+        stage.send(Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": name}})).await?;
+        let mut options = NodeOptions::named(&name);
+        options.calls = Some(stage.calls.clone());
+        options.call_every = Duration::from_millis(500);
+        // Nothing judges this node by its heartbeat.
+        options.heartbeat = Duration::from_secs(10);
+        let node = SimulatedNode::start(&stage.config, &stage.history, options).await?;
+        let world = Self { stage: stage.clone(), name, _node: node };
+        world.post("api/v1", "serviceaccounts", json!({"metadata": {"name": "api-client"}})).await?;
+        let provider = json!({
+            "apiVersion": "tokenturn.dev/v1alpha1", "kind": "TokenProvider",
+            "metadata": {"name": "cluster"}, "spec": {"kubernetes": {}},
+        });
+        world.post(TOKENS, "tokenproviders", provider).await?;
+        world.deployment(consumers).await?;
+        Ok(world)
+    }
+
+    fn path(&self, version: &str, resource: &str) -> String {
+        format!("/{version}/namespaces/{}/{resource}", self.name)
+    }
+
+    async fn post(&self, version: &str, resource: &str, object: Value) -> Result<(), Failure> {
+        self.stage.send(Method::POST, &self.path(version, resource), &object).await?;
+        Ok(())
+    }
+
+    async fn patch(&self, version: &str, resource: &str, patch: Value) -> Result<(), Failure> {
+        self.stage.send(Method::PATCH, &self.path(version, resource), &patch).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, version: &str, resource: &str) -> Result<(), Failure> {
+        self.stage.send(Method::DELETE, &self.path(version, resource), &json!({})).await?;
+        Ok(())
+    }
+
+    async fn deployment(&self, consumers: usize) -> Result<(), Failure> {
+        let deployment = json!({
+            "metadata": {"name": "app"},
+            "spec": {
+                "replicas": consumers,
+                "selector": {"matchLabels": {"app": "app"}},
+                "template": {
+                    "metadata": {"labels": {"app": "app"}, "annotations": {}},
+                    "spec": {
+                        "nodeName": self.name,
+                        "serviceAccountName": "api-client",
+                        "automountServiceAccountToken": false,
+                        "terminationGracePeriodSeconds": 2,
+                        "containers": [{
+                            "name": "app",
+                            "image": "none",
+                            "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": TARGET, "key": "token"}}}],
+                        }],
+                    },
+                },
+            },
+        });
+        self.post("apis/apps/v1", "deployments", deployment).await
+    }
+
+    // What happens in scenarios.
+
+    pub async fn create_token(&self) -> Result<(), Failure> {
+        let object = json!({
+            "apiVersion": "tokenturn.dev/v1alpha1",
+            "kind": "RotatedToken",
+            "metadata": {"name": "api"},
+            "spec": {
+                "providerRef": {"name": "cluster"},
+                "parameters": {"serviceAccount": "api-client"},
+                "permissions": ["get configmaps", "list configmaps"],
+                "interval": "30d",
+                "gracePeriod": "0s",
+                "secret": {"name": TARGET},
+            },
+        });
+        self.post(TOKENS, "rotatedtokens", object).await
+    }
+
+    pub async fn rotate_now(&self) -> Result<(), Failure> {
+        let patch = json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": "now"}}});
+        self.patch(TOKENS, "rotatedtokens/api", patch).await
+    }
+
+    pub async fn delete_token(&self) -> Result<(), Failure> {
+        self.delete(TOKENS, "rotatedtokens/api").await
+    }
+
+    pub async fn delete_target(&self) -> Result<(), Failure> {
+        self.delete("api/v1", &format!("secrets/{TARGET}")).await
+    }
+
+    pub async fn change_target(&self, patch: Value) -> Result<(), Failure> {
+        self.patch("api/v1", &format!("secrets/{TARGET}"), patch).await
+    }
+
+    pub async fn scale(&self, replicas: usize) -> Result<(), Failure> {
+        self.patch("apis/apps/v1", "deployments/app", json!({"spec": {"replicas": replicas}})).await
+    }
+
+    // What is there.
+
+    pub async fn target(&self) -> Result<Option<Value>, kube::Error> {
+        self.stage.get(&self.path("api/v1", &format!("secrets/{TARGET}"))).await
+    }
+
+    pub async fn object(&self) -> Result<Option<Value>, kube::Error> {
+        self.stage.get(&self.path(TOKENS, "rotatedtokens/api")).await
+    }
+
+    pub async fn workload(&self) -> Result<Option<Value>, kube::Error> {
+        self.stage.get(&self.path("apis/apps/v1", "deployments/app")).await
+    }
+
+    pub async fn provider(&self) -> Result<Option<Value>, kube::Error> {
+        self.stage.get(&self.path(TOKENS, "tokenproviders/cluster")).await
+    }
+
+    /// Whether the operator has said something about the provider object.
+    pub async fn provider_is_judged(&self) -> Result<bool, kube::Error> {
+        Ok(self.provider().await?.is_some_and(|provider| !provider["status"]["conditions"].is_null()))
+    }
+
+    /// Whether the operator says that it can mint and revoke at the provider.
+    pub async fn provider_is_well(&self) -> Result<bool, kube::Error> {
+        let provider = self.provider().await?;
+        Ok(provider.is_some_and(|provider| provider["status"]["conditions"][0]["status"] == json!("True")))
+    }
+
+    /// The token in the target.
+    pub async fn token(&self) -> Result<Option<Token>, Failure> {
+        let Some(target) = self.target().await? else { return Ok(None) };
+        let value: Option<k8s_openapi::ByteString> = serde_json::from_value(target["data"]["token"].clone()).ok();
+        Ok(value.and_then(|value| String::from_utf8(value.0).ok()).map(|value| Token::new(&value)))
+    }
+
+    /// Whether so many containers run and each holds a token with this fingerprint.
+    pub fn all_hold(&self, fingerprint: &str, consumers: usize) -> bool {
+        let holding = self.stage.history.holding(&self.name);
+        holding.len() == consumers && holding.values().all(|held| held.as_deref() == Some(fingerprint))
+    }
+}
