@@ -5,15 +5,14 @@
 #[cfg(feature = "faults")]
 pub mod faults;
 
-use kube::{Client, Config};
+#[cfg(feature = "faults")]
+pub use faults::connect;
 
 /// A client for `config`.
 ///
 /// # Errors
 /// The configuration is not usable, for example a certificate cannot be read.
-pub fn connect(config: Config) -> kube::Result<Client> {
-    #[cfg(not(feature = "faults"))]
-    return Client::try_from(config);
-    #[cfg(feature = "faults")]
-    return faults::connect(config);
+#[cfg(not(feature = "faults"))]
+pub fn connect(config: kube::Config) -> kube::Result<kube::Client> {
+    kube::Client::try_from(config)
 }

@@ -13,6 +13,9 @@ pub mod plan;
 use kube::{Client, Config, client::ClientBuilder};
 
 /// A client for `config` with the layer under it.
-pub(super) fn connect(config: Config) -> kube::Result<Client> {
+///
+/// # Errors
+/// The configuration is not usable, for example a certificate cannot be read.
+pub fn connect(config: Config) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer::Faults).build())
 }
