@@ -74,6 +74,43 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
+/// S1 to S16 and L1 to L7, each with a test that holds it and with what remains.
+#[test]
+fn every_promise_names_tests_that_exist_and_what_remains() {
+    let page = read(&project().join("docs/guarantees.md"));
+    let names = (1..=16).map(|number| format!("S{number}")).chain((1..=7).map(|number| format!("L{number}")));
+    for name in names {
+        assert!(!tests_named(held_by(&page, &name)).is_empty(), "{name}: no test holds it");
+    }
+    for (file, function) in tests_named(&page) {
+        let text = read(&test_file(&file));
+        assert!(text.contains(&format!("fn {function}(")), "{file} has no function {function}");
+    }
+    let picture = page.split("```").nth(1).expect("a picture of the rotation");
+    let known = read(&project().join("src/core/guards.rs"));
+    for guards in picture.split('[').skip(1).filter_map(|rest| rest.split(']').next()) {
+        for guard in guards.split(", ") {
+            assert!(known.contains(&format!("\n    {guard},\n")), "there is no guard {guard}");
+        }
+    }
+}
+
+/// A test that is known to fail holds nothing, and what it shows is kept from nobody.
+#[test]
+fn what_is_known_to_be_open_is_told() {
+    let page = read(&project().join("docs/guarantees.md"));
+    let root = project().join("tests");
+    let open: BTreeSet<(String, String)> = files(&root, "rs").iter().flat_map(|path| open_tests(&root, path)).collect();
+    let told = tests_named(&page);
+    for test in &open {
+        assert!(told.contains(test), "docs/guarantees.md does not tell of {test:?}");
+    }
+    for held in page.split("- **Held by**").skip(1).filter_map(|rest| rest.split("- **Remains**").next()) {
+        let failing: Vec<_> = tests_named(held).intersection(&open).cloned().collect();
+        assert!(failing.is_empty(), "known to fail: {failing:?}");
+    }
+}
+
 /// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
 const ARROWS: [(&str, &[&str]); 8] = [
     ("secret_value", &[]),
@@ -159,6 +196,33 @@ fn assert_contains(whole: &Value, part: &Value, place: &str) {
         }
         (whole, part) => assert_eq!(whole, part, "{place}"),
     }
+}
+
+/// What holds a promise. What remains of it has to follow.
+fn held_by<'a>(page: &'a str, name: &str) -> &'a str {
+    let section = page.split("\n### ").find(|section| section.starts_with(&format!("{name} · ")));
+    let section = section.unwrap_or_else(|| panic!("nothing is said of {name}"));
+    let held = section.split_once("- **Held by**").and_then(|(_, rest)| rest.split_once("- **Remains**"));
+    held.unwrap_or_else(|| panic!("{name} lacks what holds it, or what remains")).0
+}
+
+/// Files and functions that are named as `file.rs::function`.
+fn tests_named(text: &str) -> BTreeSet<(String, String)> {
+    let quoted = text.split('`').skip(1).step_by(2).filter_map(|name| name.split_once("::"));
+    quoted.filter(|(file, _)| file.ends_with(".rs")).map(|(file, name)| (file.to_owned(), name.to_owned())).collect()
+}
+
+/// Below `tests`, unless it begins with `src`.
+fn test_file(name: &str) -> PathBuf {
+    if name.starts_with("src/") { project().join(name) } else { project().join("tests").join(name) }
+}
+
+/// The tests of a file that are ignored because of something that is open.
+fn open_tests(root: &Path, path: &Path) -> Vec<(String, String)> {
+    let file = path.strip_prefix(root).expect("a file of the folder").to_string_lossy().into_owned();
+    let text = read(path);
+    let marked = text.split("\n#[ignore = \"open: ").skip(1).filter_map(|rest| rest.split_once("fn "));
+    marked.map(|(_, rest)| (file.clone(), first_word(rest).to_owned())).collect()
 }
 
 /// The module that a source file belongs to, its path, and its text without comments.
