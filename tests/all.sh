@@ -38,10 +38,10 @@ told() { # name...: waits for all, then shows each as a test
 # In one call, so that all are built with the same features.
 "$cargo" build "${checked[@]}" --bin tokenturn --example model --example faults --example soak --example kubelet || exit 1
 programs=target/checked/examples
-start model "$programs/model" --limit 15 --large 90
+start model "$programs/model" --limit 12 --large 90
 start kubelet tests/kubelet.sh --or-skip
 told model kubelet
-start faults "$programs/faults" --every 3
+start faults "$programs/faults" --every 8
 start soak "$programs/soak" --short
 told faults soak
 "$cargo" test --locked --features testkit --no-fail-fast || failed=1

@@ -74,7 +74,8 @@ pub(super) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> 
     let resource = observed.resource.as_ref()?;
     let plan = resource.plan.as_ref().ok()?;
     let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
-    (is_ahead && observed.guarded(Guard::StaleRecord)).then(|| {
+    let guarded = observed.guarded(Guard::StaleRecord) && observed.guarded(Guard::SweepKnownAttempts);
+    (is_ahead && guarded).then(|| {
         let base = from(observed, resource, ledger);
         rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST))
     })

@@ -12,6 +12,9 @@ use crate::{
     world::{Event, Fate, World},
 };
 
+/// More passes than a first issue takes; without a guard it may never end.
+const PASSES: usize = 50;
+
 pub struct TokenModel {
     pub world: World,
     pub scenario: Scenario,
@@ -108,7 +111,10 @@ impl TokenModel {
         let budget = state.budget;
         state.budget = Default::default();
         let replicas = state.replicas;
-        while !crate::calm::is_at_rest(&self.world, &state) {
+        for _ in 0..PASSES {
+            if crate::calm::is_at_rest(&self.world, &state) {
+                break;
+            }
             crate::calm::pass_of_one(&self.world, &mut state);
             self.world.happen(&mut state, Event::Tick);
         }

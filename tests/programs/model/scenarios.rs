@@ -51,7 +51,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 13] = [
+pub const SMALL: [Scenario; 14] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -102,6 +102,15 @@ pub const SMALL: [Scenario; 13] = [
         name: "object deleted",
         late: true,
         budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "deleted at once",
+        replicas: 2,
+        pods: 0,
+        after_first_issue: false,
+        attempts: 3,
+        budget: Budget { crashes: 1, deletion: true, ..NOTHING },
         ..ONE
     },
     Scenario {
