@@ -30,8 +30,6 @@ pub enum Guard {
     KeepPublished,
     /// A refused token is fenced off from the target before it is revoked.
     Fence,
-    /// Only a token that works is promoted.
-    PromoteWorking,
     /// The pods that may hold the old token are noted before the rollout.
     Snapshot,
     /// Pods that vanished without a last report are noted too.

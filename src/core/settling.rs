@@ -35,7 +35,6 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
     }
     let surplus = match observed.verification(generation)? {
         Ok(Verification::Works { surplus, .. }) => surplus.clone(),
-        Ok(_) if !observed.guarded(Guard::PromoteWorking) => Vec::new(),
         Ok(verification) => return no_longer_works(observed, record, pending, verification),
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };

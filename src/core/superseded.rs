@@ -37,7 +37,8 @@ pub fn finish(observed: &Observed) -> Ruling {
     if record.ledger.intent.is_some() {
         return Ok(None);
     }
-    if matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending)) {
+    let is_dead = matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending));
+    if is_dead && observed.guarded(Guard::NewWorks) {
         return replace_current(observed, resource, record);
     }
     if observed.guarded(Guard::TargetStillNew)

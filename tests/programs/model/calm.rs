@@ -60,6 +60,9 @@ impl Calm {
             }
             path.push(key);
             self.round(world, &mut state, round);
+            if state.broken.is_some_and(|broken| broken.starts_with('L')) {
+                return false;
+            }
             if state.broken.is_some() {
                 // The promise that this breaks is found by the search itself.
                 return true;

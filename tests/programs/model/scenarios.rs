@@ -51,7 +51,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 14] = [
+pub const SMALL: [Scenario; 15] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -82,6 +82,12 @@ pub const SMALL: [Scenario; 14] = [
         replicas: 2,
         attempts: 4,
         budget: Budget { rotations: 1, refusals: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "wanting token, target deleted",
+        attempts: 4,
+        budget: Budget { rotations: 1, refusals: 1, deletes: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
-use tokenturn::core::guards::Guards;
+use tokenturn::core::guards::{Guard, Guards};
 
 use crate::{
     calm::Calm,
@@ -50,8 +50,13 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         None => (Guards::default(), Habit::All),
     };
     let start = Start { elected: scenario.elected, grace: scenario.grace, guards };
-    let world =
-        World { operator: Operator::new(start), replicas: scenario.replicas, without: habit, grace: scenario.grace };
+    let world = World {
+        operator: Operator::new(start),
+        replicas: scenario.replicas,
+        without: habit,
+        grace: scenario.grace,
+        confirms_death: guards.hold(Guard::ConfirmDead),
+    };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };
     let begun = Instant::now();
     let checker = model

@@ -192,6 +192,8 @@ pub struct Base {
     pub record_changed: bool,
     /// A token was killed since: what is decided now cannot know.
     pub news: bool,
+    /// A tick has passed since.
+    pub old: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]

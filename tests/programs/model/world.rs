@@ -76,8 +76,6 @@ pub enum Habit {
     Contact,
     /// A create that was not sent soon after its intent is not sent any more.
     CreateSoon,
-    /// A revoke without an answer counts as not done.
-    UnansweredRevoke,
 }
 
 pub struct World {
@@ -86,6 +84,8 @@ pub struct World {
     /// The habit that is taken away.
     pub without: Habit,
     pub grace: bool,
+    /// A token is dead when the provider refuses it; without that, when a revoke was sent.
+    pub confirms_death: bool,
 }
 
 impl World {
@@ -173,14 +173,8 @@ impl World {
     fn tick(&self, state: &mut State) {
         for replica in &mut state.replicas[..self.replicas] {
             replica.memory = self.operator.age(replica.memory);
-            // A create that was not sent soon is not sent any more.
-            if let Activity::Acting { effect, .. } = replica.activity
-                && let Effect::Mint(_) = self.operator.effect(effect)
-                && self.keeps(Habit::CreateSoon)
-            {
-                replica.activity = Activity::Idle;
-            }
         }
+        bases(state).for_each(|base| base.old = true);
         state.readable = [state.target.carries.bit() & !1, state.readable[0]];
         state.held = 0;
         for slot in 0..PODS {
@@ -230,6 +224,7 @@ impl World {
                     record: RecordId::ABSENT,
                     record_changed: false,
                     news: false,
+                    old: false,
                 };
                 if self.keeps(Habit::TargetFirst) {
                     base.target = state.target;
@@ -321,12 +316,16 @@ impl World {
     fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
         let memory = self.operator.begin(state.replicas[number].memory, effect);
         (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
+        // A create that was not sent soon is not sent any more.
+        if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint(_)) {
+            return;
+        }
         if fate == Fate::Late {
             state.late = Some(Late::Effect { base, effect });
             return;
         }
         if fate == Fate::Failed {
-            if !self.keeps(Habit::UnansweredRevoke)
+            if !self.confirms_death
                 && let Effect::Revoke(_) = self.operator.effect(effect)
             {
                 state.replicas[number].memory = self.operator.done(memory, effect);
@@ -438,7 +437,10 @@ impl World {
 
     fn mint(&self, state: &mut State, token: Token) {
         let facts = self.operator.facts(state.record);
-        let place = &mut state.created[usize::from(token.attempt())];
+        let Some(place) = state.created.get_mut(usize::from(token.attempt())) else {
+            state.broke("L1-L3 attempts without end");
+            return;
+        };
         // After a restore the number of an attempt comes again; its old token was swept before.
         let again = !place.is_none() && (state.backup == RecordId::ABSENT || state.alive & token.bit() != 0);
         *place = token;
