@@ -12,8 +12,6 @@ pub enum Guard {
     OwnIntent,
     /// One create for each intent.
     CreateOnce,
-    /// A create is sent soon after its intent, or never.
-    CreateSoon,
     /// Every attempt has a number of its own.
     NewAttempt,
     /// Left-overs of attempts whose answers were lost are revoked.

@@ -104,8 +104,7 @@ pub const CREATE_WITHIN: Duration = Duration::from_secs(10);
 /// Whether the intent is so young that its create may still be sent: a process that was paused must not send it when
 /// everybody else has looked for what it left behind.
 fn is_recent(observed: &Observed, intent: &Intent) -> bool {
-    let age = known_for(observed, intent);
-    age < CREATE_WITHIN || !observed.guarded(Guard::CreateSoon)
+    known_for(observed, intent) < CREATE_WITHIN
 }
 
 /// How long this process has known of an intent.

