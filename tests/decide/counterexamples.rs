@@ -1,0 +1,72 @@
+//! What the model has found, each as a table of its own.
+
+use tokenturn::core::{
+    observed::Observed,
+    record::Ledger,
+    step::{Change, Step},
+};
+
+use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, listed, observed, promoted};
+
+fn saved(observed: &Observed) -> (Ledger, Change) {
+    match decided(observed).step {
+        Step::Save { ledger, change } => (*ledger, change),
+        other => panic!("saves, not {}", other.label()),
+    }
+}
+
+/// Bug: a deletion swept under the intent of another replica, which could be about to store what was swept.
+#[test]
+fn a_deletion_takes_over_the_intent_of_another_process_before_it_sweeps() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
+    seen.memory.own = None;
+    seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
+    if let Some(resource) = &mut seen.resource {
+        resource.deleting = true;
+    }
+    let (ledger, change) = saved(&seen);
+    let three = generation(2, 3);
+    assert_eq!(
+        (change, ledger.counter, ledger.intent.map(|i| i.generation)),
+        (Change::TakenOver(three), 3, Some(three))
+    );
+    let mut seen = Observed { record: observed(Some(intended(at_rest(one), three)), carrying(one)).record, ..seen };
+    seen.memory.own = Some(three);
+    let Step::Revoke { token, published: false, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
+    assert_eq!(token.generation(), two, "what the other one minted can no longer be stored");
+}
+
+/// Bug: a record restored from the middle of a rotation, whose token was published since, began another attempt: two attempts
+/// of one sequence came into the Secret, and the first was swept while pods held it.
+#[test]
+fn a_live_token_in_the_target_that_the_record_does_not_know_is_adopted() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut seen = observed(Some(intended(at_rest(one), two)), carrying(two));
+    seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
+    let Step::Readopt { ledger, values: Some(_) } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
+    let (current, previous) = (ledger.current.clone().unwrap(), ledger.previous.clone().unwrap());
+    assert_eq!((current.token.generation, previous.token.generation), (two, one));
+    assert_eq!(
+        (previous.snapshot, ledger.intent.clone()),
+        (None, None),
+        "its holders are counted before anything is revoked"
+    );
+}
+
+/// Bug: after a record was rebuilt, the templates carried the stamp of the lost past already, so no pod was replaced and the old
+/// token was never revoked.
+#[test]
+fn a_stamp_of_a_lost_past_is_not_given_again() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut ledger = promoted(two, one, &[]);
+    ledger.previous.as_mut().unwrap().snapshot = None;
+    let mut seen = observed(Some(ledger), carrying(two));
+    seen.answers.consumers = Some(Ok(consumers(&["a"], Some("2.2"))));
+    let (ledger, change) = saved(&seen);
+    assert_eq!((change, ledger.previous.as_ref().unwrap().round), (Change::Snapshot, 1));
+    seen = observed(Some(ledger), carrying(two));
+    seen.answers.consumers = Some(Ok(consumers(&["a"], Some("2.2"))));
+    let Step::Stamp { stamp, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
+    assert_eq!(stamp, "2.2-1");
+}
