@@ -13,7 +13,7 @@ use super::{
     plan::Trouble,
     record::Failure,
     report,
-    step::{Change, Decision, Phase},
+    step::{Change, Decision, Phase, Step},
     token::{Generation, Issued},
 };
 use crate::api::WorkloadRef;
@@ -135,6 +135,10 @@ impl Memory {
             }
             Some(_) => self.proven_since = None,
             None => {}
+        }
+        if let Step::Save { change: Change::Intended(generation), .. } = &decision.step {
+            // From before it is sent: a pause of the process counts.
+            self.intent_since = Some((*generation, observed.uptime));
         }
         if let Some(health) = report::provider_health(observed) {
             self.provider = Some(health);

@@ -154,13 +154,14 @@ impl Performance<'_> {
     async fn mint(&mut self) -> Outcome {
         let Step::Mint { generation, specification, provider, lifetime } = &self.decision.step else { return Ok(()) };
         let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
+        let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
             owner: self.observed.owner.clone(),
             generation: *generation,
             specification: specification.clone(),
             provider: provider.clone(),
             lifetime: *lifetime,
-            send_until: self.observed.uptime.saturating_add(CREATE_WITHIN),
+            send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
             values: record.values.clone(),
             version: version.clone(),
