@@ -122,7 +122,7 @@ fn conditions(
         Some(previous) if !is_picked_up(decision, previous) => {
             list.set(PICKED_UP, false, Reason::AwaitingPickup, message)
         }
-        _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold a token older than the current one"),
+        _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold an older token of this object"),
     }
     match provider_health(observed).or_else(|| observed.memory.provider.clone()) {
         Some(Err(trouble)) => list.set(PROVIDER_READY, false, trouble.reason, &trouble.message),

@@ -74,6 +74,8 @@ impl Hands<'_> {
             self.hand_over().await?;
         }
         self.deployment(json!({"replicas": replicas})).await?;
+        // A first token replaces what somebody else left in the Secret, and restarts nobody.
+        self.world.status("a first token", |status| status.current.is_some()).await?;
         // Pods of a rotation that began under mode None are restarted by nobody else.
         self.restart().await
     }

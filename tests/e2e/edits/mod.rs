@@ -5,7 +5,8 @@
 //!
 //!     TOKENTURN_EDITS_SEED=SEED cargo test --features testkit --test e2e edits::random -- --nocapture
 //!
-//! runs that sequence again and looks for a shorter one that fails too. `TOKENTURN_EDITS` is how many sequences are run.
+//! runs that sequence again and looks for a shorter one that fails too. An ordinary run takes the same few sequences each
+//! time; `TOKENTURN_EDITS=N` runs N that nobody has tried before.
 
 mod edit;
 mod hands;
@@ -13,7 +14,7 @@ mod watch;
 
 use std::{
     env,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures::{StreamExt, stream};
@@ -166,9 +167,10 @@ async fn random_edits_refuse_no_call_and_end_at_rest_with_one_token() -> Outcome
     let failures: Vec<String> = if let Some(seed) = number("TOKENTURN_EDITS_SEED") {
         run(seed, true).await.err().into_iter().collect()
     } else {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        let first = since.as_secs() * 1000;
-        let count = number("TOKENTURN_EDITS").unwrap_or(SEQUENCES);
+        let (first, count) = match number("TOKENTURN_EDITS") {
+            Some(count) => (SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() * 1000, count),
+            None => (0, SEQUENCES),
+        };
         println!("{count} sequences, seeds from {first}");
         let runs = stream::iter(first..first + count).map(|seed| run(seed, false)).buffer_unordered(PARALLEL);
         runs.filter_map(async |result| result.err()).collect().await
