@@ -27,6 +27,8 @@ pub struct Memory {
     pub fresh: Option<Generation>,
     /// The last intent that this process committed, whether its create was sent or not.
     pub own: Option<Generation>,
+    /// The intent that this pass decided to write, and when; it counts as known since then if the write is acknowledged.
+    pub intended: Option<(Generation, Duration)>,
     /// Since when this process knows of the intent in the record.
     pub intent_since: Option<(Generation, Duration)>,
     /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
@@ -85,6 +87,7 @@ impl Memory {
     /// Notes what a look showed: target and record, read at `uptime` or before.
     pub fn look(&mut self, uptime: Duration, target: &Target, record: Option<&Record>) {
         self.look_at_target(uptime, target);
+        self.intended = None;
         let ledger = record.map(|record| &record.ledger);
         self.highest = ledger.map_or(0, |ledger| ledger.counter).max(self.highest);
         let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
@@ -137,8 +140,9 @@ impl Memory {
             None => {}
         }
         if let Step::Save { change: Change::Intended(generation), .. } = &decision.step {
-            // From before it is sent: a pause of the process counts.
-            self.intent_since = Some((*generation, observed.uptime));
+            // From before it is sent: a pause of the process counts. Not before it is acknowledged, though: another replica
+            // may have written an intent of the same number, and that one is younger.
+            self.intended = Some((*generation, observed.uptime));
         }
         if let Some(health) = report::provider_health(observed) {
             self.provider = Some(health);
@@ -172,6 +176,7 @@ impl Memory {
             Change::Intended(generation) => {
                 self.fresh = Some(generation);
                 self.own = Some(generation);
+                self.intent_since = self.intended.take().filter(|(intended, _)| *intended == generation);
                 self.mint_failure = None;
             }
             Change::TakenOver(generation) => self.own = Some(generation),

@@ -1,12 +1,24 @@
 //! What the model has found, each as a table of its own.
 
-use tokenturn::core::{
-    observed::Observed,
-    record::Ledger,
-    step::{Change, Step},
+use std::time::Duration;
+
+use tokenturn::{
+    api::conditions::Reason,
+    core::{
+        memory::Memory,
+        observed::Observed,
+        record::Ledger,
+        step::{Change, Decision, Step},
+        token::Generation,
+    },
 };
 
-use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, listed, observed, promoted};
+use crate::builder::{UPTIME, at_rest, carrying, consumers, decided, generation, intended, listed, observed, promoted};
+
+fn writes(ledger: Ledger, intent: Generation) -> Decision {
+    let step = Step::Save { ledger: Box::new(ledger), change: Change::Intended(intent) };
+    Decision::act(step, Reason::Minting, "")
+}
 
 fn saved(observed: &Observed) -> (Ledger, Change) {
     match decided(observed).step {
@@ -35,6 +47,24 @@ fn a_deletion_takes_over_the_intent_of_another_process_before_it_sweeps() {
     seen.memory.own = Some(three);
     let Step::Revoke { token, published: false, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
     assert_eq!(token.generation(), two, "what the other one minted can no longer be stored");
+}
+
+/// Bug: a replica that had decided to write an intent, and was paused, took the younger one of another replica, of the same
+/// number, for as old as its own; it swept while the other still minted.
+#[test]
+fn an_intent_of_another_replica_is_known_since_it_is_seen() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let theirs = intended(at_rest(one), two);
+    let record = observed(Some(theirs.clone()), carrying(one)).record;
+    let mut mine = Memory::default();
+    mine.decided(UPTIME, &observed(Some(at_rest(one)), carrying(one)), &writes(theirs.clone(), two));
+    let mut acknowledged = mine.clone();
+    acknowledged.saved(Change::Intended(two));
+    let later = UPTIME + Duration::from_secs(60);
+    mine.look(later, &carrying(one), record.as_ref());
+    acknowledged.look(later, &carrying(one), record.as_ref());
+    assert_eq!(mine.intent_since, Some((two, later)), "the write was refused: the intent is somebody else's");
+    assert_eq!(acknowledged.intent_since, Some((two, UPTIME)), "one's own counts from before it was sent");
 }
 
 /// Bug: a record restored from the middle of a rotation, whose token was published since, began another attempt: two attempts

@@ -12,8 +12,10 @@ use crate::{
     world::{Event, Fate, World},
 };
 
-/// More passes than a first issue takes; without a guard it may never end.
-const PASSES: usize = 50;
+/// More ticks than a first issue takes; without a guard it may never end.
+const TICKS: usize = 10;
+/// Passes between two ticks: more than there are from an intent to its create.
+const PASSES: usize = 6;
 
 pub struct TokenModel {
     pub world: World,
@@ -111,11 +113,10 @@ impl TokenModel {
         let budget = state.budget;
         state.budget = Default::default();
         let replicas = state.replicas;
-        for _ in 0..PASSES {
-            if crate::calm::is_at_rest(&self.world, &state) {
-                break;
+        for _ in 0..TICKS {
+            for _ in 0..PASSES {
+                crate::calm::pass_of_one(&self.world, &mut state);
             }
-            crate::calm::pass_of_one(&self.world, &mut state);
             self.world.happen(&mut state, Event::Tick);
         }
         for _ in 0..self.scenario.pods {

@@ -101,6 +101,8 @@ pub struct Look {
     /// The memory when the look began, and as it is now: time may have passed.
     pub frozen: MemoryId,
     pub memory: MemoryId,
+    /// A tick has passed since it began.
+    pub old: bool,
     pub target: Target,
     pub record: RecordId,
     pub wish: Wish,
@@ -165,8 +167,9 @@ impl Operator {
                 }
             };
             age(&mut memory.target_since);
-            let known = [&mut memory.intent_since, &mut memory.pending_since, &mut memory.refused_since];
-            for (_, since) in known.into_iter().chain([&mut memory.revoke_sent]).flatten() {
+            let Memory { intended, intent_since, pending_since, refused_since, revoke_sent, .. } = &mut memory;
+            let known = [intended, intent_since, pending_since, refused_since, revoke_sent];
+            for (_, since) in known.into_iter().flatten() {
                 age(since);
             }
             if let Some(since) = &mut memory.proven_since {
@@ -258,6 +261,9 @@ impl Operator {
             Err(question) => return Ruling::Ask(ask(&question)),
         };
         let mut memory = (*self.memories.get(look.memory.0)).clone();
+        // By the clock of now, the look began earlier.
+        let began = if look.old { UPTIME - TICK } else { UPTIME };
+        let observed = Observed { uptime: began, ..observed };
         memory.decided(UPTIME, &observed, &decision);
         let memory = self.keep_memory(memory);
         debug_assert!(decision.phase != Phase::AtRest || matches!(decision.step, Step::Wait { .. }));

@@ -149,7 +149,3 @@ pub const LARGE: Scenario = Scenario {
 /// One in so many states is tried for L1-L3: each costs a run of its own.
 pub const CALM_SMALL: u64 = 4;
 pub const CALM_LARGE: u64 = 64;
-
-/// A world in which the object can go while a token of it is alive, if a replica stands still for long at the wrong moments: not
-/// solved yet, so it is searched with `--open` only.
-pub const OPEN: &str = "deleted at once";

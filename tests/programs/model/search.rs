@@ -34,6 +34,13 @@ pub struct Found {
     pub broken: Option<Broken>,
 }
 
+impl Found {
+    /// Nothing was searched: the world did not get as far as its first state.
+    pub fn is_empty(&self) -> bool {
+        self.unique == 0
+    }
+}
+
 /// A promise that was broken, by the shortest way to it.
 pub struct Broken {
     pub promise: String,

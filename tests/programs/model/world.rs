@@ -263,7 +263,8 @@ impl World {
             _ => state.wish,
         };
         let Replica { memory, watching, .. } = state.replicas[number];
-        let look = Look { frozen, memory, target: base.target, record: base.record, wish, answers };
+        let Base { target, record, old, .. } = base;
+        let look = Look { frozen, memory, old, target, record, wish, answers };
         state.replicas[number] = match self.operator.decide(look) {
             Ruling::Ask(ask) => {
                 Replica { memory, watching, activity: Activity::Asking { base, wish, memory: frozen, answers, ask } }
