@@ -5,9 +5,10 @@ use stateright::{Model, Property};
 use crate::{
     calm::Calm,
     operator::Effect,
-    scenarios::Scenario,
+    scenarios::{Begins, Scenario},
     state::{
-        ATTEMPTS, Activity, Ask, Life, PODS, Pod, REPLICAS, RecordId, Replica, StampId, State, Target, Token, Wish,
+        ATTEMPTS, Activity, Ask, Late, Life, PODS, Pod, REPLICAS, RecordId, Replica, StampId, State, Target, Token,
+        Wish,
     },
     world::{Event, Fate, World},
 };
@@ -36,6 +37,7 @@ impl Model for TokenModel {
             target: Target::default(),
             record: RecordId::ABSENT,
             backup: RecordId::ABSENT,
+            went_back: false,
             created: [Token::NONE; ATTEMPTS],
             alive: 0,
             published: 0,
@@ -53,7 +55,11 @@ impl Model for TokenModel {
             newest: 0,
             broken: None,
         };
-        vec![if self.scenario.after_first_issue { self.after_first_issue(state) } else { state }]
+        vec![match self.scenario.begins {
+            Begins::Blank => state,
+            Begins::Issued => self.issued(state),
+            Begins::Pending => self.pending(state),
+        }]
     }
 
     fn actions(&self, state: &State, events: &mut Vec<Event>) {
@@ -109,9 +115,8 @@ impl Model for TokenModel {
 
 impl TokenModel {
     /// The first token is issued, by one replica in calm weather; what is interesting begins then.
-    fn after_first_issue(&self, mut state: State) -> State {
-        let budget = state.budget;
-        state.budget = Default::default();
+    fn issued(&self, mut state: State) -> State {
+        let budget = std::mem::take(&mut state.budget);
         let replicas = state.replicas;
         for _ in 0..TICKS {
             for _ in 0..PASSES {
@@ -125,6 +130,21 @@ impl TokenModel {
         }
         for _ in 0..4 {
             self.world.happen(&mut state, Event::Tick);
+        }
+        State { replicas, budget, ..state }
+    }
+
+    /// A rotation has come to its pending token, and the processes are new.
+    fn pending(&self, state: State) -> State {
+        let mut state = self.issued(state);
+        let budget = std::mem::take(&mut state.budget);
+        let replicas = state.replicas;
+        state.wish.rotations += 1;
+        for _ in 0..PASSES {
+            if self.world.operator.facts(state.record).is_some_and(|facts| !facts.pending.is_none()) {
+                break;
+            }
+            crate::calm::pass_of_one(&self.world, &mut state);
         }
         State { replicas, budget, ..state }
     }
@@ -200,24 +220,64 @@ impl TokenModel {
                 events.push(Event::Restore);
             }
         }
+        if budget.losses > 0 && quiet {
+            events.push(Event::Lose);
+        }
+        if budget.strip && wish.exists && wish.deleting {
+            events.push(Event::Strip);
+        }
     }
 
-    /// S3: two tokens, and one for each attempt that was begun since, or that a replica has still in hand.
+    /// An event with what it carries out or answers.
+    pub fn told(&self, before: &State, event: Event) -> String {
+        let of = match event {
+            Event::Advance(replica, _) => match before.replicas[replica].activity {
+                Activity::Idle => "looks at the target".to_owned(),
+                Activity::Halfway(_) => "looks at the record".to_owned(),
+                Activity::Asking { ask, .. } => format!("asks for {ask:?}"),
+                Activity::Acting { effect, .. } => self.told_effect(self.world.operator.effect(effect)),
+                Activity::Storing { token, .. } => format!("stores {token:?}"),
+                Activity::Discarding { token } => format!("revokes its own {token:?}"),
+            },
+            Event::Land => match before.late {
+                Some(Late::Effect { effect, .. }) => self.told_effect(self.world.operator.effect(effect)),
+                Some(Late::Store { token, .. }) => format!("stores {token:?}"),
+                Some(Late::Discard { token }) => format!("revokes its own {token:?}"),
+                None => String::new(),
+            },
+            _ => String::new(),
+        };
+        format!("{event:?} {of}").trim_end().to_owned()
+    }
+
+    fn told_effect(&self, effect: Effect) -> String {
+        match effect {
+            Effect::Save { next, change } => format!("saves {change:?}: {:?}", self.world.operator.facts(next)),
+            Effect::Write { next } => format!("writes the record anew: {:?}", self.world.operator.facts(next)),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// S3: two tokens, and one for each attempt that was begun since, or that a replica has still in hand. What is alive from
+    /// before a record that was lost comes on top, see docs/guarantees.md.
     fn few_live(&self, state: &State) -> bool {
         let Some(facts) = self.world.operator.facts(state.record) else { return true };
+        let known = [facts.current, facts.previous];
+        let unknown = |token: &Token| token.attempt() <= facts.unknown_until && !known.contains(token);
+        let unknown = state.live_tokens().filter(unknown).count();
         let begun = u32::from(facts.counter.saturating_sub(facts.current.attempt()));
         let in_hand = state
             .replicas
             .iter()
             .filter(|replica| matches!(replica.activity, Activity::Storing { .. } | Activity::Discarding { .. }));
-        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count()
+        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count() + unknown
     }
 
     /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.
     fn none_forgotten(&self, state: &State) -> bool {
         match self.world.operator.facts(state.record) {
-            // What a restored record has never heard of is found by the next look, see L1-L3.
-            Some(_) if state.backup != RecordId::ABSENT => true,
+            // What a record that went back has never heard of is found by the next look, see L1-L3.
+            _ if state.went_back => true,
             Some(facts) => state.live_tokens().all(|token| token.attempt() <= facts.counter),
             None => state.wish.exists || state.alive == 0,
         }

@@ -63,6 +63,8 @@ pub struct Facts {
     pub current: Token,
     pub previous: Token,
     pub pending: Token,
+    /// Attempts up to this one are of a past that the record does not know.
+    pub unknown_until: u8,
     pub begun: bool,
     /// The last request for a rotation that was acted on.
     pub seen: u8,
@@ -444,6 +446,7 @@ fn facts(ledger: &Ledger) -> Facts {
         current: token(ledger.current.as_ref().map(|current| current.token.generation)),
         previous: token(previous.map(|previous| previous.token.generation)),
         pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
+        unknown_until: small(ledger.unknown_until),
         seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),
         begun: ledger.intent.is_some() || ledger.refused.is_some(),
         revoking: previous.is_some_and(|previous| previous.revoke.is_some()),

@@ -2,14 +2,24 @@
 
 use crate::state::Budget;
 
+/// Where the search begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Begins {
+    /// With nothing but the object.
+    Blank,
+    /// With the first token issued.
+    Issued,
+    /// With a rotation whose token is pending.
+    Pending,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
     pub replicas: usize,
     /// Pods that use the first token.
     pub pods: usize,
-    /// The search begins with the first token issued.
-    pub after_first_issue: bool,
+    pub begins: Begins,
     /// Attempts after which nothing more is looked at.
     pub attempts: u8,
     /// Replicas agree on one.
@@ -33,15 +43,17 @@ const NOTHING: Budget = Budget {
     deletes: 0,
     reverts: 0,
     restores: 0,
+    losses: 0,
     forced: 0,
     deletion: false,
+    strip: false,
 };
 
 const ONE: Scenario = Scenario {
     name: "",
     replicas: 1,
     pods: 1,
-    after_first_issue: true,
+    begins: Begins::Issued,
     attempts: 6,
     elected: false,
     grace: false,
@@ -51,12 +63,12 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 16] = [
+pub const SMALL: [Scenario; 21] = [
     Scenario {
         name: "first issue",
         replicas: 2,
         pods: 0,
-        after_first_issue: false,
+        begins: Begins::Blank,
         attempts: 4,
         budget: Budget { crashes: 1, lost: 1, ..NOTHING },
         ..ONE
@@ -121,7 +133,7 @@ pub const SMALL: [Scenario; 16] = [
         name: "deleted at once",
         replicas: 2,
         pods: 0,
-        after_first_issue: false,
+        begins: Begins::Blank,
         attempts: 3,
         budget: Budget { crashes: 1, deletion: true, ..NOTHING },
         ..ONE
@@ -131,6 +143,44 @@ pub const SMALL: [Scenario; 16] = [
         replicas: 2,
         attempts: 4,
         budget: Budget { rotations: 1, crashes: 1, deletion: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "deleted at once, no crash",
+        replicas: 2,
+        pods: 0,
+        begins: Begins::Blank,
+        attempts: 3,
+        budget: Budget { deletion: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "finalizer stripped",
+        attempts: 4,
+        budget: Budget { rotations: 1, lost: 1, deletion: true, strip: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "record deleted",
+        attempts: 5,
+        budget: Budget { rotations: 1, losses: 1, deletes: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "pending token refused, two replicas",
+        replicas: 2,
+        pods: 0,
+        begins: Begins::Pending,
+        attempts: 4,
+        budget: Budget { refusals: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "target deleted, two replicas",
+        replicas: 2,
+        pods: 0,
+        attempts: 3,
+        budget: Budget { rotations: 1, deletes: 1, ..NOTHING },
         ..ONE
     },
 ];

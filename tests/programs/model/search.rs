@@ -11,7 +11,7 @@ use crate::{
     model::TokenModel,
     operator::{Operator, Start},
     scenarios::Scenario,
-    world::{Event, Habit, World},
+    world::{Habit, World},
 };
 
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl Found {
 /// A promise that was broken, by the shortest way to it.
 pub struct Broken {
     pub promise: String,
-    pub events: Vec<Event>,
+    pub events: Vec<String>,
     /// Where it is stuck, if it does not come to rest.
     pub stuck: Vec<String>,
     pub last: String,
@@ -74,11 +74,12 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         .spawn_bfs()
         .join();
     let time = begun.elapsed();
+    let model = checker.model();
     let shortest = checker.discoveries().into_iter().map(|(name, path)| {
         let last = path.last_state().clone();
-        (name, path.into_actions(), last)
+        let events = path.into_vec().into_iter().filter_map(|(before, event)| Some(model.told(&before, event?)));
+        (name, events.collect::<Vec<_>>(), last)
     });
-    let model = checker.model();
     let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| Broken {
         promise: last.broken.map_or_else(|| name.to_owned(), ToOwned::to_owned),
         events,

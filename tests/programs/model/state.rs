@@ -249,10 +249,14 @@ pub struct Budget {
     pub reverts: u8,
     /// Records that are restored from a backup.
     pub restores: u8,
+    /// Records that somebody deletes.
+    pub losses: u8,
     /// Pods that are deleted by force.
     pub forced: u8,
     /// The object may be deleted.
     pub deletion: bool,
+    /// Somebody may take the finalizer off an object that is being deleted.
+    pub strip: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -262,6 +266,8 @@ pub struct State {
     pub record: RecordId,
     /// A copy of the record that somebody has made.
     pub backup: RecordId,
+    /// Somebody has restored or deleted the record.
+    pub went_back: bool,
     /// By attempt: which token was created.
     pub created: [Token; ATTEMPTS],
     pub alive: u16,

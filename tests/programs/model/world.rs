@@ -41,6 +41,10 @@ pub enum Event {
     Revert(Token),
     Backup,
     Restore,
+    /// Somebody deletes the record.
+    Lose,
+    /// Somebody takes the finalizer off, so that the object goes.
+    Strip,
 }
 
 /// How a request ends for its sender.
@@ -154,8 +158,15 @@ impl World {
             Event::Backup => state.backup = state.record,
             Event::Restore => {
                 state.budget.restores -= 1;
-                state.record = state.backup;
-                record_changed(state);
+                go_back(state, state.backup);
+            }
+            Event::Lose => {
+                state.budget.losses -= 1;
+                go_back(state, RecordId::ABSENT);
+            }
+            Event::Strip => {
+                state.budget.strip = false;
+                state.wish.exists = false;
             }
         }
         for pod in state.pods {
@@ -368,7 +379,7 @@ impl World {
             }
             Effect::Revoke(token) => {
                 self.look_at_successor(state, base, token);
-                self.revoke(state, token, false);
+                self.revoke(state, token, Some(base.record));
                 true
             }
             Effect::Stamp(stamp) => {
@@ -383,7 +394,7 @@ impl World {
                 true
             }
             Effect::Release => {
-                if state.live_tokens().next().is_some() {
+                if state.wish.exists && state.live_tokens().next().is_some() {
                     state.broke("S12 the object goes while a token of it is alive");
                 }
                 state.wish.exists = false;
@@ -442,8 +453,8 @@ impl World {
             state.broke("L1-L3 attempts without end");
             return;
         };
-        // After a restore the number of an attempt comes again; its old token was swept before.
-        let again = !place.is_none() && (state.backup == RecordId::ABSENT || state.alive & token.bit() != 0);
+        // The record may have gone back: then the number of an attempt comes again, and its old token was swept before.
+        let again = !place.is_none() && (!state.went_back || state.alive & token.bit() != 0);
         *place = token;
         state.alive |= token.bit();
         if again {
@@ -462,8 +473,9 @@ impl World {
         }
     }
 
-    /// Revokes a token. `own`: it is in no record, and only the replica that minted it knows it.
-    fn revoke(&self, state: &mut State, token: Token, own: bool) {
+    /// Revokes a token on the word of the record that was read. Without one, it is in no record, and only the replica that
+    /// minted it knows it.
+    fn revoke(&self, state: &mut State, token: Token, read: Option<RecordId>) {
         if !state.is_alive(token) {
             return;
         }
@@ -481,11 +493,14 @@ impl World {
         if facts.counter < token.attempt() {
             state.broke("S8 a token of an attempt ahead of the record is revoked");
         }
-        if state.published & token.bit() == 0 || own {
+        let Some(read) = read.and_then(|read| self.operator.facts(read)) else { return };
+        if state.published & token.bit() == 0 {
             return;
         }
-        let committed = facts.retiring || (facts.previous == token && facts.revoking);
-        if !committed {
+        // A token of a past that the record has lost goes when its successors' evidence has shown that no pod of then is left.
+        let forgotten = state.went_back && ![facts.current, facts.previous, facts.pending].contains(&token);
+        let committed = read.retiring || (read.previous == token && read.revoking);
+        if !committed && !forgotten {
             state.broke("S9 a published token is revoked without committed evidence");
         }
         if self.grace && !facts.retiring && state.held & token.bit() != 0 {
@@ -525,7 +540,7 @@ impl World {
                 state.late = Some(Late::Discard { token });
                 return;
             }
-            _ => self.revoke(state, token, true),
+            _ => self.revoke(state, token, None),
         }
         if fate != Fate::ReplyLost {
             state.replicas[number].activity = Activity::Idle;
@@ -544,7 +559,7 @@ impl World {
             Some(Late::Store { base, token }) => {
                 self.save(state, base, self.operator.store(base.record, token));
             }
-            Some(Late::Discard { token }) => self.revoke(state, token, true),
+            Some(Late::Discard { token }) => self.revoke(state, token, None),
         }
     }
 }
@@ -556,6 +571,12 @@ fn end(state: &mut State, slot: usize) {
 /// Everybody who has read the target or the record holds an old version now.
 fn target_changed(state: &mut State) {
     bases(state).for_each(|base| base.target_changed = true);
+}
+
+fn go_back(state: &mut State, record: RecordId) {
+    state.record = record;
+    state.went_back = true;
+    record_changed(state);
 }
 
 fn record_changed(state: &mut State) {
