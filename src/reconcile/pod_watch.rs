@@ -34,9 +34,40 @@ struct Namespace {
     /// Who waits for which UIDs.
     waiting: BTreeMap<Owner, BTreeSet<String>>,
     news: PodNews,
-    /// Pods that were deleted by force while the watch ran: their containers may still run.
+    /// Pods that run or will run, without their status.
+    running: BTreeMap<String, DynamicObject>,
+    /// The same, while the watch begins anew.
+    listed: BTreeMap<String, DynamicObject>,
+    /// Pods that were deleted by force while the watch ran, or while it was interrupted: their containers may still run.
     vanished: Vec<DynamicObject>,
     task: Option<AbortHandle>,
+}
+
+impl Namespace {
+    /// The watch begins: what exists is told from the start.
+    fn begins(&mut self) {
+        self.listed.clear();
+        self.news.begins();
+    }
+
+    /// A pod that exists at the beginning.
+    fn exists(&mut self, pod: DynamicObject) {
+        let Some(uid) = pod.uid() else { return };
+        if pods::is_finished(&pod) {
+            self.running.remove(&uid);
+        } else {
+            self.news.exists(uid.clone());
+            self.listed.insert(uid, without_status(pod));
+        }
+    }
+
+    /// Everything that exists at the beginning was told. How a pod ended that is not there any more nobody has seen.
+    fn begun(&mut self) {
+        self.news.begun();
+        let before = std::mem::replace(&mut self.running, std::mem::take(&mut self.listed));
+        let gone = before.into_iter().filter(|(uid, _)| !self.running.contains_key(uid));
+        self.vanished.extend(gone.map(|(_, pod)| pod));
+    }
 }
 
 /// The watches by namespace.
@@ -127,33 +158,29 @@ impl PodWatches {
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Init) => self.tell(&namespace, PodNews::begins),
-                Ok(watcher::Event::InitApply(pod)) if pods::is_finished(&pod) => {}
-                Ok(watcher::Event::InitApply(pod)) => {
-                    self.tell(&namespace, |news| pod.uid().into_iter().for_each(|uid| news.exists(uid)));
-                }
-                // A relist: what was deleted meanwhile is seen by the fresh list of the next look.
+                Ok(watcher::Event::Init) => self.tell(&namespace, Namespace::begins),
+                Ok(watcher::Event::InitApply(pod)) => self.tell(&namespace, |entry| entry.exists(pod)),
                 Ok(watcher::Event::InitDone) => {
-                    self.tell(&namespace, PodNews::begun);
+                    self.tell(&namespace, Namespace::begun);
                     self.wake_all(&namespace);
                 }
-                Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, &pod, false),
-                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, &pod, true),
+                Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, pod, false),
+                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod, true),
                 Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
             }
         }
     }
 
-    fn tell(&self, namespace: &str, what: impl FnOnce(&mut PodNews)) {
+    fn tell(&self, namespace: &str, what: impl FnOnce(&mut Namespace)) {
         if let Some(entry) = self.lock().get_mut(namespace) {
-            what(&mut entry.news);
+            what(entry);
         }
     }
 
-    fn changed(&self, namespace: &str, pod: &DynamicObject, deleted: bool) {
+    fn changed(&self, namespace: &str, pod: DynamicObject, deleted: bool) {
         let mut namespaces = self.lock();
         let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), pod.uid()) else { return };
-        let ended = if deleted { has_ended(pod) } else { pods::is_finished(pod) };
+        let ended = if deleted { has_ended(&pod) } else { pods::is_finished(&pod) };
         // One that terminates is told as such, which can take long.
         let tells = deleted || ended || pod.metadata.deletion_timestamp.is_some();
         let waiting: Vec<&Owner> =
@@ -161,13 +188,16 @@ impl PodWatches {
         for owner in waiting.iter().filter(|_| tells) {
             self.queue.add((*owner).clone(), DEBOUNCE);
         }
-        match () {
-            () if ended => entry.news.ended(uid, !waiting.is_empty(), Instant::now()),
-            () if deleted => {
-                entry.news.gone(&uid);
-                entry.vanished.push(without_status(pod.clone()));
-            }
-            () => entry.news.lives(uid),
+        if ended {
+            entry.running.remove(&uid);
+            entry.news.ended(uid, !waiting.is_empty(), Instant::now());
+        } else if deleted {
+            entry.running.remove(&uid);
+            entry.news.gone(&uid);
+            entry.vanished.push(without_status(pod));
+        } else {
+            entry.running.insert(uid.clone(), without_status(pod));
+            entry.news.lives(uid);
         }
     }
 
@@ -193,4 +223,31 @@ fn without_status(mut pod: DynamicObject) -> DynamicObject {
 /// never had a node.
 fn has_ended(pod: &DynamicObject) -> bool {
     pods::is_finished(pod) || pod.data["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str, phase: &str) -> DynamicObject {
+        let pod = json!({
+            "metadata": {"name": uid, "uid": uid}, "spec": {"nodeName": "node"}, "status": {"phase": phase},
+        });
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    /// A watch that is interrupted, and begins anew because its place is too old, tells nothing of what was deleted meanwhile.
+    #[test]
+    fn a_pod_that_went_while_the_watch_was_interrupted_may_still_run() {
+        let mut entry = Namespace::default();
+        let begin = |entry: &mut Namespace, pods: &[(&str, &str)]| {
+            entry.begins();
+            pods.iter().for_each(|(uid, phase)| entry.exists(pod(uid, phase)));
+            entry.begun();
+            entry.vanished.iter().filter_map(ResourceExt::uid).collect::<Vec<_>>()
+        };
+        assert!(begin(&mut entry, &[("stays", "Running"), ("goes", "Running"), ("ends", "Running")]).is_empty());
+        assert_eq!(begin(&mut entry, &[("stays", "Running"), ("ends", "Succeeded")]), ["goes"]);
+        assert_eq!(begin(&mut entry, &[("stays", "Running")]), ["goes"], "it is told once");
+    }
 }

@@ -85,7 +85,6 @@ async fn forced_away_from_a_silent_node_before_the_rotation() -> Outcome {
 /// The new token is in the Secret, and the pod goes before the settle time is over: it was there when the rotation began, and
 /// is not when its holders are counted.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: pods that vanished before the snapshot are not known"]
 async fn forced_away_from_a_silent_node_in_the_settle_time() -> Outcome {
     let world = World::new("silent-settle").await?;
     let (node, spec) = slow_node(&world, Duration::from_secs(1)).await?;
