@@ -43,8 +43,8 @@ faults: servers ## every effect of the operator with every fault, one run each; 
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example faults
 	@$(CARGO) run --locked --quiet $(CHECKED) --example faults -- $(ARGS)
 
-faults-short: ## every eighth of these runs, as CI does
-	@$(MAKE) --no-print-directory faults ARGS="--every 8 $(ARGS)"
+faults-short: ## every sixteenth of these runs, as CI does
+	@$(MAKE) --no-print-directory faults ARGS="--every 16 $(ARGS)"
 
 faults-pairs: ## two faults in one run, sampled; ARGS="--seed N" repeats a sample
 	@$(MAKE) --no-print-directory faults ARGS="--pairs 300 $(ARGS)"
