@@ -20,6 +20,8 @@ pub enum Guard {
     SweepKnownAttempts,
     /// Tokens that the record knows are not swept.
     SweepSparesRecord,
+    /// A token that this process has published is not swept, whatever the record says.
+    SweepSparesPublished,
     /// A token is published only after the provider accepted it.
     VerifyFirst,
     /// A pending token that the target carries is not judged as one that was never published.

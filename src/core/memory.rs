@@ -81,7 +81,7 @@ impl Memory {
     /// What is kept when somebody else may have worked meanwhile: what a record said once, it never takes back.
     #[must_use]
     pub fn next_term(&self) -> Self {
-        Self { highest: self.highest, ..Self::default() }
+        Self { highest: self.highest, published: self.published, ..Self::default() }
     }
 
     /// Notes what a look showed: target and record, read at `uptime` or before.

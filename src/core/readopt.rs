@@ -71,14 +71,17 @@ pub fn went_back(observed: &Observed) -> Ruling {
 ///
 /// A replica that is ahead of this look makes the same picture; then the record has changed, and writing it fails.
 pub(super) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
-    let resource = observed.resource.as_ref()?;
-    let plan = resource.plan.as_ref().ok()?;
     let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
     let guarded = observed.guarded(Guard::StaleRecord) && observed.guarded(Guard::SweepKnownAttempts);
-    (is_ahead && guarded).then(|| {
-        let base = from(observed, resource, ledger);
-        rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST))
-    })
+    if is_ahead && guarded { behind(observed, ledger, listed) } else { None }
+}
+
+/// A record that is behind what the provider lists is rebuilt.
+pub(super) fn behind(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
+    let resource = observed.resource.as_ref()?;
+    let plan = resource.plan.as_ref().ok()?;
+    let base = from(observed, resource, ledger);
+    Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST)))
 }
 
 /// What is kept of a record that is no longer believed. Its current token stands in where nothing else is known, so that its

@@ -74,6 +74,13 @@ pub(super) fn sweep(
     let Some(token) = found.filter(|_| observed.guarded(Guard::Sweep)) else {
         return Ok(Ok(listed.len()));
     };
+    // No left-over: this process has published it, and then the record went back to where it was not minted yet.
+    if observed.memory.published == Some(token.generation())
+        && observed.guarded(Guard::SweepSparesPublished)
+        && let Some(decision) = readopt::behind(observed, ledger, listed)
+    {
+        return Ok(Err(decision));
+    }
     let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
     let step = Step::Revoke { token, provider: provider.clone(), values: None, published: false };
     Ok(Err(Decision::act(step, Reason::Minting, message)))

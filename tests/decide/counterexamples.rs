@@ -67,6 +67,22 @@ fn an_intent_of_another_replica_is_known_since_it_is_seen() {
     assert_eq!(acknowledged.intent_since, Some((two, UPTIME)), "one's own counts from before it was sent");
 }
 
+/// Bug: record and Secret restored to between intent and store, with a provider that does not go back: the token that had been
+/// published since was swept as a left-over of the intent.
+#[test]
+fn a_token_that_this_process_has_published_is_no_left_over() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
+    seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
+    seen.memory.fresh = None;
+    seen.memory.own = Some(two);
+    assert!(matches!(decided(&seen).step, Step::Revoke { published: false, .. }), "its answer was lost");
+    seen.memory.published = Some(two);
+    let Step::Readopt { ledger, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
+    let generations = (ledger.current.map(|c| c.token.generation), ledger.previous.map(|p| p.token.generation));
+    assert_eq!(generations, (Some(one), Some(two)), "its pods are counted, then it goes");
+}
+
 /// Bug: a record restored from the middle of a rotation, whose token was published since, began another attempt: two attempts
 /// of one sequence came into the Secret, and the first was swept while pods held it.
 #[test]

@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 35] = [
+pub const CASES: [Case; 36] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -34,6 +34,7 @@ pub const CASES: [Case; 35] = [
     core(Guard::Sweep, "rotation, lost answers"),
     core(Guard::SweepKnownAttempts, "rotation, two replicas"),
     core(Guard::SweepSparesRecord, "target deleted"),
+    core(Guard::SweepSparesPublished, "cluster restored"),
     core(Guard::VerifyFirst, "wanting token"),
     core(Guard::GoOnWithPublished, "rotation"),
     core(Guard::KeepPublished, "wanting token, target deleted"),

@@ -37,6 +37,7 @@ impl Model for TokenModel {
             target: Target::default(),
             record: RecordId::ABSENT,
             backup: RecordId::ABSENT,
+            backup_target: Target::default(),
             went_back: false,
             created: [Token::NONE; ATTEMPTS],
             alive: 0,
@@ -217,7 +218,7 @@ impl TokenModel {
                 events.push(Event::Backup);
             }
             if state.backup != RecordId::ABSENT && state.backup != state.record {
-                events.push(Event::Restore);
+                events.push(Event::Restore { target: self.scenario.restores_target });
             }
         }
         if budget.losses > 0 && quiet {

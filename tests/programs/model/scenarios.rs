@@ -27,6 +27,8 @@ pub struct Scenario {
     pub grace: bool,
     /// The node can fall silent.
     pub node_fails: bool,
+    /// What is restored from a backup is the target as well as the record.
+    pub restores_target: bool,
     /// Requests may be carried out after their sender gave up.
     pub late: bool,
     pub budget: Budget,
@@ -58,12 +60,13 @@ const ONE: Scenario = Scenario {
     elected: false,
     grace: false,
     node_fails: false,
+    restores_target: false,
     late: false,
     budget: NOTHING,
 };
 
 /// Small worlds, each about one danger: searched to the end in seconds.
-pub const SMALL: [Scenario; 21] = [
+pub const SMALL: [Scenario; 24] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -71,6 +74,15 @@ pub const SMALL: [Scenario; 21] = [
         begins: Begins::Blank,
         attempts: 4,
         budget: Budget { crashes: 1, lost: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "first issue, three replicas",
+        replicas: 3,
+        pods: 0,
+        begins: Begins::Blank,
+        attempts: 5,
+        budget: Budget { crashes: 1, ..NOTHING },
         ..ONE
     },
     Scenario { name: "rotation", budget: Budget { rotations: 1, starts: 1, restarts: 1, ..NOTHING }, ..ONE },
@@ -117,6 +129,12 @@ pub const SMALL: [Scenario; 21] = [
     Scenario { name: "target deleted", budget: Budget { rotations: 1, deletes: 1, starts: 1, ..NOTHING }, ..ONE },
     Scenario { name: "target set back", budget: Budget { rotations: 1, reverts: 1, starts: 1, ..NOTHING }, ..ONE },
     Scenario { name: "record restored", budget: Budget { rotations: 1, restores: 1, starts: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "cluster restored",
+        restores_target: true,
+        budget: Budget { rotations: 1, restores: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
     Scenario {
         name: "forced deletion",
         node_fails: true,
@@ -175,6 +193,7 @@ pub const SMALL: [Scenario; 21] = [
         budget: Budget { refusals: 1, ..NOTHING },
         ..ONE
     },
+    Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },
     Scenario {
         name: "target deleted, two replicas",
         replicas: 2,

@@ -264,8 +264,9 @@ pub struct State {
     pub wish: Wish,
     pub target: Target,
     pub record: RecordId,
-    /// A copy of the record that somebody has made.
+    /// A copy of record and target that somebody has made.
     pub backup: RecordId,
+    pub backup_target: Target,
     /// Somebody has restored or deleted the record.
     pub went_back: bool,
     /// By attempt: which token was created.

@@ -39,8 +39,12 @@ pub enum Event {
     DeleteTarget,
     /// Somebody puts an older token into the target.
     Revert(Token),
+    /// Somebody copies record and target.
     Backup,
-    Restore,
+    /// The record is as it was then, and the target if it is restored too. The provider does not go back.
+    Restore {
+        target: bool,
+    },
     /// Somebody deletes the record.
     Lose,
     /// Somebody takes the finalizer off, so that the object goes.
@@ -155,10 +159,18 @@ impl World {
                 state.readable[0] |= token.bit();
                 target_changed(state);
             }
-            Event::Backup => state.backup = state.record,
-            Event::Restore => {
+            Event::Backup => (state.backup, state.backup_target) = (state.record, state.target),
+            Event::Restore { target } => {
                 state.budget.restores -= 1;
                 go_back(state, state.backup);
+                if target {
+                    state.target = state.backup_target;
+                    let carried = state.target.carries;
+                    state.readable[0] |= carried.bit();
+                    // Who restores a Secret with a dead token gives it to the pods.
+                    state.killed |= carried.bit() & !state.alive;
+                    target_changed(state);
+                }
             }
             Event::Lose => {
                 state.budget.losses -= 1;
