@@ -31,4 +31,5 @@ pub mod step;
 pub mod superseded;
 pub mod token;
 pub mod transition;
+pub mod usage;
 pub mod verifying;

@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    consumers::Consumers,
     guards::{Guard, Guards},
     memory::Memory,
-    pickup::Consumers,
     plan::{Plan, TargetPlan, Trouble},
     record::{Ledger, Values},
     token::{Generation, Listed, Liveness, Owner, Verification},

@@ -4,103 +4,15 @@
 //! is the unit, by UID. "Not in the list" alone is not gone: a force-deleted pod of a node that is out of contact goes on
 //! running. Only [`judge`] makes a [`PickupProof`], and without one no superseded token is revoked.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::PodRef;
+use super::{
+    consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView},
+    record::PodRef,
+};
 use crate::api::{Blocker, WorkloadRef};
-
-/// A pod in the fresh list of the namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodView {
-    pub pod: PodRef,
-    /// Digest of the UID, for snapshots of very many pods.
-    pub digest: String,
-    /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
-    pub finished: bool,
-    /// Phase Succeeded or Failed, but containers were not all reported as terminated, as for a pod that the control plane
-    /// gave up.
-    pub unreported: bool,
-    /// It has a deletion timestamp. Its process may run on for its whole grace period and use the token.
-    pub terminating: bool,
-    /// What starts a successor, for example `ReplicaSet` or `Job`; `None` for a bare pod.
-    pub controller: Option<String>,
-    /// It names the Secret: the container, where one does.
-    pub uses: Option<Usage>,
-}
-
-/// Where a pod spec names the Secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    pub container: Option<String>,
-}
-
-/// The node of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeView {
-    Ready,
-    NotReady,
-    /// An administrator asserts by taint that it is down.
-    OutOfService,
-    /// The Node object does not exist.
-    Absent,
-}
-
-/// A workload of the namespace that can be restarted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkloadView {
-    pub workload: WorkloadRef,
-    /// Its pod template names the Secret.
-    pub uses: bool,
-    /// Pods that it wants.
-    pub wanted: i64,
-    /// Pods that its controller says exist.
-    pub running: i64,
-    /// A fresh pod list showed pods of its selector.
-    pub has_pods: bool,
-    /// Value of our stamp on the pod template.
-    pub stamp: Option<String>,
-    /// Why a stamp would not replace its pods, for the user.
-    pub obstacle: Option<String>,
-}
-
-/// What a fresh look at the namespace showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consumers {
-    /// Every pod of the namespace that names the Secret, or is in a snapshot, or belongs to a listed workload.
-    pub pods: BTreeMap<String, PodView>,
-    /// Pods that were seen to vanish without a last report: deleted by force, they may run until their kubelet hears of it.
-    pub vanished: BTreeMap<String, PodView>,
-    /// The nodes of snapshot pods that are no longer listed; [`ANY_NODE`] stands for all nodes of the cluster together.
-    pub nodes: BTreeMap<String, NodeView>,
-    pub workloads: Vec<WorkloadView>,
-    /// UIDs whose deletion was seen with a last version in which every container was terminated.
-    pub ended: BTreeSet<String>,
-    /// For UIDs that are not listed: how long their node has been in contact since.
-    pub in_contact: BTreeMap<String, Duration>,
-}
-
-impl Consumers {
-    /// Pods that use the Secret and are not finished: who may hold what it contained so far.
-    pub fn holders(&self) -> impl Iterator<Item = &PodView> {
-        self.pods.values().filter(|view| view.uses.is_some() && !view.finished)
-    }
-
-    /// Pods that use the Secret and are not listed any more, but may still run.
-    pub fn vanished(&self) -> impl Iterator<Item = &PodView> {
-        self.vanished.values().filter(|view| view.uses.is_some())
-    }
-}
-
-/// Where a pod may have run of which only is known that it had no node when it was noted.
-pub const ANY_NODE: &str = "*";
-
-/// Stands for all pods of a crowd in [`Consumers::in_contact`].
-pub const CROWD: &str = "crowd";
 
 /// Seconds that a kubelet may let containers of a crowd run on; their own grace periods are not noted.
 const CROWD_GRACE: i64 = 3600;
@@ -293,8 +205,10 @@ fn count(length: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::core::record::Snapshot;
+    use crate::core::{record::Snapshot, usage::Usage};
 
     const CONTACT: Duration = Duration::from_secs(90);
 

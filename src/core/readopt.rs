@@ -27,16 +27,27 @@ const OLDER_THAN_LIST: &str = "the record is older than the tokens that the prov
 const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
                          token that was revoked since is valid again, so it is replaced now";
 
+/// What the object asks for, and what its provider lists.
+fn plan_and_list<'a>(
+    observed: &'a Observed,
+    resource: &'a Resource,
+) -> Result<Result<(&'a Plan, &'a [Listed]), Decision>, Question> {
+    let plan = match &resource.plan {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(Err(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
+    };
+    Ok(match observed.listing(&plan.provider)? {
+        Ok(listed) => Ok((plan, listed)),
+        Err(fault) => Err(on_fault(observed, fault)),
+    })
+}
+
 /// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {
     let (Some(resource), None) = (&observed.resource, &observed.record) else { return Ok(None) };
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
-    };
-    let listed = match observed.listing(&plan.provider)? {
-        Ok(listed) => listed,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    let (plan, listed) = match plan_and_list(observed, resource)? {
+        Ok(found) => found,
+        Err(decision) => return Ok(Some(decision)),
     };
     let nothing = listed.is_empty() && observed.ours().is_none();
     if nothing || !observed.guarded(Guard::LostRecord) {
@@ -54,13 +65,9 @@ pub fn went_back(observed: &Observed) -> Ruling {
     if observed.memory.highest <= record.ledger.counter || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
-    };
-    let listed = match observed.listing(&plan.provider)? {
-        Ok(listed) => listed,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    let (plan, listed) = match plan_and_list(observed, resource)? {
+        Ok(found) => found,
+        Err(decision) => return Ok(Some(decision)),
     };
     let base = from(observed, resource, &record.ledger);
     Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Restored, WENT_BACK))))
@@ -109,13 +116,9 @@ pub fn stale_record(observed: &Observed) -> Ruling {
     if known || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
-    };
-    let listed = match observed.listing(&plan.provider)? {
-        Ok(listed) => listed,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    let (plan, listed) = match plan_and_list(observed, resource)? {
+        Ok(found) => found,
+        Err(decision) => return Ok(Some(decision)),
     };
     Ok(ahead(observed, ledger, listed).or_else(|| {
         // The target carries a live token that the record does not know: it was published later than the record was written.

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    pickup::{Evidence, PickupProof, PodView},
+    consumers::PodView,
+    pickup::{Evidence, PickupProof},
     token::{Generation, Issued, Owner, Specification},
 };
 use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason};

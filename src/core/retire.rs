@@ -7,10 +7,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
+    consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     observed::{Observed, Question, Record, Target},
-    pickup::{Consumers, Judgement, PickupProof, judge},
+    pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, RevokeIntent},
     revocable::Revocable,
     revoking::liveness_or_revoke,

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
+    consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     observed::{Drift, Observed, Question, Record, Resource, Target},
-    pickup::{Consumers, missing_pods},
+    pickup::missing_pods,
     record::Snapshot,
     schedule, stamp,
     step::{Change, Decision, Ruling, Step},

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
+    consumers::Consumers,
     decide::on_fault,
     guards::Guard,
     observed::{Drift, Observed, Record, Resource, Target},
-    pickup::{Consumers, Judgement, PickupProof, judge},
+    pickup::{Judgement, PickupProof, judge},
     record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
     revoking::liveness_or_revoke,

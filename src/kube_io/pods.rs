@@ -19,9 +19,9 @@ use super::error::Error;
 use crate::{
     api::{WorkloadKind, WorkloadRef},
     core::{
-        consumers,
-        pickup::{NodeView, PodView, Usage},
+        consumers::{NodeView, PodView},
         record::PodRef,
+        usage::{self, Usage},
     },
 };
 
@@ -66,7 +66,7 @@ pub fn views(
         let belongs =
             declared.iter().any(|selector| selector.matches(pod.labels())) || listed.iter().any(|one| owns(one, pod));
         let declared = || belongs.then_some(Usage { container: None });
-        let uses = consumers::usage(&pod.data["spec"], secret).or_else(declared);
+        let uses = usage::usage(&pod.data["spec"], secret).or_else(declared);
         let uid = pod.uid()?;
         (uses.is_some() || known.contains(&uid)).then(|| (uid, view(pod, uses)))
     });

@@ -20,7 +20,7 @@ use crate::{
         WorkloadKind, WorkloadRef,
         names::{STAMP_FIELD_MANAGER, STAMP_PREFIX},
     },
-    core::{consumers, pickup::WorkloadView},
+    core::{consumers::WorkloadView, usage},
 };
 
 fn resource(kind: WorkloadKind) -> ApiResource {
@@ -65,7 +65,7 @@ pub fn view(
     let selector = pod_selector(object);
     WorkloadView {
         workload: workload.clone(),
-        uses: consumers::usage(&template["spec"], secret).is_some(),
+        uses: usage::usage(&template["spec"], secret).is_some(),
         wanted: wanted(workload.kind, object),
         running: running(workload.kind, object),
         has_pods: selector.is_none_or(|selector| pods.iter().any(|pod| selector.matches(pod.labels()))),

@@ -11,8 +11,9 @@ use super::{context::Context, fault::cannot_publish, memory::Remembered, observe
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
     core::{
+        consumers::{ANY_NODE, CROWD, Consumers, NodeView},
         observed::{Fault, Observed, Question},
-        pickup::{ANY_NODE, CROWD, Consumers, NodeView, members},
+        pickup::members,
         record::PodRef,
         token::{Generation, Issued},
     },

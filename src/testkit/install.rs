@@ -14,6 +14,29 @@ use super::{Error, wait};
 
 const MANAGER: &str = "testkit";
 
+/// The account `api-client` that tokens of tests speak for, with the rights that they ask for, and the provider `cluster`.
+pub const API_CLIENT: &str = r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api-client}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: api-client}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: api-client}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
+subjects: [{kind: ServiceAccount, name: api-client}]
+---
+apiVersion: tokenturn.dev/v1alpha1
+kind: TokenProvider
+metadata: {name: cluster}
+spec: {kubernetes: {}}
+"#;
+
 /// Applies every YAML file of a folder and waits until all CRDs in it are served.
 pub async fn install_crds(client: &Client, folder: &Path) -> Result<(), Error> {
     let entries = fs::read_dir(folder).map_err(Error::io(format!("list {}", folder.display())))?;

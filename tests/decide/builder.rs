@@ -12,16 +12,17 @@ use tokenturn::{
         WorkloadRef, conditions::Reason,
     },
     core::{
+        consumers::{Consumers, PodView, WorkloadView},
         decide::decide,
         guards::Guards,
         memory::Memory,
         observed::{Answers, Delays, Observed, Record, Resource, Settings, Target, TargetView},
-        pickup::{Consumers, PodView, Usage, WorkloadView},
         plan::{Plan, TargetPlan},
         record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded},
         step::Decision,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
         transition,
+        usage::Usage,
     },
     secret_value::{SecretValue, TokenSet},
 };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokenturn::{
     api::DeletionPolicy,
     core::{
+        consumers::Consumers,
         observed::{Foreign, Observed, Target},
-        pickup::Consumers,
         step::{Change, Step},
         token::{Liveness, Verification},
     },

@@ -9,17 +9,18 @@ use std::{
 };
 
 use tokenturn::core::{
+    consumers::{Consumers, PodView, WorkloadView},
     decide::decide,
     guards::Guards,
     memory::Memory,
     observed::{Answers, Delays, Observed, Question, Record, Resource, Settings, Target, TargetView},
-    pickup::{Consumers, PodView, Usage, WorkloadView},
     record::{Ledger, PodRef, Values},
     revocable::Revocable,
     schedule,
     step::{Change, Decision, Step},
     token::{Generation, Liveness, Verification},
     transition,
+    usage::Usage,
 };
 
 use crate::builder::{carrying, issued, listed, now, owner, resource, values, workload};

@@ -107,27 +107,7 @@ async fn create(world: &World, name: &str) -> Outcome {
     }
 }
 
-const NAMESPACE: &str = r#"
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api-client}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: api-client}
-rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: api-client}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
-subjects: [{kind: ServiceAccount, name: api-client}]
----
-apiVersion: tokenturn.dev/v1alpha1
-kind: TokenProvider
-metadata: {name: cluster}
-spec: {kubernetes: {}}
----
+const TOKEN: &str = r#"
 apiVersion: tokenturn.dev/v1alpha1
 kind: RotatedToken
 metadata: {name: api}
@@ -173,7 +153,7 @@ async fn a_namespace_goes_in_the_middle_of_a_rotation_a_hundred_times() -> Outco
 async fn one_namespace(world: &World, stem: &str) -> Outcome {
     let client = world.space.client();
     let name = shared::create_namespace(client, stem).await?;
-    install::apply_yaml(client, NAMESPACE, &name).await?;
+    install::apply_yaml(client, &[install::API_CLIENT, TOKEN].join("---"), &name).await?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &name);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "holder"}, "spec": world.pod_spec()});
     let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(client.clone(), &name);

@@ -134,30 +134,9 @@ impl World {
         Ok(())
     }
 
-    /// The account that tokens speak for, with the rights of the issue's example, and a provider.
+    /// The account that tokens speak for, with the rights that tokens ask for, and a provider.
     async fn api_client(&self) -> Outcome {
-        let yaml = r#"
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api-client}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: api-client}
-rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: api-client}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
-subjects: [{kind: ServiceAccount, name: api-client}]
----
-apiVersion: tokenturn.dev/v1alpha1
-kind: TokenProvider
-metadata: {name: cluster}
-spec: {kubernetes: {}}
-"#;
-        self.apply(yaml).await
+        self.apply(install::API_CLIENT).await
     }
 
     /// Applies YAML in the namespace of this world.
@@ -166,7 +145,7 @@ spec: {kubernetes: {}}
         Ok(())
     }
 
-    /// Creates the RotatedToken `api` of the issue's example, with a short grace and whatever a test changes.
+    /// Creates the RotatedToken `api`, with a short grace and whatever a test changes.
     pub async fn rotated_token(&self, changes: Value) -> Result<(), kube::Error> {
         self.named_token("api", changes).await
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokenturn::core::consumers::usage;
+use tokenturn::core::usage::usage;
 
 use self::schema::{Path, Schemas, written};
 use crate::world::{Outcome, World};

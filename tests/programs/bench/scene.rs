@@ -20,29 +20,6 @@ const USER_AGENT: &str = "tokenturn/";
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// An account with the rights that the tokens ask for, and the provider.
-const NAMESPACE: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api-client}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: api-client}
-rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: api-client}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
-subjects: [{kind: ServiceAccount, name: api-client}]
----
-apiVersion: tokenturn.dev/v1alpha1
-kind: TokenProvider
-metadata: {name: cluster}
-spec: {kubernetes: {}}
-";
-
 pub struct Scene {
     // Dropped in this order: the operator before the cluster that it talks to.
     pub operator: OperatorProcess,
@@ -86,7 +63,7 @@ impl Scene {
     /// A namespace with an account and a provider.
     pub async fn namespace(&self, stem: &str) -> Result<String, Failure> {
         let namespace = shared::create_namespace(&self.client, stem).await?;
-        install::apply_yaml(&self.client, NAMESPACE, &namespace).await?;
+        install::apply_yaml(&self.client, install::API_CLIENT, &namespace).await?;
         Ok(namespace)
     }
 

@@ -25,29 +25,6 @@ use super::{
 
 const SECRET: &str = "api-token";
 
-/// An account with the rights that the token asks for, and the provider.
-const ACCOUNT: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api-client}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: api-client}
-rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: api-client}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
-subjects: [{kind: ServiceAccount, name: api-client}]
----
-apiVersion: tokenturn.dev/v1alpha1
-kind: TokenProvider
-metadata: {name: cluster}
-spec: {kubernetes: {}}
-";
-
 /// A rotation whose new token is in the Secret.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -66,7 +43,7 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     pub async fn new(scene: &'a Scene, name: &str, equipment: Equipment) -> Result<Self, Failure> {
         let namespace = shared::create_namespace(&scene.client, name).await?;
-        install::apply_yaml(&scene.client, ACCOUNT, &namespace).await?;
+        install::apply_yaml(&scene.client, install::API_CLIENT, &namespace).await?;
         Ok(Self { scene, namespace, history: scene.history.clone(), equipment })
     }
 

@@ -10,17 +10,18 @@ use std::{
 };
 
 use tokenturn::core::{
+    consumers::{Consumers, NodeView, PodView, WorkloadView},
     decide::decide,
     guards::Guards,
     memory::Memory,
     observed::{self, Delays, Observed, Question, Record, Resource, Settings, TargetView},
-    pickup::{Consumers, NodeView, PodView, Usage, WorkloadView},
     record::{Ledger, PodRef, Values},
     revocable::Revocable,
     schedule,
     step::{Change, Phase, Step},
     token::{Generation, Liveness, Verification},
     transition,
+    usage::Usage,
 };
 
 use crate::{

@@ -24,29 +24,6 @@ const TOKENS_PER_NAMESPACE: usize = 10;
 
 const CONSUMERS: usize = 2;
 
-/// An account with the rights that the tokens ask for, and the provider.
-const NAMESPACE: &str = "
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api-client}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: api-client}
-rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: api-client}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: api-client}
-subjects: [{kind: ServiceAccount, name: api-client}]
----
-apiVersion: tokenturn.dev/v1alpha1
-kind: TokenProvider
-metadata: {name: cluster}
-spec: {kubernetes: {}}
-";
-
 pub struct Scene {
     // Dropped before the cluster that it talks to.
     _node: SimulatedNode,
@@ -85,7 +62,7 @@ impl Scene {
         let mut namespaces = Vec::new();
         for _ in 0..plan.tokens.div_ceil(TOKENS_PER_NAMESPACE) {
             let namespace = shared::create_namespace(&client, "soak").await?;
-            install::apply_yaml(&client, NAMESPACE, &namespace).await?;
+            install::apply_yaml(&client, install::API_CLIENT, &namespace).await?;
             namespaces.push(namespace);
         }
         Ok(Self { _node: node, plane, client, history, namespaces })
