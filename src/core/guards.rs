@@ -3,9 +3,22 @@
 //! In every ordinary build all of them hold and asking costs nothing. With the feature `model`, which no released binary
 //! has, a set of them can be taken away; a guard without which the model finds nothing wrong has no reason to exist.
 
-/// One condition that the protocol waits for, or one order that it keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Guard {
+macro_rules! guards {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One condition that the protocol waits for, or one order that it keeps.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Guard {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Guard {
+            /// Every guard; the model has to miss each of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+guards! {
     /// The snapshot is taken no earlier than the settle time after the write of the target.
     Settle,
     /// Left-overs are swept, and a token is minted, only under an intent that this process committed.

@@ -102,11 +102,16 @@ fn known_to_sweep<'a>(observed: &Observed, ledger: &'a Ledger) -> Cow<'a, Ledger
 }
 
 /// How long an intent of another replica may still be served by it. Longer than a create and its store take.
-pub(super) const FOREIGN_INTENT: Duration = Duration::from_secs(45);
+pub const FOREIGN_INTENT: Duration = Duration::from_secs(45);
 
 /// How long after its intent a create may be sent: longer than a provider's list may take, and so short that it and its
 /// answer are over before another replica gives up waiting, see [`FOREIGN_INTENT`].
 pub const CREATE_WITHIN: Duration = Duration::from_secs(20);
+
+const _: () = assert!(
+    2 * CREATE_WITHIN.as_secs() < FOREIGN_INTENT.as_secs(),
+    "a create that is sent at the last moment has to be over before another replica clears up"
+);
 
 /// Whether the intent is so young that its create may still be sent: a process that was paused must not send it when
 /// everybody else has looked for what it left behind.

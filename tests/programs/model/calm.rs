@@ -1,4 +1,4 @@
-//! L1-L3: from every state, once nothing more goes wrong, everything comes to rest.
+//! L1-L3: from every state, once nothing more goes wrong, everything comes to rest, and no promise is broken on the way.
 //!
 //! Calm weather is one fair schedule: requests land, each replica takes whole passes in turn, pods are replaced, time
 //! passes. It is deterministic, so a state from which rest was reached once is known to reach it.
@@ -23,6 +23,14 @@ const PASSES: u64 = 8;
 const ROUNDS: u64 = 1_000;
 /// Steps that one pass can take at most.
 const STEPS: usize = 40;
+
+/// How calm weather does not lead to rest.
+pub enum Unrest {
+    /// A promise is broken after so many rounds.
+    Broken { promise: &'static str, rounds: u64 },
+    /// It goes on like this for ever.
+    Stuck(Vec<String>),
+}
 
 pub struct Calm {
     /// One in so many states is tried.
@@ -60,37 +68,30 @@ impl Calm {
             }
             path.push(key);
             self.round(world, &mut state, round);
-            if state.broken.is_some_and(|broken| broken.starts_with('L')) {
-                return false;
-            }
             if state.broken.is_some() {
-                // The promise that this breaks is found by the search itself.
-                return true;
+                return false;
             }
         }
         false
     }
 
-    /// Where it is stuck: what the last rounds of a run that does not come to rest go through.
-    pub fn stuck(&self, world: &World, state: &State) -> Vec<String> {
+    /// What becomes of a state from which everything does not come to rest.
+    pub fn tell(&self, world: &World, state: &State) -> Unrest {
         let mut state = State { budget: Budget::default(), ..state.clone() };
         for round in 0..ROUNDS {
-            if state.broken.is_some() {
-                break;
-            }
             self.round(world, &mut state, round);
+            if let Some(promise) = state.broken {
+                return Unrest::Broken { promise, rounds: round + 1 };
+            }
         }
         let mut seen = Vec::new();
         for round in 0..2 * PASSES {
-            if state.broken.is_some() {
-                break;
-            }
             self.round(world, &mut state, round);
             let facts = world.operator.facts(state.record);
             seen.push(format!("alive {:?}, target {:?}, record {facts:?}", state.alive, state.target));
         }
         seen.dedup();
-        seen
+        Unrest::Stuck(seen)
     }
 
     fn round(&self, world: &World, state: &mut State, round: u64) {

@@ -1,9 +1,9 @@
 //! Searches the state space of the rotation protocol for broken promises. The decisions are those of the operator: the model
 //! calls the same `core`.
 //!
-//! First each small world to its end, then each guard taken away in turn, which has to show what the guard is for, then the
-//! large world until it has been searched or the time is up. The last line is JSON; a promise that is broken, or a guard
-//! without which nothing is, ends with an error.
+//! First each small world, to its end or until its time is up; then each guard taken away in turn, which has to show what the
+//! guard is for; then the large world. The last line is JSON; a promise that is broken, a guard without which nothing is, and
+//! a search of nothing end with an error.
 
 #[allow(dead_code, reason = "shared with the tables of decisions")]
 #[path = "../../decide/builder.rs"]
@@ -27,6 +27,7 @@ use clap::Parser;
 use guards::Without;
 use scenarios::Scenario;
 use search::{Found, Limits, search};
+use tokenturn::core::guards::Guard;
 
 /// A search without a guard ends with the first thing that breaks, in seconds; only a guard that nobody misses takes that long.
 const UNMISSED: Duration = Duration::from_secs(600);
@@ -41,8 +42,8 @@ struct Arguments {
     #[arg(long, default_value = "")]
     only: String,
     /// Threads that search.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    threads: u64,
     /// Seconds for each small world.
     #[arg(long, default_value_t = 300)]
     limit: u64,
@@ -53,6 +54,8 @@ struct Arguments {
 struct Sum {
     unique: usize,
     broken: usize,
+    /// Worlds that were not searched to their end.
+    unfinished: usize,
     guards: usize,
     killed: usize,
 }
@@ -64,11 +67,15 @@ fn main() -> ExitCode {
     worlds(&arguments, &mut sum);
     take_guards_away(&arguments, &mut sum);
     large(&arguments, &mut sum);
-    let Sum { unique, broken, guards, killed } = sum;
+    let Sum { unique, broken, unfinished, guards, killed } = sum;
     let seconds = begun.elapsed().as_secs();
     println!(
-        r#"{{"unique_states":{unique},"broken":{broken},"guards":{guards},"killed":{killed},"seconds":{seconds}}}"#
+        r#"{{"unique_states":{unique},"broken":{broken},"unfinished":{unfinished},"guards":{guards},"killed":{killed},"seconds":{seconds}}}"#
     );
+    if unique == 0 && guards == 0 {
+        eprintln!("model: no world and no guard has a name with {:?} in it", arguments.only);
+        return ExitCode::FAILURE;
+    }
     if broken == 0 && killed == guards { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -77,18 +84,12 @@ fn worlds(arguments: &Arguments, sum: &mut Sum) {
     let is_asked_for = |scenario: &&Scenario| scenario.name.contains(&arguments.only);
     for scenario in scenarios::SMALL.iter().filter(is_asked_for) {
         let limits = Limits {
-            threads: arguments.threads,
+            threads: arguments.threads as usize,
             time: Duration::from_secs(arguments.limit),
             calm: scenarios::CALM_SMALL,
         };
         let found = search(scenario, None, limits);
         tell_world(scenario, &found, sum);
-        if !found.whole && found.broken.is_none() {
-            println!(
-                "  not searched to the end within {} s, only all that can happen in so many events",
-                arguments.limit
-            );
-        }
     }
 }
 
@@ -98,12 +99,9 @@ fn large(arguments: &Arguments, sum: &mut Sum) {
         return;
     }
     let time = Duration::from_secs(arguments.large);
-    let limits = Limits { threads: arguments.threads, time, calm: scenarios::CALM_LARGE };
+    let limits = Limits { threads: arguments.threads as usize, time, calm: scenarios::CALM_LARGE };
     let found = search(scenario, None, limits);
     tell_world(scenario, &found, sum);
-    if !found.whole {
-        println!("  stopped after {} s, as asked", arguments.large);
-    }
 }
 
 fn tell_world(scenario: &Scenario, found: &Found, sum: &mut Sum) {
@@ -114,11 +112,18 @@ fn tell_world(scenario: &Scenario, found: &Found, sum: &mut Sum) {
         sum.broken += 1;
         println!("  nothing was searched: the first token is not issued, or takes more attempts than this world has");
     }
+    if !found.whole && found.broken.is_none() {
+        sum.unfinished += 1;
+        println!("  not searched to the end in this time");
+    }
     if let Some(broken) = &found.broken {
         sum.broken += 1;
         println!("  {} is broken:", broken.promise);
         for event in &broken.events {
             println!("    {event}");
+        }
+        if let Some(rounds) = broken.calm {
+            println!("    and then by itself, in {rounds} rounds of calm weather");
         }
         println!("  {}", broken.last);
         for stuck in &broken.stuck {
@@ -128,7 +133,14 @@ fn tell_world(scenario: &Scenario, found: &Found, sum: &mut Sum) {
 }
 
 fn take_guards_away(arguments: &Arguments, sum: &mut Sum) {
-    println!("guard taken away, world, promise broken, events to it, unique states, seconds");
+    let has_row = |guard: &Guard| guards::CASES.iter().any(|case| case.without.name() == format!("{guard:?}"));
+    for guard in Guard::ALL.iter().filter(|guard| arguments.only.is_empty() && !has_row(guard)) {
+        sum.guards += 1;
+        println!("{guard:?} has no row in guards.rs");
+    }
+    println!(
+        "guard taken away, world, promise broken, events to it (+ rounds of calm weather), unique states, seconds"
+    );
     for case in &guards::CASES {
         let name = case.without.name();
         if !name.contains(&arguments.only) && !case.world.contains(&arguments.only) {
@@ -139,14 +151,15 @@ fn take_guards_away(arguments: &Arguments, sum: &mut Sum) {
             println!("{name}: there is no world {}", case.world);
             continue;
         };
-        let limits = Limits { threads: arguments.threads, time: UNMISSED, calm: 1 };
+        let limits = Limits { threads: arguments.threads as usize, time: UNMISSED, calm: 1 };
         let found = search(scenario, Some(case.without), limits);
         let seconds = found.time.as_secs_f64();
         match &found.broken {
             Some(broken) if !found.is_empty() => {
                 sum.killed += 1;
                 let (promise, events) = (&broken.promise, broken.events.len());
-                println!("{name}, {}, {promise}, {events}, {}, {seconds:.1}", case.world, found.unique);
+                let calm = broken.calm.map_or_else(String::new, |rounds| format!(" + {rounds}"));
+                println!("{name}, {}, {promise}, {events}{calm}, {}, {seconds:.1}", case.world, found.unique);
             }
             _ => println!("{name}, {}, NOTHING, -, {}, {seconds:.1}", case.world, found.unique),
         }

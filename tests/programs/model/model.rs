@@ -18,6 +18,9 @@ const TICKS: usize = 10;
 /// Passes between two ticks: more than there are from an intent to its create.
 const PASSES: usize = 6;
 
+/// The property that calm weather leads to rest.
+pub const CALM: &str = "L1-L3";
+
 pub struct TokenModel {
     pub world: World,
     pub scenario: Scenario,
@@ -109,7 +112,7 @@ impl Model for TokenModel {
             kept!("S10"),
             kept!("S12"),
             kept!("S14"),
-            Property::always("L1-L3", |model: &Self, state| model.calm.comes_to_rest(&model.world, state)),
+            Property::always(CALM, |model: &Self, state| model.calm.comes_to_rest(&model.world, state)),
         ]
     }
 }

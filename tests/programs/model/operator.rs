@@ -17,6 +17,7 @@ use tokenturn::core::{
     observed::{self, Delays, Observed, Question, Record, Resource, Settings, TargetView},
     record::{Ledger, PodRef, Values},
     revocable::Revocable,
+    rotation::{CREATE_WITHIN, FOREIGN_INTENT},
     schedule,
     step::{Change, Phase, Step},
     token::{Generation, Liveness, Verification},
@@ -32,6 +33,10 @@ use crate::{
 
 /// Time passes in ticks of this length, longer than every wait of the protocol besides those below.
 pub const TICK: Duration = Duration::from_secs(50);
+const _: () = assert!(
+    TICK.as_secs() > CREATE_WITHIN.as_secs() && TICK.as_secs() > FOREIGN_INTENT.as_secs(),
+    "what waits for these has waited when a tick has passed"
+);
 /// Settle time: two ticks; a kubelet's cache is late by less.
 const SETTLE: Duration = Duration::from_secs(100);
 /// How long a kubelet must have been in contact: two ticks; it ends pods that are gone within one.

@@ -65,7 +65,7 @@ const ONE: Scenario = Scenario {
     budget: NOTHING,
 };
 
-/// Small worlds, each about one danger: searched to the end in seconds.
+/// Small worlds, each about one danger: searched to their end in seconds or minutes.
 pub const SMALL: [Scenario; 24] = [
     Scenario {
         name: "first issue",
@@ -206,7 +206,7 @@ pub const SMALL: [Scenario; 24] = [
 
 /// The large world: every danger of ordinary days at once.
 pub const LARGE: Scenario = Scenario {
-    name: "two replicas, crash, lost answer, two pods",
+    name: "two replicas, crash, lost answer, a second pod",
     replicas: 2,
     pods: 1,
     attempts: 5,

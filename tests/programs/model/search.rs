@@ -6,9 +6,9 @@ use stateright::{Checker, HasDiscoveries, Model};
 use tokenturn::core::guards::{Guard, Guards};
 
 use crate::{
-    calm::Calm,
+    calm::{Calm, Unrest},
     guards::Without,
-    model::TokenModel,
+    model::{CALM, TokenModel},
     operator::{Operator, Start},
     scenarios::Scenario,
     world::{Habit, World},
@@ -41,10 +41,12 @@ impl Found {
     }
 }
 
-/// A promise that was broken, by the shortest way to it.
+/// A promise that was broken, and the events that led to it: the shortest way, as far as several threads find it.
 pub struct Broken {
     pub promise: String,
     pub events: Vec<String>,
+    /// What follows by itself, in rounds of calm weather, until the promise is broken; nothing if the last event breaks it.
+    pub calm: Option<u64>,
     /// Where it is stuck, if it does not come to rest.
     pub stuck: Vec<String>,
     pub last: String,
@@ -80,11 +82,18 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         let events = path.into_vec().into_iter().filter_map(|(before, event)| Some(model.told(&before, event?)));
         (name, events.collect::<Vec<_>>(), last)
     });
-    let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| Broken {
-        promise: last.broken.map_or_else(|| name.to_owned(), ToOwned::to_owned),
-        events,
-        stuck: if last.broken.is_none() { model.calm.stuck(&model.world, &last) } else { Vec::new() },
-        last: format!("{last:?}"),
+    let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| {
+        let state = format!("{last:?}");
+        let found =
+            |promise: &str| Broken { promise: promise.to_owned(), events, calm: None, stuck: Vec::new(), last: state };
+        match last.broken {
+            Some(promise) => found(promise),
+            None if name != CALM => found(name),
+            None => match model.calm.tell(&model.world, &last) {
+                Unrest::Broken { promise, rounds } => Broken { calm: Some(rounds), ..found(promise) },
+                Unrest::Stuck(stuck) => Broken { stuck, ..found(name) },
+            },
+        }
     });
     Found {
         unique: checker.unique_state_count(),

@@ -78,8 +78,8 @@ impl Verdict {
         promise(refused == 0, format!("{refused} calls of consumers were refused"));
         promise(accepted > 0, "no call of a consumer was accepted".to_owned());
 
-        let (created, revoked) = counted(scene)?;
         let live = names(scene, ROLE_BOUND, |secret| Some(secret.name_any())).await?;
+        let (created, revoked) = counted(scene, &live)?;
         let published = names(scene, ROLE_TARGET, carried).await?;
         let orphans = live.difference(&published).count();
         promise(created == revoked + live.len(), format!("{created} created, {revoked} revoked, {} live", live.len()));
@@ -134,17 +134,22 @@ impl Verdict {
     }
 }
 
-/// Creates and deletes of the Secrets that tokens are bound to, by the audit log.
-fn counted(scene: &Scene) -> Result<(usize, usize), Failure> {
-    let (mut created, mut revoked) = (BTreeSet::new(), BTreeSet::new());
+/// How many Secrets that tokens are bound to were made and deleted, by the audit log. A create that ended with an error of the
+/// server may have made its Secret all the same: it did if that was deleted or is there.
+fn counted(scene: &Scene, live: &BTreeSet<String>) -> Result<(usize, usize), Failure> {
+    let (mut created, mut unknown, mut revoked) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for event in scene.plane.audit_events()? {
-        let bound = event.resource == "secrets" && event.name.starts_with(BOUND_NAME);
-        match event.verb.as_str() {
-            "create" if bound && event.code == 201 => created.insert((event.namespace, event.name)),
-            "delete" if bound && event.code == 200 => revoked.insert((event.namespace, event.name)),
+        if event.resource != "secrets" || !event.name.starts_with(BOUND_NAME) {
+            continue;
+        }
+        match (event.verb.as_str(), event.code) {
+            ("create", 201) => created.insert(event.name),
+            ("create", 500..) => unknown.insert(event.name),
+            ("delete", 200) => revoked.insert(event.name),
             _ => false,
         };
     }
+    created.extend(unknown.into_iter().filter(|name| revoked.contains(name) || live.contains(name)));
     Ok((created.len(), revoked.len()))
 }
 
