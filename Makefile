@@ -35,9 +35,9 @@ model: tools ## search the protocol for broken promises, with the operator's own
 	@$(CARGO) build --locked $(CHECKED) --example model
 	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 120 --large 900 $(ARGS)
 
-model-short: tools ## the same, as far as CI looks (five minutes)
+model-short: tools ## the same, as far as CI looks (six minutes)
 	@$(CARGO) build --locked $(CHECKED) --example model
-	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 12 --large 90 $(ARGS)
+	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 8 --large 60 $(ARGS)
 
 faults: servers ## every effect of the operator with every fault, one run each; ARGS="--help" tells more
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example faults

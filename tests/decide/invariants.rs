@@ -149,6 +149,20 @@ fn s8_s10_another_replicas_intent_is_neither_swept_nor_served() {
 }
 
 #[test]
+fn s4_a_create_is_sent_soon_after_its_intent_or_never() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let since = |age: u64| {
+        let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
+        (seen.memory.own, seen.memory.fresh) = (Some(two), Some(two));
+        seen.memory.intent_since = Some((two, UPTIME - Duration::from_secs(age)));
+        decided(&seen).step
+    };
+    assert!(matches!(since(19), Step::Mint { .. }), "{:?}", since(19));
+    let Step::Save { change, .. } = since(21) else { panic!("another attempt, not {:?}", since(21)) };
+    assert_eq!(change, Change::Intended(generation(2, 3)), "everybody else may have looked for what it left behind");
+}
+
+#[test]
 fn s10_a_create_is_not_repeated() {
     let (one, two) = (generation(1, 1), generation(2, 2));
     let mut spent = observed(Some(intended(at_rest(one), two)), carrying(one));

@@ -1,6 +1,6 @@
 //! What can be said on the command line, and where the operator's binary is.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Parser;
 
@@ -13,7 +13,9 @@ use super::{
 /// Lets every effect of every scenario go wrong in every way, one run each, on one real control plane.
 ///
 /// Prints scenario, mode, effects, runs and failures; the last line of the output is one JSON object. The exit code is 1 when
-/// anything failed. Each failure is told with what to give to --only.
+/// anything failed. Each failure is told with what to give to --only. In a run that is told as unreached the effect did not come
+/// up: not every run without faults has it either, or of two replicas the other one had it. With one replica, an effect that
+/// every run has must come up.
 #[derive(Debug, Parser)]
 #[command(name = "faults")]
 pub struct Args {
@@ -38,19 +40,40 @@ pub struct Args {
     /// Only every n-th run of each scenario and mode; each effect and each fault still comes up.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub every: usize,
-    /// Runs at the same time. They wait more than they compute.
-    #[arg(long, default_value_t = 96)]
+    /// Runs at the same time. They wait more than they compute; a machine with two cores can have this many.
+    #[arg(long, default_value_t = 48)]
     pub parallel: usize,
     /// The operator under test, built with the feature faults; without it, the one in the folder above the program's own.
     #[arg(long, env = "TOKENTURN_BINARY")]
     pub binary: Option<PathBuf>,
 }
 
+/// What is asked for.
+pub struct Wanted {
+    /// One run alone.
+    pub only: Option<Key>,
+    /// Scenarios in modes.
+    pub fields: Vec<(&'static str, Mode)>,
+}
+
 impl Args {
+    /// What is asked for, or what is wrong with it.
+    pub fn wanted(&self) -> Result<Wanted, Failure> {
+        let only = self.one_run()?;
+        let fields = match &only {
+            Some(key) => vec![(key.scenario, key.mode)],
+            None => self.fields()?,
+        };
+        Ok(Wanted { only, fields })
+    }
+
     /// The run that `--only` names.
-    pub fn one_run(&self) -> Result<Option<Key>, Failure> {
+    fn one_run(&self) -> Result<Option<Key>, Failure> {
         let Some(text) = &self.only else { return Ok(None) };
-        let wrong = || format!("--only {text:?} names no run; write it as a failure names it");
+        let wrong = || {
+            let example = "rotation:one:PUT record#2=crash-after";
+            format!("--only {text:?} names no run; write it as a failure names it, for example {example:?}")
+        };
         let mut parts = text.split(':');
         let row = parts.next().and_then(scenario::named).ok_or_else(wrong)?;
         let mode = parts.next().and_then(mode).ok_or_else(wrong)?;
@@ -59,11 +82,23 @@ impl Args {
     }
 
     /// The scenarios and modes that are asked for.
-    pub fn fields(&self) -> Result<Vec<(&'static str, Mode)>, Failure> {
+    fn fields(&self) -> Result<Vec<(&'static str, Mode)>, Failure> {
         let unknown = self.scenario.iter().find(|name| scenario::named(name).is_none());
         let unknown = unknown.or(self.mode.iter().find(|name| mode(name).is_none()));
+        let known: Vec<String> =
+            Mode::ALL.iter().flat_map(|mode| mode.faults()).map(|fault| fault_name(*fault)).collect();
+        let unknown = unknown.or(self.fault.iter().find(|name| !known.contains(name)));
         if let Some(name) = unknown {
-            return Err(format!("there is no scenario or mode {name}").into());
+            let scenarios: Vec<_> = TABLE.iter().map(|row| row.name).collect();
+            let modes = Mode::ALL.map(Mode::name).join(", ");
+            let faults: BTreeSet<_> = known.into_iter().collect();
+            let faults: Vec<_> = faults.into_iter().collect();
+            return Err(format!(
+                "there is no scenario, mode or fault {name}; scenarios: {}; modes: {modes}; faults: {}",
+                scenarios.join(", "),
+                faults.join(", ")
+            )
+            .into());
         }
         let wants = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
         let rows = TABLE.iter().map(|row| row.name).filter(|name| wants(&self.scenario, name));

@@ -11,7 +11,7 @@ use tokenturn::connect::faults::plan::Planned;
 
 use super::{
     Failure,
-    args::Args,
+    args::{Args, Wanted},
     judge::{self, Reference},
     menu::{Key, Mode},
     report::Report,
@@ -29,12 +29,7 @@ const PACE: Duration = Duration::from_secs(20);
 type Field = (&'static str, Mode);
 
 /// Runs what is asked for.
-pub async fn run(stage: Arc<Stage>, args: &Args) -> Result<Report, Failure> {
-    let only = args.one_run()?;
-    let fields = match &only {
-        Some(key) => vec![(key.scenario, key.mode)],
-        None => args.fields()?,
-    };
+pub async fn run(stage: Arc<Stage>, args: &Args, Wanted { only, fields }: Wanted) -> Result<Report, Failure> {
     let mut report = Report::default();
     let references = references(&stage, &fields, args.parallel, &mut report).await?;
     let keys = match (only, args.pairs) {
@@ -42,6 +37,9 @@ pub async fn run(stage: Arc<Stage>, args: &Args) -> Result<Report, Failure> {
         (None, Some(number)) => super::pairs::sample(&references, number, args.seed),
         (None, None) => singles(&references, args),
     };
+    if keys.is_empty() {
+        return Err("these modes have none of these faults: there is nothing to run".into());
+    }
     super::say(&format!("{} runs, {} at the same time", keys.len(), args.parallel));
     let (mut told, total) = (Instant::now(), keys.len());
     let mut verdicts = spread(keys).map(|key| {
@@ -121,13 +119,17 @@ async fn try_out(stage: Arc<Stage>, key: &Key, reference: &Reference) -> Verdict
     let Some(row) = scenario::named(key.scenario) else { return Verdict::Unreached { certain: true } };
     // Which of two replicas does what is not fixed.
     let certain = key.mode == Mode::One && key.faults.iter().all(|planned| reference.is_certain(planned));
-    for _ in 0..if certain { TRIES } else { 1 } {
+    let mut problem = None;
+    for _ in 0..TRIES {
         let outcome = match spawned(stage.clone(), key.clone()).await {
             Ok(outcome) => outcome,
+            // A busy machine: the world of the run was not ready in time.
             Err(error) => {
-                return Verdict::Failed { wrong: vec![format!("could not be run: {error}")], logs: String::new() };
+                problem = Some(format!("could not be run: {error}"));
+                continue;
             }
         };
+        problem = None;
         if outcome.blind {
             continue;
         }
@@ -143,8 +145,14 @@ async fn try_out(stage: Arc<Stage>, key: &Key, reference: &Reference) -> Verdict
         if reached {
             return Verdict::Passed;
         }
+        if !certain {
+            break;
+        }
     }
-    Verdict::Unreached { certain }
+    match problem {
+        Some(problem) => Verdict::Failed { wrong: vec![problem], logs: String::new() },
+        None => Verdict::Unreached { certain },
+    }
 }
 
 /// Every effect with every fault of its mode.

@@ -51,10 +51,11 @@ async fn run() -> Result<bool, Failure> {
     let args = Args::parse();
     let started = Instant::now();
     let binary = args.operator()?;
+    let wanted = args.wanted()?;
     say("starting etcd, kube-apiserver, kube-controller-manager");
     let stage = Arc::new(Stage::start(binary).await?);
     let report = tokio::select! {
-        report = campaign::run(stage.clone(), &args) => report?,
+        report = campaign::run(stage.clone(), &args, wanted) => report?,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
     if report.failures() > 0 {

@@ -86,7 +86,7 @@ pub const TOGETHER: [Case; 17] = [
 pub const ALONE: Case = case!(
     "stale start",
     stale::start,
-    "a pod that is created after the write can start with the old value; it is counted and waited for"
+    "a pod that is created after the write may start with the old value; each that does is counted and waited for"
 );
 
 impl Case {

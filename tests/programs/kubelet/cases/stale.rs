@@ -78,7 +78,9 @@ async fn around_a_rotation(stage: &Stage<'_>) -> Result<String, Failure> {
     ensure(all > 0, "no pod started after the write")?;
     let old = Some(written.old.fingerprint());
     starts.retain(|(_, _, held)| *held == old);
-    Ok(format!("around a rotation {} of {all} containers that started after the write had the old value", starts.len()))
+    let stale = starts.len();
+    let shown = if stale == 0 { ", so nothing was provoked here" } else { "" };
+    Ok(format!("around a rotation {stale} of {all} containers that started after the write had the old value{shown}"))
 }
 
 /// A Secret that is written again and again, and the pods that read it.
