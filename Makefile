@@ -33,7 +33,7 @@ disasters: servers ## restored backups, wrong clocks, an API server that is away
 
 model: tools ## search the protocol for broken promises, with the operator's own decisions (40 minutes; the last line is JSON)
 	@$(CARGO) build --locked $(CHECKED) --example model
-	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 120 --large 900 $(ARGS)
+	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 60 --large 600 $(ARGS)
 
 model-short: tools ## the same, as far as CI looks (six minutes)
 	@$(CARGO) build --locked $(CHECKED) --example model
