@@ -9,6 +9,7 @@
 //! | [`readopt::went_back`] | the record says less than this process has seen |
 //! | [`readopt::stale_record`] | the record is older than the target and the provider's list |
 //! | [`readopt::lost_value`] | the record lacks a value that the target holds |
+//! | [`settling::note_immutable`] | somebody has made the target immutable |
 //! | [`superseded::finish`] | an old token is not yet dead |
 //! | [`rotation::resume`] | a rotation has begun and is not promoted |
 //! | [`repair_drift`] | the target is not what the record says |
@@ -25,7 +26,7 @@ use super::{
     observed::{Drift, Fault, Foreign, Observed, Question, Target},
     readopt,
     record::Ledger,
-    report, retire, rotation, schedule,
+    report, retire, rotation, schedule, settling,
     step::{Change, Decision, Phase, Ruling, Step},
     superseded,
     token::Liveness,
@@ -41,7 +42,7 @@ const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     retire::leave,
     claim,
     foreign_target,
@@ -49,6 +50,7 @@ const RULES: [Rule; 13] = [
     readopt::went_back,
     readopt::stale_record,
     readopt::lost_value,
+    settling::note_immutable,
     superseded::finish,
     rotation::resume,
     repair_drift,

@@ -98,6 +98,8 @@ pub struct TargetView {
     /// Attempt that was refused and that no write based on an older read may publish any more.
     pub fence: Option<i64>,
     pub orphaned: bool,
+    /// Somebody made it immutable: kubelets do not look at it again.
+    pub immutable: bool,
     pub type_: String,
     pub data: BTreeMap<String, SecretValue>,
     pub labels: BTreeMap<String, String>,

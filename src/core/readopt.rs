@@ -53,7 +53,9 @@ pub fn lost_record(observed: &Observed) -> Ruling {
     if nothing || !observed.guarded(Guard::LostRecord) {
         return Ok(None);
     }
-    let base = transition::empty(&observed.owner, resource);
+    // Whether the last request was served nobody knows any more.
+    let rotate_now_seen = resource.rotate_now.clone();
+    let base = Ledger { rotate_now_seen, ..transition::empty(&observed.owner, resource) };
     Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, LOST_OR_OLDER))))
 }
 
@@ -99,6 +101,9 @@ fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
         counter: ledger.counter,
         sequence: ledger.sequence,
         current: ledger.current.clone(),
+        // A request that this record has not served is not lost with it.
+        rotate_now_seen: ledger.rotate_now_seen.clone(),
+        frozen: ledger.frozen,
         ..transition::empty(&observed.owner, resource)
     }
 }
@@ -145,7 +150,6 @@ fn rebuild(
         seen().map(|generation| generation.attempt).fold(base.counter.max(observed.memory.highest), i64::max);
     ledger.sequence = seen().map(|generation| generation.sequence).fold(base.sequence, i64::max);
     ledger.unknown_until = ledger.counter;
-    ledger.rotate_now_seen = resource.rotate_now.clone();
     let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
     let values = observed.ours().and_then(|view| values(resource, view));
     let (Some(published), Some(values)) = (published, values) else {

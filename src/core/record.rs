@@ -57,6 +57,10 @@ pub struct Ledger {
     /// Set when the owner goes and its tokens are to be revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retirement: Option<Retirement>,
+    /// The target was seen immutable. A kubelet then keeps its value for as long as a pod of its node uses the Secret, also
+    /// when the Secret is deleted and made anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
     /// The last value of the rotate-now annotation that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_now_seen: Option<String>,
@@ -254,6 +258,21 @@ impl Ledger {
     #[must_use]
     pub fn generations(&self) -> BTreeSet<Generation> {
         self.tokens().map(|token| token.generation).collect()
+    }
+}
+
+/// Largest counter or sequence that is believed, so that ours never overflow.
+const LARGEST: i64 = 1 << 53;
+
+impl Ledger {
+    /// Whether its numbers can have been counted by us, and can be counted on.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        let numbers = [self.counter, self.sequence, self.unknown_until];
+        let generations =
+            self.tokens().map(|token| token.generation).chain(self.intent.iter().map(|intent| intent.generation));
+        let counted = |generation: Generation| [generation.sequence, generation.attempt];
+        generations.flat_map(counted).chain(numbers).all(|number| (0..LARGEST).contains(&number))
     }
 }
 

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::api::{RolloutMode, WorkloadRef, conditions::Reason};
 
+/// Pods are not watched for this; how long until they are counted again.
+const FROZEN_WAKE: Duration = Duration::from_secs(10);
+
 /// Steps 7 and 8: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
 /// later pod can. Only a token that works now is promoted, because promotion rolls the workloads onto it.
 pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
@@ -98,9 +101,37 @@ pub(super) fn settled_snapshot(
         let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
         return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
     }
+    if let Some(decision) = frozen(observed, consumers) {
+        return Ok(Err(decision));
+    }
     let vanished = consumers.vanished().filter(|_| observed.guarded(Guard::SnapshotVanished));
     let holders = consumers.holders().chain(vanished).filter(|_| observed.guarded(Guard::Snapshot));
     Ok(Ok(Snapshot::of(holders, workloads(resource, consumers))))
+}
+
+/// A target that was immutable is in the caches of kubelets for as long as their pods use it, settle time or not: only when
+/// nobody uses it does a pod that starts get the new value.
+fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
+    let (resource, record) = (observed.resource.as_ref()?, observed.record.as_ref()?);
+    let pods = consumers.holders().count();
+    (record.ledger.frozen && pods > 0).then(|| {
+        let message = format!(
+            "Secret {} was immutable, so nodes go on handing out its old value while one of their pods uses it; scale every \
+             workload that uses it to 0 and up again when this condition is gone ({pods} pods left)",
+            resource.target.name
+        );
+        Decision::stall(FROZEN_WAKE, Reason::CannotPublish, message)
+    })
+}
+
+/// Writes down that the target is immutable: whoever deletes it to mend that also deletes the only sign of it.
+pub fn note_immutable(observed: &Observed) -> Ruling {
+    let (Some(record), Some(view)) = (&observed.record, observed.ours()) else { return Ok(None) };
+    if !view.immutable || record.ledger.frozen {
+        return Ok(None);
+    }
+    let step = Step::Save { ledger: Box::new(transition::freeze(&record.ledger)), change: Change::Noted };
+    Ok(Some(Decision::act(step, Reason::CannotPublish, "the Secret is immutable, noted that nodes keep its value")))
 }
 
 /// The workloads to restart.

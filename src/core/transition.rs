@@ -33,6 +33,7 @@ pub fn empty(owner: &Owner, resource: &Resource) -> Ledger {
         current: None,
         previous: None,
         retirement: None,
+        frozen: false,
         rotate_now_seen: None,
         history: Vec::new(),
     }
@@ -157,6 +158,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         }),
         previous,
         history,
+        frozen: false,
         ..ledger.clone()
     }
 }
@@ -191,6 +193,12 @@ pub fn replace_dead(ledger: &Ledger, message: String) -> Ledger {
 #[must_use]
 pub fn note_wishes(ledger: &Ledger, resource: &Resource) -> Ledger {
     Ledger { deletion_policy: resource.deletion_policy, rollout: resource.rollout.clone(), ..ledger.clone() }
+}
+
+/// Notes that the target was made immutable.
+#[must_use]
+pub fn freeze(ledger: &Ledger) -> Ledger {
+    Ledger { frozen: true, ..ledger.clone() }
 }
 
 /// Notes when a re-adopted token expires.

@@ -71,6 +71,9 @@ pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<
     if ledger.schema > SCHEMA {
         return Err(malformed("it was written by a later version of tokenturn; run that version"));
     }
+    if !ledger.is_plausible() {
+        return Err(malformed("its numbers were never counted by tokenturn; restore it from a backup"));
+    }
     if ledger.owner.uid != uid {
         return Err(malformed("it belongs to another object"));
     }

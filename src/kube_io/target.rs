@@ -59,6 +59,7 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
                     uid: secret.metadata.uid.unwrap_or_default(),
                     generation: annotations.get(GENERATION_ANNOTATION).and_then(|text| text.parse().ok()),
                     fence: annotations.get(FENCE_ANNOTATION).and_then(|text| text.parse().ok()),
+                    immutable: secret.immutable == Some(true),
                     orphaned: annotations.contains_key(ORPHANED_ANNOTATION),
                     type_: secret.type_.unwrap_or_default(),
                     data: data.into_iter().map(|(key, value)| (key, SecretValue::new(value.0))).collect(),

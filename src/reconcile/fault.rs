@@ -36,7 +36,13 @@ pub fn cannot_publish(error: &kube_io::Error) -> Fault {
     match error.code() {
         // Refused for good: a right, a policy, a quota, an immutable Secret, a name that is not possible.
         Some(400 | 401 | 403 | 404 | 422) => {
-            Fault { reason: Reason::CannotPublish, message: error.told(), needs_person: true, retry_after: None }
+            let told = error.told();
+            let message = if told.contains("immutable") {
+                format!("{told}; scale every workload that uses the Secret to 0, delete it, and scale up again")
+            } else {
+                told
+            };
+            Fault { reason: Reason::CannotPublish, message, needs_person: true, retry_after: None }
         }
         _ => Fault {
             reason: Reason::ApiServerUnavailable,

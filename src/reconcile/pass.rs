@@ -61,6 +61,10 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
             context.metrics.pass("panicked");
             remembered.memory.failures += 1;
             span.in_scope(|| tracing::error!("look panicked; this is a bug, please report it with the lines above"));
+            let what = format!("looking at RotatedToken {}/{}", owner.namespace, owner.name);
+            let why = "tokenturn panicked, which is a bug; please report it with what its log says".to_owned();
+            let error = Error::Malformed { what, why };
+            tell_failure(context, owner, &error, remembered.memory.failures).instrument(span.clone()).await;
             Some(schedule::backoff(remembered.memory.failures))
         }
     }

@@ -11,11 +11,11 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokenturn::testkit::wait::until;
+use tokenturn::{api::RotatedTokenStatus, testkit::wait::until};
 
 use crate::{
     aftermath::{logs, one_token, pause, still_works},
-    world::{Outcome, PATIENCE, World, is},
+    world::{Outcome, PATIENCE, World, condition, is},
 };
 
 fn records(world: &World) -> Api<Secret> {
@@ -44,6 +44,27 @@ async fn a_ledger_that_cannot_be_read_is_told_and_survived() -> Outcome {
     still_works(&world).await?;
     assert!(told, "the status went on saying Ready while nothing could be done: {status:#?}");
     Ok(())
+}
+
+/// Numbers that would overflow, or that no name of a token can hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_nobody_counted_are_told_and_survived() -> Outcome {
+    let world = World::new("numbers").await?;
+    world.rotated_token(json!({})).await?;
+    world.finished(1).await?;
+    let good = world.records().await?.remove(0);
+    let ledger = good.data.as_ref().and_then(|data| data.get("ledger")).ok_or("a record without a ledger")?;
+    let ledger: serde_json::Value = serde_json::from_slice(&ledger.0)?;
+    for (number, wrong) in [("counter", i64::MAX), ("counter", 1 << 53), ("sequence", i64::MAX), ("counter", -5)] {
+        let mut damaged = ledger.clone();
+        damaged[number] = json!(wrong);
+        edit(&world, json!({"stringData": {"ledger": damaged.to_string()}})).await?;
+        world.rotate_now(&format!("{number}-{wrong}")).await?;
+        let told = |status: &RotatedTokenStatus| condition(status, "Stalled").1.contains("never counted");
+        world.status("the record to be told", told).await?;
+        edit(&world, json!({"data": good.data})).await?;
+    }
+    still_works(&world).await
 }
 
 /// A value that does not fit its fingerprint is no value: it is put back from the Secret, never published.

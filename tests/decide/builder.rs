@@ -115,6 +115,7 @@ pub fn carrying(generation: Generation) -> Target {
         generation: Some(generation),
         fence: None,
         orphaned: false,
+        immutable: false,
         type_: "Opaque".into(),
         data: BTreeMap::from([("token".into(), value)]),
         labels: BTreeMap::new(),

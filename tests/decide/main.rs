@@ -4,5 +4,6 @@ mod builder;
 mod counterexamples;
 mod invariants;
 mod order;
+mod rare;
 mod replicas;
 mod world;

@@ -2,15 +2,49 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokenturn::testkit::wait::until;
+use tokenturn::{api::RotatedTokenStatus, testkit::wait::until};
 
 use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 async fn edit(world: &World, patch: serde_json::Value) -> Result<Secret, kube::Error> {
     world.space.api::<Secret>().patch("api-token", &PatchParams::default(), &Patch::Merge(patch)).await
+}
+
+/// A kubelet does not look again at a Secret that is immutable, and keeps its value while one of its pods uses it, also when it
+/// is deleted and made anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_immutable_secret_is_replaced_when_nobody_uses_it() -> Outcome {
+    let world = World::new("immutable-later").await?;
+    world.deployment("app", 2, json!({})).await?;
+    world.rotated_token(json!({})).await?;
+    world.finished(1).await?;
+    world.holders(&world.fingerprint().await?, 2).await?;
+    edit(&world, json!({"immutable": true})).await?;
+    world.rotate_now("now").await?;
+    let stalled = |text: &'static str| {
+        move |status: &RotatedTokenStatus| {
+            let (reason, message) = condition(status, "Stalled");
+            reason == "CannotPublish" && message.contains(text)
+        }
+    };
+    world.status("the way out to be told", stalled("to 0, delete it")).await?;
+    // Somebody does half of it.
+    world.space.api::<Secret>().delete("api-token", &DeleteParams::default()).await?;
+    world.status("the rest to be told", stalled("was immutable")).await?;
+    let scale = async |replicas: i32| {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        world.space.api::<Deployment>().patch("app", &PatchParams::default(), &patch).await.map(drop)
+    };
+    scale(0).await?;
+    world.finished(2).await?;
+    scale(2).await?;
+    world.holders(&world.fingerprint().await?, 2).await?;
+    assert_eq!(world.live_tokens().await?.len(), 1);
+    world.history.assert_never_refused(world.space.name());
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
