@@ -43,6 +43,8 @@ guards! {
     KeepPublished,
     /// A refused token is fenced off from the target before it is revoked.
     Fence,
+    /// After an immutable target, holders are counted only when nobody uses it.
+    Frozen,
     /// The pods that may hold the old token are noted before the rollout.
     Snapshot,
     /// Pods that vanished without a last report are noted too.

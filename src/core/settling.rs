@@ -114,7 +114,7 @@ pub(super) fn settled_snapshot(
 fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
     let (resource, record) = (observed.resource.as_ref()?, observed.record.as_ref()?);
     let pods = consumers.holders().count();
-    (record.ledger.frozen && pods > 0).then(|| {
+    (record.ledger.frozen && pods > 0 && observed.guarded(Guard::Frozen)).then(|| {
         let message = format!(
             "Secret {} was immutable, so nodes go on handing out its old value while one of their pods uses it; scale every \
              workload that uses it to 0 and up again when this condition is gone ({pods} pods left)",

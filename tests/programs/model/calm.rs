@@ -98,12 +98,18 @@ impl Calm {
         world.happen(state, Event::Land);
         passes(world, state);
         state.node_ready = true;
+        // Somebody does what the status says of an immutable target: scale to nothing, delete it.
+        let frozen = world.operator.facts(state.record).is_some_and(|facts| facts.frozen);
+        if frozen && state.target.immutable {
+            state.budget.deletes = 1;
+            world.happen(state, Event::DeleteTarget);
+        }
         for slot in 0..PODS {
             let pod = state.pods[slot];
-            let replaced = pod.life == Life::Running && (pod.outdated || !state.wish.wanted);
+            let replaced = pod.life == Life::Running && (pod.outdated || frozen || !state.wish.wanted);
             if replaced || pod.life == Life::Terminating {
                 world.happen(state, Event::End(slot));
-                if state.wish.wanted && state.target.exists {
+                if state.wish.wanted && state.target.exists && !frozen {
                     let token = state.target.carries;
                     world.start(state, token);
                 }

@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 36] = [
+pub const CASES: [Case; 37] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -39,6 +39,7 @@ pub const CASES: [Case; 36] = [
     core(Guard::GoOnWithPublished, "rotation"),
     core(Guard::KeepPublished, "wanting token, target deleted"),
     core(Guard::Fence, "wanting token"),
+    core(Guard::Frozen, "target made immutable"),
     core(Guard::Snapshot, "rotation"),
     core(Guard::SnapshotVanished, "forced deletion"),
     core(Guard::Pickup, "rotation"),

@@ -47,6 +47,7 @@ impl Model for TokenModel {
             published: 0,
             killed: 0,
             wanting: 0,
+            frozen: Token::NONE,
             readable: [0; 2],
             held: 0,
             pods: Default::default(),
@@ -207,7 +208,12 @@ impl TokenModel {
             let tokens = [facts.current, facts.pending].into_iter();
             events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Death));
         }
-        if budget.deletes > 0 && state.target.exists {
+        if budget.freezes > 0 && state.target.exists && !state.target.immutable {
+            events.push(Event::Freeze);
+        }
+        // Before somebody deletes what is immutable, every process has looked at it.
+        let noted = !state.target.immutable || facts.frozen;
+        if budget.deletes > 0 && state.target.exists && noted {
             events.push(Event::DeleteTarget);
         }
         // What is written between the last look and the revoke nobody can see in time.
@@ -289,7 +295,7 @@ impl TokenModel {
 
     fn pods(&self, state: &State, events: &mut Vec<Event>) {
         let readable: Vec<Token> = {
-            let set = state.readable[0] | state.readable[1];
+            let set = state.readable[0] | state.readable[1] | state.frozen.bit();
             state.created.iter().copied().filter(|token| !token.is_none() && set & token.bit() != 0).collect()
         };
         if state.budget.starts > 0 && state.wish.wanted && state.pods.iter().any(|pod| pod.life == Life::None) {

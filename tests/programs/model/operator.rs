@@ -72,6 +72,8 @@ pub struct Facts {
     /// Attempts up to this one are of a past that the record does not know.
     pub unknown_until: u8,
     pub begun: bool,
+    /// The target was immutable once.
+    pub frozen: bool,
     /// The last request for a rotation that was acted on.
     pub seen: u8,
     /// The evidence for a revoke of the previous token is committed.
@@ -430,7 +432,8 @@ fn view(target: Target) -> observed::Target {
         return observed::Target::Absent;
     };
     let fence = (target.fence != 0).then_some(target.fence.into());
-    observed::Target::Ours(TargetView { uid: format!("target-{}", target.uid), fence, ..view })
+    let (uid, immutable) = (format!("target-{}", target.uid), target.immutable);
+    observed::Target::Ours(TargetView { uid, fence, immutable, ..view })
 }
 
 fn ask(question: &Question) -> Ask {
@@ -453,6 +456,7 @@ fn facts(ledger: &Ledger) -> Facts {
         previous: token(previous.map(|previous| previous.token.generation)),
         pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
         unknown_until: small(ledger.unknown_until),
+        frozen: ledger.frozen,
         seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),
         begun: ledger.intent.is_some() || ledger.refused.is_some(),
         revoking: previous.is_some_and(|previous| previous.revoke.is_some()),

@@ -46,6 +46,7 @@ const NOTHING: Budget = Budget {
     reverts: 0,
     restores: 0,
     losses: 0,
+    freezes: 0,
     forced: 0,
     deletion: false,
     strip: false,
@@ -66,7 +67,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 24] = [
+pub const SMALL: [Scenario; 25] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -133,6 +134,12 @@ pub const SMALL: [Scenario; 24] = [
         name: "cluster restored",
         restores_target: true,
         budget: Budget { rotations: 1, restores: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "target made immutable",
+        attempts: 3,
+        budget: Budget { rotations: 1, freezes: 1, deletes: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario {

@@ -78,6 +78,8 @@ pub struct Target {
     pub fence: u8,
     /// Tells one that was made anew from the one before.
     pub uid: u8,
+    /// Nobody can change it any more.
+    pub immutable: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -253,6 +255,8 @@ pub struct Budget {
     pub losses: u8,
     /// Pods that are deleted by force.
     pub forced: u8,
+    /// Targets that somebody makes immutable.
+    pub freezes: u8,
     /// The object may be deleted.
     pub deletion: bool,
     /// Somebody may take the finalizer off an object that is being deleted.
@@ -278,6 +282,8 @@ pub struct State {
     pub killed: u16,
     /// Attempts whose tokens may do too little.
     pub wanting: u16,
+    /// What the kubelet keeps of an immutable target while a pod uses it.
+    pub frozen: Token,
     /// What starting pods may still read: contents of the target in this tick and in the one before.
     pub readable: [u16; 2],
     /// Attempts that a pod held in this tick.

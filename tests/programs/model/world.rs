@@ -37,6 +37,8 @@ pub enum Event {
     Death(Token),
     /// Somebody deletes the target.
     DeleteTarget,
+    /// Somebody makes the target immutable.
+    Freeze,
     /// Somebody puts an older token into the target.
     Revert(Token),
     /// Somebody copies record and target.
@@ -146,9 +148,16 @@ impl World {
                 state.killed |= token.bit();
                 bases(state).for_each(|base| base.news = true);
             }
+            Event::Freeze => {
+                state.budget.freezes -= 1;
+                state.target.immutable = true;
+                state.frozen = state.target.carries;
+                target_changed(state);
+            }
             Event::DeleteTarget => {
                 state.budget.deletes -= 1;
                 state.target.exists = false;
+                state.target.immutable = false;
                 state.target.carries = Token::NONE;
                 state.target.fence = 0;
                 target_changed(state);
@@ -180,6 +189,9 @@ impl World {
                 state.budget.strip = false;
                 state.wish.exists = false;
             }
+        }
+        if state.pods.iter().all(|pod| pod.life == Life::None) {
+            state.frozen = if state.target.immutable { state.target.carries } else { Token::NONE };
         }
         for pod in state.pods {
             if pod.life != Life::None {
@@ -428,6 +440,9 @@ impl World {
         if base.target_changed && self.keeps(Habit::TargetVersion) {
             return false;
         }
+        if state.target.immutable && next.exists && next.carries != state.target.carries {
+            return false;
+        }
         state.target = next;
         target_changed(state);
         true
@@ -435,7 +450,7 @@ impl World {
 
     fn publish(&self, state: &mut State, base: Base, token: Token) -> bool {
         let uid = if state.target.exists { state.target.uid } else { state.target.uid + 1 };
-        let next = Target { exists: true, carries: token, fence: 0, uid };
+        let next = Target { exists: true, carries: token, fence: 0, uid, immutable: state.target.immutable };
         if !self.write_target(state, base, next) {
             return false;
         }
