@@ -75,6 +75,8 @@ guards! {
     RetirePickup,
     /// On deletion, the Secret goes before its tokens do.
     RetireTarget,
+    /// On deletion, a publish that was decided on before can no longer be sent when tokens are revoked.
+    RetireSettle,
     /// On deletion, left-overs of attempts are revoked too.
     RetireSweep,
     /// On deletion, the intent of another replica is taken over before its left-overs are swept.

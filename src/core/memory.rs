@@ -39,6 +39,8 @@ pub struct Memory {
     pub published: Option<Generation>,
     /// Since when this process knows of the refused token.
     pub refused_since: Option<(Generation, Duration)>,
+    /// Since when this process knows that the owner goes.
+    pub retiring_since: Option<Duration>,
     /// The current token under which this process last looked for left-overs.
     pub swept: Option<Generation>,
     /// Since when pickup is proven without a break.
@@ -102,6 +104,8 @@ impl Memory {
         {
             self.published = Some(pending);
         }
+        let retiring = ledger.is_some_and(|ledger| ledger.retirement.is_some());
+        self.retiring_since = retiring.then(|| self.retiring_since.unwrap_or(uptime));
         let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
         let basis = previous.filter(|previous| previous.snapshot.is_some()).map(|previous| GraceBasis {
             generation: previous.token.generation,

@@ -25,6 +25,10 @@ use crate::api::{Blocker, DeletionPolicy, conditions::Reason};
 /// Waits for consumers are woken by a watch; this is how long one lasts if the watch says nothing.
 const RETIRE_WAKE: Duration = Duration::from_secs(30);
 
+/// How long after the look that it is based on a publish may be sent: shorter than the settle time of every cluster, so that a
+/// replica that stood still does not put a token into a Secret that another one has taken away.
+pub const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
+
 /// Leads an object that is being deleted, or is gone, to its end.
 pub fn leave(observed: &Observed) -> Ruling {
     if observed.resource.as_ref().is_some_and(|resource| !resource.deleting) {
@@ -154,6 +158,10 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
         return Ok(Decision::wait(left, Reason::Deleting, message));
     }
     let Some(committed) = ledger.retirement.as_ref().and_then(|retirement| retirement.revoke.as_ref()) else {
+        if let Some(left) = still_published(observed) {
+            let message = "waiting until nothing that was decided before the deletion can still be written";
+            return Ok(Decision::wait(left, Reason::Deleting, message));
+        }
         let next = transition::intend_retirement(ledger, proof, observed.now);
         let step = Step::Save { ledger: Box::new(next), change: Change::RetirementIntended };
         return Ok(Decision::act(step, Reason::Deleting, "no pod uses the Secret any more; revoking its tokens"));
@@ -168,6 +176,13 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
         return Ok(decision);
     }
     Ok(Decision::act(Step::DropRecord, Reason::Revoked, "every token of this object is dead"))
+}
+
+/// Time in which another replica, which has not heard of the deletion, may still publish: longer than [`PUBLISH_WITHIN`].
+fn still_published(observed: &Observed) -> Option<Duration> {
+    let since = observed.memory.retiring_since.filter(|_| observed.guarded(Guard::RetireSettle))?;
+    let left = observed.settings.settle.checked_sub(observed.uptime.saturating_sub(since))?;
+    (!left.is_zero()).then_some(left)
 }
 
 /// Tokens that the record does not know, of a past that it has lost: no consumer is left, so they go too.

@@ -8,6 +8,7 @@ use crate::{
     core::{
         observed::{Fault, Observed},
         record::{Failure, Ledger, Values},
+        retire::PUBLISH_WITHIN,
         revocable::Revocable,
         rotation::CREATE_WITHIN,
         step::{Change, Decision, Step},
@@ -131,6 +132,10 @@ impl Performance<'_> {
     async fn publish(&mut self, generation: Generation, repair: bool) -> Outcome {
         let Self { context, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
+        if context.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN {
+            tracing::warn!(rotation = %generation, "this process stood still before it could publish, looking again");
+            return Ok(());
+        }
         let (owner, base) = (&observed.owner, handles.target.as_ref());
         self.remembered.memory.publishing(generation);
         let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;

@@ -70,6 +70,17 @@ fn s1_after_the_secret_was_deleted_the_settle_time_is_waited_for() {
     assert!(matches!(decided(&gone).step, Step::Wait { .. }), "{:?}", decided(&gone));
 }
 
+/// Found by the model: a replica that had not heard of the deletion put the token into the Secret while it was revoked.
+#[test]
+fn s2_what_was_decided_before_a_deletion_can_no_longer_be_published_when_tokens_are_revoked() {
+    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new());
+    let mut gone = deleting(ledger, Target::Absent, Consumers::default());
+    gone.memory.retiring_since = Some(gone.uptime);
+    assert!(matches!(decided(&gone).step, Step::Wait { .. }), "{:?}", decided(&gone));
+    gone.memory.retiring_since = Some(gone.uptime.saturating_sub(gone.settings.settle));
+    assert!(matches!(decided(&gone).step, Step::Save { .. }), "{:?}", decided(&gone));
+}
+
 #[test]
 fn s1_a_retirement_that_is_taken_back_is_not_committed() {
     let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new());

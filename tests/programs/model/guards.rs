@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 37] = [
+pub const CASES: [Case; 39] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -61,6 +61,8 @@ pub const CASES: [Case; 37] = [
     habit(Habit::TargetFirst, "target deleted, two replicas"),
     habit(Habit::TargetVersion, "pending token refused, two replicas"),
     habit(Habit::CreateSoon, "deleted at once, no crash"),
+    core(Guard::RetireSettle, "deleted at once, no crash"),
+    habit(Habit::PublishSoon, "deleted at once, no crash"),
     habit(Habit::RecordVersion, "rotation, two replicas"),
     habit(Habit::CountTerminating, "rotation"),
     habit(Habit::Contact, "forced deletion"),

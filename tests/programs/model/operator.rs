@@ -16,6 +16,7 @@ use tokenturn::core::{
     memory::Memory,
     observed::{self, Delays, Observed, Question, Record, Resource, Settings, TargetView},
     record::{Ledger, PodRef, Values},
+    retire::PUBLISH_WITHIN,
     revocable::Revocable,
     rotation::{CREATE_WITHIN, FOREIGN_INTENT},
     schedule,
@@ -34,7 +35,9 @@ use crate::{
 /// Time passes in ticks of this length, longer than every wait of the protocol besides those below.
 pub const TICK: Duration = Duration::from_secs(50);
 const _: () = assert!(
-    TICK.as_secs() > CREATE_WITHIN.as_secs() && TICK.as_secs() > FOREIGN_INTENT.as_secs(),
+    TICK.as_secs() > PUBLISH_WITHIN.as_secs()
+        && TICK.as_secs() > CREATE_WITHIN.as_secs()
+        && TICK.as_secs() > FOREIGN_INTENT.as_secs(),
     "what waits for these has waited when a tick has passed"
 );
 /// Settle time: two ticks; a kubelet's cache is late by less.
@@ -182,7 +185,7 @@ impl Operator {
             for (_, since) in known.into_iter().flatten() {
                 age(since);
             }
-            if let Some(since) = &mut memory.proven_since {
+            for since in [&mut memory.proven_since, &mut memory.retiring_since].into_iter().flatten() {
                 age(since);
             }
             self.keep_memory(memory)

@@ -86,6 +86,8 @@ pub enum Habit {
     Contact,
     /// A create that was not sent soon after its intent is not sent any more.
     CreateSoon,
+    /// A publish that was not sent soon after the look is not sent any more.
+    PublishSoon,
 }
 
 pub struct World {
@@ -354,6 +356,9 @@ impl World {
         (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
         // A create that was not sent soon is not sent any more.
         if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint(_)) {
+            return;
+        }
+        if base.old && self.keeps(Habit::PublishSoon) && matches!(self.operator.effect(effect), Effect::Publish(_)) {
             return;
         }
         if fate == Fate::Late {
