@@ -2,8 +2,8 @@
 # Everything that CI runs after linting: the programs that judge the operator as a whole, then all tests. Each program counts as
 # one test; it prints its table and one line of JSON, and what it found wrong. `tests/summary.sh` counts.
 #
-# The model computes while soak and kubelet wait, so it runs beside them and gives way. A sample of the faults is run; all of
-# them have a target of their own.
+# The model computes while the soak waits, so it runs beside it and gives way. The kubelet runs alone, because one of its cases
+# takes all the machine has. A sample of the faults is run; all of them have a target of their own.
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,9 +45,9 @@ told() { # name...: waits for each, then shows it as a test
 programs=target/checked/examples
 start model nice -n 19 "$programs/model" --limit 8 --large 60
 start soak "$programs/soak" --short
-told soak
+told soak model
 start kubelet tests/kubelet.sh --or-skip
-told kubelet model
+told kubelet
 start faults "$programs/faults" --every 16
 told faults
 "$cargo" test --locked --features testkit --no-fail-fast || failed=1

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::{
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
-    observed::{Observed, Record, Resource},
+    observed::{Observed, Question, Record, Resource},
     record::{Failure, Ledger},
     revocable::Revocable,
     revoking::liveness_or_revoke,
     rotation::FOREIGN_INTENT,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Issued, Verification},
+    token::{Generation, Issued, Liveness, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -27,7 +27,7 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
     let generation = pending.generation;
     if !record.values.contains_key(&generation) {
         let message = "the value of the new token is missing in the record".to_owned();
-        return Ok(Some(refuse(observed, record, pending, Reason::ValueLost, message)));
+        return refuse(observed, record, pending, Reason::ValueLost, message).map(Some);
     }
     let verification = match observed.verification(generation)? {
         Ok(verification) => verification,
@@ -37,13 +37,13 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
         Verification::Works { .. } => publish(resource, generation),
         Verification::Insufficient { missing } => {
-            refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))
+            refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))?
         }
         Verification::Dead { why } => {
             let message = format!("the new token is refused: {why}");
-            refuse(observed, record, pending, Reason::ProviderRefused, message)
+            refuse(observed, record, pending, Reason::ProviderRefused, message)?
         }
-        Verification::NotYet { why } => not_yet(observed, record, pending, why),
+        Verification::NotYet { why } => not_yet(observed, record, pending, why)?,
     }))
 }
 
@@ -60,11 +60,11 @@ pub(super) fn insufficient(missing: &[String]) -> String {
     )
 }
 
-fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Decision {
+fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Result<Decision, Question> {
     let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
     if waited < observed.delays.activation {
         let message = format!("the new token is not usable yet: {why}");
-        return Decision::wait(ACTIVATION_POLL, Reason::Verifying, message);
+        return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
     }
     let message = format!("the new token was still not usable after {} s: {why}", waited.as_secs());
     refuse(observed, record, pending, Reason::ProviderRefused, message)
@@ -75,18 +75,31 @@ fn known_for<T>(observed: &Observed, since: Option<(T, Duration)>) -> Duration {
     since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
 }
 
-/// The pending token does not pass. One that was in the target may be held by pods: it is not revoked, but waited for.
-fn refuse(observed: &Observed, record: &Record, pending: &Issued, reason: Reason, message: String) -> Decision {
+/// The pending token does not pass. One that was in the target may be held by pods: it is not revoked, but waited for, unless
+/// it is dead already; then the next sequence replaces it.
+fn refuse(
+    observed: &Observed,
+    record: &Record,
+    pending: &Issued,
+    reason: Reason,
+    message: String,
+) -> Result<Decision, Question> {
     let generation = pending.generation;
     if observed.memory.published == Some(generation) && observed.guarded(Guard::KeepPublished) {
-        return Decision::stall(
-            STALLED_WAKE,
-            reason,
-            format!("the token that was published no longer passes: {message}"),
-        );
+        let message = format!("the token that was published no longer passes: {message}");
+        return Ok(match observed.liveness(generation)? {
+            Ok(Liveness::Dead | Liveness::Ending) => {
+                let next = transition::replace_dead(&record.ledger, message.clone());
+                let step = Step::Save { ledger: Box::new(next), change: Change::Died(generation) };
+                Decision::act(step, Reason::ValueLost, message)
+            }
+            Ok(Liveness::Alive) => Decision::stall(STALLED_WAKE, reason, message),
+            Err(fault) => on_fault(observed, fault),
+        });
     }
     let next = transition::refuse(&record.ledger, reason, message.clone());
-    Decision::act(Step::Save { ledger: Box::new(next), change: Change::Refused(generation) }, reason, message)
+    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(generation) };
+    Ok(Decision::act(step, reason, message))
 }
 
 /// A refused token is revoked only after no replica can publish it any more: the fence changes the target's version, so

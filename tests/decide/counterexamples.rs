@@ -9,11 +9,13 @@ use tokenturn::{
         observed::Observed,
         record::Ledger,
         step::{Change, Decision, Step},
-        token::Generation,
+        token::{Generation, Liveness, Verification},
     },
 };
 
-use crate::builder::{UPTIME, at_rest, carrying, consumers, decided, generation, intended, listed, observed, promoted};
+use crate::builder::{
+    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, observed, promoted,
+};
 
 fn writes(ledger: Ledger, intent: Generation) -> Decision {
     let step = Step::Save { ledger: Box::new(ledger), change: Change::Intended(intent) };
@@ -65,6 +67,20 @@ fn an_intent_of_another_replica_is_known_since_it_is_seen() {
     acknowledged.look(later, &carrying(one), record.as_ref());
     assert_eq!(mine.intent_since, Some((two, later)), "the write was refused: the intent is somebody else's");
     assert_eq!(acknowledged.intent_since, Some((two, UPTIME)), "one's own counts from before it was sent");
+}
+
+/// Bug: a publish that may have been lost, and then the death of the token: nothing went on until the process ended.
+#[test]
+fn a_token_that_died_when_it_may_have_been_published_is_replaced_by_the_next_sequence() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut ledger = intended(at_rest(one), two);
+    ledger.pending = Some(issued(two));
+    let mut seen = observed(Some(ledger), carrying(one));
+    seen.memory.published = Some(two);
+    seen.answers.verification.insert(two, Ok(Verification::Dead { why: "expired".to_owned() }));
+    seen.answers.liveness.insert(two, Ok(Liveness::Dead));
+    let (ledger, change) = saved(&seen);
+    assert_eq!((change, ledger.intent.map(|intent| intent.generation.sequence)), (Change::Died(two), Some(3)));
 }
 
 /// Bug: record and Secret restored to between intent and store, with a provider that does not go back: the token that had been

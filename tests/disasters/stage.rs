@@ -95,11 +95,13 @@ pub fn tokens_made_and_ended(
     Ok((made, ended))
 }
 
-/// Every Secret of the cluster that a token is bound to.
-pub async fn all_live(world: &World) -> Result<BTreeSet<String>, kube::Error> {
+/// Secrets that tokens are bound to, in every namespace whose name begins so.
+pub async fn all_live(world: &World, stem: &str) -> Result<BTreeSet<String>, kube::Error> {
     let params = ListParams::default().labels("tokenturn.dev/role=bound-token");
     let api: Api<Secret> = Api::all(world.space.client().clone());
-    Ok(api.list_metadata(&params).await?.iter().map(ResourceExt::name_any).collect())
+    let all = api.list_metadata(&params).await?;
+    let ours = all.iter().filter(|secret| secret.namespace().is_some_and(|namespace| namespace.starts_with(stem)));
+    Ok(ours.map(ResourceExt::name_any).collect())
 }
 
 /// Resident memory of the first operator.

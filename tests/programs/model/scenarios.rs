@@ -67,7 +67,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 25] = [
+pub const SMALL: [Scenario; 26] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -125,6 +125,12 @@ pub const SMALL: [Scenario; 25] = [
     Scenario {
         name: "token killed by others",
         budget: Budget { rotations: 1, deaths: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token killed by others, lost answer",
+        attempts: 4,
+        budget: Budget { rotations: 1, deaths: 1, lost: 1, ..NOTHING },
         ..ONE
     },
     Scenario { name: "target deleted", budget: Budget { rotations: 1, deletes: 1, starts: 1, ..NOTHING }, ..ONE },

@@ -352,13 +352,16 @@ impl World {
     }
 
     fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
+        // A publish that was not sent soon is not sent any more.
+        let publishes = matches!(self.operator.effect(effect), Effect::Publish(_));
+        if base.old && publishes && self.keeps(Habit::PublishSoon) {
+            state.replicas[number].activity = Activity::Idle;
+            return;
+        }
         let memory = self.operator.begin(state.replicas[number].memory, effect);
         (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
         // A create that was not sent soon is not sent any more.
         if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint(_)) {
-            return;
-        }
-        if base.old && self.keeps(Habit::PublishSoon) && matches!(self.operator.effect(effect), Effect::Publish(_)) {
             return;
         }
         if fate == Fate::Late {

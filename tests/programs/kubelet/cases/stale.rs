@@ -42,9 +42,9 @@ const AROUND: usize = 60;
 pub async fn start(stage: &Stage<'_>) -> Result<String, Failure> {
     stage.workload("Deployment", Some(1), pod(&[with_env("app")], 5)).await?;
     stage.first_token("Auto", 1).await?;
+    let groups = Groups::prepare(stage).await?;
     let busy = Saturation::begin(&stage.scene.client).await?;
-    let around = around_a_rotation(stage);
-    let (around, groups) = futures::try_join!(around, Groups::measure(stage))?;
+    let (around, groups) = futures::try_join!(around_a_rotation(stage), groups.measure())?;
     let rate = busy.end();
     Ok(format!("{around}; {groups}; {rate:.0} writes/s meanwhile"))
 }
@@ -90,7 +90,7 @@ struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    async fn measure(stage: &'a Stage<'a>) -> Result<String, Failure> {
+    async fn prepare(stage: &'a Stage<'a>) -> Result<Self, Failure> {
         let namespace = shared::create_namespace(&stage.scene.client, "stale-groups").await?;
         let groups = Self { stage, namespace };
         groups.write("value-0").await?;
@@ -98,13 +98,18 @@ impl<'a> Groups<'a> {
         let witness = once(stage, "witness", silent())?;
         groups.api::<Pod>().create(&PostParams::default(), &witness).await?;
         groups.held("witness", 1).await?;
+        Ok(groups)
+    }
+
+    /// How many of each delay start with an older value.
+    async fn measure(&self) -> Result<String, Failure> {
         let mut told = Vec::new();
         let mut round = 0;
         for (delay, count) in DELAYS {
             let mut stale = 0;
             for _ in 0..count {
                 round += 1;
-                stale += groups.round(round, delay).await?;
+                stale += self.round(round, delay).await?;
             }
             told.push(format!("{} s: {stale} of {}", delay.as_secs_f64(), count * GROUP));
         }
