@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows what a real kubelet does with tokens: control plane, operator, kubelet, containerd, containers (tests/programs/kubelet).
 #
-#   tests/kubelet.sh [--or-skip] [CASE...]      the cases whose names contain one of these texts; all without
+#   tests/kubelet.sh [--or-skip] [--gentle] [CASE...]   the cases whose names contain one of these texts; all without
 #
 # Needs root and containerd. With --or-skip a machine that lacks something is told so in one line, and the exit code is 77. In CI
 # only what cannot be installed is a reason to skip: root, and the right to make namespaces, mounts and cgroups.
