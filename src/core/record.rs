@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     consumers::PodView,
     pickup::{Evidence, PickupProof},
-    token::{Generation, Issued, Owner, Specification},
+    token::{self, Generation, Issued, Owner, Specification},
 };
 use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason};
 
@@ -261,9 +261,6 @@ impl Ledger {
     }
 }
 
-/// Largest counter or sequence that is believed, so that ours never overflow.
-const LARGEST: i64 = 1 << 53;
-
 impl Ledger {
     /// Whether its numbers can have been counted by us, and can be counted on.
     #[must_use]
@@ -272,7 +269,7 @@ impl Ledger {
         let generations =
             self.tokens().map(|token| token.generation).chain(self.intent.iter().map(|intent| intent.generation));
         let counted = |generation: Generation| [generation.sequence, generation.attempt];
-        generations.flat_map(counted).chain(numbers).all(|number| (0..LARGEST).contains(&number))
+        generations.flat_map(counted).chain(numbers).all(|number| (0..token::LARGEST).contains(&number))
     }
 }
 

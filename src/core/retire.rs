@@ -25,7 +25,7 @@ use crate::api::{Blocker, DeletionPolicy, conditions::Reason};
 /// Waits for consumers are woken by a watch; this is how long one lasts if the watch says nothing.
 const RETIRE_WAKE: Duration = Duration::from_secs(30);
 
-/// How long after the look that it is based on a publish may be sent: shorter than the settle time of every cluster, so that a
+/// How long after the look that it is based on a publish may be sent: shorter than the settle time is by default, so that a
 /// replica that stood still does not put a token into a Secret that another one has taken away.
 pub const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -178,7 +178,8 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     Ok(Decision::act(Step::DropRecord, Reason::Revoked, "every token of this object is dead"))
 }
 
-/// Time in which another replica, which has not heard of the deletion, may still publish: longer than [`PUBLISH_WITHIN`].
+/// Time in which another replica, which has not heard of the deletion, may still publish: the settle
+/// time, which has to be longer than [`PUBLISH_WITHIN`].
 fn still_published(observed: &Observed) -> Option<Duration> {
     let since = observed.memory.retiring_since.filter(|_| observed.guarded(Guard::RetireSettle))?;
     let left = observed.settings.settle.checked_sub(observed.uptime.saturating_sub(since))?;

@@ -44,7 +44,7 @@ impl FromStr for Generation {
 }
 
 /// Largest number of a sequence or attempt that is believed: what others write must not make ours overflow.
-const LARGEST: i64 = 1 << 53;
+pub(super) const LARGEST: i64 = 1 << 53;
 
 /// A number from 1, in the one way in which we write it: no sign, no leading zero.
 fn positive(text: &str) -> Result<i64, ParseGenerationError> {
