@@ -30,6 +30,15 @@ pub struct Handles {
     pub record: Option<Version>,
 }
 
+impl Handles {
+    /// Whether nothing was written between two looks.
+    #[must_use]
+    pub fn is_of_the_same_versions(&self, other: &Self) -> bool {
+        let object = |handles: &Self| handles.resource.as_ref().and_then(|object| Version::of(&object.metadata));
+        object(self) == object(other) && self.target == other.target && self.record == other.record
+    }
+}
+
 /// Reads the base.
 pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered) -> Result<(Observed, Handles), Error> {
     let object = resource::read(&context.client, owner).await?;

@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{context::Context, fault::cannot_publish, memory::Remembered, mint, observe::Handles, story};
+use super::{
+    context::Context,
+    fault::cannot_publish,
+    memory::Remembered,
+    mint,
+    observe::{Handles, base},
+    story,
+};
 use crate::{
     api::{TokenProviderSpec, WorkloadRef, conditions::Reason},
     core::{
@@ -132,8 +139,8 @@ impl Performance<'_> {
     async fn publish(&mut self, generation: Generation, repair: bool) -> Outcome {
         let Self { context, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
-        if context.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN {
-            tracing::warn!(rotation = %generation, "this process stood still before it could publish, looking again");
+        if context.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
+            tracing::warn!(rotation = %generation, "too much time went by before the token could be published, looking again");
             return Ok(());
         }
         let (owner, base) = (&observed.owner, handles.target.as_ref());
@@ -153,6 +160,14 @@ impl Performance<'_> {
             tracing::info!(rotation = %generation, secret, "new token verified and published");
         }
         Ok(())
+    }
+
+    /// Whether object, target and record are just now what the decision was based on. Looking things up at a slow provider
+    /// takes its time at every look: without this, none would ever be recent enough.
+    async fn still_stands(&mut self) -> Result<bool, Fault> {
+        let (fresh, handles) = base(self.context, &self.observed.owner, self.remembered).await?;
+        let is_recent = self.context.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
+        Ok(is_recent && handles.is_of_the_same_versions(self.handles))
     }
 
     /// Runs the mint in a task of its own that the process waits for before it ends.

@@ -40,3 +40,15 @@ async fn a_token_whose_requests_hang_delays_no_other() -> Outcome {
     assert_eq!(world.live_tokens().await?.len(), 2, "one of each object");
     world.assert_nobody_noticed().await
 }
+
+/// Trying the token takes 13 s here, longer than a look may be old when its token is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_answers_slowly_does_not_keep_a_token_from_being_published() -> Outcome {
+    let scene = Scene::new("slow").await?;
+    let slow = Fault::Slow(Duration::from_millis(6_500));
+    let reviews = ["tokenreviews", "selfsubjectrulesreviews"];
+    let rule = scene.proxy.rule(slow, move |asked| reviews.iter().any(|review| asked.path.ends_with(review)));
+    scene.rotates(2, PATIENCE * 2).await?;
+    assert!(rule.hits() >= 2, "{}", rule.hits());
+    Ok(())
+}
