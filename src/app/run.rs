@@ -24,7 +24,7 @@ use super::{
     leader,
 };
 use crate::{
-    core::{guards::Guards, observed::Settings},
+    core::{guards::Guards, observed::Settings, retire::PUBLISH_WITHIN},
     kube_io::{client, events::Events, lease::Candidate},
     providers::kubernetes::Kubernetes,
     reconcile::{
@@ -95,6 +95,14 @@ async fn lead(
     ready.store(true, Ordering::Relaxed);
     let identity = args.identity.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), install, identity, settle = %args.settle, "tokenturn started");
+    if args.settle.get() <= PUBLISH_WITHIN {
+        tracing::warn!(
+            settle = %args.settle,
+            "--settle is not longer than the {} s within which a replica may still publish; objects that are deleted meanwhile \
+             can leave their Secret behind",
+            PUBLISH_WITHIN.as_secs()
+        );
+    }
     let started = Instant::now();
     let mut memories = Memories::default();
     loop {
