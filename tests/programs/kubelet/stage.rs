@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret},
+    api::core::v1::{self, ConfigMap, ContainerStatus, Pod, Secret},
 };
 use kube::{
     Api, Resource, ResourceExt,
@@ -124,6 +124,19 @@ impl<'a> Stage<'a> {
         self.container(pod, container, "to run again", runs).await.map(drop)
     }
 
+    /// Waits until the kubelet says that it ends the containers of a pod.
+    pub async fn killing(&self, pod: &str) -> Result<(), Failure> {
+        let events = self.api::<v1::Event>();
+        let said = until("the kubelet to end the pod", PATIENCE, async || {
+            let events = events.list(&ListParams::default()).await.ok()?.items;
+            let is_end = |event: &v1::Event| {
+                event.reason.as_deref() == Some("Killing") && event.involved_object.name.as_deref() == Some(pod)
+            };
+            events.iter().any(is_end).then_some(())
+        });
+        Ok(said.await?)
+    }
+
     /// The id of a container, when it runs.
     pub async fn container_id(&self, pod: &str, container: &str) -> Result<String, Failure> {
         let status = self.container(pod, container, "to run", is_running).await?;
@@ -212,7 +225,8 @@ impl<'a> Stage<'a> {
                 return Err("the old token was revoked while containers held it".into());
             }
             if self.holders(&written.old).is_empty() {
-                return Err("no container holds the old token any more".into());
+                let holding = self.history.holding(&self.namespace);
+                return Err(format!("no container holds the old token any more; holding: {holding:?}").into());
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

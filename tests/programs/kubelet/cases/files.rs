@@ -73,6 +73,8 @@ pub async fn terminating(stage: &Stage<'_>) -> Result<String, Failure> {
     stage.first_token("None", 1).await?;
     let id = stage.container_id("app", "app").await?;
     stage.delete_pods().await?;
+    // A refresh that was under way when the kubelet heard of the deletion would still be carried out.
+    stage.killing("app").await?;
     let written = stage.rotate().await?;
     stage.nothing_is_revoked(&written, REFRESHED).await?;
     stage.scene.node.crash(&id)?;
