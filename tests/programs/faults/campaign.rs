@@ -8,6 +8,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use tokenturn::connect::faults::plan::Planned;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure,
@@ -28,10 +29,17 @@ const PACE: Duration = Duration::from_secs(20);
 
 type Field = (&'static str, Mode);
 
-/// Runs what is asked for.
-pub async fn run(stage: Arc<Stage>, args: &Args, Wanted { only, fields }: Wanted) -> Result<Report, Failure> {
+/// Runs what is asked for, until it is interrupted.
+pub async fn run(
+    stage: Arc<Stage>,
+    args: &Args,
+    Wanted { only, fields }: Wanted,
+    interrupt: &CancellationToken,
+) -> Result<Report, Failure> {
     let mut report = Report::default();
-    let references = references(&stage, &fields, args.parallel, &mut report).await?;
+    let references = references(&stage, &fields, args.parallel, &mut report);
+    let Some(references) = interrupt.run_until_cancelled(references).await else { return Ok(report) };
+    let references = references?;
     let keys = match (only, args.pairs) {
         (Some(key), _) => vec![key],
         (None, Some(number)) => super::pairs::sample(&references, number, args.seed),
@@ -51,7 +59,7 @@ pub async fn run(stage: Arc<Stage>, args: &Args, Wanted { only, fields }: Wanted
         }
     });
     let mut running = stream::iter(&mut verdicts).buffer_unordered(args.parallel);
-    while let Some((key, verdict)) = running.next().await {
+    while let Some(Some((key, verdict))) = interrupt.run_until_cancelled(running.next()).await {
         report.add(&key, verdict);
         if told.elapsed() > PACE || report.runs() == total {
             told = Instant::now();
@@ -164,7 +172,7 @@ fn singles(references: &BTreeMap<Field, Reference>, args: &Args) -> Vec<Key> {
         for (row, (effect, occurrence)) in effects.enumerate() {
             for (column, fault) in faults.iter().enumerate() {
                 // Along the diagonals, so that each effect and each fault comes up.
-                if (row + column) % args.every.max(1) == 0 {
+                if (row + column) % args.every.max(1) == 0 && !mode.is_the_same_as_another(effect, **fault) {
                     let planned = Planned { effect: effect.clone(), occurrence, fault: **fault };
                     keys.push(Key { scenario, mode: *mode, faults: vec![planned] });
                 }

@@ -61,7 +61,8 @@ impl Reference {
     }
 }
 
-fn only_looks(effect: &str) -> bool {
+/// Whether an effect stores nothing.
+pub fn only_looks(effect: &str) -> bool {
     effect.starts_with("GET ")
         || effect.ends_with("review")
         || effect.ends_with("reviews")

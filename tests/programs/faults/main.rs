@@ -31,6 +31,7 @@ use std::{process::ExitCode, sync::Arc, time::Instant};
 use args::Args;
 use clap::Parser;
 use stage::Stage;
+use tokio_util::sync::CancellationToken;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,15 +55,22 @@ async fn run() -> Result<bool, Failure> {
     let wanted = args.wanted()?;
     say("starting etcd, kube-apiserver, kube-controller-manager");
     let stage = Arc::new(Stage::start(binary).await?);
-    let report = tokio::select! {
-        report = campaign::run(stage.clone(), &args, wanted) => report?,
-        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
-    };
+    let interrupt = CancellationToken::new();
+    let asked = interrupt.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            asked.cancel();
+        }
+    });
+    let report = campaign::run(stage.clone(), &args, wanted, &interrupt).await?;
     if report.failures() > 0 {
         stage.workspace.keep_logs();
     }
     report.print();
     println!("{}", report.json(started.elapsed()));
+    if interrupt.is_cancelled() {
+        return Err("interrupted: the figures are those of the runs that had ended".into());
+    }
     Ok(report.failures() == 0)
 }
 

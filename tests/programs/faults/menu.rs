@@ -8,6 +8,8 @@ use std::fmt;
 
 use tokenturn::connect::faults::plan::{Fault, Planned};
 
+use super::judge;
+
 /// The replicas of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -43,6 +45,17 @@ impl Mode {
             }
             Self::Elected => &[CrashAfter, ReplyLost, Frozen],
             Self::Unelected => &[CrashAfter, ReplyLost, Late],
+        }
+    }
+
+    /// Whether a fault is told from no other by what it leaves behind, or cannot come up: an effect that stores nothing leaves the
+    /// same world whether it was carried out before the process died or not, and only what is stored is refused by its version.
+    pub fn is_the_same_as_another(self, effect: &str, fault: Fault) -> bool {
+        let stores = !judge::only_looks(effect);
+        match fault {
+            Fault::CrashAfter => self == Self::One && !stores,
+            Fault::Conflict => !stores && !effect.ends_with("dry-run"),
+            _ => false,
         }
     }
 }
