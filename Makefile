@@ -35,9 +35,9 @@ model: tools ## search the protocol for broken promises, with the operator's own
 	@$(CARGO) build --locked $(CHECKED) --example model
 	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 60 --large 600 $(ARGS)
 
-model-short: tools ## the same, as far as CI looks (six minutes)
+model-short: tools ## the same, as far as CI looks (four minutes)
 	@$(CARGO) build --locked $(CHECKED) --example model
-	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 8 --large 60 $(ARGS)
+	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 5 --large 40 $(ARGS)
 
 faults: servers ## every effect of the operator with every fault, one run each; ARGS="--help" tells more
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example faults
