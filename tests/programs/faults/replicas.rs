@@ -20,6 +20,11 @@ const FROZEN: Duration = Duration::from_secs(60);
 /// More ends than this are a loop.
 const MOST_ENDS: usize = 6;
 
+/// Whether a fault is meant to end the process.
+fn ends(fault: Fault) -> bool {
+    matches!(fault, Fault::CrashBefore | Fault::CrashAfter | Fault::Terminate | Fault::Frozen)
+}
+
 /// How a process ended.
 #[derive(Clone, Debug)]
 pub struct End {
@@ -157,7 +162,9 @@ impl Replicas {
         for (number, code) in ended.into_iter().rev() {
             let Replica { name, identity, .. } = self.running.remove(number);
             self.read()?;
-            let fault = self.entries.iter().rfind(|entry| entry.process == name && entry.fault.is_some());
+            // Of a pair, one may only make a call fail that the end brings with it.
+            let mut faults = self.entries.iter().filter(|entry| entry.process == name && entry.fault.is_some());
+            let fault = faults.clone().rfind(|entry| entry.fault.is_some_and(ends)).or_else(|| faults.next_back());
             let took = fault.map_or(0, |entry| jiff::Timestamp::now().as_millisecond() - entry.at);
             self.ends.push(End {
                 process: name,
