@@ -157,7 +157,9 @@ fn core_and_api_touch_neither_cluster_nor_clock() {
             "super::",
             "crate::",
             "serde::",
+            "serde_json::",
             "schemars::",
+            "kube::KubeSchema",
             "kube::{CustomResource,KubeSchema}",
             "kube::CustomResourceExt",
             "k8s_openapi::apimachinery::pkg::apis::meta::v1::",
@@ -263,7 +265,7 @@ fn use_lines(text: &str) -> Vec<String> {
 }
 
 fn is_own_module(statement: &str) -> bool {
-    ["cluster_provider", "conditions", "duration", "names", "provider", "rotated_token", "status"]
+    ["cluster_provider", "conditions", "duration", "http_provider", "names", "provider", "rotated_token", "status"]
         .contains(&first_word(statement))
 }
 

@@ -20,9 +20,9 @@ use tokenturn::{
     api::{KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
-        token::{Generation, Handle, Issued, Liveness, Naming, Owner, Specification, Verification},
+        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
-    providers::{Class, Minted, Provider, Request, kubernetes::Kubernetes},
+    providers::{Class, Error, Minted, Provider, Request, kubernetes::Kubernetes},
     secret_value::{SecretValue, TokenSet},
     testkit::{SharedControlPlane, TestNamespace},
 };
@@ -106,8 +106,17 @@ impl Scene {
     }
 
     async fn revoke(&self, minted: &Minted, handle: &Handle) {
-        let token = revocable(&self.request(1), minted, handle);
-        self.driver.revoke(&self.owner, &token, None).await.unwrap();
+        let token = Revocable::never_stored(&issued(&self.request(1), minted, handle));
+        self.driver.revoke(&self.owner, &specification(&[]), &token, None).await.unwrap();
+    }
+
+    async fn list(&self, driver: &Kubernetes) -> Result<Vec<Listed>, Error> {
+        driver.list(&self.owner, &self.naming, &specification(&[])).await
+    }
+
+    async fn liveness(&self, minted: &Minted, values: Option<&TokenSet>) -> Result<Liveness, Error> {
+        let issued = issued(&self.request(1), minted, &minted.handle);
+        self.driver.liveness(&self.owner, &self.naming, &issued, values).await
     }
 
     /// The class and message with which a preflight fails.
@@ -130,18 +139,20 @@ fn specification(permissions: &[&str]) -> Specification {
     }
 }
 
-fn revocable(request: &Request, minted: &Minted, handle: &Handle) -> Revocable {
-    Revocable::never_stored(&Issued {
+fn issued(request: &Request, minted: &Minted, handle: &Handle) -> Issued {
+    Issued {
         generation: request.generation,
         id: request.id.clone(),
         handle: handle.clone(),
         fingerprint: minted.values.fingerprint(),
         issued_at: minted.issued_at,
         expires_at: minted.expires_at,
-        specification: request.specification.clone(),
-        provider: TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), policy: None },
+        source: Source {
+            specification: request.specification.clone(),
+            provider: TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), http: None, policy: None },
+        },
         surplus: Vec::new(),
-    })
+    }
 }
 
 fn works(expected: &[&str]) -> impl Fn(&Verification) -> bool {
@@ -166,20 +177,20 @@ async fn a_token_is_minted_verified_listed_revoked_and_soon_refused() {
     let drift = expires_at.unwrap().duration_until(minted.expires_at.unwrap());
     assert!(drift.abs() <= SignedDuration::from_secs(1), "{drift:?}");
 
-    let listed = scene.driver.list(&scene.owner, &scene.naming).await.unwrap();
+    let listed = scene.list(&scene.driver).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!((&listed[0].handle, listed[0].generation), (&minted.handle, scene.request(1).generation));
-    let alive = scene.driver.liveness(&scene.owner, &minted.handle, Some(&minted.values)).await;
+    let alive = scene.liveness(&minted, Some(&minted.values)).await;
     assert_eq!(alive.unwrap(), Liveness::Alive);
 
     scene.revoke(&minted, &minted.handle).await;
     scene.revoke(&minted, &minted.handle).await;
     let started = Instant::now();
-    while scene.driver.liveness(&scene.owner, &minted.handle, Some(&minted.values)).await.unwrap() != Liveness::Dead {
+    while scene.liveness(&minted, Some(&minted.values)).await.unwrap() != Liveness::Dead {
         assert!(started.elapsed() < scene.driver.capabilities().propagation, "it is still accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(scene.driver.list(&scene.owner, &scene.naming).await.unwrap().is_empty());
+    assert!(scene.list(&scene.driver).await.unwrap().is_empty());
     assert!(matches!(scene.verify(&asked, &minted).await, Verification::NotYet { .. }));
 }
 
@@ -192,7 +203,7 @@ async fn foreign_secrets_are_neither_listed_nor_deleted() {
     scene.add::<Secret>(json!({"metadata": {"name": "other", "labels": labels}})).await;
     scene.add::<Secret>(json!({"metadata": {"name": format!("tokenturn-other-{UID}-1-1"), "labels": labels}})).await;
     let minted = scene.mint(1).await;
-    let listed = scene.driver.list(&scene.owner, &scene.naming).await.unwrap();
+    let listed = scene.list(&scene.driver).await.unwrap();
     assert_eq!(listed.iter().map(|token| &token.handle).collect::<Vec<_>>(), [&minted.handle]);
 
     // The Secret of a token is replaced by one of the same name: the token is gone, the new Secret is not ours.
@@ -201,7 +212,7 @@ async fn foreign_secrets_are_neither_listed_nor_deleted() {
     scene.add::<Secret>(json!({"metadata": {"name": name}})).await;
     scene.revoke(&minted, &minted.handle).await;
     assert_eq!(scene.space.api::<Secret>().list(&Default::default()).await.unwrap().items.len(), 4);
-    let lost = scene.driver.liveness(&scene.owner, &minted.handle, None).await.unwrap();
+    let lost = scene.liveness(&minted, None).await.unwrap();
     assert_eq!(lost, Liveness::Dead);
 }
 
@@ -271,7 +282,7 @@ async fn preflight_says_what_to_do() {
     }
     assert!(message.contains("kubernetesProvider.enabled"), "{message}");
     assert_eq!(nobody.create(&scene.request(3)).await.unwrap_err().class(), Class::Refused);
-    assert_eq!(nobody.list(&scene.owner, &scene.naming).await.unwrap_err().class(), Class::Refused);
+    assert_eq!(scene.list(&nobody).await.unwrap_err().class(), Class::Refused);
 }
 
 #[tokio::test]
@@ -289,7 +300,7 @@ async fn a_token_of_a_deleted_account_is_dead_and_a_strange_one_is_not_called_so
     let scene = Scene::new("account").await;
     let minted = scene.mint(1).await;
     let strange = TokenSet::single(SecretValue::new("not-a-token"));
-    let error = scene.driver.liveness(&scene.owner, &minted.handle, Some(&strange)).await.unwrap_err();
+    let error = scene.liveness(&minted, Some(&strange)).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
     assert!(!error.to_string().contains("not-a-token"), "{error}");
     let verification = scene.driver.verify(&scene.owner, &specification(&[]), &strange).await.unwrap();
@@ -304,12 +315,12 @@ async fn a_token_of_a_deleted_account_is_dead_and_a_strange_one_is_not_called_so
     let accounts: Api<ServiceAccount> = scene.space.api();
     accounts.delete(ACCOUNT, &DeleteParams::default()).await.unwrap();
     let started = Instant::now();
-    while scene.driver.liveness(&scene.owner, &unseen.handle, Some(&unseen.values)).await.unwrap() != Liveness::Dead {
+    while scene.liveness(&unseen, Some(&unseen.values)).await.unwrap() != Liveness::Dead {
         assert!(started.elapsed() < Duration::from_secs(12), "a token without account is accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // Nobody can review a lost value: only its Secret counts.
-    assert_eq!(scene.driver.liveness(&scene.owner, &unseen.handle, None).await.unwrap(), Liveness::Alive);
+    assert_eq!(scene.liveness(&unseen, None).await.unwrap(), Liveness::Alive);
 }
 
 #[tokio::test]
@@ -318,7 +329,7 @@ async fn without_an_api_server_reads_can_be_repeated_and_a_create_is_of_unknown_
     let mut config = scene.space.config("away").await.unwrap();
     config.cluster_url = "https://127.0.0.1:1".parse().unwrap();
     let away = driver(config);
-    let error = away.list(&scene.owner, &scene.naming).await.unwrap_err();
+    let error = scene.list(&away).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
     assert!(error.to_string().ends_with("could not be reached: connection refused"), "{error}");
     assert_eq!(away.preflight(&scene.owner, &specification(&[])).await.unwrap_err().class(), Class::Unavailable);

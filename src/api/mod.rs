@@ -7,6 +7,7 @@
 pub mod cluster_provider;
 pub mod conditions;
 pub mod duration;
+pub mod http_provider;
 pub mod names;
 pub mod provider;
 pub mod rotated_token;
@@ -14,6 +15,7 @@ pub mod status;
 
 pub use cluster_provider::{ClusterTokenProvider, ClusterTokenProviderSpec};
 pub use duration::GoDuration;
+pub use http_provider::HttpProvider;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 pub use provider::{KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};

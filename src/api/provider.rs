@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration::GoDuration;
+use super::{duration::GoDuration, http_provider::HttpProvider};
 
 /// Where tokens come from, for RotatedTokens of the same namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -24,12 +24,16 @@ use super::duration::GoDuration;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.kubernetes)").message("name exactly one provider: kubernetes"))]
+#[x_kube(validation = Rule::new("has(self.kubernetes) != has(self.http)").message("name exactly one provider: kubernetes or http"))]
 pub struct TokenProviderSpec {
     /// Tokens of ServiceAccounts of the cluster itself, by the TokenRequest API. Each token is bound to a small Secret of its
     /// own; deleting that Secret revokes it. Needs no settings: `kubernetes: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesProvider>,
+
+    /// Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpProvider>,
 
     /// Limits for the RotatedTokens that use this provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]

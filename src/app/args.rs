@@ -58,6 +58,17 @@ pub struct RunArgs {
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub admin_address: SocketAddr,
 
+    /// Lets providers of kind `http` be at loopback addresses: for a sidecar, or for a test.
+    ///
+    /// Whoever may write a TokenProvider chooses where the operator connects to, so loopback, link-local addresses and the API
+    /// server are refused; the last two always.
+    #[arg(long)]
+    pub allow_loopback_providers: bool,
+
+    /// Lets providers of kind `http` have a base URL without TLS. Tokens then cross the network in clear.
+    #[arg(long)]
+    pub allow_plain_http: bool,
+
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -1,6 +1,7 @@
 //! Starts everything, watches over it, and ends it in order: no new work, running passes, tracked tasks, lease.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +27,11 @@ use super::{
 use crate::{
     core::{guards::Guards, observed::Settings, retire::PUBLISH_WITHIN},
     kube_io::{client, events::Events, lease::Candidate},
-    providers::kubernetes::Kubernetes,
+    providers::{
+        Drivers,
+        http::{Shared, guard::Reach},
+        kubernetes::Kubernetes,
+    },
     reconcile::{
         context::Context, memory::Memories, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue,
         stamps::Stamps, streams,
@@ -82,6 +87,21 @@ fn until_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = 
     })
 }
 
+/// Where providers may be.
+async fn reach(args: &RunArgs, config: &kube::Config) -> Reach {
+    let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let found = tokio::net::lookup_host((host, 443)).await;
+    let refused = found.map(|addresses| addresses.map(|address| address.ip().to_canonical()).collect());
+    Reach {
+        loopback: args.allow_loopback_providers,
+        plain_http: args.allow_plain_http,
+        refused: refused.unwrap_or_else(|error| {
+            tracing::warn!(host, %error, "cannot find the API server's address, so providers are not kept from it by address");
+            BTreeSet::new()
+        }),
+    }
+}
+
 /// Waits for the lease, works, and gives it back; again and again, if the lease is lost.
 async fn lead(
     args: &RunArgs,
@@ -105,6 +125,8 @@ async fn lead(
     }
     let started = Instant::now();
     let mut memories = Memories::default();
+    // One for all terms: what providers asked for holds for the whole process.
+    let http = Shared::new(client.clone(), &args.operator_namespace, reach(args, &config).await);
     loop {
         let lost = CancellationToken::new();
         // The lease is given back after the work has ended, not when the end is asked for.
@@ -120,7 +142,7 @@ async fn lead(
         let queue = Arc::new(Queue::default());
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
         let context = Arc::new(Context {
-            kubernetes: Kubernetes::new(client.clone(), config.clone()),
+            drivers: Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() },
             namespace: args.operator_namespace.clone(),
             install: install.clone(),
             settings: Settings {

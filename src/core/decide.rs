@@ -192,7 +192,7 @@ fn keep(observed: &Observed) -> Ruling {
     if observed.memory.swept == Some(current.generation) {
         return Ok(None);
     }
-    Ok(match rotation::sweep(observed, ledger, &current.provider)? {
+    Ok(match rotation::sweep(observed, ledger, &current.source)? {
         // What could not be listed is swept by the next rotation.
         Ok(_) => None,
         Err(decision) if matches!(decision.step, Step::Wait { .. }) => None,

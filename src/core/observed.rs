@@ -13,10 +13,10 @@ use super::{
     memory::Memory,
     plan::{Plan, TargetPlan, Trouble},
     record::{Ledger, Values},
-    token::{Generation, Listed, Liveness, Owner, Verification},
+    token::{Generation, Listed, Liveness, Owner, Source, Verification},
 };
 use crate::{
-    api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, conditions::Reason},
+    api::{DeletionPolicy, RolloutSpec, conditions::Reason},
     secret_value::{SecretValue, TokenSet, digest},
 };
 
@@ -119,7 +119,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Question {
     /// The tokens of this owner at a provider.
-    Listing(TokenProviderSpec),
+    Listing(Box<Source>),
     /// Could a new token be minted and published now?
     Preflight,
     /// Does this token work, and what may it do?
@@ -160,8 +160,8 @@ pub struct Answers {
 
 impl Observed {
     /// The answer about the provider's list, or the question.
-    pub fn listing(&self, provider: &TokenProviderSpec) -> Result<Result<&[Listed], &Fault>, Question> {
-        let answer = self.answers.listing.as_ref().ok_or_else(|| Question::Listing(provider.clone()))?;
+    pub fn listing(&self, source: &Source) -> Result<Result<&[Listed], &Fault>, Question> {
+        let answer = self.answers.listing.as_ref().ok_or_else(|| Question::Listing(Box::new(source.clone())))?;
         Ok(answer.as_deref())
     }
 

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::token::Specification;
+use super::token::{Source, Specification};
 use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason};
 
 /// Shortest interval; the CRD says the same.
@@ -36,12 +36,12 @@ impl Trouble {
 pub enum Offer {
     /// There is no such object.
     Missing,
-    /// It names no driver that this version has.
-    Unsupported,
+    /// No driver can be made of it; why.
+    Unusable(String),
     Found {
-        spec: TokenProviderSpec,
+        spec: Box<TokenProviderSpec>,
         /// Names of the values that its tokens consist of.
-        fields: &'static [&'static str],
+        fields: Vec<String>,
         /// Mistakes in permissions and parameters.
         problems: Vec<Trouble>,
     },
@@ -73,8 +73,7 @@ impl From<&SecretSpec> for TargetPlan {
 /// What to mint and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    pub specification: Specification,
-    pub provider: TokenProviderSpec,
+    pub source: Source,
     pub interval: Duration,
     pub renew_before: Option<Duration>,
     /// How long a token is asked to live.
@@ -91,14 +90,11 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
     let (provider, fields, problems) = match offer {
         Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
-        Offer::Unsupported => {
-            let message = format!("{reference} names no provider that this version of tokenturn knows");
-            return Err(Trouble::new(Reason::InvalidSpec, message));
-        }
-        Offer::Found { spec, fields, problems } => (spec, fields, problems),
+        Offer::Unusable(why) => return Err(Trouble::new(Reason::InvalidSpec, format!("{reference} {why}"))),
+        Offer::Found { spec, fields, problems } => (*spec, fields, problems),
     };
     let mut troubles = problems;
-    troubles.extend(field_problems(spec, fields));
+    troubles.extend(field_problems(spec, &fields));
     troubles.extend(time_problems(spec));
     troubles.extend(policy_problems(namespace, spec, &provider, &reference));
     if let Some(first) = troubles.first() {
@@ -110,17 +106,14 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
     permissions.sort();
     permissions.dedup();
     let max_live = provider.policy.as_ref().and_then(|policy| policy.max_live_tokens);
+    let specification =
+        Specification { provider: spec.provider_ref.clone(), permissions, parameters: spec.parameters.clone() };
     Ok(Plan {
-        specification: Specification {
-            provider: spec.provider_ref.clone(),
-            permissions,
-            parameters: spec.parameters.clone(),
-        },
         interval,
         renew_before: spec.renew_before.map(Duration::from),
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
         max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
-        provider,
+        source: Source { specification, provider },
     })
 }
 
@@ -141,8 +134,8 @@ fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String 
     }
 }
 
-fn field_problems(spec: &RotatedTokenSpec, fields: &[&str]) -> Vec<Trouble> {
-    let unknown = spec.secret.data.iter().filter(|(_, field)| !fields.contains(&field.as_str()));
+fn field_problems(spec: &RotatedTokenSpec, fields: &[String]) -> Vec<Trouble> {
+    let unknown = spec.secret.data.iter().filter(|(_, field)| !fields.contains(field));
     unknown
         .map(|(key, field)| {
             let message =
@@ -212,7 +205,11 @@ mod tests {
     }
 
     fn offer(policy: Option<ProviderPolicy>) -> Offer {
-        Offer::Found { spec: TokenProviderSpec { kubernetes: None, policy }, fields: &["token"], problems: vec![] }
+        Offer::Found {
+            spec: Box::new(TokenProviderSpec { kubernetes: None, http: None, policy }),
+            fields: vec!["token".into()],
+            problems: vec![],
+        }
     }
 
     fn refused(spec: &RotatedTokenSpec, offer: Offer) -> (Reason, String) {
@@ -224,7 +221,7 @@ mod tests {
     fn permissions_are_compared_as_a_set() {
         let one = build("shop", &spec(json!({"permissions": ["b", "a", "b"]})), offer(None)).unwrap();
         let other = build("shop", &spec(json!({"permissions": ["a", "b"]})), offer(None)).unwrap();
-        assert_eq!(one.specification, other.specification);
+        assert_eq!(one.source, other.source);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn plan_and_list<'a>(
         Ok(plan) => plan,
         Err(trouble) => return Ok(Err(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
     };
-    Ok(match observed.listing(&plan.provider)? {
+    Ok(match observed.listing(&plan.source)? {
         Ok(listed) => Ok((plan, listed)),
         Err(fault) => Err(on_fault(observed, fault)),
     })
@@ -209,8 +209,7 @@ pub(super) fn issued(listed: &Listed, plan: &Plan, observed: &Observed) -> Issue
         fingerprint: String::new(),
         issued_at: listed.created_at.unwrap_or(observed.now),
         expires_at: None,
-        specification: plan.specification.clone(),
-        provider: plan.provider.clone(),
+        source: plan.source.clone(),
         surplus: Vec::new(),
     }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     consumers::PodView,
     pickup::{Evidence, PickupProof},
-    token::{self, Generation, Issued, Owner, Specification},
+    token::{self, Generation, Issued, Owner, Source},
 };
-use crate::api::{DeletionPolicy, RolloutSpec, TokenProviderSpec, WorkloadRef, conditions::Reason};
+use crate::api::{DeletionPolicy, RolloutSpec, WorkloadRef, conditions::Reason};
 
 /// Version of the ledger's shape. A ledger of a later version is not touched.
 pub const SCHEMA: i64 = 1;
@@ -81,9 +81,9 @@ pub struct Intent {
     /// Why the attempt before this one, or this one, did not end well; for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    pub specification: Specification,
-    /// The provider as it was when the attempt began: left-overs are looked for there.
-    pub provider: TokenProviderSpec,
+    /// Left-overs of the attempt are looked for there.
+    #[serde(flatten)]
+    pub source: Source,
 }
 
 /// Why an attempt did not end well.

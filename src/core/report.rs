@@ -153,7 +153,8 @@ fn conditions(
 fn is_ready(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) -> bool {
     let Some(resource) = observed.resource.as_ref().filter(|resource| !resource.deleting) else { return false };
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return false };
-    let wanted = resource.plan.as_ref().is_ok_and(|plan| plan.specification == current.token.specification);
+    let wanted =
+        resource.plan.as_ref().is_ok_and(|plan| plan.source.specification == current.token.source.specification);
     let expired = current.token.expires_at.is_some_and(|expires| expires <= observed.now);
     wanted && !expired && decision.phase != Phase::Stalled && observed.ours().is_some()
 }
@@ -234,7 +235,7 @@ fn token(issued: &Issued) -> TokenStatus {
         fingerprint: issued.fingerprint.clone(),
         issued_at: seconds(issued.issued_at),
         expires_at: issued.expires_at.map(seconds),
-        permissions: issued.specification.permissions.clone(),
+        permissions: issued.source.specification.permissions.clone(),
     }
 }
 

@@ -64,7 +64,7 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
             _ => release,
         });
     };
-    let listed = match observed.listing(&plan.provider)? {
+    let listed = match observed.listing(&plan.source)? {
         Ok(listed) => listed,
         Err(fault) => return Ok(on_fault(observed, fault)),
     };
@@ -112,7 +112,7 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
         let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
         return Ok(Some(Decision::act(step, Reason::Deleting, "taking over what another process began")));
     }
-    Ok(sweep(observed, &record.ledger, &intent.provider)?.err())
+    Ok(sweep(observed, &record.ledger, &intent.source)?.err())
 }
 
 /// Lets go of live tokens, and says which.
@@ -188,10 +188,10 @@ fn still_published(observed: &Observed) -> Option<Duration> {
 
 /// Tokens that the record does not know, of a past that it has lost: no consumer is left, so they go too.
 fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent) -> Ruling {
-    let Some(provider) = transition::provider(ledger).filter(|_| observed.guarded(Guard::RetireSweep)) else {
+    let Some(source) = transition::source(ledger).filter(|_| observed.guarded(Guard::RetireSweep)) else {
         return Ok(None);
     };
-    let listed = match observed.listing(provider)? {
+    let listed = match observed.listing(source)? {
         Ok(listed) => listed,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
@@ -200,7 +200,7 @@ fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent
     Ok(unknown.map(|token| {
         let message = format!("revoking {}, which the record does not know", token.id);
         let token = Revocable::retired_listed(token, committed);
-        let step = Step::Revoke { token, provider: provider.clone(), values: None, published: false };
+        let step = Step::Revoke { token, source: Box::new(source.clone()), values: None, published: false };
         Decision::act(step, Reason::Deleting, message)
     }))
 }

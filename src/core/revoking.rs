@@ -49,7 +49,7 @@ pub fn liveness_or_revoke(
             };
             let step = Step::Revoke {
                 token: revocable,
-                provider: token.provider.clone(),
+                source: Box::new(token.source.clone()),
                 values: Some(generation),
                 published,
             };

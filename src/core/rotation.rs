@@ -13,10 +13,11 @@ use super::{
     record::{Failure, Intent, Ledger},
     revocable::Revocable,
     schedule, settling,
-    step::{Decision, Ruling, Step},
+    step::{Change, Decision, Ruling, Step},
+    token::Source,
     transition, verifying,
 };
-use crate::api::{TokenProviderSpec, conditions::Reason};
+use crate::api::conditions::Reason;
 
 /// Goes on with a rotation that has begun.
 pub fn resume(observed: &Observed) -> Ruling {
@@ -44,7 +45,7 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
         return another_attempt(observed, resource, ledger, intent);
     }
-    let live = match sweep(observed, ledger, &intent.provider)? {
+    let live = match sweep(observed, ledger, &intent.source)? {
         Ok(live) => live,
         Err(decision) => return Ok(Some(decision)),
     };
@@ -59,9 +60,9 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
 pub(super) fn sweep(
     observed: &Observed,
     ledger: &Ledger,
-    provider: &TokenProviderSpec,
+    source: &Source,
 ) -> Result<Result<usize, Decision>, Question> {
-    let listed = match observed.listing(provider)? {
+    let listed = match observed.listing(source)? {
         Ok(listed) => listed,
         Err(fault) => return Ok(Err(on_fault(observed, fault))),
     };
@@ -82,7 +83,7 @@ pub(super) fn sweep(
         return Ok(Err(decision));
     }
     let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
-    let step = Step::Revoke { token, provider: provider.clone(), values: None, published: false };
+    let step = Step::Revoke { token, source: Box::new(source.clone()), values: None, published: false };
     Ok(Err(Decision::act(step, Reason::Minting, message)))
 }
 
@@ -150,12 +151,8 @@ fn create(resource: &Resource, intent: &Intent, live: usize) -> Decision {
         );
         return Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message);
     }
-    let step = Step::Mint {
-        generation: intent.generation,
-        specification: intent.specification.clone(),
-        provider: intent.provider.clone(),
-        lifetime: plan.lifetime,
-    };
+    let step =
+        Step::Mint { generation: intent.generation, source: Box::new(intent.source.clone()), lifetime: plan.lifetime };
     Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence))
 }
 
@@ -172,8 +169,16 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     // A spec that was mended is tried at once, and so is what a person asks for.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now);
-    if let Some(wait) = wait.filter(|_| !asked && plan.specification == intent.specification) {
+    if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
+    }
+    // What another process began elsewhere is cleared up there first; the next attempt would not look there any more.
+    if observed.memory.own != Some(intent.generation) && plan.source != intent.source {
+        let next = transition::take_over(ledger);
+        let generation = next.intent.as_ref().map_or(intent.generation, |intent| intent.generation);
+        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
+        let message = "taking over what another process began elsewhere";
+        return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
     if let Err(fault) = observed.preflight()? {
         return Ok(Some(on_fault(observed, fault)));

@@ -34,7 +34,7 @@ pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option
     if resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen {
         return Some(Reason::RotateNow);
     }
-    if current.token.specification != plan.specification {
+    if current.token.source.specification != plan.source.specification {
         return Some(Reason::SpecChanged);
     }
     let (at, reason) = next(plan, current);

@@ -6,10 +6,10 @@ use super::{
     observed::Question,
     record::Ledger,
     revocable::Revocable,
-    token::{Generation, Specification},
+    token::{Generation, Source},
 };
 use crate::{
-    api::{Blocker, TokenProviderSpec, WorkloadRef, conditions::Reason},
+    api::{Blocker, WorkloadRef, conditions::Reason},
     secret_value::TokenSet,
 };
 
@@ -74,9 +74,9 @@ pub enum Step {
     /// Delete the target: no consumer is left.
     DeleteTarget,
     /// Mint and store, in one task that survives this pass.
-    Mint { generation: Generation, specification: Specification, provider: TokenProviderSpec, lifetime: Duration },
+    Mint { generation: Generation, source: Box<Source>, lifetime: Duration },
     /// Revoke one token.
-    Revoke { token: Revocable, provider: TokenProviderSpec, values: Option<Generation>, published: bool },
+    Revoke { token: Revocable, source: Box<Source>, values: Option<Generation>, published: bool },
     /// Roll workloads by annotation.
     Stamp { workloads: BTreeSet<WorkloadRef>, generation: Generation, stamp: String },
     /// Nothing now.

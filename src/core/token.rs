@@ -106,6 +106,15 @@ pub struct Specification {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// Where a token comes from: what was asked for, and the provider as it was then. A provider object that is changed or deleted
+/// strands no token, and left-overs are looked for where they were made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    pub specification: Specification,
+    pub provider: TokenProviderSpec,
+}
+
 /// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,9 +126,8 @@ pub struct Issued {
     pub fingerprint: String,
     pub issued_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    pub specification: Specification,
-    /// The provider as it was when the token was minted: a deleted provider object does not strand the token.
-    pub provider: TokenProviderSpec,
+    #[serde(flatten)]
+    pub source: Source,
     /// What it may do beyond what was asked for; known once it was verified.
     #[serde(default)]
     pub surplus: Vec<String>,

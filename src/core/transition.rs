@@ -11,9 +11,9 @@ use super::{
     record::{
         Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
     },
-    token::{Generation, Issued, Owner},
+    token::{Generation, Issued, Owner, Source},
 };
-use crate::api::{TokenProviderSpec, conditions::Reason, status::HISTORY_LENGTH};
+use crate::api::{conditions::Reason, status::HISTORY_LENGTH};
 
 /// A ledger before anything was minted.
 #[must_use]
@@ -71,15 +71,7 @@ pub fn intend(
         counter,
         deletion_policy: resource.deletion_policy,
         rollout: resource.rollout.clone(),
-        intent: Some(Intent {
-            generation,
-            reason,
-            at: now,
-            attempts,
-            failure,
-            specification: plan.specification.clone(),
-            provider: plan.provider.clone(),
-        }),
+        intent: Some(Intent { generation, reason, at: now, attempts, failure, source: plan.source.clone() }),
         rotate_now_seen,
         ..ledger.clone()
     }
@@ -274,11 +266,11 @@ pub fn intend_retirement(ledger: &Ledger, proof: PickupProof, now: Timestamp) ->
     Ledger { retirement: Some(Retirement { pods, revoke: Some(RevokeIntent::commit(proof, now)) }), ..ledger.clone() }
 }
 
-/// The provider that knows the tokens of a ledger: of the rotation under way, else of the newest token.
+/// Where the tokens of a ledger come from: those of the rotation under way, else the newest token.
 #[must_use]
-pub fn provider(ledger: &Ledger) -> Option<&TokenProviderSpec> {
-    let intent = ledger.intent.as_ref().map(|intent| &intent.provider);
-    intent.or_else(|| ledger.tokens().next().map(|token| &token.provider))
+pub fn source(ledger: &Ledger) -> Option<&Source> {
+    let intent = ledger.intent.as_ref().map(|intent| &intent.source);
+    intent.or_else(|| ledger.tokens().next().map(|token| &token.source))
 }
 
 fn change_previous(ledger: &Ledger, change: impl FnOnce(&mut Superseded)) -> Ledger {

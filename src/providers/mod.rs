@@ -4,6 +4,7 @@
 //! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`.
 
 pub mod error;
+pub mod http;
 pub mod kubernetes;
 
 use std::time::Duration;
@@ -12,10 +13,10 @@ pub use error::{Class, Error};
 use jiff::Timestamp;
 
 use crate::{
-    api::TokenProviderSpec,
+    api::{ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
-        token::{Generation, Handle, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -81,7 +82,7 @@ pub struct Capabilities {
     /// Most tokens that the provider allows at the same time, for one owner.
     pub slots: Option<u32>,
     /// Names of the values of a token set.
-    pub fields: &'static [&'static str],
+    pub fields: Vec<String>,
     /// How long a new token may take to become usable.
     pub activation: Duration,
     /// How long a revoked token may go on being accepted; the first look for its death waits this long.
@@ -122,7 +123,12 @@ pub trait Provider {
     -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Tokens of this owner at the provider: exactly those whose names `naming` can read.
-    fn list(&self, owner: &Owner, naming: &Naming) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+    fn list(
+        &self,
+        owner: &Owner,
+        naming: &Naming,
+        specification: &Specification,
+    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
     /// Mints one token. Sent once; an error of class [`Class::Unknown`] says that a token may exist.
     fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
@@ -139,6 +145,7 @@ pub trait Provider {
     fn revoke(
         &self,
         owner: &Owner,
+        specification: &Specification,
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
@@ -147,7 +154,8 @@ pub trait Provider {
     fn liveness(
         &self,
         owner: &Owner,
-        handle: &Handle,
+        naming: &Naming,
+        token: &Issued,
         values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<Liveness, Error>> + Send;
 }
@@ -161,18 +169,35 @@ pub enum Problem {
     Parameter(String),
 }
 
+/// What drivers are made with.
+#[derive(Clone)]
+pub struct Drivers {
+    pub kubernetes: kubernetes::Kubernetes,
+    pub http: http::Shared,
+}
+
 /// Every driver.
 #[derive(Clone)]
 pub enum Driver {
-    Kubernetes(kubernetes::Kubernetes),
+    Kubernetes(Box<kubernetes::Kubernetes>),
+    Http(http::Http),
 }
 
 impl Driver {
-    /// The driver that a provider object asks for; `None` if it names none.
-    #[must_use]
-    pub fn select(spec: &TokenProviderSpec, kubernetes: &kubernetes::Kubernetes) -> Option<Self> {
-        let TokenProviderSpec { kubernetes: wants_kubernetes, policy: _ } = spec;
-        wants_kubernetes.as_ref().map(|_| Self::Kubernetes(kubernetes.clone()))
+    /// The driver that a provider object asks for.
+    ///
+    /// # Errors
+    /// Why there is none, in words that follow the object's name.
+    pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
+        let TokenProviderSpec { kubernetes, http, policy: _ } = spec;
+        match (kubernetes, http) {
+            (Some(_), None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
+            (None, Some(recipe)) => http::Http::new(recipe, reference, &drivers.http)
+                .map(Self::Http)
+                .map_err(|mistakes| format!("cannot work as it is written: {}", mistakes.join("; "))),
+            (Some(_), Some(_)) => Err("names several providers; name one".to_owned()),
+            (None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
+        }
     }
 
     /// Name in metrics and logs.
@@ -180,39 +205,40 @@ impl Driver {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Kubernetes(_) => "kubernetes",
+            Self::Http(_) => "http",
         }
     }
 }
 
+/// Calls a method of the driver, whichever it is.
+macro_rules! of_driver {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match $self {
+            Self::Kubernetes($driver) => $call,
+            Self::Http($driver) => $call,
+        }
+    };
+}
+
 impl Provider for Driver {
     fn capabilities(&self) -> Capabilities {
-        match self {
-            Self::Kubernetes(driver) => driver.capabilities(),
-        }
+        of_driver!(self, driver => driver.capabilities())
     }
 
     fn check(&self, specification: &Specification) -> Vec<Problem> {
-        match self {
-            Self::Kubernetes(driver) => driver.check(specification),
-        }
+        of_driver!(self, driver => driver.check(specification))
     }
 
     async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.preflight(owner, specification).await,
-        }
+        of_driver!(self, driver => driver.preflight(owner, specification).await)
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming) -> Result<Vec<Listed>, Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.list(owner, naming).await,
-        }
+    async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
+        of_driver!(self, driver => driver.list(owner, naming, specification).await)
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.create(request).await,
-        }
+        of_driver!(self, driver => driver.create(request).await)
     }
 
     async fn verify(
@@ -221,20 +247,26 @@ impl Provider for Driver {
         specification: &Specification,
         values: &TokenSet,
     ) -> Result<Verification, Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.verify(owner, specification, values).await,
-        }
+        of_driver!(self, driver => driver.verify(owner, specification, values).await)
     }
 
-    async fn revoke(&self, owner: &Owner, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.revoke(owner, token, values).await,
-        }
+    async fn revoke(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        token: &Revocable,
+        values: Option<&TokenSet>,
+    ) -> Result<(), Error> {
+        of_driver!(self, driver => driver.revoke(owner, specification, token, values).await)
     }
 
-    async fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> Result<Liveness, Error> {
-        match self {
-            Self::Kubernetes(driver) => driver.liveness(owner, handle, values).await,
-        }
+    async fn liveness(
+        &self,
+        owner: &Owner,
+        naming: &Naming,
+        token: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<Liveness, Error> {
+        of_driver!(self, driver => driver.liveness(owner, naming, token, values).await)
     }
 }

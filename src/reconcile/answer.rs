@@ -30,11 +30,12 @@ pub async fn answer(
     question: Question,
 ) {
     match question {
-        Question::Listing(provider) => {
-            let listing = match context.driver(&provider) {
+        Question::Listing(source) => {
+            let listing = match context.driver(&source) {
                 None => Err(no_driver()),
                 Some(driver) => {
-                    let result = driver.list(&observed.owner, &context.naming(&observed.owner)).await;
+                    let result =
+                        driver.list(&observed.owner, &context.naming(&observed.owner), &source.specification).await;
                     context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
@@ -48,7 +49,7 @@ pub async fn answer(
                 Ok((token, driver)) => match observed.values(generation) {
                     None => Err(value_lost(token)),
                     Some(values) => {
-                        let result = driver.verify(&observed.owner, &token.specification, values).await;
+                        let result = driver.verify(&observed.owner, &token.source.specification, values).await;
                         context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
                         result.map_err(Fault::from)
                     }
@@ -60,7 +61,9 @@ pub async fn answer(
             let liveness = match known(context, observed, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
-                    let result = driver.liveness(&observed.owner, &token.handle, observed.values(generation)).await;
+                    let result = driver
+                        .liveness(&observed.owner, &context.naming(&observed.owner), token, observed.values(generation))
+                        .await;
                     context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
@@ -86,7 +89,7 @@ fn value_lost(token: &Issued) -> Fault {
 fn known<'a>(context: &Context, observed: &'a Observed, generation: Generation) -> Result<(&'a Issued, Driver), Fault> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.generation == generation));
-    let driver = token.and_then(|token| context.driver(&token.provider));
+    let driver = token.and_then(|token| context.driver(&token.source));
     token.zip(driver).ok_or_else(no_driver)
 }
 
@@ -94,7 +97,7 @@ fn known<'a>(context: &Context, observed: &'a Observed, generation: Generation) 
 async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<(), Fault> {
     let Some(resource) = &observed.resource else { return Ok(()) };
     let Ok(plan) = &resource.plan else { return Ok(()) };
-    let Some(driver) = context.driver(&plan.provider) else { return Err(no_driver()) };
+    let Some(driver) = context.driver(&plan.source) else { return Err(no_driver()) };
     let namespace = &observed.owner.namespace;
     let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;
     if !missing.is_empty() {
@@ -111,7 +114,7 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
             return Err(Fault { reason: Reason::CannotPublish, message, needs_person: false, retry_after });
         }
     }
-    let result = driver.preflight(&observed.owner, &plan.specification).await;
+    let result = driver.preflight(&observed.owner, &plan.source.specification).await;
     context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
     result.map_err(Fault::from)
 }

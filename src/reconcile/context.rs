@@ -10,13 +10,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{memory::Memories, metrics::Metrics, pod_watch::PodWatches, queue::Queue, stamps::Stamps};
 use crate::{
-    api::TokenProviderSpec,
+    api::{ProviderRef, TokenProviderSpec},
     core::{
         observed::Settings,
-        token::{Naming, Owner},
+        token::{Naming, Owner, Source},
     },
     kube_io::events::Events,
-    providers::{Driver, kubernetes::Kubernetes},
+    providers::{Driver, Drivers},
 };
 
 /// Shared by all passes.
@@ -24,7 +24,7 @@ pub struct Context {
     pub client: Client,
     /// For watches, which are silent for longer than any call may take.
     pub watch_client: Client,
-    pub kubernetes: Kubernetes,
+    pub drivers: Drivers,
     /// Namespace of the records.
     pub namespace: String,
     /// Tells this installation's tokens from those of others.
@@ -51,9 +51,17 @@ impl Context {
     }
 
     /// The driver of a provider object.
+    ///
+    /// # Errors
+    /// Why there is none, in words that follow the object's name.
+    pub fn make_driver(&self, spec: &TokenProviderSpec, reference: &ProviderRef) -> Result<Driver, String> {
+        Driver::select(spec, reference, &self.drivers)
+    }
+
+    /// The driver for tokens that exist, or may.
     #[must_use]
-    pub fn driver(&self, spec: &TokenProviderSpec) -> Option<Driver> {
-        Driver::select(spec, &self.kubernetes)
+    pub fn driver(&self, source: &Source) -> Option<Driver> {
+        self.make_driver(&source.provider, &source.specification.provider).ok()
     }
 
     /// The names of an owner's tokens.

@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::context::Context;
 use crate::{
-    api::TokenProviderSpec,
     core::{
         observed::Fault,
         record::{Failure, Ledger, Values},
         revocable::Revocable,
-        token::{Generation, Issued, Owner, Specification},
+        token::{Generation, Issued, Owner, Source},
         transition,
     },
     kube_io::{Swap, Version, record},
@@ -25,8 +24,7 @@ const STORE_TRIES: u32 = 4;
 pub struct Mint {
     pub owner: Owner,
     pub generation: Generation,
-    pub specification: Specification,
-    pub provider: TokenProviderSpec,
+    pub source: Source,
     pub lifetime: Duration,
     /// Time of this process after which the create is not sent any more.
     pub send_until: Duration,
@@ -42,7 +40,7 @@ pub struct Mint {
 /// Why no token is pending. A token whose answer was lost, or that could not be stored, is revoked or swept.
 pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
     let failure = |fault: Fault| Failure { reason: fault.reason, message: fault.message };
-    let Some(driver) = context.driver(&mint.provider) else {
+    let Some(driver) = context.driver(&mint.source) else {
         let message = "the provider names no driver that this version has".to_owned();
         return Err(Failure { reason: crate::api::conditions::Reason::ProviderMissing, message });
     };
@@ -55,7 +53,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         owner: mint.owner.clone(),
         generation: mint.generation,
         id: id.clone(),
-        specification: mint.specification.clone(),
+        specification: mint.source.specification.clone(),
         lifetime: mint.lifetime,
     };
     let result = driver.create(&request).await;
@@ -71,8 +69,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         fingerprint: values.fingerprint(),
         issued_at,
         expires_at,
-        specification: mint.specification.clone(),
-        provider: mint.provider.clone(),
+        source: mint.source.clone(),
         surplus: Vec::new(),
     };
     tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
@@ -117,7 +114,9 @@ async fn revoke(
     let mut tries = 0;
     loop {
         tries += 1;
-        let revoked = driver.revoke(owner, &Revocable::never_stored(token), values.get(&token.generation)).await;
+        let revoked = driver
+            .revoke(owner, &token.source.specification, &Revocable::never_stored(token), values.get(&token.generation))
+            .await;
         context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),

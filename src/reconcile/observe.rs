@@ -114,23 +114,26 @@ async fn resource_view(
 
 fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) -> Offer {
     use crate::api::conditions::Reason;
-    let Some(driver) = context.driver(&provider) else { return Offer::Unsupported };
     let specification = Specification {
         provider: object.spec.provider_ref.clone(),
         permissions: object.spec.permissions.clone(),
         parameters: object.spec.parameters.clone(),
     };
+    let driver = match context.make_driver(&provider, &specification.provider) {
+        Ok(driver) => driver,
+        Err(why) => return Offer::Unusable(why),
+    };
     let problems = driver.check(&specification).into_iter().map(|problem| match problem {
         Problem::UnknownPermission(message) => Trouble::new(Reason::UnknownPermission, message),
         Problem::Parameter(message) => Trouble::new(Reason::InvalidSpec, message),
     });
-    Offer::Found { spec: provider, fields: driver.capabilities().fields, problems: problems.collect() }
+    Offer::Found { spec: Box::new(provider), fields: driver.capabilities().fields, problems: problems.collect() }
 }
 
 fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record>) -> Delays {
-    let planned = resource.and_then(|resource| resource.plan.as_ref().ok()).map(|plan| &plan.provider);
-    let provider = record.and_then(|record| transition::provider(&record.ledger)).or(planned);
-    let capabilities = provider.and_then(|spec| context.driver(spec)).map(|driver| driver.capabilities());
+    let planned = resource.and_then(|resource| resource.plan.as_ref().ok()).map(|plan| &plan.source);
+    let source = record.and_then(|record| transition::source(&record.ledger)).or(planned);
+    let capabilities = source.and_then(|source| context.driver(source)).map(|driver| driver.capabilities());
     capabilities.map_or_else(Delays::default, |capabilities| Delays {
         activation: capabilities.activation,
         propagation: capabilities.propagation,

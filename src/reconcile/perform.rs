@@ -11,7 +11,7 @@ use super::{
     story,
 };
 use crate::{
-    api::{TokenProviderSpec, WorkloadRef, conditions::Reason},
+    api::{WorkloadRef, conditions::Reason},
     core::{
         observed::{Fault, Observed},
         record::{Failure, Ledger, Values},
@@ -19,7 +19,7 @@ use crate::{
         revocable::Revocable,
         rotation::CREATE_WITHIN,
         step::{Change, Decision, Step},
-        token::Generation,
+        token::{Generation, Source},
     },
     kube_io::{Error, Swap, events::Kind, record, resource, target},
     providers::Provider,
@@ -69,8 +69,8 @@ impl Performance<'_> {
             // The target went meanwhile.
             (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(()),
             (Step::Mint { .. }, _) => self.mint().await,
-            (Step::Revoke { token, provider, values, published }, _) => {
-                self.revoke(token, provider, *values, *published).await
+            (Step::Revoke { token, source, values, published }, _) => {
+                self.revoke(token, source, *values, *published).await
             }
             (Step::Stamp { workloads, generation, stamp }, _) => self.roll(workloads, *generation, stamp).await,
         }
@@ -172,14 +172,13 @@ impl Performance<'_> {
 
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
-        let Step::Mint { generation, specification, provider, lifetime } = &self.decision.step else { return Ok(()) };
+        let Step::Mint { generation, source, lifetime } = &self.decision.step else { return Ok(()) };
         let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
         let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
             owner: self.observed.owner.clone(),
             generation: *generation,
-            specification: specification.clone(),
-            provider: provider.clone(),
+            source: (**source).clone(),
             lifetime: *lifetime,
             send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
@@ -200,14 +199,14 @@ impl Performance<'_> {
     async fn revoke(
         &mut self,
         token: &Revocable,
-        provider: &TokenProviderSpec,
+        source: &Source,
         values: Option<Generation>,
         published: bool,
     ) -> Outcome {
         let Self { context, observed, .. } = *self;
-        let Some(driver) = context.driver(provider) else { return Ok(()) };
+        let Some(driver) = context.driver(source) else { return Ok(()) };
         let values = values.and_then(|generation| observed.values(generation));
-        let result = driver.revoke(&observed.owner, token, values).await;
+        let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
         context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
         result?;
         let (generation, id) = (token.generation(), token.id());

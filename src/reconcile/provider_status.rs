@@ -18,8 +18,9 @@ use crate::{
         conditions::{PROVIDER_READY, Reason},
         names::FIELD_MANAGER,
     },
-    core::schedule,
+    core::{observed::Fault, schedule},
     kube_io::access::{self, Right},
+    providers::Driver,
 };
 
 /// What the `kubernetes` provider needs beside what every rotation needs.
@@ -38,7 +39,7 @@ pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: 
         let looked = once(&context, namespace.as_deref(), &reference);
         match context.stop.run_until_cancelled(looked).await {
             None | Some(Ok(Outcome::Known)) => return,
-            Some(Ok(Outcome::Unanswered)) => {}
+            Some(Ok(Outcome::Unfinished)) => {}
             Some(Err(error)) => {
                 let (kind, name) = (reference.kind.as_str(), &reference.name);
                 tracing::warn!(kind, name, %error, "could not write the condition of a provider, trying again");
@@ -55,8 +56,9 @@ pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: 
 enum Outcome {
     /// It is written down how it is doing, or the object is gone.
     Known,
-    /// The API server did not answer whether the operator may do what it has to.
-    Unanswered,
+    /// Something is missing that no change of the provider object would tell: an answer of the API server, the credential's
+    /// Secret, which is not watched.
+    Unfinished,
 }
 
 async fn once(context: &Context, namespace: Option<&str>, reference: &ProviderRef) -> Result<Outcome, kube::Error> {
@@ -89,8 +91,8 @@ where
     let Some(object) = api.get_opt(&reference.name).await? else { return Ok(Outcome::Known) };
     let (spec, shown) = parts(&object);
     let shown = shown.unwrap_or_default();
-    let (ready, reason, message) = judge(context, &spec, reference, namespace).await;
-    let outcome = if reason == Reason::ApiServerUnavailable { Outcome::Unanswered } else { Outcome::Known };
+    let (outcome, reason, message) = judge(context, &spec, reference, namespace).await;
+    let ready = reason == Reason::ProviderAnswers;
     let status = if ready { "True" } else { "False" };
     let before =
         shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
@@ -122,21 +124,44 @@ async fn judge(
     spec: &TokenProviderSpec,
     reference: &ProviderRef,
     namespace: &str,
-) -> (bool, Reason, String) {
-    let name = format!("{} {}", reference.kind.as_str(), reference.name);
-    if context.driver(spec).is_none() {
-        return (false, Reason::InvalidSpec, format!("{name} names no provider that this version of tokenturn knows"));
+) -> (Outcome, Reason, String) {
+    let driver = match context.make_driver(spec, reference) {
+        Ok(driver) => driver,
+        Err(why) => {
+            return (
+                Outcome::Known,
+                Reason::InvalidSpec,
+                format!("{} {} {why}", reference.kind.as_str(), reference.name),
+            );
+        }
+    };
+    match driver {
+        Driver::Kubernetes(_) => kubernetes(context, namespace).await,
+        Driver::Http(driver) => match driver.check_credential(namespace).await {
+            Ok(()) => (
+                Outcome::Known,
+                Reason::ProviderAnswers,
+                "the recipe is complete and its credential is there".to_owned(),
+            ),
+            Err(error) => {
+                let fault = Fault::from(&error);
+                (Outcome::Unfinished, fault.reason, fault.message)
+            }
+        },
     }
+}
+
+async fn kubernetes(context: &Context, namespace: &str) -> (Outcome, Reason, String) {
     match access::missing(&context.client, namespace, &KUBERNETES).await {
         Ok(missing) if missing.is_empty() => {
-            (true, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
+            (Outcome::Known, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
         }
         Ok(missing) => {
             let missing = missing.join(", ");
             let message =
                 format!("the operator may not {missing}; set kubernetesProvider.enabled in the chart's values");
-            (false, Reason::AccessDenied, message)
+            (Outcome::Known, Reason::AccessDenied, message)
         }
-        Err(error) => (false, Reason::ApiServerUnavailable, error.told()),
+        Err(error) => (Outcome::Unfinished, Reason::ApiServerUnavailable, error.told()),
     }
 }

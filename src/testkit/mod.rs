@@ -10,6 +10,7 @@ pub mod audit;
 pub mod chart;
 mod command_line;
 pub mod consumer;
+pub mod contract;
 pub mod control_plane;
 pub mod error;
 pub mod event;

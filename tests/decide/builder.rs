@@ -20,7 +20,7 @@ use tokenturn::{
         plan::{Plan, TargetPlan},
         record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded},
         step::Decision,
-        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
         transition,
         usage::Usage,
     },
@@ -39,7 +39,7 @@ pub fn owner() -> Owner {
 }
 
 pub fn provider() -> TokenProviderSpec {
-    TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), policy: None }
+    TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), http: None, policy: None }
 }
 
 pub fn specification() -> Specification {
@@ -48,6 +48,10 @@ pub fn specification() -> Specification {
         permissions: vec!["get configmaps".into()],
         parameters: BTreeMap::new(),
     }
+}
+
+pub fn source() -> Source {
+    Source { specification: specification(), provider: provider() }
 }
 
 pub fn now() -> Timestamp {
@@ -66,8 +70,7 @@ pub fn issued(generation: Generation) -> Issued {
         fingerprint: values(generation).fingerprint(),
         issued_at: now(),
         expires_at: None,
-        specification: specification(),
-        provider: provider(),
+        source: source(),
         surplus: vec![],
     }
 }
@@ -97,8 +100,7 @@ pub fn resource() -> Resource {
             annotations: BTreeMap::new(),
         },
         plan: Ok(Plan {
-            specification: specification(),
-            provider: provider(),
+            source: source(),
             interval: Duration::from_secs(30 * 86_400),
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
@@ -175,15 +177,8 @@ pub fn at_rest(current: Generation) -> Ledger {
 
 /// A ledger with a rotation that has begun.
 pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
-    let intent = Intent {
-        generation,
-        reason: Reason::RotateNow,
-        at: now(),
-        attempts: 1,
-        failure: None,
-        specification: specification(),
-        provider: provider(),
-    };
+    let intent =
+        Intent { generation, reason: Reason::RotateNow, at: now(), attempts: 1, failure: None, source: source() };
     Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }
 }
 

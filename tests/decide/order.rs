@@ -148,7 +148,8 @@ fn attempts_are_limited_and_a_mended_spec_is_tried_at_once() {
     let mut exhausted = observed(Some(ledger), carrying(one));
     exhausted.memory.fresh = None;
     assert_eq!((step(&exhausted), decided(&exhausted).phase), ("wait AttemptsExhausted".to_owned(), Phase::Stalled));
-    exhausted.resource.as_mut().unwrap().plan.as_mut().unwrap().specification.permissions = vec!["list pods".into()];
+    exhausted.resource.as_mut().unwrap().plan.as_mut().unwrap().source.specification.permissions =
+        vec!["list pods".into()];
     assert_eq!(step(&exhausted), "save Intended(Generation { sequence: 2, attempt: 7 })");
 }
 

@@ -7,6 +7,7 @@ mod deletion;
 mod drift;
 mod edits;
 mod first_issue;
+mod http_recipes;
 mod network;
 mod pickup;
 mod pod_specs;

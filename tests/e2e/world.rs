@@ -1,7 +1,7 @@
 //! One test's world: a namespace with a simulated node, consumers with a history, and an operator of its own that may
 //! touch that namespace and no other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -16,7 +16,7 @@ use tokenturn::{
     api::{RotatedToken, RotatedTokenStatus},
     testkit::{
         ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
-        TestNamespace, Token, chart, install, shared, wait::until,
+        TestNamespace, Token, chart, consumer::TokenUse, install, shared, wait::until,
     },
 };
 use tokio::sync::OnceCell;
@@ -68,6 +68,20 @@ impl World {
 
     /// A world whose operator may touch one namespace, or all.
     pub async fn in_scope(stem: &str, scope: Scope) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::set_up(stem, scope, None).await
+    }
+
+    /// A world, without an operator yet, whose containers use their tokens at another service than the API server.
+    #[allow(dead_code, reason = "for the tests of providers, which share this file")]
+    pub async fn of_consumers(stem: &str, calls: Arc<dyn TokenUse>) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::set_up(stem, Scope::Namespace, Some(calls)).await
+    }
+
+    async fn set_up(
+        stem: &str,
+        scope: Scope,
+        calls: Option<Arc<dyn TokenUse>>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let options = ControlPlaneOptions {
             controller_manager_args: vec![
                 "--node-monitor-grace-period=8s".to_owned(),
@@ -93,7 +107,7 @@ impl World {
         }
         chart::install(client, &system, &system, &settings).await?;
         let history = History::new();
-        let mut options = NodeOptions::named(space.name());
+        let mut options = NodeOptions { calls, ..NodeOptions::named(space.name()) };
         options.labels.insert("world".to_owned(), space.name().to_owned());
         let node = SimulatedNode::start(&space.config("node").await?, &history, options).await?;
         let world = Self { operators: Vec::new(), node, history, space, system, args, env: Vec::new(), server: None };

@@ -49,7 +49,7 @@ use crate::{
     api::names::FIELD_MANAGER,
     core::{
         revocable::Revocable,
-        token::{Handle, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -228,7 +228,7 @@ impl Provider for Kubernetes {
             label: true,
             reread: false,
             slots: None,
-            fields: &[TokenSet::TOKEN],
+            fields: vec![TokenSet::TOKEN.to_owned()],
             activation: ACTIVATION,
             propagation: PROPAGATION,
         }
@@ -249,7 +249,7 @@ impl Provider for Kubernetes {
         rights.and(account).and(vocabulary)
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, owner: &Owner, naming: &Naming, _specification: &Specification) -> Result<Vec<Listed>, Error> {
         let selector = bound::selector(owner);
         let found = call(self.secrets(owner).list_metadata(&ListParams::default().labels(&selector))).await;
         let found = found.map_err(|failure| {
@@ -295,7 +295,13 @@ impl Provider for Kubernetes {
         }
     }
 
-    async fn revoke(&self, owner: &Owner, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
+    async fn revoke(
+        &self,
+        owner: &Owner,
+        _specification: &Specification,
+        token: &Revocable,
+        _values: Option<&TokenSet>,
+    ) -> Result<(), Error> {
         let (name, uid) = bound_object(token.handle())?;
         let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
@@ -311,8 +317,14 @@ impl Provider for Kubernetes {
         }
     }
 
-    async fn liveness(&self, owner: &Owner, handle: &Handle, values: Option<&TokenSet>) -> Result<Liveness, Error> {
-        let (name, uid) = bound_object(handle)?;
+    async fn liveness(
+        &self,
+        owner: &Owner,
+        _naming: &Naming,
+        issued: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<Liveness, Error> {
+        let (name, uid) = bound_object(&issued.handle)?;
         let why = match values.and_then(token) {
             None => None,
             Some(token) => match self.review(token).await? {

@@ -1,0 +1,458 @@
+//! The `http` provider: how tokens are minted, found, tried and revoked at an HTTP API, as data.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::duration::GoDuration;
+
+/// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.
+///
+/// Texts of requests may contain substitutions: `${name}` (the name that tokenturn gives the token; it is found again by it),
+/// `${permissions}` (a JSON array, or `${permissions|commas}`, `${permissions|spaces}`), `${expires|FORMAT}` with rfc3339,
+/// date, minute, unix or unixMillis, `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
+/// `${credential.KEY}` (headers of the credential only), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
+/// for `${`. A substitution is encoded for where it stands and never changes the structure of URL, body or header.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpProvider {
+    /// Where the API begins, for example `https://gitlab.example.com/api/v4`. HTTPS; plain HTTP only where the operator's flag
+    /// --allow-plain-http says so. No user, query or fragment.
+    #[schemars(length(min = 1, max = 2048))]
+    pub base_url: String,
+
+    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub ca_bundle: Option<String>,
+
+    /// How long one call may take, connection included. Default `10s`, at most `15s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+
+    /// Who the operator is at the API when it mints, lists and revokes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<HttpCredential>,
+
+    /// What `RotatedToken.spec.parameters` may and must say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub parameters: BTreeMap<String, HttpParameter>,
+
+    /// The permissions that a RotatedToken may ask for. Empty: tokens have no permissions of their own, and none may be asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    pub permissions: Vec<HttpPermission>,
+
+    /// Mints a token. Sent once, never repeated.
+    pub create: HttpCreate,
+
+    /// Lists tokens. Without it an answer that was lost leaves a token behind that only its expiry ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<HttpList>,
+
+    /// Tries a token with its own value. The operator's credential is not shown.
+    pub verify: HttpVerify,
+
+    /// Revokes a token.
+    pub revoke: HttpRevoke,
+
+    /// How long a new token may take to become usable. Default `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<GoDuration>,
+
+    /// How long a revoked token may go on being accepted. Default `0s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<GoDuration>,
+}
+
+/// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.headers) != has(self.basic)").message("say either headers or basic"))]
+pub struct HttpCredential {
+    /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
+    pub secret_ref: SecretReference,
+
+    /// Headers that show the credential: `Authorization: "Bearer ${credential.token}"`, `PRIVATE-TOKEN: "${credential.token}"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub headers: BTreeMap<String, String>,
+
+    /// HTTP Basic authentication (RFC 7617) with a user name and a password of the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<HttpBasic>,
+}
+
+/// Names a Secret.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Keys of the credential's Secret that hold user name and password.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpBasic {
+    /// Key of the user name. Default `username`.
+    #[serde(default = "username")]
+    #[schemars(length(min = 1, max = 253))]
+    pub username_key: String,
+
+    /// Key of the password. Default `password`.
+    #[serde(default = "password")]
+    #[schemars(length(min = 1, max = 253))]
+    pub password_key: String,
+}
+
+fn username() -> String {
+    "username".to_owned()
+}
+
+fn password() -> String {
+    "password".to_owned()
+}
+
+/// A parameter that a RotatedToken gives.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpParameter {
+    /// What it is for, in words; told when it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+
+    /// The value if a RotatedToken gives none. Without it the parameter has to be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub default: Option<String>,
+
+    /// The values that are possible. Empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1024)))]
+    pub values: Vec<String>,
+
+    /// How it stands in JSON when a text consists of nothing else. Default `Text`.
+    #[serde(default, rename = "as", skip_serializing_if = "is_text")]
+    pub kind: HttpParameterKind,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_text(kind: &HttpParameterKind) -> bool {
+    *kind == HttpParameterKind::Text
+}
+
+/// How a parameter stands in JSON.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpParameterKind {
+    #[default]
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// A permission of the API.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpPermission {
+    /// The word in `RotatedToken.spec.permissions`.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+
+    /// What stands for it in `${permissions}`: any JSON. Default: the word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub value: Option<Value>,
+}
+
+/// A request.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.json), has(self.form), has(self.multipart)].filter(x, x).size() <= 1").message("a request has one body: json, form or multipart"))]
+pub struct HttpRequest {
+    /// Default `GET`.
+    #[serde(default)]
+    pub method: HttpMethod,
+
+    /// What follows the base URL, from its `/` on. Substitutions become parts of a path segment.
+    #[schemars(length(max = 2048), pattern(r"^/"))]
+    pub path: String,
+
+    /// Query parameters. One whose substitutions are all empty is sent empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub query: BTreeMap<String, String>,
+
+    /// Headers beside those of the credential.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub headers: BTreeMap<String, String>,
+
+    /// A JSON body. A text that is one substitution and nothing else becomes what it stands for: `"${permissions}"` an array,
+    /// `"${lifetime|seconds}"` a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub json: Option<Value>,
+
+    /// An `application/x-www-form-urlencoded` body.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub form: BTreeMap<String, String>,
+
+    /// A `multipart/form-data` body (RFC 7578) of texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub multipart: BTreeMap<String, String>,
+}
+
+/// Method of a request.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    #[default]
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// What a status, or a body, means.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMeaning {
+    /// It was done; the body is read.
+    Success,
+    /// There is no such token (any more).
+    Gone,
+    /// The credential that was shown is not accepted.
+    Unauthorized,
+    /// It is not allowed, or will never work as asked for: a person has to look.
+    Refused,
+    /// A token of this name exists already.
+    Duplicate,
+    /// Too many calls; later again.
+    RateLimited,
+    /// The API does not work now; later again.
+    Unavailable,
+}
+
+/// A condition on the body.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpExpectation {
+    /// Where to look (JSONPath, RFC 9535): `$.success`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+
+    /// What has to be there: one of these values, any JSON.
+    #[schemars(length(min = 1, max = 32), extend("items" = {"x-kubernetes-preserve-unknown-fields": true}))]
+    pub one_of: Vec<Value>,
+
+    /// What it means if it is not. Default `Refused`; when a token is tried, `Unauthorized`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<HttpMeaning>,
+}
+
+/// What answers mean. Without more: 2xx is Success, 401 Unauthorized, 404 and 410 Gone, 409 Duplicate, 429 RateLimited, 408 and
+/// 5xx Unavailable, everything else Refused.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpAnswer {
+    /// Meanings of statuses that differ from the usual ones: `"400": Duplicate`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub statuses: BTreeMap<String, HttpMeaning>,
+
+    /// What the body of a success has to say; for APIs that answer 200 to everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub expect: Vec<HttpExpectation>,
+}
+
+/// A time in an answer.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpTime {
+    /// Where it is (JSONPath, RFC 9535).
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+
+    /// How it is written. Default `Rfc3339`.
+    #[serde(default)]
+    pub format: HttpTimeFormat,
+}
+
+/// How an API writes a time.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpTimeFormat {
+    /// `2026-11-22T10:00:00Z`
+    #[default]
+    Rfc3339,
+    /// `2026-11-22`: when that day begins, in UTC.
+    Date,
+    /// Seconds since 1970.
+    UnixSeconds,
+    /// Milliseconds since 1970.
+    UnixMillis,
+    /// Seconds from now.
+    SecondsFromNow,
+}
+
+/// How a token is minted.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpCreate {
+    /// What is sent.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// The values of the token set and where they are in the answer (JSONPath, RFC 9535): `token: $.token`. They are what
+    /// `RotatedToken.spec.secret.data` names. At least `token` or another one.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
+    pub values: BTreeMap<String, String>,
+
+    /// Where the provider's id of the token is in the answer. Needed where revoke or list use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub id: Option<String>,
+
+    /// When the token expires. Without it tokens are taken to live until they are revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<HttpTime>,
+}
+
+/// How tokens are listed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpList {
+    /// What is sent.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// Where the tokens are (JSONPath, RFC 9535): `$[*]`, `$.result[*]`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub items: String,
+
+    /// Where a token's name is, from the token on: `$.name`. Only names that tokenturn gave to tokens of the same RotatedToken count.
+    #[schemars(length(min = 1, max = 1024))]
+    pub name: String,
+
+    /// Where a token's id is, from the token on: `$.id`. Needed where revoke uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub id: Option<String>,
+
+    /// What a token says that is alive; others are left out, for APIs that go on listing revoked tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub alive: Vec<HttpExpectation>,
+
+    /// How the next page is asked for. Without it there is one page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paging: Option<HttpPaging>,
+}
+
+/// How the next page is asked for: exactly one of these.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.page), has(self.cursor), has(self.link)].filter(x, x).size() == 1").message("say exactly one of page, cursor and link"))]
+pub struct HttpPaging {
+    /// By the number of the page, until a page brings nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<HttpPageNumber>,
+
+    /// By a text that the answer gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<HttpCursor>,
+
+    /// By the header `Link` with `rel="next"` (RFC 8288). Only followed on the same origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<HttpLink>,
+}
+
+/// Paging by number.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpPageNumber {
+    /// Query parameter of the number.
+    #[schemars(length(min = 1, max = 256))]
+    pub parameter: String,
+
+    /// Number of the first page. Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1))]
+    pub first: i32,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// Paging by cursor.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpCursor {
+    /// Query parameter of the cursor.
+    #[schemars(length(min = 1, max = 256))]
+    pub parameter: String,
+
+    /// Where the next cursor is in the answer (JSONPath, RFC 9535). Absent, null or empty: there is no next page.
+    #[schemars(length(min = 1, max = 1024))]
+    pub next: String,
+}
+
+/// Paging by `Link` header: no settings.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpLink {}
+
+/// How a token is tried.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpVerify {
+    /// What is sent. It has to show the token: `Authorization: "Bearer ${token.values.token}"`.
+    pub request: HttpRequest,
+
+    /// What answers mean. `Unauthorized` and `Gone` say that the token is not accepted; `Refused` too, unless it is said otherwise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// Where the answer says what the token may do: the values of `permissions`, one by one (JSONPath, RFC 9535): `$.scopes[*]`.
+    /// With it a token that was granted less is never published, and what it may do beyond is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub permissions: Option<String>,
+
+    /// When the token expires, where this answer says so and that of create does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<HttpTime>,
+}
+
+/// How a token is revoked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpRevoke {
+    /// What is sent.
+    pub request: HttpRequest,
+
+    /// What answers mean. `Gone` counts as success; that the token is dead is proven by trying it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+}
+
+fn is_default(answer: &HttpAnswer) -> bool {
+    *answer == HttpAnswer::default()
+}

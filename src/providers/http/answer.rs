@@ -1,0 +1,305 @@
+//! What an answer means, and what it says. Pure: status, headers and body in, meaning and values out.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::{HeaderMap, StatusCode, header};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use url::Url;
+use zeroize::Zeroize;
+
+use super::recipe::{Answer, Expectation, Time};
+use crate::{
+    api::http_provider::{HttpMeaning, HttpTimeFormat},
+    secret_value::{SecretValue, TokenSet},
+};
+
+/// Longest wait that a provider is believed: a wrong unit must not stop rotations for years.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+
+/// An answer as it came.
+pub struct Received {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Body,
+}
+
+/// The body, where it is JSON.
+pub enum Body {
+    Empty,
+    Json(Secretive),
+    /// Something else; it is not told.
+    Other,
+}
+
+/// JSON that may hold a token: not printed, and overwritten when it is dropped.
+pub struct Secretive(pub Value);
+
+impl Drop for Secretive {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites every text in it.
+pub fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl Body {
+    /// Reads a body, which is overwritten.
+    #[must_use]
+    pub fn of(mut bytes: Vec<u8>) -> Self {
+        let body = match bytes.iter().all(u8::is_ascii_whitespace) {
+            true => Self::Empty,
+            false => serde_json::from_slice(&bytes).map_or(Self::Other, |value| Self::Json(Secretive(value))),
+        };
+        bytes.zeroize();
+        body
+    }
+
+    /// The JSON, if it is some.
+    #[must_use]
+    pub fn json(&self) -> Option<&Value> {
+        match self {
+            Self::Json(Secretive(value)) => Some(value),
+            Self::Empty | Self::Other => None,
+        }
+    }
+}
+
+/// What a status means, where a recipe says nothing else.
+#[must_use]
+pub fn usual(status: StatusCode) -> HttpMeaning {
+    match status.as_u16() {
+        200..=299 => HttpMeaning::Success,
+        401 => HttpMeaning::Unauthorized,
+        404 | 410 => HttpMeaning::Gone,
+        409 => HttpMeaning::Duplicate,
+        429 => HttpMeaning::RateLimited,
+        408 | 500..=599 => HttpMeaning::Unavailable,
+        _ => HttpMeaning::Refused,
+    }
+}
+
+/// What an answer means.
+#[must_use]
+pub fn meaning(answer: &Answer, received: &Received) -> HttpMeaning {
+    let status = received.status;
+    let by_status = answer.statuses.get(&status.as_u16()).copied().unwrap_or_else(|| usual(status));
+    if by_status != HttpMeaning::Success {
+        return by_status;
+    }
+    let body = received.body.json().unwrap_or(&Value::Null);
+    let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
+    unmet.map_or(HttpMeaning::Success, |expectation| expectation.otherwise)
+}
+
+/// Whether a body says what it should.
+#[must_use]
+pub fn is_met(expectation: &Expectation, body: &Value) -> bool {
+    expectation.path.query(body).iter().any(|found| expectation.one_of.iter().any(|wanted| same(wanted, found)))
+}
+
+/// `1` and `1.0` are the same number.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        _ => one == other,
+    }
+}
+
+/// One text or number at a path, as text; `None` if there is none, or it is empty.
+#[must_use]
+pub fn scalar(path: &JsonPath, body: &Value) -> Option<String> {
+    match path.query(body).first()? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The values of a token set.
+///
+/// # Errors
+/// The name of a value that is not in the answer.
+pub fn values(paths: &BTreeMap<String, JsonPath>, body: &Value) -> Result<TokenSet, String> {
+    let found = paths.iter().map(|(name, path)| {
+        let value = scalar(path, body).ok_or_else(|| name.clone())?;
+        Ok((name.clone(), SecretValue::new(value)))
+    });
+    Ok(TokenSet::new(found.collect::<Result<_, String>>()?))
+}
+
+/// Something that cannot be read as what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// A time in an answer: `Ok(None)` if there is none (absent, null, empty, or zero where times are numbers).
+///
+/// # Errors
+/// What is there cannot be read as a time of that format.
+pub fn time(wanted: &Time, body: &Value, now: Timestamp) -> Result<Option<Timestamp>, Unreadable> {
+    let Some(found) = wanted.path.query(body).first() else { return Ok(None) };
+    let text = match found {
+        Value::Null => return Ok(None),
+        Value::String(text) if text.is_empty() => return Ok(None),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(Unreadable),
+    };
+    let number = || {
+        // Some APIs give fractions.
+        let whole = text.split_once('.').map_or(text.as_str(), |(whole, _)| whole);
+        whole.parse::<i64>().map_err(|_| Unreadable)
+    };
+    let at = match wanted.format {
+        HttpTimeFormat::Rfc3339 => text.parse::<Timestamp>().map_err(|_| Unreadable)?,
+        HttpTimeFormat::Date => {
+            let date: Date = text.parse().map_err(|_| Unreadable)?;
+            date.to_zoned(TimeZone::UTC).map_err(|_| Unreadable)?.timestamp()
+        }
+        HttpTimeFormat::UnixSeconds => match number()? {
+            0 => return Ok(None),
+            seconds => Timestamp::from_second(seconds).map_err(|_| Unreadable)?,
+        },
+        HttpTimeFormat::UnixMillis => match number()? {
+            0 => return Ok(None),
+            millis => Timestamp::from_millisecond(millis).map_err(|_| Unreadable)?,
+        },
+        HttpTimeFormat::SecondsFromNow => match number()? {
+            0 => return Ok(None),
+            seconds => now.checked_add(SignedDuration::from_secs(seconds)).map_err(|_| Unreadable)?,
+        },
+    };
+    Ok(Some(at))
+}
+
+/// When to come back, in the dialects that there are: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3),
+/// `X-Retry-After` as seconds since 1970, `X-Rate-Limit-Reset` and `X-RateLimit-Reset` as either. Times of day count against the
+/// answer's own `Date`, so that a wrong clock does not matter.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let there = text(header::DATE.as_str()).and_then(http_date).unwrap_or(now);
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(there)).unwrap_or_default();
+    let number = |text: &str| {
+        let number: u64 = text.parse().ok()?;
+        // A number so large is a time of day.
+        Some(match number {
+            1_000_000_000.. => until(Timestamp::from_second(i64::try_from(number).ok()?).ok()?),
+            _ => Duration::from_secs(number),
+        })
+    };
+    let standard =
+        text(header::RETRY_AFTER.as_str()).and_then(|text| number(text).or_else(|| Some(until(http_date(text)?))));
+    let others = ["x-retry-after", "x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset"];
+    let found = standard.or_else(|| others.iter().find_map(|name| number(text(name)?)))?;
+    Some(found.clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// The next page by `Link` (RFC 8288), if it is on the same origin as the page before.
+#[must_use]
+pub fn next_link(headers: &HeaderMap, page: &Url) -> Option<Url> {
+    let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
+    let mut parts = links.flat_map(|value| value.split(",<").map(|part| part.trim().trim_start_matches('<')));
+    let target = parts.find_map(|part| {
+        let (target, parameters) = part.split_once('>')?;
+        let mut parameters = parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
+        parameters
+            .any(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("rel")
+                    && value.trim().trim_end_matches(',').trim_matches('"').split(' ').any(|rel| rel == "next")
+            })
+            .then_some(target)
+    })?;
+    page.join(target).ok().filter(|next| next.origin() == page.origin())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            (http::HeaderName::try_from(*name).unwrap(), http::HeaderValue::try_from(*value).unwrap())
+        });
+        pairs.collect()
+    }
+
+    #[test]
+    fn every_dialect_of_retry_after_is_read() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let epoch = (now.as_second() + 90).to_string();
+        for (pairs, seconds) in [
+            (vec![("retry-after", "7")], Some(7)),
+            (vec![("retry-after", "Sun, 22 Nov 2026 10:01:30 GMT")], Some(90)),
+            (vec![("x-retry-after", epoch.as_str())], Some(90)),
+            (vec![("x-rate-limit-reset", epoch.as_str())], Some(90)),
+            (vec![("ratelimit-reset", "12")], Some(12)),
+            (vec![("retry-after", "0")], Some(1)),
+            (vec![("retry-after", "soon")], None),
+            (vec![("retry-after", "soon"), ("x-ratelimit-reset", "5")], Some(5)),
+            // Their clock is an hour ahead of ours.
+            (vec![("x-rate-limit-reset", epoch.as_str()), ("date", "Sun, 22 Nov 2026 10:01:00 GMT")], Some(30)),
+            (vec![("retry-after", "99999999")], Some(86_400)),
+            (vec![], None),
+        ] {
+            let found = retry_after(&headers(&pairs), now).map(|wait| wait.as_secs());
+            assert_eq!(found, seconds, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn links_lead_to_the_same_origin_only() {
+        let page: Url = "https://api.example.com/v4/tokens?page=1".parse().unwrap();
+        for (link, next) in [
+            (r#"<https://api.example.com/v4/tokens?page=2>; rel="next""#, Some("page=2")),
+            (
+                r#"<https://api.example.com/a>; rel="prev",<https://api.example.com/b?page=3>; rel="next""#,
+                Some("page=3"),
+            ),
+            (r"</v4/tokens?page=4>; rel=next", Some("page=4")),
+            (r#"<https://evil.example.com/v4/tokens?page=2>; rel="next""#, None),
+            (r#"<http://api.example.com/v4/tokens?page=2>; rel="next""#, None),
+            (r#"<https://api.example.com/v4/tokens?page=1>; rel="last""#, None),
+            ("nonsense", None),
+        ] {
+            let found = next_link(&headers(&[("link", link)]), &page);
+            assert_eq!(found.as_ref().and_then(Url::query), next, "{link}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let read = |format, value: Value| {
+            let wanted = Time { path: JsonPath::parse("$.at").unwrap(), format };
+            time(&wanted, &json!({"at": value}), now).map(|at| at.map(|at| at.to_string()))
+        };
+        let some = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(read(HttpTimeFormat::Rfc3339, json!("2026-11-22T10:00:00+02:00")), some("2026-11-22T08:00:00Z"));
+        assert_eq!(read(HttpTimeFormat::Date, json!("2026-11-23")), some("2026-11-23T00:00:00Z"));
+        assert_eq!(read(HttpTimeFormat::UnixSeconds, json!(1_795_342_148)), some("2026-11-22T10:09:08Z"));
+        assert_eq!(read(HttpTimeFormat::UnixMillis, json!("1795342148765")), some("2026-11-22T10:09:08.765Z"));
+        assert_eq!(read(HttpTimeFormat::SecondsFromNow, json!(60)), some("2026-11-22T10:01:00Z"));
+        assert_eq!(read(HttpTimeFormat::UnixSeconds, json!(0)), Ok(None));
+        assert_eq!(read(HttpTimeFormat::Rfc3339, Value::Null), Ok(None));
+        assert_eq!(read(HttpTimeFormat::Rfc3339, json!("tomorrow")), Err(Unreadable));
+        assert_eq!(read(HttpTimeFormat::SecondsFromNow, json!(i64::MAX)), Err(Unreadable));
+        assert_eq!(read(HttpTimeFormat::Date, json!({"day": 1})), Err(Unreadable));
+    }
+}

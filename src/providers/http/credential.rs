@@ -1,0 +1,141 @@
+//! Who the operator is at an API, read from its Secret for every call, and what all drivers of recipes share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderName, HeaderValue, header};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    guard::Reach,
+    recipe::{Credential, Shown},
+    render::{Scope, header_value},
+    throttle::Throttle,
+    transport,
+};
+use crate::{
+    api::{ProviderKind, names::ROLE_LABEL},
+    providers::{Class, Error},
+};
+
+/// Clients that are kept; beyond that all are made anew.
+const MAX_CLIENTS: usize = 64;
+
+type ClientKey = (Option<String>, Duration);
+
+/// What all drivers of recipes share.
+#[derive(Clone)]
+pub struct Shared {
+    kubernetes: Client,
+    /// Namespace of the operator: of the credentials of cluster-wide providers.
+    namespace: Arc<str>,
+    pub(super) reach: Arc<Reach>,
+    pub(super) throttle: Throttle,
+    clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
+}
+
+impl Shared {
+    /// Reads credentials with `kubernetes`; those of cluster-wide providers in `namespace`.
+    #[must_use]
+    pub fn new(kubernetes: Client, namespace: &str, reach: Reach) -> Self {
+        Self {
+            kubernetes,
+            namespace: namespace.into(),
+            reach: Arc::new(reach),
+            throttle: Throttle::default(),
+            clients: Arc::default(),
+        }
+    }
+
+    /// Where a provider object's Secrets are: beside it, or where the operator runs.
+    pub(super) fn namespace_of<'a>(&'a self, kind: ProviderKind, namespace: &'a str) -> &'a str {
+        match kind {
+            ProviderKind::TokenProvider => namespace,
+            ProviderKind::ClusterTokenProvider => &self.namespace,
+        }
+    }
+
+    /// A client, made once for each set of certificates.
+    pub(super) fn client(&self, ca_bundle: Option<&str>, timeout: Duration) -> Result<reqwest::Client, String> {
+        let key = (ca_bundle.map(str::to_owned), timeout);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = transport::client(ca_bundle, timeout, &self.reach)?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// The headers that show the credential.
+    pub(super) async fn headers(
+        &self,
+        namespace: &str,
+        credential: &Credential,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+        let mut data = self.read(namespace, &credential.secret).await?;
+        let headers = match &credential.shown {
+            Shown::Headers(headers) => {
+                let scope = Scope { credential: Some(&data), ..Scope::default() };
+                let rendered =
+                    headers.iter().map(|(name, template)| Ok((name.clone(), header_value(name, template, &scope)?)));
+                rendered.collect::<Result<Vec<_>, String>>()
+            }
+            Shown::Basic { username_key, password_key } => {
+                basic(&data, username_key, password_key).map(|value| vec![(header::AUTHORIZATION, value)])
+            }
+        };
+        data.values_mut().for_each(Zeroize::zeroize);
+        headers.map_err(|why| Error::new(Class::Invalid, format!("Secret {namespace}/{}: {why}", credential.secret)))
+    }
+
+    async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        let secrets: Api<Secret> = Api::namespaced(self.kubernetes.clone(), namespace);
+        let found = secrets.get_opt(name).await.map_err(|error| {
+            let why = match &error {
+                kube::Error::Api(status) => status.message.clone(),
+                other => other.to_string(),
+            };
+            Error::new(
+                Class::Unavailable,
+                format!("the Secret {namespace}/{name} of the credential cannot be read: {why}"),
+            )
+        })?;
+        let Some(secret) = found else {
+            let message = format!("the Secret {namespace}/{name} of the credential does not exist; create it");
+            return Err(Error::new(Class::Invalid, message));
+        };
+        // Records and targets hold tokens of others; a provider object must not be a way to read them.
+        if secret.metadata.labels.iter().flatten().any(|(name, _)| name == ROLE_LABEL) {
+            let message = format!("the Secret {namespace}/{name} is written by tokenturn and cannot be a credential");
+            return Err(Error::new(Class::Invalid, message));
+        }
+        Ok(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+    }
+}
+
+fn basic(data: &BTreeMap<String, Vec<u8>>, username: &str, password: &str) -> Result<HeaderValue, String> {
+    let part = |key: &str| {
+        let bytes = data.get(key).ok_or_else(|| format!("it has no key {key:?}"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| format!("its key {key:?} is no text"))?;
+        Ok::<_, String>(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    let (username, password) = (part(username)?, Zeroizing::new(part(password)?));
+    if username.contains(':') {
+        return Err("the user name has a colon, which HTTP Basic authentication cannot show".to_owned());
+    }
+    let shown = Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(format!("{username}:{}", *password))));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", *shown)).map_err(|_| "it cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}

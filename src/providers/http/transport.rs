@@ -1,0 +1,99 @@
+//! Sends one request, once: no redirect, no repeat, no proxy of the environment, a deadline, an answer of limited size.
+
+use std::{error::Error as _, sync::Arc, time::Duration};
+
+use reqwest::{Certificate, Client, redirect, retry};
+use zeroize::Zeroize;
+
+use super::{
+    answer::{Body, Received},
+    guard::{GuardedResolver, Reach},
+    render::Rendered,
+};
+
+/// Largest answer that is read. Lists are paged; nothing else is long.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// Why there is no answer. Told without URLs: they may hold tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub why: String,
+    /// The request cannot have reached the API: nothing was done there.
+    pub unsent: bool,
+}
+
+/// A client for one provider object.
+///
+/// # Errors
+/// What is wrong with the certificates.
+pub fn client(ca_bundle: Option<&str>, timeout: Duration, reach: &Arc<Reach>) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        // A kept connection that the other side closes meanwhile would make it unclear whether a request was sent.
+        .pool_max_idle_per_host(0)
+        .timeout(timeout)
+        .https_only(!reach.plain_http)
+        .user_agent(concat!("tokenturn/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }));
+    if let Some(pem) = ca_bundle {
+        let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "caBundle is no PEM".to_owned())?;
+        if certificates.is_empty() {
+            return Err("caBundle holds no certificate".to_owned());
+        }
+        builder = builder.tls_certs_only(certificates);
+    }
+    builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
+}
+
+/// Sends a request and reads its answer.
+///
+/// # Errors
+/// No answer; what is known of why.
+pub async fn send(client: &Client, rendered: Rendered) -> Result<Received, Failure> {
+    let Rendered { method, url, headers, body } = rendered;
+    let mut request = client.request(method, url).headers(headers);
+    if let Some(mut body) = body {
+        request = request.body(std::mem::take(&mut *body));
+    }
+    let mut response = request.send().await.map_err(failure)?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= MAX_ANSWER => bytes.extend_from_slice(&chunk),
+            Ok(Some(_)) => {
+                bytes.zeroize();
+                let why = format!("the answer is longer than {} MiB", MAX_ANSWER >> 20);
+                return Err(Failure { why, unsent: false });
+            }
+            Err(error) => {
+                bytes.zeroize();
+                return Err(failure(error));
+            }
+        }
+    }
+    Ok(Received { status, headers, body: Body::of(bytes) })
+}
+
+fn failure(error: reqwest::Error) -> Failure {
+    let unsent = error.is_connect() || error.is_builder();
+    let error = error.without_url();
+    let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause(&error) };
+    Failure { why, unsent }
+}
+
+/// The innermost causes: what a person can do something about.
+fn cause(error: &reqwest::Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        told = inner.to_string();
+        source = inner.source();
+    }
+    told
+}

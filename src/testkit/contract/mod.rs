@@ -1,0 +1,252 @@
+//! One stateful server for the providers of which no real one can run here: it follows their wire contracts, with their faults.
+//!
+//! - [`store`] is what a provider remembers; [`wire`] is how each of them speaks
+//! - faults are planned for the next calls of an operation: [`Fault`]
+
+mod asked;
+mod store;
+mod wire;
+
+use std::{
+    collections::VecDeque,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use tokio::{net::TcpListener, task::AbortHandle};
+
+pub use self::{
+    asked::{Answer, Asked},
+    store::{Behaviour, NotMinted, Store, Stored},
+    wire::Wire,
+};
+use super::Error;
+
+/// The operator's credential, in every key of its Secret that an example names.
+pub const ADMIN: &str = "canary-admin-credential";
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    List,
+    Verify,
+    Revoke,
+}
+
+/// What happens to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is carried out and the connection breaks before the answer is whole.
+    Lost,
+    /// It is carried out and never answered.
+    Silent,
+    /// It is not carried out, and answered with this status and these headers.
+    Status(u16, Vec<(&'static str, String)>),
+    /// It is carried out, and answered with a failure of the server.
+    DoneAndFailed,
+    /// It is carried out, and answered with something that is no JSON.
+    Garbage,
+    /// It is carried out after this time.
+    Slow(Duration),
+    /// It is answered with a redirect.
+    Redirect(String),
+}
+
+/// A call as it was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub operation: Operation,
+    pub status: u16,
+}
+
+/// A running server; dropping it ends it.
+pub struct ContractServer {
+    shared: Arc<Shared>,
+    port: u16,
+    server: AbortHandle,
+}
+
+struct Shared {
+    wire: Wire,
+    store: Mutex<Store>,
+    faults: Mutex<Vec<(Operation, VecDeque<Fault>)>>,
+    seen: Mutex<Vec<Seen>>,
+    /// What cannot be said in the wire contract, for the person who wrote the test.
+    strange: Mutex<Vec<String>>,
+}
+
+impl ContractServer {
+    /// Starts a server that speaks as one provider.
+    pub async fn start(wire: Wire) -> Result<Self, Error> {
+        let behaviour = Behaviour { unique_names: wire.has_unique_names(), ..Behaviour::default() };
+        let shared = Arc::new(Shared {
+            wire,
+            store: Mutex::new(Store::new(behaviour)),
+            faults: Mutex::default(),
+            seen: Mutex::default(),
+            strange: Mutex::default(),
+        });
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("listen for the contract server"))?;
+        let port = listener.local_addr().map_err(Error::io("find the port of the contract server"))?.port();
+        let router = axum::Router::new().fallback(answer).with_state(shared.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
+        Ok(Self { shared, port, server })
+    }
+
+    /// Where it is, with the path that its API begins with.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.port, self.shared.wire.prefix())
+    }
+
+    /// What it remembers.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happens to the next call of an operation; several are served in order.
+    pub fn plan(&self, operation: Operation, fault: Fault) {
+        let mut faults = lock(&self.shared.faults);
+        match faults.iter_mut().find(|(planned, _)| *planned == operation) {
+            Some((_, queue)) => queue.push_back(fault),
+            None => faults.push((operation, VecDeque::from([fault]))),
+        }
+    }
+
+    /// The calls so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.seen).clone()
+    }
+
+    /// How often something was asked for.
+    pub fn count(&self, operation: Operation) -> usize {
+        self.seen().iter().filter(|seen| seen.operation == operation).count()
+    }
+
+    /// Requests that are not in the contract.
+    pub fn strange(&self) -> Vec<String> {
+        lock(&self.shared.strange).clone()
+    }
+
+    /// Uses a token as a consumer does; the status, where 401 stands for every way in which providers refuse a token.
+    ///
+    /// # Errors
+    /// Why there was no answer.
+    pub async fn use_token(&self, client: &reqwest::Client, token: &str) -> Result<u16, String> {
+        let (path, header, prefix) = self.shared.wire.use_of_a_token();
+        let request = client.get(format!("{}{path}", self.url())).header(header, format!("{prefix}{token}"));
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        let body: serde_json::Value =
+            answer.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        let refused = matches!(status, 401 | 403) || body["valid"] == false;
+        Ok(if refused { 401 } else { status })
+    }
+
+    /// Whether a token is accepted now, as its consumers would be.
+    pub fn accepts(&self, value: &str) -> bool {
+        self.store().accepted(value).is_some()
+    }
+}
+
+impl Drop for ContractServer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn fault(&self, operation: Operation) -> Option<Fault> {
+        let mut faults = lock(&self.faults);
+        faults.iter_mut().find(|(planned, _)| *planned == operation)?.1.pop_front()
+    }
+
+    fn perform(&self, operation: Operation, asked: &Asked) -> Answer {
+        if operation != Operation::Verify && !self.wire.is_admin(asked) {
+            return Answer::refused(401);
+        }
+        self.wire.answer(operation, asked, &mut lock(&self.store))
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = Asked::new(method, &uri, headers, body);
+    let Some(operation) = shared.wire.operation(&asked) else {
+        lock(&shared.strange).push(format!("{} {}", asked.method, uri.path()));
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let fault = shared.fault(operation);
+    if let Some(Fault::Slow(span)) = &fault {
+        tokio::time::sleep(*span).await;
+    }
+    let response = match fault {
+        None | Some(Fault::Slow(_)) => written(shared.perform(operation, &asked)),
+        Some(Fault::Lost) => {
+            shared.perform(operation, &asked);
+            let broken = stream::iter([
+                Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
+                Err(std::io::ErrorKind::ConnectionReset.into()),
+            ]);
+            Response::new(Body::from_stream(broken))
+        }
+        Some(Fault::Silent) => {
+            shared.perform(operation, &asked);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
+        Some(Fault::Status(status, headers)) => {
+            let mut response = written(Answer::refused(status));
+            let pairs = headers
+                .iter()
+                .filter_map(|(name, value)| Some((http::HeaderName::try_from(*name).ok()?, value.parse().ok()?)));
+            response.headers_mut().extend(pairs);
+            response
+        }
+        Some(Fault::DoneAndFailed) => {
+            shared.perform(operation, &asked);
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+        Some(Fault::Garbage) => {
+            shared.perform(operation, &asked);
+            "<html>hello</html>".into_response()
+        }
+        Some(Fault::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+    };
+    lock(&shared.seen).push(Seen { operation, status: response.status().as_u16() });
+    response
+}
+
+fn written(Answer { status, body }: Answer) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match body {
+        Some(body) => (
+            status,
+            axum::http::HeaderMap::from_iter([(
+                header::CONTENT_TYPE,
+                http::HeaderValue::from_static("application/json"),
+            )]),
+            body.to_string(),
+        )
+            .into_response(),
+        None => status.into_response(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The tokens of a provider: minted, accepted after a while, refused some time after they were revoked.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How the provider behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// How long a new token is not accepted yet.
+    pub activation: Duration,
+    /// How long a revoked token is accepted still.
+    pub propagation: Duration,
+    /// How long a new token is not listed yet.
+    pub listing: Duration,
+    /// Most tokens that there may be.
+    pub slots: usize,
+    /// Whether two tokens may have one name.
+    pub unique_names: bool,
+    /// What tokens are granted, whatever is asked for; `None` grants what is asked for.
+    pub grants: Option<Vec<Value>>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            activation: Duration::ZERO,
+            propagation: Duration::ZERO,
+            listing: Duration::ZERO,
+            slots: usize::MAX,
+            unique_names: false,
+            grants: None,
+        }
+    }
+}
+
+/// One token.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub id: u64,
+    /// Whose it is: a project, an account, a user.
+    pub account: String,
+    pub name: String,
+    pub value: String,
+    pub permissions: Vec<Value>,
+    pub expires: Option<Timestamp>,
+    created: Instant,
+    revoked: Option<Instant>,
+}
+
+/// Why a token is not minted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotMinted {
+    Duplicate,
+    Full,
+}
+
+/// All tokens of a provider, dead ones too.
+#[derive(Debug)]
+pub struct Store {
+    pub behaviour: Behaviour,
+    tokens: Vec<Stored>,
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, tokens: Vec::new() }
+    }
+
+    /// Mints a token.
+    pub fn mint(
+        &mut self,
+        account: &str,
+        name: &str,
+        permissions: Vec<Value>,
+        expires: Option<Timestamp>,
+    ) -> Result<&Stored, NotMinted> {
+        let mut alive = self.tokens.iter().filter(|token| token.account == account && token.is_alive());
+        if self.behaviour.unique_names && alive.clone().any(|token| token.name == name) {
+            return Err(NotMinted::Duplicate);
+        }
+        if alive.nth(self.behaviour.slots.saturating_sub(1)).is_some() {
+            return Err(NotMinted::Full);
+        }
+        let id = self.tokens.len() as u64 + 1;
+        self.tokens.push(Stored {
+            id,
+            account: account.to_owned(),
+            name: name.to_owned(),
+            value: format!("canary-{id}-{:016x}", fastrand(id)),
+            permissions: self.behaviour.grants.clone().unwrap_or(permissions),
+            expires,
+            created: Instant::now(),
+            revoked: None,
+        });
+        Ok(self.tokens.last().expect("it was just pushed"))
+    }
+
+    /// Tokens that a list shows.
+    pub fn listed(&self, account: &str) -> Vec<&Stored> {
+        let visible = |token: &&Stored| token.account == account && token.created.elapsed() >= self.behaviour.listing;
+        self.tokens.iter().filter(visible).filter(|token| token.is_alive()).collect()
+    }
+
+    /// Revokes tokens; false if none was alive.
+    pub fn revoke(&mut self, which: impl Fn(&Stored) -> bool) -> bool {
+        let mut found = false;
+        for token in self.tokens.iter_mut().filter(|token| token.is_alive() && which(token)) {
+            token.revoked = Some(Instant::now());
+            found = true;
+        }
+        found
+    }
+
+    /// The token of a value, if it is accepted now.
+    pub fn accepted(&self, value: &str) -> Option<&Stored> {
+        let token = self.tokens.iter().find(|token| token.value == value)?;
+        let active = token.created.elapsed() >= self.behaviour.activation;
+        let ended = token.revoked.is_some_and(|at| at.elapsed() >= self.behaviour.propagation);
+        let expired = token.expires.is_some_and(|at| at <= Timestamp::now());
+        (active && !ended && !expired).then_some(token)
+    }
+
+    /// Names of the tokens that are not revoked.
+    pub fn alive(&self) -> Vec<String> {
+        self.tokens.iter().filter(|token| token.is_alive()).map(|token| token.name.clone()).collect()
+    }
+
+    /// How many tokens were ever minted.
+    pub fn minted(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Every value that was ever given out: what must not be found where it does not belong.
+    pub fn values(&self) -> Vec<String> {
+        self.tokens.iter().map(|token| token.value.clone()).collect()
+    }
+}
+
+impl Stored {
+    fn is_alive(&self) -> bool {
+        self.revoked.is_none()
+    }
+}
+
+/// Unlike any other number of this process.
+fn fastrand(id: u64) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(id)
+}

@@ -1,0 +1,236 @@
+//! The recipes under `examples/http`, from `kubectl apply` to the death of the old token: their consumers call the provider all
+//! the time, and are never refused.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokenturn::{
+    api::{RotatedTokenStatus, TokenProvider},
+    testkit::{
+        Outcome as Call, Seat, Token,
+        consumer::TokenUse,
+        contract::{ADMIN, ContractServer, Fault, Operation, Wire},
+        install,
+        wait::until,
+    },
+};
+
+use crate::world::{Outcome, PATIENCE, World, condition, is};
+
+/// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
+const EXAMPLES: [(&str, Wire); 7] = [
+    ("gitlab-project-token", Wire::GitLab),
+    ("grafana-service-account", Wire::Grafana),
+    ("cloudflare-account-token", Wire::Cloudflare),
+    ("datadog-api-key", Wire::Datadog),
+    ("sentry-organization-token", Wire::Sentry),
+    ("sonarqube-user-token", Wire::SonarQube),
+    ("artifactory-access-token", Wire::Artifactory),
+];
+
+/// The providers, by the name of the workload that calls each.
+#[derive(Default)]
+struct Providers {
+    servers: BTreeMap<String, Arc<ContractServer>>,
+    client: reqwest::Client,
+}
+
+impl TokenUse for Providers {
+    fn call<'a>(&'a self, seat: &'a Seat, token: &'a Token) -> BoxFuture<'a, Call> {
+        async move {
+            let server = self.servers.iter().find(|(workload, _)| seat.pod.starts_with(&format!("{workload}-")));
+            let Some((_, server)) = server else { return Call::Unanswered("nobody's consumer".to_owned()) };
+            match server.use_token(&self.client, token.reveal()).await {
+                Ok(status) => Call::Answered(status),
+                Err(why) => Call::Unanswered(why),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// One example as it stands, but for where its provider is and how long the old token stays.
+struct Example {
+    objects: Vec<Value>,
+    token: String,
+    secret: String,
+    key: String,
+    credential: String,
+}
+
+fn example(name: &str, server: &ContractServer) -> Example {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/http/{name}.yaml"));
+    let text = std::fs::read_to_string(path).expect("the example");
+    let documents = install::documents(&text).expect("YAML");
+    let mut objects: Vec<Value> = documents.iter().map(|object| json!(object)).collect();
+    let http = &mut objects[0]["spec"]["http"];
+    http["baseUrl"] = json!(server.url());
+    let credential = http["credential"]["secretRef"]["name"].as_str().expect("a credential").to_owned();
+    objects[1]["spec"]["gracePeriod"] = json!("0s");
+    let secret = objects[1]["spec"]["secret"]["name"].as_str().expect("a Secret").to_owned();
+    let data = objects[1]["spec"]["secret"]["data"].as_object();
+    let key = data.and_then(|data| data.keys().next().cloned()).unwrap_or_else(|| "token".to_owned());
+    let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
+    Example { objects, token, secret, key, credential }
+}
+
+async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
+    world.tokens().get(token).await.ok()?.status
+}
+
+async fn finished(world: &World, token: &str, sequence: i64) -> Outcome {
+    let what = format!("rotation {sequence} of {token} to be finished");
+    let found = until(&what, PATIENCE, async || {
+        let status = status(world, token).await?;
+        let done =
+            status.sequence == Some(sequence) && status.previous.is_none() && is(&status, "Reconciling", "False");
+        done.then_some(())
+    });
+    match found.await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(format!("{error}\nlast status: {:#?}", status(world, token).await).into()),
+    }
+}
+
+/// A world with servers, their credentials and an operator that may reach them.
+async fn world(
+    stem: &str,
+    servers: BTreeMap<String, Arc<ContractServer>>,
+) -> Result<World, Box<dyn std::error::Error>> {
+    let calls = Arc::new(Providers { servers, ..Providers::default() });
+    let world = World::of_consumers(stem, calls).await?;
+    let mut world = world.with_args(&["--allow-loopback-providers", "--allow-plain-http"]);
+    world.start_operator().await?;
+    Ok(world)
+}
+
+async fn set_up(world: &World, example: &Example) -> Outcome {
+    let secret = json!({
+        "metadata": {"name": example.credential},
+        "stringData": {"token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN},
+    });
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    for object in &example.objects {
+        world.apply(&object.to_string()).await?;
+    }
+    finished(world, &example.token, 1).await?;
+    let env = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": example.secret, "key": example.key}}}]);
+    let containers = json!([{"name": "app", "image": "none", "env": env}]);
+    let changes = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    world.deployment(&example.token, 2, changes).await?;
+    Ok(())
+}
+
+async fn value(world: &World, example: &Example) -> Result<String, Box<dyn std::error::Error>> {
+    let secret = world.space.api::<Secret>().get(&example.secret).await?;
+    let value = secret.data.and_then(|mut data| data.remove(&example.key)).ok_or("the Secret lacks its key")?;
+    Ok(String::from_utf8(value.0)?)
+}
+
+async fn rotate(world: &World, token: &str, request: &str) -> Outcome {
+    let patch = json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": request}}});
+    world.tokens().patch(token, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// Every recipe, at the same time: two rotations, the second after a create whose answer was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_recipe_rotates_under_its_consumers() -> Outcome {
+    let mut servers = BTreeMap::new();
+    let mut examples = Vec::new();
+    for (name, wire) in EXAMPLES {
+        let server = Arc::new(ContractServer::start(wire).await?);
+        let example = example(name, &server);
+        servers.insert(example.token.clone(), server.clone());
+        examples.push((example, server));
+    }
+    let world = world("recipes", servers).await?;
+    futures::future::try_join_all(examples.iter().map(|(example, _)| set_up(&world, example))).await?;
+    futures::future::try_join_all(examples.iter().map(async |(example, server)| {
+        let old = value(&world, example).await?;
+        world.holders(&Token::new(&old).fingerprint(), 2).await?;
+        server.plan(Operation::Create, Fault::DoneAndFailed);
+        rotate(&world, &example.token, "again").await?;
+        finished(&world, &example.token, 2).await?;
+        let new = value(&world, example).await?;
+        world.holders(&Token::new(&new).fingerprint(), 2).await?;
+        assert!(!server.accepts(&old) && server.accepts(&new), "{}", example.token);
+        // The lost one and the old one are revoked.
+        assert_eq!((server.store().minted(), server.store().alive().len()), (3, 1), "{}", example.token);
+        assert_eq!(server.strange(), Vec::<String>::new(), "{}", example.token);
+        Outcome::Ok(())
+    }))
+    .await?;
+    let providers = world.space.api::<TokenProvider>().list(&kube::api::ListParams::default()).await?;
+    for provider in providers.items.iter().filter(|provider| provider.spec.http.is_some()) {
+        let ready =
+            provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "ProviderReady");
+        assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{provider:?}");
+    }
+    let logs: String = world.operators.iter().map(|operator| operator.logs()).collect();
+    for (example, server) in &examples {
+        for secret in server.store().values().iter().map(String::as_str).chain([ADMIN]) {
+            assert!(!logs.contains(secret), "{}", example.token);
+        }
+    }
+    world.assert_nobody_noticed().await
+}
+
+/// What a provider refuses is told on the objects, and mended when it is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::Grafana).await?);
+    let mut example = example("grafana-service-account", &server);
+    let world = world("recipe-troubles", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    let ready = async |what: &str, says: &str| {
+        until(what, PATIENCE, async || {
+            let provider = world.space.api::<TokenProvider>().get("grafana").await.ok()?;
+            let conditions = provider.status?.conditions;
+            conditions.into_iter().find(|one| one.type_ == "ProviderReady" && one.message.contains(says))
+        })
+        .await
+    };
+    let told = async |says: &str| {
+        until(says, PATIENCE, async || {
+            let status = status(&world, "dashboards").await?;
+            condition(&status, "Ready").1.contains(says).then_some(())
+        })
+        .await
+    };
+    // A recipe that cannot work: the place and the reason.
+    let revoke = example.objects[0]["spec"]["http"]["revoke"].take();
+    example.objects[0]["spec"]["http"]["revoke"] =
+        json!({"request": {"method": "DELETE", "path": "/tokens/${token.nope}"}});
+    for object in &example.objects {
+        world.apply(&object.to_string()).await?;
+    }
+    let condition = ready("the recipe to be refused", "revoke.request.path").await?;
+    assert_eq!(
+        (condition.status.as_str(), condition.reason.as_str()),
+        ("False", "InvalidSpec"),
+        "{}",
+        condition.message
+    );
+    told("revoke.request.path").await?;
+    // The credential is missing.
+    example.objects[0]["spec"]["http"]["revoke"] = revoke;
+    world.apply(&example.objects[0].to_string()).await?;
+    ready("the credential to be missed", "does not exist; create it").await?;
+    told("does not exist; create it").await?;
+    assert!(server.seen().is_empty());
+    // It is there, and wrong; then it is right.
+    let secret = json!({"metadata": {"name": "grafana-admin"}, "stringData": {"token": "wrong"}});
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    told("does not accept the operator's credential").await?;
+    let right = Patch::Merge(json!({"stringData": {"token": ADMIN}}));
+    world.space.api::<Secret>().patch("grafana-admin", &PatchParams::default(), &right).await?;
+    rotate(&world, "dashboards", "mended").await?;
+    finished(&world, "dashboards", 1).await?;
+    ready("the provider to be ready", "its credential is there").await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.store().alive().len(), 1);
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Answers that are lost, late, wrong, or say something else than yes.
+
+use std::time::Duration;
+
+use tokenturn::{
+    core::token::Liveness,
+    providers::{Class, Provider},
+    testkit::contract::{Fault, Operation, Wire},
+};
+
+use crate::scene::{Scene, each};
+
+/// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and revoked.
+#[tokio::test]
+async fn what_a_lost_create_left_behind_is_found_and_revoked() {
+    for wire in Wire::ALL {
+        let scene = Scene::with_timeout(wire, "1s").await;
+        let faults = [Fault::Lost, Fault::Silent, Fault::DoneAndFailed, Fault::Garbage];
+        for (attempt, fault) in (1..).zip(faults) {
+            scene.server.plan(Operation::Create, fault.clone());
+            let error = scene.create(attempt).await.unwrap_err();
+            assert_eq!(error.class(), Class::Unknown, "{wire:?} {fault:?}: {error}");
+            scene.assert_told(&error);
+            assert_eq!(scene.server.store().minted() as i64, attempt, "{wire:?} {fault:?}: sent once");
+            let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+            assert_eq!(listed.len(), 1, "{wire:?} {fault:?}");
+            // Known from the list only: without its value.
+            let issued = tokenturn::core::token::Issued {
+                generation: listed[0].generation,
+                id: listed[0].id.clone(),
+                handle: listed[0].handle.clone(),
+                fingerprint: String::new(),
+                issued_at: jiff::Timestamp::now(),
+                expires_at: None,
+                source: scene.source.clone(),
+                surplus: vec![],
+            };
+            scene.revoke(&issued, None).await.unwrap();
+            assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead);
+        }
+        assert!(scene.server.store().alive().is_empty(), "{wire:?}");
+    }
+}
+
+/// A redirect is not followed: neither the credential nor a second create goes anywhere else.
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    each(async |scene| {
+        let elsewhere = Scene::new(scene.wire).await;
+        for operation in [Operation::Create, Operation::List] {
+            scene.server.plan(operation, Fault::Redirect(elsewhere.server.url()));
+        }
+        let error = scene.create(1).await.unwrap_err();
+        assert_eq!(error.class(), Class::Invalid, "{error}");
+        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        assert!(listed.is_err());
+        assert!(elsewhere.server.seen().is_empty() && elsewhere.server.strange().is_empty(), "{:?}", scene.wire);
+        assert_eq!(scene.server.store().minted(), 0);
+    })
+    .await;
+}
+
+/// What each status means, and that the person is told where to look.
+#[tokio::test]
+async fn refusals_are_classified() {
+    let slow_down = Class::RateLimited { retry_after: None };
+    for (status, class, word) in [
+        (401, Class::Refused, "gitlab-admin"),
+        (403, Class::Refused, "gitlab-admin"),
+        (404, Class::Invalid, "baseUrl"),
+        (409, Class::Conflict, "name already"),
+        (422, Class::Invalid, "recipe"),
+        (429, slow_down, "slow down"),
+        (500, Class::Unknown, "does not work"),
+        (503, Class::Unknown, "does not work"),
+    ] {
+        let scene = Scene::new(Wire::GitLab).await;
+        scene.server.plan(Operation::Create, Fault::Status(status, vec![]));
+        let error = scene.create(1).await.unwrap_err();
+        assert_eq!(error.class(), class, "{status}: {error}");
+        assert!(error.to_string().contains(word), "{status}: {error}");
+        scene.assert_told(&error);
+        // The same where nothing can be lost.
+        scene.server.plan(Operation::List, Fault::Status(status, vec![]));
+        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
+        let class = if class == Class::Unknown { Class::Unavailable } else { class };
+        assert_eq!(listed.class(), class, "{status}: {listed}");
+        scene.assert_told(&listed);
+    }
+}
+
+/// A pause that a provider asks for holds for all tokens of the provider object, and nothing is sent meanwhile.
+#[tokio::test]
+async fn a_pause_is_kept() {
+    each(async |scene| {
+        let wait = vec![("retry-after", "2".to_owned())];
+        scene.server.plan(Operation::List, Fault::Status(429, wait));
+        let list = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let asked = Class::RateLimited { retry_after: Some(Duration::from_secs(2)) };
+        assert_eq!(list().await.unwrap_err().class(), asked);
+        let before = scene.server.seen().len();
+        let error = scene.create(1).await.unwrap_err();
+        assert!(matches!(error.class(), Class::RateLimited { retry_after: Some(_) }), "{error}");
+        assert_eq!(scene.server.seen().len(), before, "nothing was sent: {:?}", scene.wire);
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        list().await.unwrap();
+    })
+    .await;
+}
+
+/// Calls that hang take a few places; the next caller is told to come back instead of waiting.
+#[tokio::test]
+async fn calls_that_hang_do_not_pile_up() {
+    let scene = Scene::with_timeout(Wire::Grafana, "3s").await;
+    (0..4).for_each(|_| scene.server.plan(Operation::List, Fault::Silent));
+    let list = || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification);
+    let hanging = futures::future::join_all((0..4).map(|_| list()));
+    let next = async {
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        let started = std::time::Instant::now();
+        let error = list().await.unwrap_err();
+        (error, started.elapsed())
+    };
+    let (hung, (error, took)) = futures::join!(hanging, next);
+    assert!(hung.iter().all(|result| result.as_ref().is_err_and(|error| error.class() == Class::Unavailable)));
+    assert!(
+        matches!(error.class(), Class::RateLimited { .. }) && took < Duration::from_millis(500),
+        "{error} {took:?}"
+    );
+}

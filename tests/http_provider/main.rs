@@ -1,0 +1,6 @@
+//! The recipes under `examples/http`, each against a server that speaks as its provider: what every driver has to show.
+
+mod calls;
+mod faults;
+mod scene;
+mod tokens;

@@ -1,0 +1,167 @@
+//! One recipe, its server, and a namespace with the credential's Secret.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use serde::Deserialize;
+use serde_json::json;
+use tokenturn::{
+    api::{ProviderRef, RotatedToken, TokenProvider},
+    core::{
+        revocable::Revocable,
+        token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
+    },
+    providers::{
+        Error, Minted, Provider, Request,
+        http::{Http, Shared, guard::Reach},
+    },
+    testkit::{
+        SharedControlPlane, TestNamespace,
+        contract::{ADMIN, ContractServer, Wire},
+    },
+};
+
+pub struct Scene {
+    pub wire: Wire,
+    pub server: ContractServer,
+    pub driver: Http,
+    pub owner: Owner,
+    pub naming: Naming,
+    pub source: Source,
+    pub space: TestNamespace,
+}
+
+/// The example of a provider.
+fn example(wire: Wire) -> &'static str {
+    match wire {
+        Wire::GitLab => "gitlab-project-token",
+        Wire::Grafana => "grafana-service-account",
+        Wire::Cloudflare => "cloudflare-account-token",
+        Wire::Datadog => "datadog-api-key",
+        Wire::Sentry => "sentry-organization-token",
+        Wire::SonarQube => "sonarqube-user-token",
+        Wire::Artifactory => "artifactory-access-token",
+    }
+}
+
+impl Scene {
+    /// The example of a provider, as it stands but for its address and how long a call may take.
+    pub async fn new(wire: Wire) -> Self {
+        Self::with_timeout(wire, "10s").await
+    }
+
+    pub async fn with_timeout(wire: Wire, timeout: &str) -> Self {
+        let server = ContractServer::start(wire).await.unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/http/{}.yaml", example(wire)));
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut documents = serde_norway::Deserializer::from_str(&text);
+        let mut provider = TokenProvider::deserialize(documents.next().unwrap()).unwrap();
+        let token = RotatedToken::deserialize(documents.next().unwrap()).unwrap();
+        let recipe = provider.spec.http.as_mut().unwrap();
+        recipe.base_url = server.url();
+        recipe.timeout = Some(timeout.parse().unwrap());
+        let space = SharedControlPlane::namespace(&format!("http-{wire:?}").to_lowercase()).await.unwrap();
+        let name = &recipe.credential.as_ref().unwrap().secret_ref.name;
+        let secret = json!({
+            "metadata": {"name": name},
+            "stringData": {"token": format!("{ADMIN}\n"), "apiKey": ADMIN, "applicationKey": ADMIN},
+        });
+        let secret: Secret = serde_json::from_value(secret).unwrap();
+        space.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
+        let reach = Reach { loopback: true, plain_http: true, ..Reach::default() };
+        let shared = Shared::new(space.client().clone(), "tokenturn-system", reach);
+        let reference =
+            ProviderRef { name: provider.metadata.name.clone().unwrap(), ..token.spec.provider_ref.clone() };
+        let driver = Http::new(recipe, &reference, &shared).unwrap();
+        let owner = Owner { namespace: space.name().to_owned(), name: "api".into(), uid: "6ad1bc7c-3a3c".into() };
+        let specification = Specification {
+            provider: reference,
+            permissions: token.spec.permissions.clone(),
+            parameters: token.spec.parameters.clone(),
+        };
+        assert_eq!(driver.check(&specification), [], "{wire:?}");
+        let naming = Naming::new("install1", &owner.uid);
+        Self { wire, server, driver, owner, naming, source: Source { specification, provider: provider.spec }, space }
+    }
+
+    pub fn request(&self, attempt: i64) -> Request {
+        let generation = Generation { sequence: 1, attempt };
+        Request {
+            owner: self.owner.clone(),
+            generation,
+            id: self.naming.name(generation),
+            specification: self.source.specification.clone(),
+            lifetime: Duration::from_secs(45 * 86_400),
+        }
+    }
+
+    pub async fn create(&self, attempt: i64) -> Result<Minted, Error> {
+        self.driver.create(&self.request(attempt)).await
+    }
+
+    /// A token, with what the ledger would remember of it.
+    pub async fn mint(&self, attempt: i64) -> (Issued, Minted) {
+        let minted = self.create(attempt).await.unwrap();
+        let request = self.request(attempt);
+        let issued = Issued {
+            generation: request.generation,
+            id: request.id,
+            handle: minted.handle.clone(),
+            fingerprint: minted.values.fingerprint(),
+            issued_at: minted.issued_at,
+            expires_at: minted.expires_at,
+            source: self.source.clone(),
+            surplus: vec![],
+        };
+        (issued, minted)
+    }
+
+    pub async fn names(&self) -> Vec<String> {
+        let listed = self.driver.list(&self.owner, &self.naming, &self.source.specification).await.unwrap();
+        let mut names: Vec<String> = listed.into_iter().map(|token| token.id).collect();
+        names.sort();
+        names
+    }
+
+    pub async fn verify(&self, minted: &Minted) -> Result<Verification, Error> {
+        self.driver.verify(&self.owner, &self.source.specification, &minted.values).await
+    }
+
+    pub async fn liveness(&self, issued: &Issued, minted: Option<&Minted>) -> Result<Liveness, Error> {
+        self.driver.liveness(&self.owner, &self.naming, issued, minted.map(|minted| &minted.values)).await
+    }
+
+    pub async fn revoke(&self, issued: &Issued, minted: Option<&Minted>) -> Result<(), Error> {
+        let token = Revocable::never_stored(issued);
+        let values = minted.map(|minted| &minted.values);
+        self.driver.revoke(&self.owner, &self.source.specification, &token, values).await
+    }
+
+    /// Everything that must not be told.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.server.store().values();
+        secrets.push(ADMIN.to_owned());
+        secrets
+    }
+
+    /// What a person is told holds no secret, and says where it happened.
+    pub fn assert_told(&self, error: &Error) {
+        let told = error.to_string();
+        for secret in self.secrets() {
+            assert!(!told.contains(&secret), "{:?}: {told}", self.wire);
+        }
+        assert!(told.starts_with("cannot "), "{told}");
+    }
+
+    pub fn parameters(&self) -> &BTreeMap<String, String> {
+        &self.source.specification.parameters
+    }
+}
+
+/// Runs a test for each provider.
+pub async fn each(test: impl AsyncFn(Scene)) {
+    for wire in Wire::ALL {
+        test(Scene::new(wire).await).await;
+    }
+}

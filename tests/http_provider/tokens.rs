@@ -1,0 +1,152 @@
+//! From mint to death, at every provider.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokenturn::{
+    core::token::{Liveness, Verification},
+    providers::Provider,
+    testkit::{
+        contract::{Operation, Wire},
+        wait::until,
+    },
+};
+
+use crate::scene::{Scene, each};
+
+#[tokio::test]
+async fn a_token_is_minted_found_tried_and_revoked() {
+    each(async |scene| {
+        let wire = scene.wire;
+        scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+        let (issued, minted) = scene.mint(1).await;
+        let value = minted.values.get("token").and_then(|value| value.expose_str()).unwrap();
+        assert!(scene.server.accepts(value), "{wire:?}");
+        let works = scene.verify(&minted).await.unwrap();
+        assert!(matches!(&works, Verification::Works { surplus, .. } if surplus.is_empty()), "{wire:?}: {works:?}");
+        assert_eq!(scene.names().await, std::slice::from_ref(&issued.id), "{wire:?}");
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{wire:?}");
+        assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive, "{wire:?}");
+        scene.revoke(&issued, Some(&minted)).await.unwrap();
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead, "{wire:?}");
+        assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead, "{wire:?}");
+        assert!(!scene.server.accepts(value), "{wire:?}");
+        assert!(scene.names().await.is_empty(), "{wire:?}");
+        scene.revoke(&issued, Some(&minted)).await.expect("what is gone already is revoked");
+        assert_eq!(scene.server.strange(), Vec::<String>::new(), "{wire:?}");
+    })
+    .await;
+}
+
+/// Two are valid together, and only the one that is meant is revoked; tokens of others stay.
+#[tokio::test]
+async fn only_the_token_that_is_meant_is_revoked() {
+    each(async |scene| {
+        let wire = scene.wire;
+        let account = match wire {
+            Wire::GitLab => &scene.parameters()["project"],
+            Wire::Grafana => &scene.parameters()["serviceAccount"],
+            Wire::Cloudflare => &scene.parameters()["account"],
+            Wire::Sentry => &scene.parameters()["organization"],
+            Wire::SonarQube => &scene.parameters()["login"],
+            Wire::Datadog | Wire::Artifactory => "",
+        };
+        let foreign = ["tokenturn-install1-other-uid-1-1", "tokenturn-install2-6ad1bc7c-3a3c-1-1", "by hand", "x-1-1"];
+        for name in foreign {
+            scene.server.store().mint(account, name, vec![json!("x")], None).unwrap();
+        }
+        let (old, old_minted) = scene.mint(1).await;
+        let (new, new_minted) = scene.mint(2).await;
+        assert_eq!(scene.names().await, [old.id.clone(), new.id.clone()], "over several pages: {wire:?}");
+        scene.revoke(&old, Some(&old_minted)).await.unwrap();
+        assert_eq!(scene.liveness(&old, Some(&old_minted)).await.unwrap(), Liveness::Dead);
+        assert_eq!(scene.liveness(&new, Some(&new_minted)).await.unwrap(), Liveness::Alive);
+        let mut alive = scene.server.store().alive();
+        alive.sort();
+        let mut wanted: Vec<String> = foreign.iter().map(|name| (*name).to_owned()).collect();
+        wanted.push(new.id);
+        wanted.sort();
+        assert_eq!(alive, wanted, "{wire:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_lives_as_long_as_it_was_asked_for() {
+    each(async |scene| {
+        let asked = Timestamp::now() + scene.request(1).lifetime;
+        let (issued, _) = scene.mint(1).await;
+        let expiring = scene.source.provider.http.as_ref().unwrap().create.expires.is_some();
+        assert_eq!(issued.expires_at.is_some(), expiring, "{:?}", scene.wire);
+        if let Some(at) = issued.expires_at {
+            let late = Duration::try_from(at.duration_since(asked)).unwrap_or_default();
+            // A date is rounded up; a time may lack its fraction.
+            assert!(
+                at + Duration::from_secs(1) > asked && late <= Duration::from_secs(86_400),
+                "{:?}: {at}",
+                scene.wire
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_becomes_usable_late_is_not_refused() {
+    each(async |scene| {
+        scene.server.store().behaviour.activation = Duration::from_millis(600);
+        let (_, minted) = scene.mint(1).await;
+        let verification = scene.verify(&minted).await.unwrap();
+        assert!(matches!(verification, Verification::NotYet { .. }), "{:?}: {verification:?}", scene.wire);
+        until("it to work", Duration::from_secs(10), async || {
+            matches!(scene.verify(&minted).await.unwrap(), Verification::Works { .. }).then_some(())
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_alive_as_long_as_it_is_accepted() {
+    each(async |scene| {
+        scene.server.store().behaviour.propagation = Duration::from_millis(600);
+        let (issued, minted) = scene.mint(1).await;
+        scene.revoke(&issued, Some(&minted)).await.unwrap();
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{:?}", scene.wire);
+        until("it to die", Duration::from_secs(10), async || {
+            (scene.liveness(&issued, Some(&minted)).await.unwrap() == Liveness::Dead).then_some(())
+        })
+        .await
+        .unwrap();
+    })
+    .await;
+}
+
+/// Where the provider says what a token may do: less is never published, more is told.
+#[tokio::test]
+async fn granted_permissions_are_compared_with_those_asked_for() {
+    let scene = Scene::new(Wire::GitLab).await;
+    let granted = async |scopes: serde_json::Value, attempt| {
+        scene.server.store().behaviour.grants = Some(scopes.as_array().unwrap().clone());
+        let minted = scene.create(attempt).await.unwrap();
+        scene.verify(&minted).await.unwrap()
+    };
+    let less = granted(json!(["read_api"]), 1).await;
+    assert_eq!(less, Verification::Insufficient { missing: vec!["read_repository".into()] });
+    let more = granted(json!(["read_api", "read_repository", "sudo"]), 2).await;
+    assert!(matches!(&more, Verification::Works { surplus, .. } if surplus == &["sudo"]), "{more:?}");
+}
+
+/// A gateway that refuses everything for a moment kills nothing that is still listed.
+#[tokio::test]
+async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
+    each(async |scene| {
+        let (issued, minted) = scene.mint(1).await;
+        scene.server.plan(Operation::Verify, tokenturn::testkit::contract::Fault::Status(401, vec![]));
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Ending, "{:?}", scene.wire);
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{:?}", scene.wire);
+    })
+    .await;
+}

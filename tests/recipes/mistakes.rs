@@ -1,0 +1,153 @@
+//! Recipes that cannot work are refused with the place and the reason, all of them at once.
+
+use serde_json::{Value, json};
+use tokenturn::{api::HttpProvider, providers::http::recipe};
+
+/// A recipe that works.
+pub fn good() -> Value {
+    json!({
+        "baseUrl": "https://api.example.com/v1",
+        "credential": {"secretRef": {"name": "admin"}, "headers": {"Authorization": "Bearer ${credential.token}"}},
+        "parameters": {"project": {}},
+        "permissions": [{"name": "read"}, {"name": "write", "value": {"id": 7}}],
+        "create": {
+            "request": {
+                "method": "POST", "path": "/projects/${parameters.project}/tokens",
+                "json": {"name": "${name}", "scopes": "${permissions}", "note": "for ${name}", "seconds": "${lifetime|seconds}"},
+            },
+            "values": {"token": "$.token"},
+            "id": "$.id",
+        },
+        "list": {"request": {"path": "/projects/${parameters.project}/tokens"}, "items": "$[*]", "name": "$.name", "id": "$.id"},
+        "verify": {"request": {"path": "/me", "headers": {"Authorization": "Bearer ${token.values.token}"}}},
+        "revoke": {"request": {"method": "DELETE", "path": "/projects/${parameters.project}/tokens/${token.id}"}},
+    })
+}
+
+pub fn compile(recipe: Value) -> Result<recipe::Recipe, Vec<String>> {
+    let recipe: HttpProvider = serde_json::from_value(recipe).expect("what the API server lets through");
+    recipe::compile(&recipe).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn each_mistake_is_told_with_its_place() {
+    assert!(compile(good()).is_ok());
+    for (pointer, value, told) in [
+        ("/baseUrl", json!("api.example.com"), "baseUrl: is no URL"),
+        ("/baseUrl", json!("ftp://api.example.com"), "baseUrl: has to begin with https://"),
+        ("/baseUrl", json!("https://me:secret@api.example.com"), "baseUrl: names a user"),
+        ("/baseUrl", json!("https://api.example.com/?a=b"), "baseUrl: has a query"),
+        ("/timeout", json!("1m"), "timeout: has to be more than 0 and at most 15 s"),
+        (
+            "/credential/headers",
+            json!({"Authorization": "${token.id}"}),
+            "credential.headers.Authorization: `${token.id}` is not known here",
+        ),
+        ("/credential/headers", json!({"bad name": "x"}), "credential.headers.bad name: is no name of a header"),
+        ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
+        ("/credential/headers", json!({}), "credential: say either headers or basic"),
+        (
+            "/parameters/project",
+            json!({"as": "Integer", "default": "ten"}),
+            "parameters.project: \"ten\" is no whole number",
+        ),
+        (
+            "/parameters/project",
+            json!({"values": ["a"], "default": "b"}),
+            "parameters.project: the default \"b\" is none of its values",
+        ),
+        ("/parameters/a b", json!({}), "parameters.a b: a parameter's name has"),
+        ("/permissions/1", json!({"name": "read"}), "permissions: \"read\" stands there twice"),
+        ("/permissions", json!([]), "permissions: is empty, and create.request says ${permissions}"),
+        ("/create/request/json/scopes", json!("x"), "create.request: never says ${permissions}"),
+        (
+            "/create/request/json/scopes",
+            json!("a ${permissions}"),
+            "create.request.json.scopes: a list can stand alone only",
+        ),
+        ("/create/request/json", json!({"scopes": "${permissions}"}), "create.request: never says ${name}, so list"),
+        (
+            "/create/request/json/deep",
+            json!([{"x": ["${nope}"]}]),
+            "create.request.json.deep[0].x[0]: `${nope}` is not known",
+        ),
+        (
+            "/create/request/path",
+            json!("/p/${parameters.nope}"),
+            "create.request.path: `${parameters.nope}` is none of spec.http.parameters",
+        ),
+        ("/create/request/path", json!("/p/${permissions}"), "create.request.path: a list cannot stand here"),
+        ("/create/request/path", json!("p"), "create.request.path: has to begin with /"),
+        ("/create/request/path", json!("/a?b"), "create.request.path: has a `?`"),
+        ("/create/request/path", json!("/a/../b"), "create.request.path: has a segment `.` or `..`"),
+        ("/create/request/form", json!({"a": "b"}), "create.request: has several bodies"),
+        (
+            "/create/request/headers",
+            json!({"X-A": "${credential.token}"}),
+            "create.request.headers.X-A: `${credential.token}` is not known here",
+        ),
+        ("/create/answer", json!({"statuses": {"20x": "Success"}}), "create.answer.statuses.20x: is no HTTP status"),
+        (
+            "/create/answer",
+            json!({"statuses": {"404": "Success"}}),
+            "create.answer.statuses.404: only 2xx can be a Success",
+        ),
+        (
+            "/create/answer",
+            json!({"expect": [{"path": "$.a", "oneOf": []}]}),
+            "create.answer.expect[0]: oneOf is empty",
+        ),
+        (
+            "/create/answer",
+            json!({"expect": [{"path": "a", "oneOf": [1]}]}),
+            "create.answer.expect[0].path: is no JSONPath",
+        ),
+        (
+            "/create/answer",
+            json!({"expect": [{"path": "$.a", "oneOf": [1], "otherwise": "Success"}]}),
+            "otherwise cannot be Success",
+        ),
+        ("/create/values", json!({}), "create.values: is empty"),
+        ("/create/values/token", json!("token"), "create.values.token: is no JSONPath (RFC 9535)"),
+        ("/create/id", Value::Null, "create.id: is needed, because revoke says ${token.id}"),
+        ("/create/expires", json!({"path": "$["}), "create.expires.path: is no JSONPath"),
+        ("/list/id", Value::Null, "list.id: is needed, because revoke says ${token.id}"),
+        ("/list/items", json!("$.[*"), "list.items: is no JSONPath"),
+        ("/list/paging", json!({}), "list.paging: say exactly one of page, cursor and link"),
+        (
+            "/list/request/path",
+            json!("/${token.id}"),
+            "list.request.path: `${token.id}` is not known here; list knows parameters",
+        ),
+        ("/verify/request/headers", json!({}), "verify.request: never shows the token"),
+        (
+            "/verify/request/path",
+            json!("/${token.values.other}"),
+            "verify.request.path: `${token.values.other}` is none of create.values",
+        ),
+        ("/revoke/request/path", json!("/tokens"), "revoke.request: never says which token"),
+    ] {
+        let mut recipe = good();
+        match pointer.rsplit_once('/') {
+            Some((parent, "1")) => recipe.pointer_mut(parent).unwrap()[1] = value.clone(),
+            Some((parent, name)) => recipe.pointer_mut(parent).unwrap()[name] = value.clone(),
+            None => unreachable!(),
+        }
+        let mistakes = compile(recipe).expect_err(pointer);
+        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{pointer} {value}: {mistakes:?}");
+        assert!(mistakes.iter().all(|mistake| mistake.starts_with("spec.http.")), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let mut recipe = good();
+    recipe["baseUrl"] = json!("nowhere");
+    recipe["create"]["request"]["path"] = json!("/${a}");
+    recipe["verify"]["request"]["path"] = json!("/${b}");
+    recipe["revoke"]["request"]["path"] = json!("/${c}");
+    let mistakes = compile(recipe).unwrap_err();
+    for place in ["baseUrl", "create.request.path", "verify.request.path", "revoke.request.path"] {
+        assert!(mistakes.iter().any(|mistake| mistake.contains(place)), "{place}: {mistakes:?}");
+    }
+}
