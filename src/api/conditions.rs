@@ -52,6 +52,8 @@ pub enum Reason {
     Revoking,
     /// The old token was revoked and shown to be dead.
     Revoked,
+    /// The old token cannot be revoked at its provider: it ends when it expires.
+    AwaitingExpiry,
     /// A token that was never published was revoked.
     UnpublishedRevoked,
     /// The Secret was changed by somebody else and was repaired from the record.
@@ -108,7 +110,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -126,6 +128,7 @@ impl Reason {
         Self::InGrace,
         Self::Revoking,
         Self::Revoked,
+        Self::AwaitingExpiry,
         Self::UnpublishedRevoked,
         Self::DriftRepaired,
         Self::Readopted,
@@ -175,6 +178,7 @@ impl Reason {
             Self::InGrace => "InGrace",
             Self::Revoking => "Revoking",
             Self::Revoked => "Revoked",
+            Self::AwaitingExpiry => "AwaitingExpiry",
             Self::UnpublishedRevoked => "UnpublishedRevoked",
             Self::DriftRepaired => "DriftRepaired",
             Self::Readopted => "Readopted",

@@ -14,7 +14,7 @@ use super::duration::GoDuration;
 /// Texts of requests may contain substitutions: `${name}` (the name that tokenturn gives the token; it is found again by it),
 /// `${permissions}` (a JSON array, or `${permissions|commas}`, `${permissions|spaces}`), `${expires|FORMAT}` with rfc3339,
 /// date, minute, unix or unixMillis, `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
-/// `${credential.KEY}` (headers of the credential only), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
+/// `${credential.KEY}` (where the credential is shown), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
 /// for `${`. A substitution is encoded for where it stands and never changes the structure of URL, body or header.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -54,11 +54,13 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<HttpList>,
 
-    /// Tries a token with its own value. The operator's credential is not shown.
+    /// Tries a token with its own value.
     pub verify: HttpVerify,
 
-    /// Revokes a token.
-    pub revoke: HttpRevoke,
+    /// Revokes a token. Without it tokens end when they expire, which create or verify have to say: they are minted anew in time, and
+    /// the old one is left to its expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<HttpRevoke>,
 
     /// How long a new token may take to become usable. Default `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +74,7 @@ pub struct HttpProvider {
 /// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.headers) != has(self.basic)").message("say either headers or basic"))]
+#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("say headers or basic, not both"))]
 pub struct HttpCredential {
     /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
     pub secret_ref: SecretReference,
@@ -109,6 +111,10 @@ pub struct HttpBasic {
     #[serde(default = "password")]
     #[schemars(length(min = 1, max = 253))]
     pub password_key: String,
+
+    /// Both are encoded as in forms first, as OAuth 2.0 asks for (RFC 6749, section 2.3.1). Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub form_encoded: bool,
 }
 
 fn username() -> String {
@@ -173,10 +179,9 @@ pub struct HttpPermission {
     pub value: Option<Value>,
 }
 
-/// A request.
+/// A request. It has one body at most: json, form or multipart.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.json), has(self.form), has(self.multipart)].filter(x, x).size() <= 1").message("a request has one body: json, form or multipart"))]
 pub struct HttpRequest {
     /// Default `GET`.
     #[serde(default)]
@@ -426,6 +431,11 @@ pub struct HttpVerify {
     /// What is sent. It has to show the token: `Authorization: "Bearer ${token.values.token}"`.
     pub request: HttpRequest,
 
+    /// Shows the operator's credential too, for an API that says what another one's token may do, as OAuth 2.0 token introspection
+    /// does (RFC 7662). Default false: the token alone is shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub show_credential: bool,
+
     /// What answers mean. `Unauthorized` and `Gone` say that the token is not accepted; `Refused` too, unless it is said otherwise.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
@@ -435,6 +445,10 @@ pub struct HttpVerify {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub permissions: Option<String>,
+
+    /// The permissions are one text with spaces between, as OAuth 2.0 writes scopes. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permissions_with_spaces: bool,
 
     /// When the token expires, where this answer says so and that of create does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

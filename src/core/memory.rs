@@ -194,6 +194,7 @@ impl Memory {
             | Change::Snapshot
             | Change::RevokeIntended(_)
             | Change::Forgotten(_)
+            | Change::LetGo(_)
             | Change::Retiring
             | Change::RetirementIntended => {}
         }

@@ -7,8 +7,9 @@ use super::{
     guards::Guard,
     observed::Observed,
     revocable::Revocable,
+    schedule,
     step::{Decision, Ruling, Step},
-    token::{Issued, Liveness},
+    token::{Handle, Issued, Liveness},
 };
 use crate::api::conditions::Reason;
 
@@ -23,6 +24,9 @@ pub fn liveness_or_revoke(
     revocable: impl FnOnce() -> Option<Revocable>,
 ) -> Ruling {
     let generation = token.generation;
+    if token.handle == (Handle::Nothing {}) {
+        return await_expiry(observed, token);
+    }
     let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
     if sent.is_some() && !observed.guarded(Guard::ConfirmDead) {
         return Ok(None);
@@ -55,5 +59,26 @@ pub fn liveness_or_revoke(
             };
             Ok(Some(Decision::act(step, Reason::Revoking, format!("revoking {}", token.id))))
         }
+    }
+}
+
+/// How often a token is tried that cannot be revoked, when its expiry is not known or has passed.
+const EXPIRY_POLL: Duration = Duration::from_secs(600);
+
+/// A token that nothing revokes is waited for; `None` when it is dead.
+fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
+    if matches!(observed.liveness(token.generation)?, Ok(Liveness::Dead)) {
+        return Ok(None);
+    }
+    let left = token.expires_at.map(|at| schedule::until(observed.now, at)).filter(|left| !left.is_zero());
+    let message = format!("{} cannot be revoked at its provider; {}", token.id, ends(token));
+    Ok(Some(Decision::wait(left.unwrap_or(EXPIRY_POLL), Reason::AwaitingExpiry, message)))
+}
+
+/// When a token ends that nothing revokes.
+pub fn ends(token: &Issued) -> String {
+    match token.expires_at {
+        Some(at) => format!("it ends by itself when it expires, at {at}"),
+        None => "it ends by itself when it expires".to_owned(),
     }
 }

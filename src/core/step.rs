@@ -102,6 +102,8 @@ pub enum Change {
     GraceServed,
     RevokeIntended(Generation),
     Forgotten(Generation),
+    /// The old token cannot be revoked and is not waited for any longer.
+    LetGo(Generation),
     Retiring,
     RetirementIntended,
 }

@@ -10,12 +10,12 @@ use super::{
     pickup::{Judgement, PickupProof, judge},
     record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
-    revoking::liveness_or_revoke,
+    revoking::{ends, liveness_or_revoke},
     schedule,
     settling::settled_snapshot,
     stamp,
     step::{Change, Decision, Pickup, Ruling, Step},
-    token::{Generation, Liveness, Verification},
+    token::{Generation, Handle, Liveness, Verification},
     transition,
     verifying::insufficient,
 };
@@ -51,7 +51,7 @@ pub fn finish(observed: &Observed) -> Ruling {
         return Ok(Some(decision));
     }
     match (&previous.revoke, &previous.snapshot) {
-        (Some(_), _) => revoke(observed, record, previous),
+        (Some(_), _) => revoke(observed, resource, record, previous),
         (None, None) => snapshot(observed, resource, record),
         (None, Some(snapshot)) => await_pickup(observed, resource, record, current, previous, snapshot),
     }
@@ -346,7 +346,16 @@ fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof:
 }
 
 /// 11., second half, and 12.: revoke until the provider refuses the old token, then forget it.
-fn revoke(observed: &Observed, record: &Record, previous: &Superseded) -> Ruling {
+///
+/// One that nothing revokes is known until it expires, but stands in nobody's way: when the next rotation is due, it is let go.
+fn revoke(observed: &Observed, resource: &Resource, record: &Record, previous: &Superseded) -> Ruling {
+    let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
+    if previous.token.handle == (Handle::Nothing {}) && due().is_some() {
+        let next = transition::let_go(&record.ledger);
+        let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.generation) };
+        let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));
+        return Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message).with_pickup(Pickup::proven())));
+    }
     revoke_committed(observed, record, previous, previous.revoke.as_ref())
 }
 

@@ -95,6 +95,8 @@ pub enum Handle {
     ValueAsCredential {},
     /// A Kubernetes object that the token is bound to.
     BoundObject { name: String, uid: String },
+    /// Nothing revokes it: it ends when it expires.
+    Nothing {},
 }
 
 /// What a token is: where it comes from and what it may do. A token with another specification is another token.

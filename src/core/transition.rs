@@ -253,6 +253,12 @@ pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
     next
 }
 
+/// The old token, which nothing revokes, is not waited for any longer.
+#[must_use]
+pub fn let_go(ledger: &Ledger) -> Ledger {
+    Ledger { previous: None, unknown_until: 0, ..ledger.clone() }
+}
+
 /// The owner goes: these pods may hold its token.
 #[must_use]
 pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>) -> Ledger {

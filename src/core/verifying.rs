@@ -8,10 +8,10 @@ use super::{
     observed::{Observed, Question, Record, Resource},
     record::{Failure, Ledger},
     revocable::Revocable,
-    revoking::liveness_or_revoke,
+    revoking::{ends, liveness_or_revoke},
     rotation::FOREIGN_INTENT,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Issued, Liveness, Verification},
+    token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -128,6 +128,10 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
                 return Ok(Some(Decision::wait(left, Reason::Verifying, message)));
             }
         }
+    }
+    if refused.handle == (Handle::Nothing {}) {
+        let message = format!("the refused token {} cannot be revoked at its provider; {}", refused.id, ends(refused));
+        return save(transition::drop_refused(&record.ledger), Change::LetGo(generation), &message);
     }
     let revocable = || Revocable::refused(&record.ledger, observed.target_generation());
     match liveness_or_revoke(observed, refused, false, revocable)? {

@@ -45,6 +45,15 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
             context.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
+        Change::LetGo(generation) => {
+            tracing::info!(rotation = %generation, "token cannot be revoked and is left to its expiry");
+            context.metrics.rotation("finished");
+            let note = format!(
+                "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
+                generation.sequence
+            );
+            context.events.write(owner, Kind::Normal, Reason::AwaitingExpiry, "LetGo", &note).await;
+        }
         Change::Retiring => tracing::info!("object is being deleted, waiting until nothing uses its Secret"),
         Change::RetirementIntended => {
             let evidence = ledger.retirement.as_ref().and_then(|retirement| retirement.revoke.as_ref());

@@ -6,4 +6,5 @@ mod invariants;
 mod order;
 mod rare;
 mod replicas;
+mod sources;
 mod world;

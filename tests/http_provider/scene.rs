@@ -42,6 +42,9 @@ fn example(wire: Wire) -> &'static str {
         Wire::Sentry => "sentry-organization-token",
         Wire::SonarQube => "sonarqube-user-token",
         Wire::Artifactory => "artifactory-access-token",
+        Wire::OAuth2 => "oauth2-client-credentials",
+        Wire::Licensing => "licensing-access-token",
+        Wire::Fossa => "fossa-api-token",
     }
 }
 
@@ -65,7 +68,10 @@ impl Scene {
         let name = &recipe.credential.as_ref().unwrap().secret_ref.name;
         let secret = json!({
             "metadata": {"name": name},
-            "stringData": {"token": format!("{ADMIN}\n"), "apiKey": ADMIN, "applicationKey": ADMIN},
+            "stringData": {
+                "token": format!("{ADMIN}\n"), "apiKey": ADMIN, "applicationKey": ADMIN,
+                "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
+            },
         });
         let secret: Secret = serde_json::from_value(secret).unwrap();
         space.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
@@ -152,6 +158,11 @@ impl Scene {
             assert!(!told.contains(&secret), "{:?}: {told}", self.wire);
         }
         assert!(told.starts_with("cannot "), "{told}");
+    }
+
+    /// Whether left-overs are found by their names.
+    pub fn has_list(&self) -> bool {
+        self.driver.capabilities().label
     }
 
     pub fn parameters(&self) -> &BTreeMap<String, String> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tokenturn::{
-    core::token::{Liveness, Verification},
-    providers::Provider,
+    core::token::{Handle, Liveness, Verification},
+    providers::{Expiry, Provider, Strategy},
     testkit::{
         contract::{Operation, Wire},
         wait::until,
@@ -25,12 +25,22 @@ async fn a_token_is_minted_found_tried_and_revoked() {
         assert!(scene.server.accepts(value), "{wire:?}");
         let works = scene.verify(&minted).await.unwrap();
         assert!(matches!(&works, Verification::Works { surplus, .. } if surplus.is_empty()), "{wire:?}: {works:?}");
-        assert_eq!(scene.names().await, std::slice::from_ref(&issued.id), "{wire:?}");
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{wire:?}");
-        assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive, "{wire:?}");
+        if scene.has_list() {
+            assert_eq!(scene.names().await, std::slice::from_ref(&issued.id), "{wire:?}");
+            assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive, "{wire:?}");
+        }
+        if scene.driver.capabilities().strategy == Strategy::Reissue {
+            assert_eq!(issued.handle, Handle::Nothing {}, "{wire:?}");
+            scene.revoke(&issued, Some(&minted)).await.unwrap();
+            assert!(scene.server.accepts(value), "nothing was sent: {wire:?}");
+            return;
+        }
         scene.revoke(&issued, Some(&minted)).await.unwrap();
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead, "{wire:?}");
-        assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead, "{wire:?}");
+        if scene.has_list() {
+            assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead, "{wire:?}");
+        }
         assert!(!scene.server.accepts(value), "{wire:?}");
         assert!(scene.names().await.is_empty(), "{wire:?}");
         scene.revoke(&issued, Some(&minted)).await.expect("what is gone already is revoked");
@@ -44,13 +54,17 @@ async fn a_token_is_minted_found_tried_and_revoked() {
 async fn only_the_token_that_is_meant_is_revoked() {
     each(async |scene| {
         let wire = scene.wire;
+        if !scene.has_list() {
+            return;
+        }
         let account = match wire {
             Wire::GitLab => &scene.parameters()["project"],
             Wire::Grafana => &scene.parameters()["serviceAccount"],
             Wire::Cloudflare => &scene.parameters()["account"],
             Wire::Sentry => &scene.parameters()["organization"],
             Wire::SonarQube => &scene.parameters()["login"],
-            Wire::Datadog | Wire::Artifactory => "",
+            Wire::Fossa => &scene.parameters()["user"],
+            _ => "",
         };
         let foreign = ["tokenturn-install1-other-uid-1-1", "tokenturn-install2-6ad1bc7c-3a3c-1-1", "by hand", "x-1-1"];
         for name in foreign {
@@ -77,9 +91,9 @@ async fn a_token_lives_as_long_as_it_was_asked_for() {
     each(async |scene| {
         let asked = Timestamp::now() + scene.request(1).lifetime;
         let (issued, _) = scene.mint(1).await;
-        let expiring = scene.source.provider.http.as_ref().unwrap().create.expires.is_some();
-        assert_eq!(issued.expires_at.is_some(), expiring, "{:?}", scene.wire);
-        if let Some(at) = issued.expires_at {
+        let expiry = scene.driver.capabilities().expiry;
+        assert_eq!(issued.expires_at.is_some(), expiry != Expiry::None, "{:?}", scene.wire);
+        if let Some(at) = issued.expires_at.filter(|_| expiry == Expiry::Requested) {
             let late = Duration::try_from(at.duration_since(asked)).unwrap_or_default();
             // A date is rounded up; a time may lack its fraction.
             assert!(
@@ -111,6 +125,9 @@ async fn a_token_that_becomes_usable_late_is_not_refused() {
 #[tokio::test]
 async fn a_revoked_token_is_alive_as_long_as_it_is_accepted() {
     each(async |scene| {
+        if scene.driver.capabilities().strategy == Strategy::Reissue {
+            return;
+        }
         scene.server.store().behaviour.propagation = Duration::from_millis(600);
         let (issued, minted) = scene.mint(1).await;
         scene.revoke(&issued, Some(&minted)).await.unwrap();
@@ -143,6 +160,9 @@ async fn granted_permissions_are_compared_with_those_asked_for() {
 #[tokio::test]
 async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
     each(async |scene| {
+        if !scene.has_list() {
+            return;
+        }
         let (issued, minted) = scene.mint(1).await;
         scene.server.plan(Operation::Verify, tokenturn::testkit::contract::Fault::Status(401, vec![]));
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Ending, "{:?}", scene.wire);

@@ -45,7 +45,10 @@ fn each_mistake_is_told_with_its_place() {
         ),
         ("/credential/headers", json!({"bad name": "x"}), "credential.headers.bad name: is no name of a header"),
         ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
-        ("/credential/headers", json!({}), "credential: say either headers or basic"),
+        ("/credential/basic", json!({}), "credential: say headers or basic, not both"),
+        ("/credential", Value::Null, "create.request.headers.X: `${credential.token}` needs spec.http.credential"),
+        ("/revoke", Value::Null, "create.expires: is needed without revoke"),
+        ("/revoke", Value::Null, "list: is of no use without revoke"),
         (
             "/parameters/project",
             json!({"as": "Integer", "default": "ten"}),
@@ -82,9 +85,9 @@ fn each_mistake_is_told_with_its_place() {
         ("/create/request/path", json!("/a/../b"), "create.request.path: has a segment `.` or `..`"),
         ("/create/request/form", json!({"a": "b"}), "create.request: has several bodies"),
         (
-            "/create/request/headers",
+            "/verify/request/headers",
             json!({"X-A": "${credential.token}"}),
-            "create.request.headers.X-A: `${credential.token}` is not known here",
+            "verify.request.headers.X-A: `${credential.token}` is not known here",
         ),
         ("/create/answer", json!({"statuses": {"20x": "Success"}}), "create.answer.statuses.20x: is no HTTP status"),
         (

@@ -10,6 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, header};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use url::form_urlencoded;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     transport,
 };
 use crate::{
-    api::{ProviderKind, names::ROLE_LABEL},
+    api::{ProviderKind, http_provider::HttpBasic, names::ROLE_LABEL},
     providers::{Class, Error},
 };
 
@@ -76,26 +77,10 @@ impl Shared {
         Ok(client)
     }
 
-    /// The headers that show the credential.
-    pub(super) async fn headers(
-        &self,
-        namespace: &str,
-        credential: &Credential,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
-        let mut data = self.read(namespace, &credential.secret).await?;
-        let headers = match &credential.shown {
-            Shown::Headers(headers) => {
-                let scope = Scope { credential: Some(&data), ..Scope::default() };
-                let rendered =
-                    headers.iter().map(|(name, template)| Ok((name.clone(), header_value(name, template, &scope)?)));
-                rendered.collect::<Result<Vec<_>, String>>()
-            }
-            Shown::Basic { username_key, password_key } => {
-                basic(&data, username_key, password_key).map(|value| vec![(header::AUTHORIZATION, value)])
-            }
-        };
-        data.values_mut().for_each(Zeroize::zeroize);
-        headers.map_err(|why| Error::new(Class::Invalid, format!("Secret {namespace}/{}: {why}", credential.secret)))
+    /// What the credential's Secret holds.
+    pub(super) async fn data(&self, namespace: &str, credential: &Credential) -> Result<Data, Error> {
+        let data = self.read(namespace, &credential.secret).await?;
+        Ok(Data { data, secret: format!("{namespace}/{}", credential.secret) })
     }
 
     async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -123,13 +108,53 @@ impl Shared {
     }
 }
 
-fn basic(data: &BTreeMap<String, Vec<u8>>, username: &str, password: &str) -> Result<HeaderValue, String> {
+/// What a credential's Secret holds; overwritten when it is dropped.
+pub(super) struct Data {
+    data: BTreeMap<String, Vec<u8>>,
+    secret: String,
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.data.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Data {
+    /// For the templates of requests.
+    pub(super) fn keys(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.data
+    }
+
+    /// The headers that show the credential.
+    pub(super) fn headers(&self, shown: &Shown) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+        let headers = match shown {
+            Shown::Nowhere => Ok(Vec::new()),
+            Shown::Headers(headers) => {
+                let scope = Scope { credential: Some(&self.data), ..Scope::default() };
+                let rendered =
+                    headers.iter().map(|(name, template)| Ok((name.clone(), header_value(name, template, &scope)?)));
+                rendered.collect::<Result<Vec<_>, String>>()
+            }
+            Shown::Basic(basic) => basic_header(&self.data, basic).map(|value| vec![(header::AUTHORIZATION, value)]),
+        };
+        headers.map_err(|why| Error::new(Class::Invalid, format!("Secret {}: {why}", self.secret)))
+    }
+}
+
+/// HTTP Basic authentication (RFC 7617). OAuth 2.0 encodes both parts as in forms first (RFC 6749, section 2.3.1), which also
+/// makes a colon possible.
+fn basic_header(data: &BTreeMap<String, Vec<u8>>, basic: &HttpBasic) -> Result<HeaderValue, String> {
     let part = |key: &str| {
         let bytes = data.get(key).ok_or_else(|| format!("it has no key {key:?}"))?;
         let text = std::str::from_utf8(bytes).map_err(|_| format!("its key {key:?} is no text"))?;
-        Ok::<_, String>(text.trim_end_matches(['\r', '\n']).to_owned())
+        let text = text.trim_end_matches(['\r', '\n']);
+        Ok::<_, String>(match basic.form_encoded {
+            true => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+            false => text.to_owned(),
+        })
     };
-    let (username, password) = (part(username)?, Zeroizing::new(part(password)?));
+    let (username, password) = (part(&basic.username_key)?, Zeroizing::new(part(&basic.password_key)?));
     if username.contains(':') {
         return Err("the user name has a colon, which HTTP Basic authentication cannot show".to_owned());
     }

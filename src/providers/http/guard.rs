@@ -14,6 +14,8 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+const LOOPBACK: &str = "it is a loopback address; the operator's flag --allow-loopback-providers allows these";
+
 /// What is allowed beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
@@ -30,11 +32,14 @@ impl Reach {
     #[must_use]
     pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
         let address = address.to_canonical();
+        if address.is_loopback() {
+            // Allowed also where the API server is: a cluster on loopback is a test.
+            return (!self.loopback).then_some(LOOPBACK);
+        }
         if self.refused.contains(&address) {
             return Some("it is the API server's");
         }
         match address {
-            _ if address.is_loopback() => (!self.loopback).then_some("it is a loopback address"),
             _ if address.is_unspecified() || address.is_multicast() => Some("nothing can be reached there"),
             IpAddr::V4(address) if address.is_link_local() || address.is_broadcast() => {
                 Some("it is a link-local address")
@@ -69,7 +74,7 @@ impl Reach {
 }
 
 fn refused(host: &str, why: &str) -> String {
-    format!("{host} is not connected to because {why}; the operator's flag --allow-loopback-providers allows loopback")
+    format!("{host} is not connected to because {why}")
 }
 
 /// Resolves names and leaves out what may not be connected to.

@@ -24,6 +24,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
+use serde_json_path::JsonPath;
 use url::Url;
 
 pub use self::credential::Shared;
@@ -33,7 +34,7 @@ use self::{
     render::{Parameters, Rendered, Scope},
     throttle::{Closed, Lane},
 };
-use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
+use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
     api::{HttpProvider, ProviderRef, http_provider::HttpMeaning},
     core::{
@@ -90,7 +91,7 @@ impl Http {
     pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
         let Some(credential) = &self.recipe.credential else { return Ok(()) };
         let namespace = self.shared.namespace_of(self.reference.kind, namespace);
-        self.shared.headers(namespace, credential).await.map(drop)
+        self.shared.data(namespace, credential).await?.headers(&credential.shown).map(drop)
     }
 
     fn lane(&self, owner: &Owner) -> Arc<Lane> {
@@ -113,16 +114,22 @@ impl Http {
             .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
     }
 
-    /// Adds who we are, unless the request says otherwise itself.
-    async fn identify(&self, owner: &Owner, rendered: &mut Rendered, doing: &str) -> Result<(), Error> {
-        let Some(credential) = &self.recipe.credential else { return Ok(()) };
-        let namespace = self.credential_namespace(owner);
-        let headers = self.shared.headers(namespace, credential).await;
-        let headers = headers.map_err(|error| Error::new(error.class(), format!("{doing}: {error}")))?;
-        for (name, value) in headers {
+    /// A request that shows who we are, unless it says otherwise itself.
+    async fn identified(
+        &self,
+        owner: &Owner,
+        operation: &Operation,
+        scope: &Scope<'_>,
+        doing: &str,
+    ) -> Result<Rendered, Error> {
+        let Some(credential) = &self.recipe.credential else { return self.render(operation, scope, doing) };
+        let within = |error: Error| Error::new(error.class(), format!("{doing}: {error}"));
+        let data = self.shared.data(self.credential_namespace(owner), credential).await.map_err(within)?;
+        let mut rendered = self.render(operation, &Scope { credential: Some(data.keys()), ..*scope }, doing)?;
+        for (name, value) in data.headers(&credential.shown).map_err(within)? {
             rendered.headers.entry(name).or_insert(value);
         }
-        Ok(())
+        Ok(rendered)
     }
 
     async fn send(&self, rendered: Rendered, doing: &str) -> Result<Received, (Error, bool)> {
@@ -194,10 +201,10 @@ impl Http {
         let mut found = Vec::new();
         let mut next = Next::First;
         for _ in 0..MAX_PAGES {
-            let mut rendered = self.render(&list.operation, &self.scope(specification, &[]), &doing)?;
+            let scope = self.scope(specification, &[]);
+            let mut rendered = self.identified(owner, &list.operation, &scope, &doing).await?;
             next.apply(&mut rendered.url, &list.paging);
             let page = rendered.url.clone();
-            self.identify(owner, &mut rendered, &doing).await?;
             let received = self.call(&lane, rendered, &doing).await?;
             match answer::meaning(&list.operation.answer, &received) {
                 HttpMeaning::Success => {}
@@ -225,10 +232,11 @@ impl Http {
     }
 
     fn handle(&self, name: &str, id: Option<String>, doing: &str) -> Result<Handle, Error> {
-        Ok(match self.recipe.revoke_by {
-            Names::Name => Handle::Name { name: name.to_owned() },
-            Names::Value => Handle::Value {},
-            Names::Id => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
+        Ok(match self.recipe.revoke_by() {
+            None => Handle::Nothing {},
+            Some(Names::Name) => Handle::Name { name: name.to_owned() },
+            Some(Names::Value) => Handle::Value {},
+            Some(Names::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
         })
     }
 
@@ -241,7 +249,11 @@ impl Http {
     ) -> Result<(HttpMeaning, Received), Error> {
         let doing = format!("cannot try the token at {}", self.host());
         let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-        let rendered = self.render(&self.recipe.verify.operation, &scope, &doing)?;
+        let verify = &self.recipe.verify;
+        let rendered = match verify.shows_credential {
+            true => self.identified(owner, &verify.operation, &scope, &doing).await?,
+            false => self.render(&verify.operation, &scope, &doing)?,
+        };
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
         let meaning = answer::meaning(&self.recipe.verify.operation.answer, &received);
@@ -249,6 +261,16 @@ impl Http {
             HttpMeaning::Unavailable | HttpMeaning::RateLimited => Err(self.refusal(&lane, meaning, &received, &doing)),
             _ => Ok((meaning, received)),
         }
+    }
+
+    /// What an answer says that a token may do, one by one.
+    fn granted(&self, path: &JsonPath, body: &Value) -> Vec<Value> {
+        let found = path.query(body);
+        if !self.recipe.verify.with_spaces {
+            return found.iter().map(|value| (*value).clone()).collect();
+        }
+        let texts = found.iter().filter_map(|value| value.as_str());
+        texts.flat_map(str::split_whitespace).map(Value::from).collect()
     }
 
     fn translate(&self, specification: &Specification) -> Vec<Value> {
@@ -321,27 +343,7 @@ fn stay_away(closed: Closed, doing: &str) -> Error {
 
 impl Provider for Http {
     fn capabilities(&self) -> Capabilities {
-        let recipe = &self.recipe;
-        let label = recipe.list.is_some();
-        Capabilities {
-            strategy: Strategy::Overlap,
-            revoke_by: match recipe.revoke_by {
-                Names::Id => RevokeBy::Id,
-                Names::Name => RevokeBy::Name,
-                Names::Value => RevokeBy::Value,
-            },
-            expiry: if recipe.create.expires.is_some() { Expiry::Requested } else { Expiry::None },
-            lost_answer: match (label, recipe.revoke_by) {
-                (true, Names::Id | Names::Name) => LostAnswer::ListAndRevoke,
-                _ => LostAnswer::Human,
-            },
-            label,
-            reread: false,
-            slots: None,
-            fields: recipe.create.values.keys().cloned().collect(),
-            activation: recipe.activation,
-            propagation: recipe.propagation,
-        }
+        self.recipe.capabilities()
     }
 
     fn check(&self, specification: &Specification) -> Vec<Problem> {
@@ -387,8 +389,7 @@ impl Provider for Http {
             expires: Some(schedule::after(now, *lifetime)),
             ..self.scope(specification, &permissions)
         };
-        let mut rendered = self.render(&create.operation, &scope, &doing)?;
-        self.identify(owner, &mut rendered, &doing).await?;
+        let rendered = self.identified(owner, &create.operation, &scope, &doing).await?;
         let lane = self.lane(owner);
         let leave = lane.enter_within(CREATE_PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
         let received = self.send(rendered, &doing).await.map_err(|(error, unsent)| match unsent {
@@ -396,6 +397,16 @@ impl Provider for Http {
             false => Error::new(Class::Unknown, error.to_string()),
         })?;
         drop(leave);
+        let unknown = |what: &str| {
+            let message = format!(
+                "{doing}: it answered success, but {what} is not where the recipe says; the token is looked for by its name"
+            );
+            Error::new(Class::Unknown, message)
+        };
+        // A success that says nothing may still be one.
+        if received.status.is_success() && received.body.json().is_none() {
+            return Err(unknown("JSON"));
+        }
         match answer::meaning(&create.operation.answer, &received) {
             HttpMeaning::Success => {}
             // A server that fails may have done it before it failed.
@@ -405,12 +416,6 @@ impl Provider for Http {
             }
             meaning => return Err(self.refusal(&lane, meaning, &received, &doing)),
         }
-        let unknown = |what: &str| {
-            let message = format!(
-                "{doing}: it answered success, but {what} is not where the recipe says; the token is looked for by its name"
-            );
-            Error::new(Class::Unknown, message)
-        };
         let body = received.body.json().ok_or_else(|| unknown("JSON"))?;
         let values = answer::values(&create.values, body).map_err(|name| unknown(&format!("the value {name:?}")))?;
         let id =
@@ -442,8 +447,8 @@ impl Provider for Http {
         let Some(path) = &self.recipe.verify.permissions else {
             return Ok(Verification::Works { surplus: Vec::new(), expires_at });
         };
-        let granted = path.query(body);
-        let has = |value: &Value| granted.iter().any(|found| *found == value);
+        let granted = self.granted(path, body);
+        let has = |value: &Value| granted.contains(value);
         let known = &self.recipe.permissions;
         let missing: Vec<String> =
             specification.permissions.iter().filter(|name| !known.get(*name).is_some_and(has)).cloned().collect();
@@ -451,8 +456,8 @@ impl Provider for Http {
             return Ok(Verification::Insufficient { missing });
         }
         let asked = self.translate(specification);
-        let beyond = granted.iter().filter(|found| !asked.contains(found)).map(|found| match found {
-            Value::String(text) => text.clone(),
+        let beyond = granted.into_iter().filter(|found| !asked.contains(found)).map(|found| match found {
+            Value::String(text) => text,
             other => other.to_string(),
         });
         Ok(Verification::Works { surplus: beyond.collect(), expires_at })
@@ -465,12 +470,14 @@ impl Provider for Http {
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
+        // It ends by itself; nobody is told that it was revoked.
+        let Some((operation, by)) = &self.recipe.revoke else { return Ok(()) };
         let doing = format!("cannot revoke {} at {}", token.id(), self.host());
         let token_id = match token.handle() {
             Handle::Id { id } => Some(id.as_str()),
             _ => None,
         };
-        if self.recipe.revoke_by == Names::Value && values.is_none() {
+        if *by == Names::Value && values.is_none() {
             let message = format!(
                 "{doing}: it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand"
             );
@@ -478,11 +485,10 @@ impl Provider for Http {
         }
         let scope =
             Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
-        let mut rendered = self.render(&self.recipe.revoke, &scope, &doing)?;
-        self.identify(owner, &mut rendered, &doing).await?;
+        let rendered = self.identified(owner, operation, &scope, &doing).await?;
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
-        match answer::meaning(&self.recipe.revoke.answer, &received) {
+        match answer::meaning(&operation.answer, &received) {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
             meaning => Err(self.refusal(&lane, meaning, &received, &doing)),
         }

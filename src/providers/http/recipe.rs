@@ -10,7 +10,10 @@ use serde_json_path::JsonPath;
 use url::Url;
 
 use super::template::{Template, Variable};
-use crate::api::http_provider as api;
+use crate::{
+    api::http_provider as api,
+    providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy},
+};
 
 /// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
 /// up waiting for it.
@@ -47,8 +50,48 @@ pub struct Recipe {
     pub create: Create,
     pub list: Option<List>,
     pub verify: Verify,
-    pub revoke: Operation,
-    pub revoke_by: RevokeBy,
+    /// How a token is revoked, and what it is named by then; `None` where tokens end when they expire.
+    pub revoke: Option<(Operation, RevokeBy)>,
+}
+
+impl Recipe {
+    /// What the provider can do, as far as the recipe uses it.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        let label = self.list.is_some();
+        let expires = self.create.expires.is_some() || self.verify.expires.is_some();
+        Capabilities {
+            strategy: if self.revoke.is_some() { Strategy::Overlap } else { Strategy::Reissue },
+            revoke_by: match self.revoke_by() {
+                None => By::Nothing,
+                Some(RevokeBy::Id) => By::Id,
+                Some(RevokeBy::Name) => By::Name,
+                Some(RevokeBy::Value) => By::Value,
+            },
+            expiry: match (expires, self.create.asks_lifetime) {
+                (false, _) => Expiry::None,
+                (true, true) => Expiry::Requested,
+                (true, false) => Expiry::Fixed,
+            },
+            lost_answer: match (label, self.revoke_by()) {
+                (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
+                (false, _) if expires => LostAnswer::Repeat,
+                _ => LostAnswer::Human,
+            },
+            label,
+            reread: false,
+            slots: None,
+            fields: self.create.values.keys().cloned().collect(),
+            activation: self.activation,
+            propagation: self.propagation,
+        }
+    }
+
+    /// What revoke names a token by; `None` where nothing revokes.
+    #[must_use]
+    pub fn revoke_by(&self) -> Option<RevokeBy> {
+        self.revoke.as_ref().map(|(_, by)| *by)
+    }
 }
 
 /// Who the operator is.
@@ -61,8 +104,10 @@ pub struct Credential {
 /// How the credential is shown.
 #[derive(Clone, Debug)]
 pub enum Shown {
+    /// In requests only.
+    Nowhere,
     Headers(Vec<(HeaderName, Template)>),
-    Basic { username_key: String, password_key: String },
+    Basic(api::HttpBasic),
 }
 
 /// What revoke names the token by.
@@ -129,6 +174,8 @@ pub struct Create {
     pub values: BTreeMap<String, JsonPath>,
     pub id: Option<JsonPath>,
     pub expires: Option<Time>,
+    /// The request says how long the token shall live.
+    pub asks_lifetime: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -153,7 +200,11 @@ pub enum Paging {
 #[derive(Clone, Debug)]
 pub struct Verify {
     pub operation: Operation,
+    /// The credential is shown beside the token.
+    pub shows_credential: bool,
     pub permissions: Option<JsonPath>,
+    /// They are one text with spaces between.
+    pub with_spaces: bool,
     pub expires: Option<Time>,
 }
 
@@ -170,6 +221,8 @@ enum Known {
     Create,
     List,
     Verify,
+    /// A verify that shows the credential.
+    Introspect,
     Revoke,
     Credential,
 }
@@ -179,18 +232,19 @@ impl Known {
         match variable {
             Variable::Name | Variable::Permissions | Variable::Expires | Variable::Lifetime => self == Self::Create,
             Variable::Parameter(_) => self != Self::Credential,
-            Variable::Credential(_) => self == Self::Credential,
+            Variable::Credential(_) => self != Self::Verify,
             Variable::TokenId | Variable::TokenName => self == Self::Revoke,
-            Variable::TokenValue(_) => matches!(self, Self::Verify | Self::Revoke),
+            Variable::TokenValue(_) => matches!(self, Self::Verify | Self::Introspect | Self::Revoke),
         }
     }
 
     fn told(self) -> &'static str {
         match self {
-            Self::Create => "create knows name, permissions, expires, lifetime and parameters",
-            Self::List => "list knows parameters",
-            Self::Verify => "verify knows token.values and parameters",
-            Self::Revoke => "revoke knows token.id, token.name, token.values and parameters",
+            Self::Create => "create knows name, permissions, expires, lifetime, parameters and credential",
+            Self::List => "list knows parameters and credential",
+            Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
+            Self::Introspect => "verify knows token.values, parameters and credential",
+            Self::Revoke => "revoke knows token.id, token.name, token.values, parameters and credential",
             Self::Credential => "the credential's headers know credential.KEY",
         }
     }
@@ -229,8 +283,10 @@ impl Compiler<'_> {
         let create = self.create();
         let list = recipe.list.as_ref().map(|list| self.list(list));
         let verify = self.verify();
-        let revoke = self.operation("revoke", Known::Revoke, &recipe.revoke.request, &recipe.revoke.answer);
-        let revoke_by = self.revoke_by();
+        let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
+        if recipe.revoke.is_none() {
+            self.nothing_revokes();
+        }
         let timeout = recipe.timeout.map_or(TIMEOUT, Duration::from);
         if timeout.is_zero() || timeout > MAX_TIMEOUT {
             self.wrong("timeout", format!("has to be more than 0 and at most {} s", MAX_TIMEOUT.as_secs()));
@@ -252,8 +308,10 @@ impl Compiler<'_> {
                 Some(list) => Some(list?),
             },
             verify: verify?,
-            revoke: revoke?,
-            revoke_by: revoke_by?,
+            revoke: match revoke {
+                None => None,
+                Some(revoke) => Some(revoke?),
+            },
         })
     }
 
@@ -279,15 +337,13 @@ impl Compiler<'_> {
 
     fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
         let shown = match (&credential.basic, credential.headers.is_empty()) {
-            (Some(basic), true) => {
-                let api::HttpBasic { username_key, password_key } = basic.clone();
-                Some(Shown::Basic { username_key, password_key })
-            }
+            (Some(basic), true) => Some(Shown::Basic(basic.clone())),
             (None, false) => {
                 self.headers("credential.headers", Known::Credential, &credential.headers).map(Shown::Headers)
             }
-            (Some(_), false) | (None, true) => {
-                self.wrong("credential", "say either headers or basic");
+            (None, true) => Some(Shown::Nowhere),
+            (Some(_), false) => {
+                self.wrong("credential", "say headers or basic, not both");
                 None
             }
         };
@@ -350,7 +406,9 @@ impl Compiler<'_> {
         }
         let id = self.optional_path("create.id", create.id.as_ref());
         let expires = self.time("create.expires", create.expires.as_ref());
-        Some(Create { operation: operation?, values, id: id?, expires: expires? })
+        let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
+        let asks_lifetime = variables(&create.request).iter().any(asks);
+        Some(Create { operation: operation?, values, id: id?, expires: expires?, asks_lifetime })
     }
 
     fn list(&mut self, list: &api::HttpList) -> Option<List> {
@@ -385,17 +443,40 @@ impl Compiler<'_> {
 
     fn verify(&mut self) -> Option<Verify> {
         let verify = &self.recipe.verify;
-        let operation = self.operation("verify", Known::Verify, &verify.request, &verify.answer);
+        let known = if verify.show_credential { Known::Introspect } else { Known::Verify };
+        let operation = self.operation("verify", known, &verify.request, &verify.answer);
         if !variables(&verify.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
             self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
         }
         let permissions = self.optional_path("verify.permissions", verify.permissions.as_ref());
         let expires = self.time("verify.expires", verify.expires.as_ref());
-        Some(Verify { operation: operation?, permissions: permissions?, expires: expires? })
+        Some(Verify {
+            operation: operation?,
+            shows_credential: verify.show_credential,
+            permissions: permissions?,
+            with_spaces: verify.permissions_with_spaces,
+            expires: expires?,
+        })
     }
 
-    fn revoke_by(&mut self) -> Option<RevokeBy> {
-        let named = variables(&self.recipe.revoke.request);
+    /// Without a revoke the expiry is what ends a token, so it has to be known.
+    fn nothing_revokes(&mut self) {
+        if self.recipe.create.expires.is_none() && self.recipe.verify.expires.is_none() {
+            self.wrong("create.expires", "is needed without revoke: tokens have to be minted anew before they end");
+        }
+        if self.recipe.list.is_some() {
+            self.wrong("list", "is of no use without revoke: what is found could not be revoked");
+        }
+    }
+
+    fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<(Operation, RevokeBy)> {
+        let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
+        let by = self.revoke_by(&revoke.request);
+        Some((operation?, by?))
+    }
+
+    fn revoke_by(&mut self, request: &api::HttpRequest) -> Option<RevokeBy> {
+        let named = variables(request);
         let by = if named.contains(&Variable::TokenId) {
             RevokeBy::Id
         } else if named.contains(&Variable::TokenName) {
@@ -426,7 +507,7 @@ impl Compiler<'_> {
     ) -> Option<Operation> {
         let request = self.request(&format!("{place}.request"), known, request);
         let otherwise = match known {
-            Known::Verify => api::HttpMeaning::Unauthorized,
+            Known::Verify | Known::Introspect => api::HttpMeaning::Unauthorized,
             _ => api::HttpMeaning::Refused,
         };
         let answer = self.answer(&format!("{place}.answer"), answer, otherwise);
@@ -498,6 +579,10 @@ impl Compiler<'_> {
             match variable {
                 Variable::Parameter(name) if !self.recipe.parameters.contains_key(name) => {
                     self.wrong(place, format!("`${{{variable}}}` is none of spec.http.parameters"));
+                    good = false;
+                }
+                Variable::Credential(_) if self.recipe.credential.is_none() => {
+                    self.wrong(place, format!("`${{{variable}}}` needs spec.http.credential"));
                     good = false;
                 }
                 Variable::TokenValue(name) if !self.recipe.create.values.contains_key(name) => {

@@ -18,6 +18,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::{
+    answer::wipe,
     recipe::{Body, Json, Request, parameter_value},
     template::{Format, Part, Template, Variable, span, time},
 };
@@ -80,8 +81,10 @@ pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rende
         Body::None => None,
         Body::Json(body) => {
             set_default(&mut headers, "application/json");
-            let value = json(body, scope)?;
-            Some(Zeroizing::new(serde_json::to_vec(&value).map_err(|_| "the JSON body cannot be written".to_owned())?))
+            let mut value = json(body, scope)?;
+            let written = serde_json::to_vec(&value).map_err(|_| "the JSON body cannot be written".to_owned());
+            wipe(&mut value);
+            Some(Zeroizing::new(written?))
         }
         Body::Form(fields) => {
             set_default(&mut headers, "application/x-www-form-urlencoded");

@@ -27,6 +27,8 @@ pub struct Failure {
 /// # Errors
 /// What is wrong with the certificates.
 pub fn client(ca_bundle: Option<&str>, timeout: Duration, reach: &Arc<Reach>) -> Result<Client, String> {
+    // An error says that the process has chosen one already, as the Kubernetes client does.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())

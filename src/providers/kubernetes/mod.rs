@@ -218,20 +218,26 @@ impl Kubernetes {
     }
 }
 
+/// What the provider can do.
+#[must_use]
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        strategy: Strategy::Overlap,
+        revoke_by: RevokeBy::BoundObject,
+        expiry: Expiry::Requested,
+        lost_answer: LostAnswer::ListAndRevoke,
+        label: true,
+        reread: false,
+        slots: None,
+        fields: vec![TokenSet::TOKEN.to_owned()],
+        activation: ACTIVATION,
+        propagation: PROPAGATION,
+    }
+}
+
 impl Provider for Kubernetes {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            strategy: Strategy::Overlap,
-            revoke_by: RevokeBy::BoundObject,
-            expiry: Expiry::Requested,
-            lost_answer: LostAnswer::ListAndRevoke,
-            label: true,
-            reread: false,
-            slots: None,
-            fields: vec![TokenSet::TOKEN.to_owned()],
-            activation: ACTIVATION,
-            propagation: PROPAGATION,
-        }
+        capabilities()
     }
 
     fn check(&self, specification: &Specification) -> Vec<Problem> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
@@ -53,6 +54,30 @@ impl Asked {
         let is_form = self.header("content-type") == "application/x-www-form-urlencoded";
         let pairs = form_urlencoded::parse(if is_form { &self.body } else { b"" });
         pairs.into_owned().collect()
+    }
+
+    /// The parts of a `multipart/form-data` body that are texts.
+    pub fn multipart(&self) -> BTreeMap<String, String> {
+        let Some(boundary) = self.header("content-type").strip_prefix("multipart/form-data; boundary=") else {
+            return BTreeMap::new();
+        };
+        let text = String::from_utf8_lossy(&self.body).into_owned();
+        let boundary = format!("--{boundary}");
+        let parts = text.split(&boundary).filter_map(|part| {
+            let (head, content) = part.split_once("\r\n\r\n")?;
+            let name = head.split_once("name=\"")?.1.split_once('"')?.0;
+            Some((name.to_owned(), content.strip_suffix("\r\n")?.to_owned()))
+        });
+        parts.collect()
+    }
+
+    /// User name and password of HTTP Basic authentication, decoded as OAuth 2.0 says (RFC 6749, section 2.3.1).
+    pub fn basic(&self) -> Option<(String, String)> {
+        let shown = BASE64_STANDARD.decode(self.header("authorization").strip_prefix("Basic ")?).ok()?;
+        let shown = String::from_utf8(shown).ok()?;
+        let (name, password) = shown.split_once(':')?;
+        let decoded = |text: &str| form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned());
+        Some((decoded(name)?, decoded(password)?))
     }
 
     /// The number of the page that is asked for, and what is on it.

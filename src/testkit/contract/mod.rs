@@ -31,7 +31,13 @@ pub use self::{
 use super::Error;
 
 /// The operator's credential, in every key of its Secret that an example names.
-pub const ADMIN: &str = "canary-admin-credential";
+pub const ADMIN: &str = "canary admin:credential%+&";
+
+/// A client for consumers.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +109,11 @@ impl ContractServer {
         Ok(Self { shared, port, server })
     }
 
+    /// How it speaks.
+    pub fn wire(&self) -> Wire {
+        self.shared.wire
+    }
+
     /// Where it is, with the path that its API begins with.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}{}", self.port, self.shared.wire.prefix())
@@ -111,6 +122,12 @@ impl ContractServer {
     /// What it remembers.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many tokens were minted, and how many of them are not revoked.
+    pub fn counts(&self) -> (usize, usize) {
+        let store = self.store();
+        (store.minted(), store.alive().len())
     }
 
     /// What happens to the next call of an operation; several are served in order.

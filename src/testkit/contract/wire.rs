@@ -19,13 +19,16 @@ pub enum Wire {
     Sentry,
     SonarQube,
     Artifactory,
+    OAuth2,
+    Licensing,
+    Fossa,
 }
 
 /// Tokens on one page, so that a few tokens need several.
 const PAGE: usize = 2;
 
 impl Wire {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::GitLab,
         Self::Grafana,
         Self::Cloudflare,
@@ -33,6 +36,9 @@ impl Wire {
         Self::Sentry,
         Self::SonarQube,
         Self::Artifactory,
+        Self::OAuth2,
+        Self::Licensing,
+        Self::Fossa,
     ];
 
     /// What its API's paths begin with.
@@ -41,7 +47,9 @@ impl Wire {
             Self::GitLab => "/api/v4",
             Self::Grafana | Self::SonarQube => "/api",
             Self::Cloudflare => "/client/v4",
-            Self::Datadog => "",
+            Self::Datadog | Self::OAuth2 => "",
+            Self::Licensing => "/v1",
+            Self::Fossa => "/api",
             Self::Sentry => "/api/0",
             Self::Artifactory => "/access/api/v1",
         }
@@ -57,12 +65,16 @@ impl Wire {
             Self::Sentry => ("/organizations/x/releases/", "Authorization", "Bearer "),
             Self::SonarQube => ("/authentication/validate", "Authorization", "Bearer "),
             Self::Artifactory => ("/tokens/me", "Authorization", "Bearer "),
+            // What such a token is for is another server.
+            Self::OAuth2 => ("/resource", "Authorization", "Bearer "),
+            Self::Licensing => ("/products", "Authorization", "Bearer "),
+            Self::Fossa => ("/cli/organization", "Authorization", "Bearer "),
         }
     }
 
     /// Whether a second token of one name is refused.
     pub fn has_unique_names(self) -> bool {
-        matches!(self, Self::Grafana | Self::SonarQube)
+        matches!(self, Self::Grafana | Self::SonarQube | Self::Fossa)
     }
 
     /// Whether the operator's credential is shown where this provider expects it.
@@ -70,6 +82,8 @@ impl Wire {
         match self {
             Self::GitLab => asked.header("private-token") == ADMIN,
             Self::Datadog => asked.header("dd-api-key") == ADMIN && asked.header("dd-application-key") == ADMIN,
+            Self::OAuth2 => asked.basic() == Some((ADMIN.to_owned(), ADMIN.to_owned())),
+            Self::Licensing => asked.json()["userToken"] == ADMIN,
             _ => asked.bearer() == ADMIN,
         }
     }
@@ -110,6 +124,16 @@ impl Wire {
             (Self::Artifactory, ["access", "api", "v1", "tokens"]) => by_method(&Method::POST),
             (Self::Artifactory, ["access", "api", "v1", "tokens", "me"]) => get,
             (Self::Artifactory, ["access", "api", "v1", "tokens", _]) => delete,
+            (Self::OAuth2, ["resource"]) => get,
+            (Self::OAuth2, ["token"]) => (*method == Method::POST).then_some(Create),
+            (Self::OAuth2, ["token", "introspection"]) => (*method == Method::POST).then_some(Verify),
+            (Self::OAuth2, ["token", "revocation"]) => (*method == Method::POST).then_some(Revoke),
+            (Self::Licensing, ["v1", "authorization"]) => (*method == Method::POST).then_some(Create),
+            (Self::Licensing, ["v1", "products"]) => get,
+            (Self::Fossa, ["api", "user", _, "api_token"]) if *method == Method::POST => Some(Create),
+            (Self::Fossa, ["api", "user", _, "api_token"]) => delete,
+            (Self::Fossa, ["api", "users", _]) => (*method == Method::GET).then_some(List),
+            (Self::Fossa, ["api", "cli", "organization"]) => get,
             _ => None,
         }
     }
@@ -124,6 +148,9 @@ impl Wire {
             Self::Sentry => sentry(operation, asked, store),
             Self::SonarQube => sonarqube(operation, asked, store),
             Self::Artifactory => artifactory(operation, asked, store),
+            Self::OAuth2 => oauth2(operation, asked, store),
+            Self::Licensing => licensing(operation, asked, store),
+            Self::Fossa => fossa(operation, asked, store),
         }
     }
 }
@@ -372,5 +399,99 @@ fn artifactory(operation: Operation, asked: &Asked, store: &mut Store) -> Answer
             None => Answer::refused(401),
         },
         Operation::Revoke => Answer::empty(if store.revoke(has_id(&asked.path[4])) { 200 } else { 204 }),
+    }
+}
+
+/// RFC 6749, 7662, 7009: a revocation succeeds whatever it is asked for.
+fn oauth2(operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+    let form = asked.form();
+    let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+    match operation {
+        Operation::Create => {
+            if field("grant_type") != "client_credentials" {
+                return Answer::json(400, json!({"error": "unsupported_grant_type"}));
+            }
+            let scopes = field("scope").split_whitespace().map(Value::from).collect();
+            let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
+            match store.mint("", "", scopes, Some(expires)) {
+                Ok(token) => Answer::json(
+                    200,
+                    json!({"access_token": token.value, "token_type": "Bearer", "expires_in": 86_400, "scope": field("scope")}),
+                ),
+                Err(_) => Answer::json(400, json!({"error": "invalid_request"})),
+            }
+        }
+        Operation::Verify if asked.method == Method::GET => match store.accepted(asked.bearer()) {
+            Some(_) => Answer::json(200, json!({})),
+            None => Answer::refused(401),
+        },
+        Operation::Verify => {
+            if !Wire::OAuth2.is_admin(asked) {
+                return Answer::json(401, json!({"error": "invalid_client"}));
+            }
+            match store.accepted(&field("token")) {
+                Some(token) => {
+                    let scopes: Vec<&str> = token.permissions.iter().filter_map(Value::as_str).collect();
+                    Answer::json(200, json!({"active": true, "scope": scopes.join(" "), "token_type": "Bearer"}))
+                }
+                None => Answer::json(200, json!({"active": false})),
+            }
+        }
+        Operation::Revoke => {
+            store.revoke(|token| token.value == field("token"));
+            Answer::empty(200)
+        }
+        Operation::List => Answer::refused(404),
+    }
+}
+
+/// Access tokens for 24 hours; nothing lists or revokes them.
+fn licensing(operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+    match operation {
+        Operation::Create => {
+            let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
+            match store.mint("", "", Vec::new(), Some(expires)) {
+                Ok(token) => Answer::json(
+                    201,
+                    json!({"expirationDate": expires.to_string(), "accessToken": token.value, "refreshToken": "unused"}),
+                ),
+                Err(_) => Answer::json(429, json!({"error": "Too Many Requests (Reached license limit)"})),
+            }
+        }
+        Operation::Verify => match store.accepted(asked.bearer()) {
+            Some(_) => Answer::json(200, json!([])),
+            None => Answer::json(401, json!({"error": "Invalid token"})),
+        },
+        Operation::List | Operation::Revoke => Answer::refused(404),
+    }
+}
+
+/// Deletes by value, and names what it has without values.
+fn fossa(operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+    let fields = asked.multipart();
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    match operation {
+        Operation::Create => {
+            if !matches!(field("pushOnly").as_str(), "true" | "false") || field("name").is_empty() {
+                return Answer::refused(400);
+            }
+            match store.mint(&asked.path[2], &field("name"), vec![json!(field("pushOnly"))], None) {
+                Ok(token) => Answer::json(200, json!({"id": token.id, "name": token.name, "token": token.value})),
+                Err(_) => Answer::refused(400),
+            }
+        }
+        Operation::List => {
+            let all = store.listed(&asked.path[2]).into_iter();
+            let shown = all.map(|token| json!({"id": token.id, "name": token.name, "isDisabled": false}));
+            Answer::json(200, json!({"id": 1, "tokens": shown.collect::<Value>()}))
+        }
+        Operation::Verify => match store.accepted(asked.bearer()) {
+            Some(_) => Answer::json(200, json!({"organizationId": 1})),
+            None => Answer::refused(401),
+        },
+        Operation::Revoke => {
+            let gone = store.revoke(|token| token.value == field("token") && token.account == asked.path[2]);
+            Answer::empty(if gone { 200 } else { 404 })
+        }
     }
 }

@@ -1,0 +1,75 @@
+//! What each provider can do, as the code says it, in `docs/providers/README.md`. `UPDATE=1` writes it anew.
+
+use std::{fs, path::Path};
+
+use tokenturn::{
+    api::HttpProvider,
+    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::recipe, kubernetes},
+};
+
+const BEGIN: &str = "<!-- from the code -->\n";
+const END: &str = "<!-- to here -->\n";
+
+fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fields, .. }: Capabilities) -> String {
+    let strategy = match strategy {
+        Strategy::Overlap => "overlap",
+        Strategy::InPlace => "in place",
+        Strategy::Reissue => "minted anew, never revoked",
+    };
+    let revoke_by = match revoke_by {
+        RevokeBy::Id => "id",
+        RevokeBy::Accessor => "accessor",
+        RevokeBy::Name => "name",
+        RevokeBy::Value => "value",
+        RevokeBy::ValueAsCredential => "value, as the credential",
+        RevokeBy::BoundObject => "bound object",
+        RevokeBy::Nothing => "-",
+    };
+    let expiry = match expiry {
+        Expiry::None => "none",
+        Expiry::Requested => "as asked for",
+        Expiry::Fixed => "as the provider says",
+    };
+    let lost_answer = match lost_answer {
+        LostAnswer::ListAndRevoke => "found by its name and revoked",
+        LostAnswer::Recover => "read again",
+        LostAnswer::Repeat => "ends when it expires",
+        LostAnswer::Human => "told, for a person to revoke",
+    };
+    format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))
+}
+
+fn table() -> String {
+    let mut table =
+        "| provider | strategy | revoked by | expiry | a token whose answer was lost | values |\n".to_owned();
+    table.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    table.push_str(&row("[`kubernetes`](../permissions.md)", kubernetes::capabilities()));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/http");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let first = text.split("\n---\n").next().unwrap();
+        let object: serde_json::Value = serde_norway::from_str(first).unwrap();
+        let recipe: HttpProvider = serde_json::from_value(object["spec"]["http"].clone()).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let compiled = recipe::compile(&recipe).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
+        let shown = name.trim_end_matches(".yaml");
+        table.push_str(&row(&format!("[{shown}](../../examples/http/{name})"), compiled.capabilities()));
+    }
+    table
+}
+
+#[test]
+fn the_documented_matrix_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers/README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the beginning of the matrix");
+    let (shown, after) = rest.split_once(END).expect("the end of the matrix");
+    let table = table();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(shown, table, "UPDATE=1 cargo test --test recipes writes it anew");
+    }
+}
