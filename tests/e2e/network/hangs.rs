@@ -48,7 +48,13 @@ async fn a_provider_that_answers_slowly_does_not_keep_a_token_from_being_publish
     let slow = Fault::Slow(Duration::from_millis(6_500));
     let reviews = ["tokenreviews", "selfsubjectrulesreviews"];
     let rule = scene.proxy.rule(slow, move |asked| reviews.iter().any(|review| asked.path.ends_with(review)));
-    scene.rotates(2, PATIENCE * 2).await?;
+    let old = scene.world.token().await?;
+    scene.world.rotate_now("now").await?;
+    until("the new token to be published", PATIENCE, async || {
+        scene.world.token().await.ok().filter(|token| *token != old).map(drop)
+    })
+    .await?;
     assert!(rule.hits() >= 2, "{}", rule.hits());
-    Ok(())
+    drop(rule);
+    scene.rotated(2, PATIENCE).await
 }
