@@ -37,6 +37,7 @@ fn each_mistake_is_told_with_its_place() {
         ("/baseUrl", json!("ftp://api.example.com"), "baseUrl: has to begin with https://"),
         ("/baseUrl", json!("https://me:secret@api.example.com"), "baseUrl: names a user"),
         ("/baseUrl", json!("https://api.example.com/?a=b"), "baseUrl: has a query"),
+        ("/caBundle", json!("x".repeat(70_000)), "caBundle: and everything else are larger than 64 KiB together"),
         ("/timeout", json!("1m"), "timeout: has to be more than 0 and at most 15 s"),
         (
             "/credential/headers",
@@ -46,7 +47,6 @@ fn each_mistake_is_told_with_its_place() {
         ("/credential/headers", json!({"bad name": "x"}), "credential.headers.bad name: is no name of a header"),
         ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
         ("/credential/basic", json!({}), "credential: say headers or basic, not both"),
-        ("/credential", Value::Null, "create.request.headers.X: `${credential.token}` needs spec.http.credential"),
         ("/revoke", Value::Null, "create.expires: is needed without revoke"),
         ("/revoke", Value::Null, "list: is of no use without revoke"),
         (

@@ -48,6 +48,9 @@ use crate::{
 /// Pages of a list that are read; a list that goes on for ever is a mistake of the recipe.
 const MAX_PAGES: usize = 50;
 
+/// How long a call waits for a place among the calls to its provider.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long a create waits for a place among the calls to its provider.
 const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -143,7 +146,7 @@ impl Http {
 
     /// A call that may be repeated later.
     async fn call(&self, lane: &Lane, rendered: Rendered, doing: &str) -> Result<Received, Error> {
-        let _leave = lane.enter().map_err(|closed| stay_away(closed, doing))?;
+        let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
         self.send(rendered, doing).await.map_err(|(error, _)| error)
     }
 

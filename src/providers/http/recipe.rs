@@ -20,6 +20,10 @@ use crate::{
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Largest recipe, as JSON. The record keeps the recipe of each token that it knows, up to four times, and has room for 1 MiB with
+/// everything else.
+const MAX_SIZE: usize = 64 << 10;
+
 /// How long a new token may take to become usable, where the recipe does not say.
 const ACTIVATION: Duration = Duration::from_secs(60);
 
@@ -276,6 +280,9 @@ impl Compiler<'_> {
     /// Everything is looked at, also after a mistake.
     fn recipe(&mut self) -> Option<Recipe> {
         let recipe = self.recipe;
+        if serde_json::to_vec(recipe).is_ok_and(|written| written.len() > MAX_SIZE) {
+            self.wrong("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10));
+        }
         let base = self.base();
         let credential = recipe.credential.as_ref().map(|credential| self.credential(credential));
         self.parameters();
