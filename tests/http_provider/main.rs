@@ -2,5 +2,6 @@
 
 mod calls;
 mod faults;
+mod oidc;
 mod scene;
 mod tokens;

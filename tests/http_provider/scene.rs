@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::json;
 use tokenturn::{
@@ -30,6 +30,7 @@ pub struct Scene {
     pub naming: Naming,
     pub source: Source,
     pub space: TestNamespace,
+    shared: Shared,
 }
 
 /// The example of a provider.
@@ -88,7 +89,33 @@ impl Scene {
         };
         assert_eq!(driver.check(&specification), [], "{wire:?}");
         let naming = Naming::new("install1", &owner.uid);
-        Self { wire, server, driver, owner, naming, source: Source { specification, provider: provider.spec }, space }
+        Self {
+            wire,
+            server,
+            driver,
+            owner,
+            naming,
+            source: Source { specification, provider: provider.spec },
+            space,
+            shared,
+        }
+    }
+
+    /// Changes the recipe.
+    pub fn mend(&mut self, change: impl FnOnce(&mut serde_json::Value)) {
+        let http = self.source.provider.http.as_mut().expect("a recipe");
+        let mut recipe = json!(http);
+        change(&mut recipe);
+        *http = serde_json::from_value(recipe).expect("a recipe still");
+        self.driver = Http::new(http, &self.source.specification.provider, &self.shared).expect("that works");
+    }
+
+    /// Puts something else into the credential's Secret.
+    pub async fn credential(&self, data: serde_json::Value) {
+        let http = self.source.provider.http.as_ref().expect("a recipe");
+        let name = &http.credential.as_ref().expect("a credential").secret_ref.name;
+        let patch = Patch::Merge(json!({"stringData": data}));
+        self.space.api::<Secret>().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     pub fn request(&self, attempt: i64) -> Request {

@@ -4,7 +4,8 @@
 #   tests/servers/build.sh [FOLDER] NAME...      prints the folder on standard output
 #   tests/servers/build.sh --missing NAME...     builds nothing; prints which tool is missing for that, if one is
 #
-# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet etcd etcdutl helm.
+# NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet etcd etcdutl helm, and oidc: an authorization
+# server for Node.js 20 or later, with its packages in a folder of its own.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
 # not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
 # taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
@@ -26,6 +27,10 @@ say() { printf '%s\n' "$*" >&2; }
 version_of() { # name
   local module
   case $1 in
+    oidc)
+      cat "$here/oidc/"* | sha256sum
+      return
+      ;;
     etcd) module=go.etcd.io/etcd/server/v3 ;;
     etcdutl) module=go.etcd.io/etcd/etcdutl/v3 ;;
     helm) module=helm.sh/helm/v3 ;;
@@ -43,12 +48,20 @@ folder_of() { # name
 }
 
 is_ready() { # name: built for the pinned version, or provided
+  [ "$1" != oidc ] || node_works || return 1
   if [ "$1" = helm ]; then
     [ -z "${HELM-}" ] || { command -v "$HELM" >/dev/null && return; }
     if [ -n "${KUBEBUILDER_ASSETS-}" ] || ! go_works; then command -v helm >/dev/null && return; fi
   fi
   [ -z "${KUBEBUILDER_ASSETS-}" ] || [ ! -x "$KUBEBUILDER_ASSETS/$1" ] || return 0
   [ "$(cat "$out/.$1.version" 2>/dev/null)" = "$(version_of "$1")" ] && [ -x "$out/$1" ]
+}
+
+node_works() {
+  local version
+  command -v npm >/dev/null && version=$(node --version 2>/dev/null) || return 1
+  version=${version#v}
+  [ "${version%%.*}" -ge 20 ]
 }
 
 # Go 1.21 and later fetch the version that go.mod asks for, unless GOTOOLCHAIN says local.
@@ -66,13 +79,24 @@ wanted_minor() { # the newest minor version of Go in the go.mod files
 }
 
 missing() { # name...: a phrase that says what is missing to build these, if something is
-  local found="" list provide="set KUBEBUILDER_ASSETS to a folder with ready binaries"
-  go_works && return
+  local found="" list provide="set KUBEBUILDER_ASSETS to a folder with ready binaries" name wanted=() node=""
+  for name in "$@"; do
+    if [ "$name" != oidc ]; then
+      wanted+=("$name")
+    elif ! node_works; then
+      node="Node.js 20 or later with npm (https://nodejs.org)"
+    fi
+  done
+  set -- "${wanted[@]}"
+  if [ $# -eq 0 ] || go_works; then
+    echo "$node"
+    return
+  fi
   command -v go >/dev/null && found=", found $(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null)"
   [ -z "${KUBEBUILDER_ASSETS-}" ] || provide="put that into $KUBEBUILDER_ASSETS, where KUBEBUILDER_ASSETS points"
   [ "$*" != helm ] || provide="put helm on PATH"
   list=$(printf '%s, ' "$@")
-  echo "Go 1.$(wanted_minor) or later (https://go.dev/dl$found), needed to build ${list%, } (or $provide)"
+  echo "${node:+$node; }Go 1.$(wanted_minor) or later (https://go.dev/dl$found), needed to build ${list%, } (or $provide)"
 }
 
 build() { # name package ldflags
@@ -109,10 +133,20 @@ kubernetes() {
   build "$1" "k8s.io/kubernetes/cmd/$1" "$flags"
 }
 
+# The packages of a server that is written here, as its lock file pins them.
+packages() { # name
+  say "fetching the packages of $1 (once)"
+  rm -rf "${out:?}/$1"
+  mkdir -p "$out/$1"
+  cp "$here/$1/"* "$out/$1/"
+  (cd "$out/$1" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error) >&2
+  version_of "$1" >"$out/.$1.version"
+}
+
 wanted=()
 for name in "${names[@]}"; do
   case $name in
-    etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
+    oidc | etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
   is_ready "$name" || wanted+=("$name")
@@ -128,6 +162,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
     case $name in
       etcd) build etcd go.etcd.io/etcd/server/v3 "" ;;
       etcdutl) build etcdutl go.etcd.io/etcd/etcdutl/v3 "" ;;
+      oidc) packages oidc ;;
       helm) build helm helm.sh/helm/v3/cmd/helm "" ;;
       *) kubernetes "$name" ;;
     esac
