@@ -436,7 +436,8 @@ pub struct HttpVerify {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub show_credential: bool,
 
-    /// What answers mean. `Unauthorized` and `Gone` say that the token is not accepted; `Refused` too, unless it is said otherwise.
+    /// What answers mean. `Unauthorized` says that the token is not accepted, and so does `Gone` where `statuses` says it. With
+    /// `showCredential` a status that `statuses` does not name is about the credential, and the body says what is true of the token.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 

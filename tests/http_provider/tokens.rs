@@ -8,7 +8,7 @@ use tokenturn::{
     core::token::{Handle, Liveness, Verification},
     providers::{Expiry, Provider, Strategy},
     testkit::{
-        contract::{Operation, Wire},
+        contract::{Fault, Operation, Wire},
         wait::until,
     },
 };
@@ -156,6 +156,25 @@ async fn granted_permissions_are_compared_with_those_asked_for() {
     assert!(matches!(&more, Verification::Works { surplus, .. } if surplus == &["sudo"]), "{more:?}");
 }
 
+/// What is no word about the token is not taken for one: nothing is listed of OAuth 2.0 that could speak against it.
+#[tokio::test]
+async fn an_answer_about_something_else_kills_no_token() {
+    for wire in [Wire::OAuth2, Wire::Licensing, Wire::Fossa] {
+        let scene = Scene::new(wire).await;
+        let (issued, minted) = scene.mint(1).await;
+        // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was changed.
+        let statuses: &[u16] = if wire == Wire::OAuth2 { &[401, 403, 404, 429, 500] } else { &[404, 429, 500] };
+        for status in statuses {
+            scene.server.plan(Operation::Verify, Fault::Status(*status, vec![]));
+            let error = scene.liveness(&issued, Some(&minted)).await.unwrap_err();
+            scene.assert_told(&error);
+            scene.server.plan(Operation::Verify, Fault::Status(*status, vec![]));
+            assert!(scene.verify(&minted).await.is_err(), "{wire:?} {status}");
+        }
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{wire:?}");
+    }
+}
+
 /// A gateway that refuses everything for a moment kills nothing that is still listed.
 #[tokio::test]
 async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
@@ -164,7 +183,7 @@ async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
             return;
         }
         let (issued, minted) = scene.mint(1).await;
-        scene.server.plan(Operation::Verify, tokenturn::testkit::contract::Fault::Status(401, vec![]));
+        scene.server.plan(Operation::Verify, Fault::Status(401, vec![]));
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Ending, "{:?}", scene.wire);
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{:?}", scene.wire);
     })

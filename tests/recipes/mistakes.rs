@@ -48,6 +48,7 @@ fn each_mistake_is_told_with_its_place() {
         ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
         ("/credential/basic", json!({}), "credential: say headers or basic, not both"),
         ("/revoke", Value::Null, "create.expires: is needed without revoke"),
+        ("/list", Value::Null, "list: is needed where tokens do not expire"),
         ("/revoke", Value::Null, "list: is of no use without revoke"),
         (
             "/parameters/project",

@@ -30,7 +30,7 @@ use url::Url;
 pub use self::credential::Shared;
 use self::{
     answer::Received,
-    recipe::{Operation, Paging, Recipe, RevokeBy as Names},
+    recipe::{Operation, Paging, Recipe, RevokeBy as Names, Verify},
     render::{Parameters, Rendered, Scope},
     throttle::{Closed, Lane},
 };
@@ -228,7 +228,12 @@ impl Http {
             }
             match next.after(&list.paging, items.len(), body, &received.headers, &page) {
                 Some(following) => next = following,
-                None => return Ok(Some(found)),
+                None => {
+                    // A page can begin with what the one before it ended with.
+                    found.sort_by(|one: &Listed, other| one.id.cmp(&other.id));
+                    found.dedup();
+                    return Ok(Some(found));
+                }
             }
         }
         Err(Error::new(Class::Invalid, format!("{doing}: it goes on after {MAX_PAGES} pages; look at list.paging")))
@@ -259,11 +264,11 @@ impl Http {
         };
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
-        let meaning = answer::meaning(&self.recipe.verify.operation.answer, &received);
-        match meaning {
-            HttpMeaning::Unavailable | HttpMeaning::RateLimited => Err(self.refusal(&lane, meaning, &received, &doing)),
-            _ => Ok((meaning, received)),
+        let meaning = answer::meaning(&verify.operation.answer, &received);
+        if says_nothing_of_the_token(verify, meaning, received.status) {
+            return Err(self.refusal(&lane, meaning, &received, &doing));
         }
+        Ok((meaning, received))
     }
 
     /// What an answer says that a token may do, one by one.
@@ -279,6 +284,19 @@ impl Http {
     fn translate(&self, specification: &Specification) -> Vec<Value> {
         let known = &self.recipe.permissions;
         specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
+    }
+}
+
+/// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
+/// What a recipe says of a status itself is about the token.
+fn says_nothing_of_the_token(verify: &Verify, meaning: HttpMeaning, status: StatusCode) -> bool {
+    let is_said = status.is_success() || verify.operation.answer.statuses.contains_key(&status.as_u16());
+    match meaning {
+        HttpMeaning::Success => false,
+        HttpMeaning::Unavailable | HttpMeaning::RateLimited | HttpMeaning::Duplicate => true,
+        // Gateways say this when nothing is behind them.
+        HttpMeaning::Gone => !is_said,
+        HttpMeaning::Unauthorized | HttpMeaning::Refused => verify.shows_credential && !is_said,
     }
 }
 

@@ -293,6 +293,8 @@ impl Compiler<'_> {
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
         if recipe.revoke.is_none() {
             self.nothing_revokes();
+        } else if recipe.list.is_none() && !self.knows_expiry() {
+            self.wrong("list", "is needed where tokens do not expire: one whose answer was lost would live for ever");
         }
         let timeout = recipe.timeout.map_or(TIMEOUT, Duration::from);
         if timeout.is_zero() || timeout > MAX_TIMEOUT {
@@ -466,9 +468,13 @@ impl Compiler<'_> {
         })
     }
 
+    fn knows_expiry(&self) -> bool {
+        self.recipe.create.expires.is_some() || self.recipe.verify.expires.is_some()
+    }
+
     /// Without a revoke the expiry is what ends a token, so it has to be known.
     fn nothing_revokes(&mut self) {
-        if self.recipe.create.expires.is_none() && self.recipe.verify.expires.is_none() {
+        if !self.knows_expiry() {
             self.wrong("create.expires", "is needed without revoke: tokens have to be minted anew before they end");
         }
         if self.recipe.list.is_some() {
