@@ -21,7 +21,7 @@ use tokenturn::core::{
     rotation::{CREATE_WITHIN, FOREIGN_INTENT},
     schedule,
     step::{Change, Phase, Step},
-    token::{Generation, Liveness, Verification},
+    token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
     usage::Usage,
 };
@@ -56,6 +56,8 @@ const OLDEST: Duration = Duration::from_secs(10_000 - 4 * 50);
 pub struct Start {
     pub elected: bool,
     pub grace: bool,
+    /// Its tokens are such that nothing revokes them.
+    pub expiring: bool,
     pub guards: Guards,
 }
 
@@ -213,7 +215,9 @@ impl Operator {
             let noted = self.records.get(record.0);
             let mut kept = noted.record.values.clone();
             kept.insert(token.generation(), values(token.generation()));
-            self.keep_record(transition::store(&noted.record.ledger, issued(token.generation())), kept)
+            let handle = |token: Issued| if self.start.expiring { Handle::Nothing {} } else { token.handle };
+            let token = Issued { handle: handle(issued(token.generation())), ..issued(token.generation()) };
+            self.keep_record(transition::store(&noted.record.ledger, token), kept)
         })
     }
 

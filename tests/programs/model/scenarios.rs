@@ -25,6 +25,8 @@ pub struct Scenario {
     /// Replicas agree on one.
     pub elected: bool,
     pub grace: bool,
+    /// Nothing lists or revokes tokens: they end when they expire, which is after whoever needs them is gone.
+    pub expiring: bool,
     /// The node can fall silent.
     pub node_fails: bool,
     /// What is restored from a backup is the target as well as the record.
@@ -60,6 +62,7 @@ const ONE: Scenario = Scenario {
     attempts: 6,
     elected: false,
     grace: false,
+    expiring: false,
     node_fails: false,
     restores_target: false,
     late: false,
@@ -67,7 +70,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 26] = [
+pub const SMALL: [Scenario; 28] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -204,6 +207,21 @@ pub const SMALL: [Scenario; 26] = [
         begins: Begins::Pending,
         attempts: 4,
         budget: Budget { refusals: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token that nothing revokes",
+        expiring: true,
+        attempts: 4,
+        budget: Budget { rotations: 2, crashes: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token that nothing revokes, two replicas",
+        expiring: true,
+        replicas: 2,
+        attempts: 4,
+        budget: Budget { rotations: 1, refusals: 1, deletion: true, ..NOTHING },
         ..ONE
     },
     Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },

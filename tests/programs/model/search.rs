@@ -58,12 +58,13 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         Some(Without::Habit(habit)) => (Guards::default(), habit),
         None => (Guards::default(), Habit::All),
     };
-    let start = Start { elected: scenario.elected, grace: scenario.grace, guards };
+    let start = Start { elected: scenario.elected, grace: scenario.grace, expiring: scenario.expiring, guards };
     let world = World {
         operator: Operator::new(start),
         replicas: scenario.replicas,
         without: habit,
         grace: scenario.grace,
+        expiring: scenario.expiring,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };

@@ -96,6 +96,7 @@ pub struct World {
     /// The habit that is taken away.
     pub without: Habit,
     pub grace: bool,
+    pub expiring: bool,
     /// A token is dead when the provider refuses it; without that, when a revoke was sent.
     pub confirms_death: bool,
 }
@@ -211,6 +212,9 @@ impl World {
         for replica in &mut state.replicas[..self.replicas] {
             replica.memory = self.operator.age(replica.memory);
         }
+        if self.expiring {
+            self.expire(state);
+        }
         bases(state).for_each(|base| base.old = true);
         state.readable = [state.target.carries.bit() & !1, state.readable[0]];
         state.held = 0;
@@ -316,7 +320,8 @@ impl World {
             Ask::Preflight => answers.preflight = true,
             Ask::Listing => {
                 let mut listing = [Token::NONE; 6];
-                for (place, token) in listing.iter_mut().zip(state.live_tokens()) {
+                let listed = state.live_tokens().filter(|_| !self.expiring);
+                for (place, token) in listing.iter_mut().zip(listed) {
                     *place = token;
                 }
                 answers.listing = Some(listing);
@@ -410,6 +415,9 @@ impl World {
                 true
             }
             Effect::Revoke(token) => {
+                if self.expiring {
+                    state.broke("S8 a revoke is sent of a token that nothing revokes");
+                }
                 self.look_at_successor(state, base, token);
                 self.revoke(state, token, Some(base.record));
                 true
@@ -439,9 +447,41 @@ impl World {
         if base.record_changed && self.keeps(Habit::RecordVersion) {
             return false;
         }
+        self.look_at_let_go(state, next);
         state.record = next;
         record_changed(state);
         true
+    }
+
+    /// What nothing revokes is forgotten only when nobody holds it: nobody would be waited for after that.
+    fn look_at_let_go(&self, state: &mut State, next: RecordId) {
+        let Some(before) = self.operator.facts(state.record).filter(|_| self.expiring) else { return };
+        let after = self.operator.facts(next).unwrap_or_default();
+        let known = [after.current, after.previous, after.pending];
+        if !before.previous.is_none() && !known.contains(&before.previous) && state.is_held(before.previous) {
+            state.broke("S1 a token is let go while a pod holds it");
+        }
+    }
+
+    /// Tokens expire, but none that is still of use: they live longer than a rotation takes.
+    fn expire(&self, state: &mut State) {
+        let facts = self.operator.facts(state.record).unwrap_or_default();
+        let leaves = state.wish.deleting || !state.wish.exists;
+        let in_hand = |token: &Token| {
+            let of =
+                |replica: &Replica| matches!(replica.activity, Activity::Storing { token: held, .. } if held == *token);
+            state.replicas.iter().any(of)
+                || matches!(state.late, Some(Late::Store { token: held, .. }) if held == *token)
+        };
+        let useful = |token: &Token| {
+            let known = [facts.current, facts.pending].contains(token) && !leaves;
+            known || *token == state.target.carries || state.is_held(*token) || in_hand(token)
+        };
+        let ended: Vec<Token> = state.live_tokens().filter(|token| !useful(token)).collect();
+        for token in ended {
+            state.alive &= !token.bit();
+            state.killed |= token.bit();
+        }
     }
 
     fn write_target(&self, state: &mut State, base: Base, next: Target) -> bool {
@@ -575,6 +615,8 @@ impl World {
                 state.late = Some(Late::Discard { token });
                 return;
             }
+            // There is nothing to send.
+            _ if self.expiring => {}
             _ => self.revoke(state, token, None),
         }
         if fate != Fate::ReplyLost {
@@ -594,6 +636,7 @@ impl World {
             Some(Late::Store { base, token }) => {
                 self.save(state, base, self.operator.store(base.record, token));
             }
+            Some(Late::Discard { .. }) if self.expiring => {}
             Some(Late::Discard { token }) => self.revoke(state, token, None),
         }
     }
