@@ -103,7 +103,7 @@ async fn world(
 ) -> Result<World, Box<dyn std::error::Error>> {
     let calls = Arc::new(Providers { servers, client: contract::client() });
     let world = World::of_consumers(stem, calls).await?;
-    let mut world = world.with_args(&["--allow-loopback-providers", "--allow-plain-http"]);
+    let mut world = world.with_args(&["--allow-loopback-providers", "--allow-plain-http", "--log-level=trace"]);
     world.start_operator().await?;
     Ok(world)
 }
