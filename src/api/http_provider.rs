@@ -57,7 +57,7 @@ pub struct HttpProvider {
     /// Tries a token with its own value.
     pub verify: HttpVerify,
 
-    /// Revokes a token. Without it tokens end when they expire, which create or verify have to say: they are minted anew in time, and
+    /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to say: they are minted anew in time, and
     /// the old one is left to its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<HttpRevoke>,
@@ -451,7 +451,7 @@ pub struct HttpVerify {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
-    /// When the token expires, where this answer says so and that of create does not.
+    /// When the token expires: for a token of which only the Secret is known, because its record was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 }

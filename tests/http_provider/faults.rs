@@ -53,6 +53,17 @@ async fn what_a_lost_create_left_behind_is_found_and_revoked() {
     }
 }
 
+/// Where the expiry is what ends a token, one that says none is not taken: it would never be renewed.
+#[tokio::test]
+async fn a_token_without_the_expiry_that_ends_it_is_not_taken() {
+    for wire in [Wire::Licensing, Wire::OAuth2] {
+        let mut scene = Scene::new(wire).await;
+        scene.mend(|recipe| recipe["create"]["expires"]["path"] = serde_json::json!("$.nowhere"));
+        let error = scene.create(1).await.unwrap_err();
+        assert!(error.class() == Class::Unknown && error.to_string().contains("an expiry"), "{wire:?}: {error}");
+    }
+}
+
 /// A redirect is not followed: neither the credential nor a second create goes anywhere else.
 #[tokio::test]
 async fn redirects_are_not_followed() {

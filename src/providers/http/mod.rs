@@ -445,6 +445,10 @@ impl Provider for Http {
             None => None,
             Some(wanted) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
         };
+        // What ends a token that cannot be revoked, or found again, is its expiry.
+        if expires_at.is_none() && (self.recipe.revoke.is_none() || self.recipe.list.is_none()) {
+            return Err(unknown("an expiry"));
+        }
         let handle = self.handle(name, id, &doing)?;
         Ok(Minted { values, handle, issued_at: now, expires_at })
     }

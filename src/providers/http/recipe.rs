@@ -63,7 +63,7 @@ impl Recipe {
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         let label = self.list.is_some();
-        let expires = self.create.expires.is_some() || self.verify.expires.is_some();
+        let expires = self.create.expires.is_some();
         Capabilities {
             strategy: if self.revoke.is_some() { Strategy::Overlap } else { Strategy::Reissue },
             revoke_by: match self.revoke_by() {
@@ -469,7 +469,7 @@ impl Compiler<'_> {
     }
 
     fn knows_expiry(&self) -> bool {
-        self.recipe.create.expires.is_some() || self.recipe.verify.expires.is_some()
+        self.recipe.create.expires.is_some()
     }
 
     /// Without a revoke the expiry is what ends a token, so it has to be known.
