@@ -19,7 +19,7 @@ use tokenturn::{
 };
 use url::form_urlencoded;
 
-use super::mistakes::{compile, good};
+use super::mistakes::{compiled, good};
 
 fn cases() -> ProptestConfig {
     ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
@@ -40,7 +40,7 @@ fn everywhere(body: &str) -> Recipe {
         }
         _ => fields,
     };
-    compile(recipe).unwrap()
+    compiled(recipe).unwrap()
 }
 
 /// Texts with what could break out of a place: quotes, separators, line breaks, dots, percent signs, other scripts.
@@ -214,7 +214,7 @@ proptest! {
 /// What a token set's value may be; nothing of it is told.
 #[test]
 fn a_value_that_no_header_can_hold_is_told_without_it() {
-    let recipe = compile(good()).unwrap();
+    let recipe = compiled(good()).unwrap();
     let values = TokenSet::single(SecretValue::new("canary\r\nX: y"));
     let scope = Scope { token_values: Some(&values), ..Scope::default() };
     let told = render::request(&recipe.base, &recipe.verify.operation.request, &scope).err().unwrap();

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use tokenturn::{
     api::HttpProvider,
-    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::recipe, kubernetes},
+    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::compile, kubernetes},
 };
 
 const BEGIN: &str = "<!-- from the code -->\n";
@@ -53,7 +53,7 @@ fn table() -> String {
         let object: serde_json::Value = serde_norway::from_str(first).unwrap();
         let recipe: HttpProvider = serde_json::from_value(object["spec"]["http"].clone()).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
-        let compiled = recipe::compile(&recipe).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
+        let compiled = compile::compile(&recipe).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
         let shown = name.trim_end_matches(".yaml");
         table.push_str(&row(&format!("[{shown}](../../examples/http/{name})"), compiled.capabilities()));
     }

@@ -1,7 +1,10 @@
 //! Recipes that cannot work are refused with the place and the reason, all of them at once.
 
 use serde_json::{Value, json};
-use tokenturn::{api::HttpProvider, providers::http::recipe};
+use tokenturn::{
+    api::HttpProvider,
+    providers::http::{compile, recipe},
+};
 
 /// A recipe that works.
 pub fn good() -> Value {
@@ -24,14 +27,14 @@ pub fn good() -> Value {
     })
 }
 
-pub fn compile(recipe: Value) -> Result<recipe::Recipe, Vec<String>> {
+pub fn compiled(recipe: Value) -> Result<recipe::Recipe, Vec<String>> {
     let recipe: HttpProvider = serde_json::from_value(recipe).expect("what the API server lets through");
-    recipe::compile(&recipe).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    compile::compile(&recipe).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
 #[test]
 fn each_mistake_is_told_with_its_place() {
-    assert!(compile(good()).is_ok());
+    assert!(compiled(good()).is_ok());
     for (pointer, value, told) in [
         ("/baseUrl", json!("api.example.com"), "baseUrl: is no URL"),
         ("/baseUrl", json!("ftp://api.example.com"), "baseUrl: has to begin with https://"),
@@ -137,7 +140,7 @@ fn each_mistake_is_told_with_its_place() {
             Some((parent, name)) => recipe.pointer_mut(parent).unwrap()[name] = value.clone(),
             None => unreachable!(),
         }
-        let mistakes = compile(recipe).expect_err(pointer);
+        let mistakes = compiled(recipe).expect_err(pointer);
         assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{pointer} {value}: {mistakes:?}");
         assert!(mistakes.iter().all(|mistake| mistake.starts_with("spec.http.")), "{mistakes:?}");
     }
@@ -150,7 +153,7 @@ fn all_mistakes_are_told_at_once() {
     recipe["create"]["request"]["path"] = json!("/${a}");
     recipe["verify"]["request"]["path"] = json!("/${b}");
     recipe["revoke"]["request"]["path"] = json!("/${c}");
-    let mistakes = compile(recipe).unwrap_err();
+    let mistakes = compiled(recipe).unwrap_err();
     for place in ["baseUrl", "create.request.path", "verify.request.path", "revoke.request.path"] {
         assert!(mistakes.iter().any(|mistake| mistake.contains(place)), "{place}: {mistakes:?}");
     }

@@ -9,7 +9,7 @@ use serde_json_path::JsonPath;
 use url::Url;
 use zeroize::Zeroize;
 
-use super::recipe::{Answer, Expectation, Time};
+use super::recipe::{Answer, Expectation, Time, Verify};
 use crate::{
     api::http_provider::{HttpMeaning, HttpTimeFormat},
     secret_value::{SecretValue, TokenSet},
@@ -99,6 +99,20 @@ pub fn meaning(answer: &Answer, received: &Received) -> HttpMeaning {
     let body = received.body.json().unwrap_or(&Value::Null);
     let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
     unmet.map_or(HttpMeaning::Success, |expectation| expectation.otherwise)
+}
+
+/// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
+/// What a recipe says of a status itself is about the token.
+#[must_use]
+pub fn says_nothing_of_the_token(verify: &Verify, meaning: HttpMeaning, status: StatusCode) -> bool {
+    let is_said = status.is_success() || verify.operation.answer.statuses.contains_key(&status.as_u16());
+    match meaning {
+        HttpMeaning::Success => false,
+        HttpMeaning::Unavailable | HttpMeaning::RateLimited | HttpMeaning::Duplicate => true,
+        // Gateways say this when nothing is behind them.
+        HttpMeaning::Gone => !is_said,
+        HttpMeaning::Unauthorized | HttpMeaning::Refused => verify.shows_credential && !is_said,
+    }
 }
 
 /// Whether a body says what it should.

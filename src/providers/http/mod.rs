@@ -1,6 +1,6 @@
 //! Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
 //!
-//! - [`recipe`] compiles what a provider object says; [`template`] is the language of its texts
+//! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //!
@@ -11,26 +11,29 @@
 //! everything for a moment kills nothing.
 
 pub mod answer;
+pub mod compile;
+mod compile_request;
 mod credential;
 pub mod guard;
+mod paging;
 pub mod recipe;
 pub mod render;
 pub mod template;
 pub mod throttle;
 pub mod transport;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json_path::JsonPath;
-use url::Url;
 
 pub use self::credential::Shared;
 use self::{
     answer::Received,
-    recipe::{Operation, Paging, Recipe, RevokeBy as Names, Verify},
+    paging::Next,
+    recipe::{Operation, Recipe, RevokeBy as Names},
     render::{Parameters, Rendered, Scope},
     throttle::{Closed, Lane},
 };
@@ -70,7 +73,7 @@ impl Http {
     /// Every mistake of the recipe.
     pub fn new(spec: &HttpProvider, reference: &ProviderRef, shared: &Shared) -> Result<Self, Vec<String>> {
         let recipe =
-            recipe::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            compile::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         if let Err(why) = shared.reach.check(&recipe.base) {
             return Err(vec![why]);
         }
@@ -265,7 +268,7 @@ impl Http {
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
         let meaning = answer::meaning(&verify.operation.answer, &received);
-        if says_nothing_of_the_token(verify, meaning, received.status) {
+        if answer::says_nothing_of_the_token(verify, meaning, received.status) {
             return Err(self.refusal(&lane, meaning, &received, &doing));
         }
         Ok((meaning, received))
@@ -284,65 +287,6 @@ impl Http {
     fn translate(&self, specification: &Specification) -> Vec<Value> {
         let known = &self.recipe.permissions;
         specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
-    }
-}
-
-/// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
-/// What a recipe says of a status itself is about the token.
-fn says_nothing_of_the_token(verify: &Verify, meaning: HttpMeaning, status: StatusCode) -> bool {
-    let is_said = status.is_success() || verify.operation.answer.statuses.contains_key(&status.as_u16());
-    match meaning {
-        HttpMeaning::Success => false,
-        HttpMeaning::Unavailable | HttpMeaning::RateLimited | HttpMeaning::Duplicate => true,
-        // Gateways say this when nothing is behind them.
-        HttpMeaning::Gone => !is_said,
-        HttpMeaning::Unauthorized | HttpMeaning::Refused => verify.shows_credential && !is_said,
-    }
-}
-
-/// Which page is asked for.
-enum Next {
-    First,
-    Page(i32),
-    Cursor(String),
-    Link(Url),
-}
-
-impl Next {
-    fn apply(&self, url: &mut Url, paging: &Paging) {
-        match (self, paging) {
-            (Self::First, Paging::Page { parameter, first }) => {
-                url.query_pairs_mut().append_pair(parameter, &first.to_string());
-            }
-            (Self::Page(number), Paging::Page { parameter, .. }) => {
-                url.query_pairs_mut().append_pair(parameter, &number.to_string());
-            }
-            (Self::Cursor(cursor), Paging::Cursor { parameter, .. }) => {
-                url.query_pairs_mut().append_pair(parameter, cursor);
-            }
-            (Self::Link(link), _) => *url = link.clone(),
-            _ => {}
-        }
-    }
-
-    /// The page after this one, if there is one.
-    fn after(
-        &self,
-        paging: &Paging,
-        items: usize,
-        body: &Value,
-        headers: &http::HeaderMap,
-        page: &Url,
-    ) -> Option<Self> {
-        match paging {
-            Paging::None => None,
-            Paging::Page { first, .. } => {
-                let number = if let Self::Page(number) = self { *number } else { *first };
-                (items > 0).then(|| Self::Page(number.saturating_add(1)))
-            }
-            Paging::Cursor { next, .. } => answer::scalar(next, body).map(Self::Cursor),
-            Paging::Link => answer::next_link(headers, page).map(Self::Link),
-        }
     }
 }
 
@@ -381,7 +325,7 @@ impl Provider for Http {
         });
         let none = (specification.permissions.is_empty() && !words.is_empty())
             .then(|| Problem::UnknownPermission("spec.permissions is empty; say what the token may do".to_owned()));
-        let parameters = check_parameters(&recipe.parameters, &specification.parameters);
+        let parameters = recipe::check_parameters(&recipe.parameters, &specification.parameters);
         permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
     }
 
@@ -553,36 +497,4 @@ impl Provider for Http {
             )),
         }
     }
-}
-
-/// Mistakes in the parameters of a `RotatedToken`.
-fn check_parameters(
-    known: &BTreeMap<String, crate::api::http_provider::HttpParameter>,
-    given: &BTreeMap<String, String>,
-) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    for (name, parameter) in known {
-        match given.get(name).or(parameter.default.as_ref()) {
-            None => {
-                let what = parameter.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-                mistakes.push(format!("spec.parameters.{name} is missing{what}"));
-            }
-            Some(value) => {
-                if let Err(why) = recipe::parameter_value(parameter.kind, value) {
-                    mistakes.push(format!("spec.parameters.{name}: {why}"));
-                }
-                if !parameter.values.is_empty() && !parameter.values.contains(value) {
-                    mistakes
-                        .push(format!("spec.parameters.{name}: {value:?} is none of {}", parameter.values.join(", ")));
-                }
-            }
-        }
-    }
-    let unknown = given.keys().filter(|name| !known.contains_key(*name));
-    let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    mistakes.extend(unknown.map(|name| match known.is_empty() {
-        true => format!("spec.parameters.{name}: the provider has no parameters"),
-        false => format!("spec.parameters.{name} is not known; the provider has {}", names()),
-    }));
-    mistakes
 }

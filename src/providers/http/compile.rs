@@ -1,0 +1,415 @@
+//! From what a provider object says to a recipe that can work.
+//!
+//! All mistakes are collected, each with the place where it is, so that a recipe is mended in one go.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::StatusCode;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use url::Url;
+
+use super::{
+    compile_request::variables,
+    recipe::{
+        Answer, Create, Credential, Expectation, List, Operation, Paging, Recipe, RevokeBy, Shown, Time, Verify,
+        parameter_value,
+    },
+    template::{Template, Variable},
+};
+use crate::api::http_provider as api;
+
+/// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
+/// up waiting for it.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest recipe, as JSON. The record keeps the recipe of each token that it knows, up to four times, and has room for 1 MiB with
+/// everything else.
+const MAX_SIZE: usize = 64 << 10;
+
+/// How long a new token may take to become usable, where the recipe does not say.
+const ACTIVATION: Duration = Duration::from_secs(60);
+
+/// A mistake and its place, in the words of the YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub place: String,
+    pub why: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "spec.http.{}: {}", self.place, self.why)
+    }
+}
+
+/// Which variables an operation knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Create,
+    List,
+    Verify,
+    /// A verify that shows the credential.
+    Introspect,
+    Revoke,
+    Credential,
+}
+
+impl Known {
+    pub(super) fn knows(self, variable: &Variable) -> bool {
+        match variable {
+            Variable::Name | Variable::Permissions | Variable::Expires | Variable::Lifetime => self == Self::Create,
+            Variable::Parameter(_) => self != Self::Credential,
+            Variable::Credential(_) => self != Self::Verify,
+            Variable::TokenId | Variable::TokenName => self == Self::Revoke,
+            Variable::TokenValue(_) => matches!(self, Self::Verify | Self::Introspect | Self::Revoke),
+        }
+    }
+
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Create => "create knows name, permissions, expires, lifetime, parameters and credential",
+            Self::List => "list knows parameters and credential",
+            Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
+            Self::Introspect => "verify knows token.values, parameters and credential",
+            Self::Revoke => "revoke knows token.id, token.name, token.values, parameters and credential",
+            Self::Credential => "the credential's headers know credential.KEY",
+        }
+    }
+}
+
+/// Compiles a recipe.
+///
+/// # Errors
+/// Every mistake.
+pub fn compile(recipe: &api::HttpProvider) -> Result<Recipe, Vec<Mistake>> {
+    let mut compiler = Compiler { recipe, mistakes: Vec::new() };
+    let compiled = compiler.recipe();
+    match compiled {
+        Some(compiled) if compiler.mistakes.is_empty() => Ok(compiled),
+        _ => Err(compiler.mistakes),
+    }
+}
+
+pub(super) struct Compiler<'a> {
+    pub(super) recipe: &'a api::HttpProvider,
+    mistakes: Vec<Mistake>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn wrong(&mut self, place: impl Into<String>, why: impl Into<String>) {
+        self.mistakes.push(Mistake { place: place.into(), why: why.into() });
+    }
+
+    /// Everything is looked at, also after a mistake.
+    fn recipe(&mut self) -> Option<Recipe> {
+        let recipe = self.recipe;
+        if serde_json::to_vec(recipe).is_ok_and(|written| written.len() > MAX_SIZE) {
+            self.wrong("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10));
+        }
+        let base = self.base();
+        let credential = recipe.credential.as_ref().map(|credential| self.credential(credential));
+        self.parameters();
+        let permissions = self.permissions();
+        let create = self.create();
+        let list = recipe.list.as_ref().map(|list| self.list(list));
+        let verify = self.verify();
+        let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
+        if recipe.revoke.is_none() {
+            self.nothing_revokes();
+        } else if recipe.list.is_none() && !self.knows_expiry() {
+            self.wrong("list", "is needed where tokens do not expire: one whose answer was lost would live for ever");
+        }
+        let timeout = recipe.timeout.map_or(TIMEOUT, Duration::from);
+        if timeout.is_zero() || timeout > MAX_TIMEOUT {
+            self.wrong("timeout", format!("has to be more than 0 and at most {} s", MAX_TIMEOUT.as_secs()));
+        }
+        Some(Recipe {
+            base: base?,
+            timeout,
+            activation: recipe.activation.map_or(ACTIVATION, Duration::from),
+            propagation: recipe.propagation.map_or(Duration::ZERO, Duration::from),
+            credential: match credential {
+                None => None,
+                Some(credential) => Some(credential?),
+            },
+            parameters: recipe.parameters.clone(),
+            permissions,
+            create: create?,
+            list: match list {
+                None => None,
+                Some(list) => Some(list?),
+            },
+            verify: verify?,
+            revoke: match revoke {
+                None => None,
+                Some(revoke) => Some(revoke?),
+            },
+        })
+    }
+
+    fn base(&mut self) -> Option<Url> {
+        let url = match Url::parse(&self.recipe.base_url) {
+            Ok(url) => url,
+            Err(error) => {
+                self.wrong("baseUrl", format!("is no URL: {error}"));
+                return None;
+            }
+        };
+        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
+            self.wrong("baseUrl", "has to begin with https:// and a host");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            self.wrong("baseUrl", "names a user; put credentials into the Secret of credential.secretRef");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            self.wrong("baseUrl", "has a query or a fragment; put query parameters into the requests");
+        }
+        Some(url)
+    }
+
+    fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
+        let shown = match (&credential.basic, credential.headers.is_empty()) {
+            (Some(basic), true) => Some(Shown::Basic(basic.clone())),
+            (None, false) => {
+                self.headers("credential.headers", Known::Credential, &credential.headers).map(Shown::Headers)
+            }
+            (None, true) => Some(Shown::Nowhere),
+            (Some(_), false) => {
+                self.wrong("credential", "say headers or basic, not both");
+                None
+            }
+        };
+        Some(Credential { secret: credential.secret_ref.name.clone(), shown: shown? })
+    }
+
+    fn parameters(&mut self) {
+        for (name, parameter) in &self.recipe.parameters {
+            let place = format!("parameters.{name}");
+            if Template::parse(&format!("${{parameters.{name}}}")).is_err() {
+                self.wrong(&place, "a parameter's name has letters, digits, `-`, `_` and `.` only");
+            }
+            for value in parameter.default.iter().chain(&parameter.values) {
+                if let Err(why) = parameter_value(parameter.kind, value) {
+                    self.wrong(&place, why);
+                }
+            }
+            if let Some(default) = &parameter.default
+                && !parameter.values.is_empty()
+                && !parameter.values.contains(default)
+            {
+                self.wrong(&place, format!("the default {default:?} is none of its values"));
+            }
+        }
+    }
+
+    fn permissions(&mut self) -> BTreeMap<String, Value> {
+        let mut known = BTreeMap::new();
+        for api::HttpPermission { name, value } in &self.recipe.permissions {
+            let value = value.clone().unwrap_or_else(|| Value::String(name.clone()));
+            if known.insert(name.clone(), value).is_some() {
+                self.wrong("permissions", format!("{name:?} stands there twice"));
+            }
+        }
+        known
+    }
+
+    fn create(&mut self) -> Option<Create> {
+        let create = &self.recipe.create;
+        let operation = self.operation("create", Known::Create, &create.request, &create.answer);
+        let names_permissions = variables(&create.request).contains(&Variable::Permissions);
+        if !self.recipe.permissions.is_empty() && !names_permissions {
+            self.wrong("create.request", "never says ${permissions}, so no token would get those that are asked for");
+        }
+        if self.recipe.permissions.is_empty() && names_permissions {
+            self.wrong("permissions", "is empty, and create.request says ${permissions}: list those that there are");
+        }
+        let mut values = BTreeMap::new();
+        if create.values.is_empty() {
+            self.wrong("create.values", "is empty: say where the token is in the answer");
+        }
+        for (name, path) in &create.values {
+            let place = format!("create.values.{name}");
+            if Template::parse(&format!("${{token.values.{name}}}")).is_err() {
+                self.wrong(&place, "a value's name has letters, digits, `-`, `_` and `.` only");
+            }
+            if let Some(path) = self.path(&place, path) {
+                values.insert(name.clone(), path);
+            }
+        }
+        let id = self.optional_path("create.id", create.id.as_ref());
+        let expires = self.time("create.expires", create.expires.as_ref());
+        let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
+        let asks_lifetime = variables(&create.request).iter().any(asks);
+        Some(Create { operation: operation?, values, id: id?, expires: expires?, asks_lifetime })
+    }
+
+    fn list(&mut self, list: &api::HttpList) -> Option<List> {
+        let operation = self.operation("list", Known::List, &list.request, &list.answer);
+        let names = variables(&self.recipe.create.request).contains(&Variable::Name);
+        if !names {
+            self.wrong("create.request", "never says ${name}, so list could not tell whose a token is");
+        }
+        let items = self.path("list.items", &list.items);
+        let name = self.path("list.name", &list.name);
+        let id = self.optional_path("list.id", list.id.as_ref());
+        let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
+        let paging = self.paging(list.paging.as_ref());
+        Some(List { operation: operation?, items: items?, name: name?, id: id?, alive: alive?, paging: paging? })
+    }
+
+    fn paging(&mut self, paging: Option<&api::HttpPaging>) -> Option<Paging> {
+        let Some(api::HttpPaging { page, cursor, link }) = paging else { return Some(Paging::None) };
+        match (page, cursor, link) {
+            (Some(page), None, None) => Some(Paging::Page { parameter: page.parameter.clone(), first: page.first }),
+            (None, Some(cursor), None) => {
+                let next = self.path("list.paging.cursor.next", &cursor.next)?;
+                Some(Paging::Cursor { parameter: cursor.parameter.clone(), next })
+            }
+            (None, None, Some(api::HttpLink {})) => Some(Paging::Link),
+            _ => {
+                self.wrong("list.paging", "say exactly one of page, cursor and link");
+                None
+            }
+        }
+    }
+
+    fn verify(&mut self) -> Option<Verify> {
+        let verify = &self.recipe.verify;
+        let known = if verify.show_credential { Known::Introspect } else { Known::Verify };
+        let operation = self.operation("verify", known, &verify.request, &verify.answer);
+        if !variables(&verify.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
+            self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
+        }
+        let permissions = self.optional_path("verify.permissions", verify.permissions.as_ref());
+        let expires = self.time("verify.expires", verify.expires.as_ref());
+        Some(Verify {
+            operation: operation?,
+            shows_credential: verify.show_credential,
+            permissions: permissions?,
+            with_spaces: verify.permissions_with_spaces,
+            expires: expires?,
+        })
+    }
+
+    fn knows_expiry(&self) -> bool {
+        self.recipe.create.expires.is_some()
+    }
+
+    /// Without a revoke the expiry is what ends a token, so it has to be known.
+    fn nothing_revokes(&mut self) {
+        if !self.knows_expiry() {
+            self.wrong("create.expires", "is needed without revoke: tokens have to be minted anew before they end");
+        }
+        if self.recipe.list.is_some() {
+            self.wrong("list", "is of no use without revoke: what is found could not be revoked");
+        }
+    }
+
+    fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<(Operation, RevokeBy)> {
+        let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
+        let by = self.revoke_by(&revoke.request);
+        Some((operation?, by?))
+    }
+
+    fn revoke_by(&mut self, request: &api::HttpRequest) -> Option<RevokeBy> {
+        let named = variables(request);
+        let by = if named.contains(&Variable::TokenId) {
+            RevokeBy::Id
+        } else if named.contains(&Variable::TokenName) {
+            RevokeBy::Name
+        } else if named.iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
+            RevokeBy::Value
+        } else {
+            self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
+            return None;
+        };
+        if by == RevokeBy::Id {
+            if self.recipe.create.id.is_none() {
+                self.wrong("create.id", "is needed, because revoke says ${token.id}");
+            }
+            if self.recipe.list.as_ref().is_some_and(|list| list.id.is_none()) {
+                self.wrong("list.id", "is needed, because revoke says ${token.id}");
+            }
+        }
+        Some(by)
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        place: &str,
+        answer: &api::HttpAnswer,
+        otherwise: api::HttpMeaning,
+    ) -> Option<Answer> {
+        let mut statuses = BTreeMap::new();
+        for (text, meaning) in &answer.statuses {
+            let status =
+                text.parse::<u16>().ok().filter(|_| text.len() == 3).and_then(|code| StatusCode::from_u16(code).ok());
+            match status {
+                Some(status) if *meaning == api::HttpMeaning::Success && !status.is_success() => {
+                    self.wrong(format!("{place}.statuses.{text}"), "only 2xx can be a Success");
+                }
+                Some(status) => {
+                    statuses.insert(status.as_u16(), *meaning);
+                }
+                None => self.wrong(format!("{place}.statuses.{text}"), "is no HTTP status: three digits"),
+            }
+        }
+        let expect = self.expectations(&format!("{place}.expect"), &answer.expect, otherwise);
+        Some(Answer { statuses, expect: expect? })
+    }
+
+    fn expectations(
+        &mut self,
+        place: &str,
+        expectations: &[api::HttpExpectation],
+        otherwise: api::HttpMeaning,
+    ) -> Option<Vec<Expectation>> {
+        let compiled: Vec<_> = expectations
+            .iter()
+            .enumerate()
+            .map(|(index, expectation)| {
+                let place = format!("{place}[{index}]");
+                if expectation.one_of.is_empty() {
+                    self.wrong(&place, "oneOf is empty, so nothing could meet it");
+                }
+                if expectation.otherwise == Some(api::HttpMeaning::Success) {
+                    self.wrong(&place, "otherwise cannot be Success");
+                }
+                Some(Expectation {
+                    path: self.path(&format!("{place}.path"), &expectation.path)?,
+                    one_of: expectation.one_of.clone(),
+                    otherwise: expectation.otherwise.unwrap_or(otherwise),
+                })
+            })
+            .collect();
+        compiled.into_iter().collect()
+    }
+
+    fn path(&mut self, place: &str, path: &str) -> Option<JsonPath> {
+        match JsonPath::parse(path) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.wrong(place, format!("is no JSONPath (RFC 9535): {error}"));
+                None
+            }
+        }
+    }
+
+    fn optional_path(&mut self, place: &str, path: Option<&String>) -> Option<Option<JsonPath>> {
+        match path {
+            None => Some(None),
+            Some(path) => self.path(place, path).map(Some),
+        }
+    }
+
+    fn time(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
+        match time {
+            None => Some(None),
+            Some(api::HttpTime { path, format }) => {
+                self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format }))
+            }
+        }
+    }
+}
