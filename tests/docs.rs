@@ -265,8 +265,7 @@ fn use_lines(text: &str) -> Vec<String> {
 }
 
 fn is_own_module(statement: &str) -> bool {
-    ["cluster_provider", "conditions", "duration", "http_provider", "names", "provider", "rotated_token", "status"]
-        .contains(&first_word(statement))
+    ["conditions", "duration", "names", "provider", "rotated_token", "status"].contains(&first_word(statement))
 }
 
 /// The modules named by what follows `crate::`: one word, or the first words of a group in braces.

@@ -17,7 +17,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokenturn::{
-    api::{KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
+    api::{Backend, KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
@@ -149,7 +149,10 @@ fn issued(request: &Request, minted: &Minted, handle: &Handle) -> Issued {
         expires_at: minted.expires_at,
         source: Source {
             specification: request.specification.clone(),
-            provider: TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), http: None, policy: None },
+            provider: TokenProviderSpec {
+                backend: Backend { kubernetes: Some(KubernetesProvider::default()), ..Backend::default() },
+                policy: None,
+            },
         },
         surplus: Vec::new(),
     }

@@ -4,21 +4,20 @@
 //! Doc comments on the fields become `kubectl explain`, so they speak to users: meaning, unit, default, effect.
 //! Nothing here decides anything or touches a cluster.
 
-pub mod cluster_provider;
 pub mod conditions;
 pub mod duration;
-pub mod http_provider;
 pub mod names;
 pub mod provider;
 pub mod rotated_token;
 pub mod status;
 
-pub use cluster_provider::{ClusterTokenProvider, ClusterTokenProviderSpec};
 pub use duration::GoDuration;
-pub use http_provider::HttpProvider;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-pub use provider::{KubernetesProvider, ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus};
+pub use provider::{
+    Backend, ClusterTokenProvider, ClusterTokenProviderSpec, HttpProvider, KubernetesProvider, ProviderPolicy,
+    TokenProvider, TokenProviderSpec, TokenProviderStatus,
+};
 pub use rotated_token::{
     DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec,
     WorkloadKind, WorkloadRef,

@@ -196,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::ProviderPolicy;
+    use crate::api::{Backend, ProviderPolicy};
 
     fn spec(changes: serde_json::Value) -> RotatedTokenSpec {
         let mut spec = json!({"providerRef": {"name": "p"}, "interval": "30d", "secret": {"name": "s"}});
@@ -206,7 +206,7 @@ mod tests {
 
     fn offer(policy: Option<ProviderPolicy>) -> Offer {
         Offer::Found {
-            spec: Box::new(TokenProviderSpec { kubernetes: None, http: None, policy }),
+            spec: Box::new(TokenProviderSpec { backend: Backend::default(), policy }),
             fields: vec!["token".into()],
             problems: vec![],
         }

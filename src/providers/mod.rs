@@ -13,7 +13,7 @@ pub use error::{Class, Error};
 use jiff::Timestamp;
 
 use crate::{
-    api::{ProviderRef, TokenProviderSpec},
+    api::{Backend, ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
@@ -189,7 +189,7 @@ impl Driver {
     /// # Errors
     /// Why there is none, in words that follow the object's name.
     pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
-        let TokenProviderSpec { kubernetes, http, policy: _ } = spec;
+        let Backend { kubernetes, http } = &spec.backend;
         match (kubernetes, http) {
             (Some(_), None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
             (None, Some(recipe)) => http::Http::new(recipe, reference, &drivers.http)

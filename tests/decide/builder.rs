@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 use tokenturn::{
     api::{
-        DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec, WorkloadKind,
-        WorkloadRef, conditions::Reason,
+        Backend, DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec,
+        WorkloadKind, WorkloadRef, conditions::Reason,
     },
     core::{
         consumers::{Consumers, PodView, WorkloadView},
@@ -39,7 +39,10 @@ pub fn owner() -> Owner {
 }
 
 pub fn provider() -> TokenProviderSpec {
-    TokenProviderSpec { kubernetes: Some(KubernetesProvider::default()), http: None, policy: None }
+    TokenProviderSpec {
+        backend: Backend { kubernetes: Some(KubernetesProvider::default()), ..Backend::default() },
+        policy: None,
+    }
 }
 
 pub fn specification() -> Specification {

@@ -176,7 +176,7 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
     }))
     .await?;
     let providers = world.space.api::<TokenProvider>().list(&kube::api::ListParams::default()).await?;
-    for provider in providers.items.iter().filter(|provider| provider.spec.http.is_some()) {
+    for provider in providers.items.iter().filter(|provider| provider.spec.backend.http.is_some()) {
         let ready =
             provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "ProviderReady");
         assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{provider:?}");

@@ -47,7 +47,7 @@ async fn the_credential_is_read_for_every_call() {
 #[tokio::test]
 async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     let scene = Scene::new(Wire::Grafana).await;
-    let mut recipe = scene.source.provider.http.clone().unwrap();
+    let mut recipe = scene.source.provider.backend.http.clone().unwrap();
     let reference = &scene.source.specification.provider;
     let reach = Reach { plain_http: true, ..Reach::default() };
     let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
@@ -68,7 +68,7 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
 #[tokio::test]
 async fn what_was_never_sent_is_not_unknown() {
     let mut scene = Scene::new(Wire::Grafana).await;
-    let mut recipe = scene.source.provider.http.clone().unwrap();
+    let mut recipe = scene.source.provider.backend.http.clone().unwrap();
     recipe.base_url = "http://127.0.0.1:1/api".to_owned();
     let reach = Reach { loopback: true, plain_http: true, ..Reach::default() };
     let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);

@@ -62,7 +62,7 @@ impl Scene {
         let mut documents = serde_norway::Deserializer::from_str(&text);
         let mut provider = TokenProvider::deserialize(documents.next().unwrap()).unwrap();
         let token = RotatedToken::deserialize(documents.next().unwrap()).unwrap();
-        let recipe = provider.spec.http.as_mut().unwrap();
+        let recipe = provider.spec.backend.http.as_mut().unwrap();
         recipe.base_url = server.url();
         recipe.timeout = Some(timeout.parse().unwrap());
         let space = SharedControlPlane::namespace(&format!("http-{wire:?}").to_lowercase()).await.unwrap();
@@ -103,7 +103,7 @@ impl Scene {
 
     /// Changes the recipe.
     pub fn mend(&mut self, change: impl FnOnce(&mut serde_json::Value)) {
-        let http = self.source.provider.http.as_mut().expect("a recipe");
+        let http = self.source.provider.backend.http.as_mut().expect("a recipe");
         let mut recipe = json!(http);
         change(&mut recipe);
         *http = serde_json::from_value(recipe).expect("a recipe still");
@@ -112,7 +112,7 @@ impl Scene {
 
     /// Puts something else into the credential's Secret.
     pub async fn credential(&self, data: serde_json::Value) {
-        let http = self.source.provider.http.as_ref().expect("a recipe");
+        let http = self.source.provider.backend.http.as_ref().expect("a recipe");
         let name = &http.credential.as_ref().expect("a credential").secret_ref.name;
         let patch = Patch::Merge(json!({"stringData": data}));
         self.space.api::<Secret>().patch(name, &PatchParams::default(), &patch).await.unwrap();

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 use super::recipe::{Answer, Expectation, Time, Verify};
 use crate::{
-    api::http_provider::{HttpMeaning, HttpTimeFormat},
+    api::provider::http::{HttpMeaning, HttpTimeFormat},
     secret_value::{SecretValue, TokenSet},
 };
 

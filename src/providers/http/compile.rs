@@ -17,7 +17,7 @@ use super::{
     },
     template::{Template, Variable},
 };
-use crate::api::http_provider as api;
+use crate::api::provider::http as api;
 
 /// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
 /// up waiting for it.

@@ -10,7 +10,7 @@ use super::{
     recipe::{Body, Json, Operation, Request},
     template::{Template, Variable},
 };
-use crate::api::http_provider as api;
+use crate::api::provider::http as api;
 
 impl Compiler<'_> {
     pub(super) fn operation(

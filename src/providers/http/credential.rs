@@ -21,7 +21,7 @@ use super::{
     transport,
 };
 use crate::{
-    api::{ProviderKind, http_provider::HttpBasic, names::ROLE_LABEL},
+    api::{ProviderKind, names::ROLE_LABEL, provider::http::HttpBasic},
     providers::{Class, Error},
 };
 

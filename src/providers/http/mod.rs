@@ -39,7 +39,7 @@ use self::{
 };
 use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
-    api::{HttpProvider, ProviderRef, http_provider::HttpMeaning},
+    api::{HttpProvider, ProviderRef, provider::http::HttpMeaning},
     core::{
         revocable::Revocable,
         schedule,

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::template::Template;
 use crate::{
-    api::http_provider as api,
+    api::provider::http as api,
     providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy},
 };
 

@@ -22,7 +22,7 @@ use super::{
     recipe::{Body, Json, Request, parameter_value},
     template::{Format, Part, Template, Variable, span, time},
 };
-use crate::{api::http_provider::HttpParameter, secret_value::TokenSet};
+use crate::{api::provider::http::HttpParameter, secret_value::TokenSet};
 
 /// All that is not unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

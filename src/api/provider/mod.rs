@@ -1,11 +1,18 @@
 //! `TokenProvider`: where tokens come from and who may ask for them.
 
+pub mod cluster;
+pub mod http;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{duration::GoDuration, http_provider::HttpProvider};
+pub use self::{
+    cluster::{ClusterTokenProvider, ClusterTokenProviderSpec},
+    http::HttpProvider,
+};
+use super::duration::GoDuration;
 
 /// Where tokens come from, for RotatedTokens of the same namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -26,6 +33,19 @@ use super::{duration::GoDuration, http_provider::HttpProvider};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.kubernetes) != has(self.http)").message("name exactly one provider: kubernetes or http"))]
 pub struct TokenProviderSpec {
+    /// The provider.
+    #[serde(flatten)]
+    pub backend: Backend,
+
+    /// Limits for the RotatedTokens that use this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ProviderPolicy>,
+}
+
+/// What mints and revokes the tokens: exactly one of these.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
     /// Tokens of ServiceAccounts of the cluster itself, by the TokenRequest API. Each token is bound to a small Secret of its
     /// own; deleting that Secret revokes it. Needs no settings: `kubernetes: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,10 +54,6 @@ pub struct TokenProviderSpec {
     /// Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpProvider>,
-
-    /// Limits for the RotatedTokens that use this provider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<ProviderPolicy>,
 }
 
 /// Settings of the `kubernetes` provider: none so far.

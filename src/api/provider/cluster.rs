@@ -3,10 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    http_provider::HttpProvider,
-    provider::{KubernetesProvider, ProviderPolicy, TokenProviderSpec, TokenProviderStatus},
-};
+use super::{Backend, ProviderPolicy, TokenProviderSpec, TokenProviderStatus};
 
 /// Where tokens come from, for RotatedTokens of the namespaces that it lists.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -33,20 +30,16 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.kubernetes) != has(self.http)").message("name exactly one provider: kubernetes or http"), validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]
 pub struct ClusterTokenProviderSpec {
-    /// Tokens of ServiceAccounts of the cluster itself; see TokenProvider.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubernetes: Option<KubernetesProvider>,
-
-    /// Tokens of any HTTP API, by a recipe; see TokenProvider. Its Secrets are those of the operator's namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpProvider>,
+    /// The provider. Its Secrets are those of the operator's namespace.
+    #[serde(flatten)]
+    pub backend: Backend,
 
     /// Limits for the RotatedTokens that use this provider, and the namespaces that may.
     pub policy: ProviderPolicy,
 }
 
 impl From<ClusterTokenProviderSpec> for TokenProviderSpec {
-    fn from(ClusterTokenProviderSpec { kubernetes, http, policy }: ClusterTokenProviderSpec) -> Self {
-        Self { kubernetes, http, policy: Some(policy) }
+    fn from(ClusterTokenProviderSpec { backend, policy }: ClusterTokenProviderSpec) -> Self {
+        Self { backend, policy: Some(policy) }
     }
 }

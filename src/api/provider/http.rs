@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::duration::GoDuration;
+use crate::api::duration::GoDuration;
 
 /// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.
 ///
