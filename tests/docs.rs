@@ -154,6 +154,7 @@ fn core_and_api_touch_neither_cluster_nor_clock() {
         ]),
         "api" => Some(vec![
             "std::",
+            "self::",
             "super::",
             "crate::",
             "serde::",
