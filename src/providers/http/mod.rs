@@ -2,6 +2,7 @@
 //!
 //! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
+//! - `minting`, `listing`, `trying` are what the driver does with them
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //!
 //! Guarantees: each call is sent once; a create that may have been sent and was not answered is an unknown outcome; no answer's
@@ -15,24 +16,25 @@ pub mod compile;
 mod compile_request;
 mod credential;
 pub mod guard;
+mod listing;
+mod minting;
 mod paging;
 pub mod recipe;
 pub mod render;
 pub mod template;
 pub mod throttle;
 pub mod transport;
+mod trying;
 
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 pub use self::credential::Shared;
 use self::{
     answer::Received,
-    paging::Next,
     recipe::{Operation, Recipe, RevokeBy as Names},
     render::{Parameters, Rendered, Scope},
     throttle::{Closed, Lane},
@@ -42,7 +44,6 @@ use crate::{
     api::{HttpProvider, ProviderRef, provider::http::HttpMeaning},
     core::{
         revocable::Revocable,
-        schedule,
         token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
     secret_value::TokenSet,
@@ -194,96 +195,6 @@ impl Http {
         self.recipe.base.host_str().unwrap_or_default()
     }
 
-    /// Everything that is listed and alive, by pages.
-    async fn listed(
-        &self,
-        owner: &Owner,
-        naming: &Naming,
-        specification: &Specification,
-    ) -> Result<Option<Vec<Listed>>, Error> {
-        let Some(list) = &self.recipe.list else { return Ok(None) };
-        let doing = format!("cannot list the tokens at {}", self.host());
-        let lane = self.lane(owner);
-        let mut found = Vec::new();
-        let mut next = Next::First;
-        for _ in 0..MAX_PAGES {
-            let scope = self.scope(specification, &[]);
-            let mut rendered = self.identified(owner, &list.operation, &scope, &doing).await?;
-            next.apply(&mut rendered.url, &list.paging);
-            let page = rendered.url.clone();
-            let received = self.call(&lane, rendered, &doing).await?;
-            match answer::meaning(&list.operation.answer, &received) {
-                HttpMeaning::Success => {}
-                meaning => return Err(self.refusal(&lane, meaning, &received, &doing)),
-            }
-            let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
-            let items = list.items.query(body);
-            let ours = items.iter().filter_map(|item| {
-                let name = answer::scalar(&list.name, item)?;
-                let generation = naming.parse(&name)?;
-                let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
-                let id = list.id.as_ref().and_then(|id| answer::scalar(id, item));
-                alive.then_some((generation, name, id))
-            });
-            for (generation, name, id) in ours {
-                let handle = self.handle(&name, id, &doing)?;
-                found.push(Listed { generation, id: name, handle, created_at: None });
-            }
-            match next.after(&list.paging, items.len(), body, &received.headers, &page) {
-                Some(following) => next = following,
-                None => {
-                    // A page can begin with what the one before it ended with.
-                    found.sort_by(|one: &Listed, other| one.id.cmp(&other.id));
-                    found.dedup();
-                    return Ok(Some(found));
-                }
-            }
-        }
-        Err(Error::new(Class::Invalid, format!("{doing}: it goes on after {MAX_PAGES} pages; look at list.paging")))
-    }
-
-    fn handle(&self, name: &str, id: Option<String>, doing: &str) -> Result<Handle, Error> {
-        Ok(match self.recipe.revoke_by() {
-            None => Handle::Nothing {},
-            Some(Names::Name) => Handle::Name { name: name.to_owned() },
-            Some(Names::Value) => Handle::Value {},
-            Some(Names::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
-        })
-    }
-
-    /// Shows a token at the provider.
-    async fn try_out(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<(HttpMeaning, Received), Error> {
-        let doing = format!("cannot try the token at {}", self.host());
-        let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-        let verify = &self.recipe.verify;
-        let rendered = match verify.shows_credential {
-            true => self.identified(owner, &verify.operation, &scope, &doing).await?,
-            false => self.render(&verify.operation, &scope, &doing)?,
-        };
-        let lane = self.lane(owner);
-        let received = self.call(&lane, rendered, &doing).await?;
-        let meaning = answer::meaning(&verify.operation.answer, &received);
-        if answer::says_nothing_of_the_token(verify, meaning, received.status) {
-            return Err(self.refusal(&lane, meaning, &received, &doing));
-        }
-        Ok((meaning, received))
-    }
-
-    /// What an answer says that a token may do, one by one.
-    fn granted(&self, path: &JsonPath, body: &Value) -> Vec<Value> {
-        let found = path.query(body);
-        if !self.recipe.verify.with_spaces {
-            return found.iter().map(|value| (*value).clone()).collect();
-        }
-        let texts = found.iter().filter_map(|value| value.as_str());
-        texts.flat_map(str::split_whitespace).map(Value::from).collect()
-    }
-
     fn translate(&self, specification: &Specification) -> Vec<Value> {
         let known = &self.recipe.permissions;
         specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
@@ -343,58 +254,7 @@ impl Provider for Http {
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        let Request { owner, id: name, specification, lifetime, .. } = request;
-        let doing = format!("cannot mint a token at {}", self.host());
-        let create = &self.recipe.create;
-        let now = Timestamp::now();
-        let permissions = self.translate(specification);
-        let scope = Scope {
-            name: Some(name),
-            lifetime: Some(*lifetime),
-            expires: Some(schedule::after(now, *lifetime)),
-            ..self.scope(specification, &permissions)
-        };
-        let rendered = self.identified(owner, &create.operation, &scope, &doing).await?;
-        let lane = self.lane(owner);
-        let leave = lane.enter_within(CREATE_PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
-        let received = self.send(rendered, &doing).await.map_err(|(error, unsent)| match unsent {
-            true => error,
-            false => Error::new(Class::Unknown, error.to_string()),
-        })?;
-        drop(leave);
-        let unknown = |what: &str| {
-            let message = format!(
-                "{doing}: it answered success, but {what} is not where the recipe says; the token is looked for by its name"
-            );
-            Error::new(Class::Unknown, message)
-        };
-        // A success that says nothing may still be one.
-        if received.status.is_success() && received.body.json().is_none() {
-            return Err(unknown("JSON"));
-        }
-        match answer::meaning(&create.operation.answer, &received) {
-            HttpMeaning::Success => {}
-            // A server that fails may have done it before it failed.
-            HttpMeaning::Unavailable => {
-                let error = self.refusal(&lane, HttpMeaning::Unavailable, &received, &doing);
-                return Err(Error::new(Class::Unknown, error.to_string()));
-            }
-            meaning => return Err(self.refusal(&lane, meaning, &received, &doing)),
-        }
-        let body = received.body.json().ok_or_else(|| unknown("JSON"))?;
-        let values = answer::values(&create.values, body).map_err(|name| unknown(&format!("the value {name:?}")))?;
-        let id =
-            create.id.as_ref().map(|path| answer::scalar(path, body).ok_or_else(|| unknown("the id"))).transpose()?;
-        let expires_at = match &create.expires {
-            None => None,
-            Some(wanted) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
-        };
-        // What ends a token that cannot be revoked, or found again, is its expiry.
-        if expires_at.is_none() && (self.recipe.revoke.is_none() || self.recipe.list.is_none()) {
-            return Err(unknown("an expiry"));
-        }
-        let handle = self.handle(name, id, &doing)?;
-        Ok(Minted { values, handle, issued_at: now, expires_at })
+        self.mint(request).await
     }
 
     async fn verify(
@@ -403,33 +263,7 @@ impl Provider for Http {
         specification: &Specification,
         values: &TokenSet,
     ) -> Result<Verification, Error> {
-        let (meaning, received) = self.try_out(owner, specification, values).await?;
-        let host = self.host();
-        if meaning != HttpMeaning::Success {
-            return Ok(Verification::NotYet { why: format!("{host} does not accept it ({})", told(received.status)) });
-        }
-        let body = received.body.json().unwrap_or(&Value::Null);
-        let expires_at = match &self.recipe.verify.expires {
-            None => None,
-            Some(wanted) => answer::time(wanted, body, Timestamp::now()).unwrap_or_default(),
-        };
-        let Some(path) = &self.recipe.verify.permissions else {
-            return Ok(Verification::Works { surplus: Vec::new(), expires_at });
-        };
-        let granted = self.granted(path, body);
-        let has = |value: &Value| granted.contains(value);
-        let known = &self.recipe.permissions;
-        let missing: Vec<String> =
-            specification.permissions.iter().filter(|name| !known.get(*name).is_some_and(has)).cloned().collect();
-        if !missing.is_empty() {
-            return Ok(Verification::Insufficient { missing });
-        }
-        let asked = self.translate(specification);
-        let beyond = granted.into_iter().filter(|found| !asked.contains(found)).map(|found| match found {
-            Value::String(text) => text,
-            other => other.to_string(),
-        });
-        Ok(Verification::Works { surplus: beyond.collect(), expires_at })
+        self.check_token(owner, specification, values).await
     }
 
     async fn revoke(
@@ -470,31 +304,6 @@ impl Provider for Http {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        let (name, specification) = (&token.id, &token.source.specification);
-        let accepted = match values {
-            None => None,
-            Some(values) => {
-                let (meaning, _) = self.try_out(owner, specification, values).await?;
-                // Forbidden is said to somebody who is known.
-                Some(!matches!(meaning, HttpMeaning::Unauthorized | HttpMeaning::Gone))
-            }
-        };
-        if accepted == Some(true) {
-            return Ok(Liveness::Alive);
-        }
-        let listed = self.listed(owner, naming, specification).await?;
-        let is_listed = listed.map(|listed| listed.iter().any(|found| found.id == *name));
-        match (accepted, is_listed) {
-            (_, Some(false)) | (Some(_), None) => Ok(Liveness::Dead),
-            (Some(_), Some(true)) => Ok(Liveness::Ending),
-            (None, Some(true)) => Ok(Liveness::Alive),
-            (None, None) => Err(Error::new(
-                Class::Invalid,
-                format!(
-                    "cannot tell whether {name} is alive at {}: its value is lost, and tokens are not listed",
-                    self.host()
-                ),
-            )),
-        }
+        self.look_for_life(owner, naming, token, values).await
     }
 }
