@@ -90,8 +90,14 @@ pub enum Reason {
     AttemptsExhausted,
     /// The provider could not be reached or answered with an error.
     ProviderUnavailable,
-    /// The provider refused the operator.
+    /// The provider does not accept the operator's credential.
+    CredentialRejected,
+    /// The provider refused the operator, or the token that it had just issued.
     ProviderRefused,
+    /// The limit of the provider's plan is used up.
+    QuotaExceeded,
+    /// The account may not use the provider now: its licence or plan has run out.
+    AccountSuspended,
     /// The provider answers as needed.
     ProviderAnswers,
     /// New rotations are suspended by the spec.
@@ -110,7 +116,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 47] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -147,7 +153,10 @@ impl Reason {
         Self::TooManyLiveTokens,
         Self::AttemptsExhausted,
         Self::ProviderUnavailable,
+        Self::CredentialRejected,
         Self::ProviderRefused,
+        Self::QuotaExceeded,
+        Self::AccountSuspended,
         Self::ProviderAnswers,
         Self::Suspended,
         Self::Deleting,
@@ -197,7 +206,10 @@ impl Reason {
             Self::TooManyLiveTokens => "TooManyLiveTokens",
             Self::AttemptsExhausted => "AttemptsExhausted",
             Self::ProviderUnavailable => "ProviderUnavailable",
+            Self::CredentialRejected => "CredentialRejected",
             Self::ProviderRefused => "ProviderRefused",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::AccountSuspended => "AccountSuspended",
             Self::ProviderAnswers => "ProviderAnswers",
             Self::Suspended => "Suspended",
             Self::Deleting => "Deleting",

@@ -185,7 +185,15 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
 }
 
 fn is_of_provider(reason: Reason) -> bool {
-    matches!(reason, Reason::ProviderUnavailable | Reason::ProviderRefused | Reason::ProviderMissing)
+    matches!(
+        reason,
+        Reason::ProviderUnavailable
+            | Reason::CredentialRejected
+            | Reason::ProviderRefused
+            | Reason::QuotaExceeded
+            | Reason::AccountSuspended
+            | Reason::ProviderMissing
+    )
 }
 
 struct Conditions<'a> {

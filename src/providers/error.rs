@@ -9,8 +9,14 @@ pub enum Class {
     Unavailable,
     /// Asked to slow down: try again after the given time.
     RateLimited { retry_after: Option<Duration> },
-    /// The operator's own credential is not accepted or may not do this: a person has to act.
+    /// The plan's limit is used up: a person has to know, and nothing is sent before the given time.
+    QuotaExceeded { retry_after: Duration },
+    /// The operator's own credential is not accepted: a person has to act.
+    Unauthorized,
+    /// The operator's own credential may not do this: a person has to act.
     Refused,
+    /// The account may not use the provider now, whoever asks: a person has to act.
+    AccountSuspended,
     /// The request itself is wrong, for example an account that does not exist: a person has to act.
     Invalid,
     /// The name is taken or a slot limit is reached: sweep and try as another attempt.
@@ -28,7 +34,10 @@ impl Class {
         match self {
             Self::Unavailable => "unavailable",
             Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
+            Self::Unauthorized => "unauthorized",
             Self::Refused => "refused",
+            Self::AccountSuspended => "account_suspended",
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",
             Self::UnknownPermission => "unknown_permission",

@@ -3,6 +3,7 @@
 //! One trait, one file per driver, one enum of all drivers. A driver makes calls and classifies their errors; it decides
 //! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`.
 
+pub mod builtin;
 pub mod error;
 pub mod http;
 pub mod kubernetes;
@@ -13,7 +14,7 @@ pub use error::{Class, Error};
 use jiff::Timestamp;
 
 use crate::{
-    api::{Backend, ProviderRef, TokenProviderSpec},
+    api::{Backend, HttpProvider, ProviderRef, TokenProviderSpec},
     core::{
         revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
@@ -60,6 +61,8 @@ pub enum Expiry {
 pub enum LostAnswer {
     /// The lost token is found by listing and revoked.
     ListAndRevoke,
+    /// The lost token is found by listing, and revoked where the list shows its value; else a person has to look.
+    ListAndRevokeIfShown,
     /// The value can be read again or was chosen by us.
     Recover,
     /// Another one is minted and the lost one expires.
@@ -189,14 +192,21 @@ impl Driver {
     /// # Errors
     /// Why there is none, in words that follow the object's name.
     pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
-        let Backend { kubernetes, http } = &spec.backend;
-        match (kubernetes, http) {
-            (Some(_), None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
-            (None, Some(recipe)) => http::Http::new(recipe, reference, &drivers.http)
-                .map(Self::Http)
-                .map_err(|mistakes| format!("cannot work as it is written: {}", mistakes.join("; "))),
-            (Some(_), Some(_)) => Err("names several providers; name one".to_owned()),
-            (None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
+        let Backend { kubernetes, http, .. } = &spec.backend;
+        let told = |name: &str, mistakes: Vec<String>| {
+            let places = mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}"));
+            format!("cannot work as it is written: {}", places.collect::<Vec<_>>().join("; "))
+        };
+        let run = |name, recipe: &HttpProvider| {
+            http::Http::new(name, recipe, reference, &drivers.http).map_err(|mistakes| told(name, mistakes))
+        };
+        match (kubernetes, http, builtin::recipe(&spec.backend)) {
+            (Some(_), None, None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
+            (None, Some(recipe), None) => run("http", recipe).map(Self::Http),
+            (None, None, Some((name, Ok(recipe)))) => run(name, &recipe).map(Self::Http),
+            (None, None, Some((name, Err(mistakes)))) => Err(told(name, mistakes)),
+            (None, None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
+            _ => Err("names several providers; name one".to_owned()),
         }
     }
 
@@ -205,7 +215,7 @@ impl Driver {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Kubernetes(_) => "kubernetes",
-            Self::Http(_) => "http",
+            Self::Http(driver) => driver.name(),
         }
     }
 }

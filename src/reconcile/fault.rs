@@ -8,7 +8,10 @@ impl From<&providers::Error> for Fault {
         let (reason, needs_person, retry_after) = match error.class() {
             Class::Unavailable | Class::Unknown | Class::Conflict => (Reason::ProviderUnavailable, false, None),
             Class::RateLimited { retry_after } => (Reason::ProviderUnavailable, false, retry_after),
+            Class::QuotaExceeded { retry_after } => (Reason::QuotaExceeded, true, Some(retry_after)),
+            Class::Unauthorized => (Reason::CredentialRejected, true, None),
             Class::Refused => (Reason::ProviderRefused, true, None),
+            Class::AccountSuspended => (Reason::AccountSuspended, true, None),
             Class::Invalid => (Reason::InvalidSpec, true, None),
             Class::UnknownPermission => (Reason::UnknownPermission, true, None),
         };

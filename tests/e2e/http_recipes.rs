@@ -1,4 +1,4 @@
-//! The recipes under `examples/http`, from `kubectl apply` to the death of the old token: their consumers call the provider all
+//! The recipes under `examples`, from `kubectl apply` to the death of the old token: their consumers call the provider all
 //! the time, and are never refused.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -22,15 +22,15 @@ use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
 const EXAMPLES: [(&str, Wire); 9] = [
-    ("gitlab-project-token", Wire::GitLab),
-    ("grafana-service-account", Wire::Grafana),
-    ("cloudflare-account-token", Wire::Cloudflare),
-    ("datadog-api-key", Wire::Datadog),
-    ("sentry-organization-token", Wire::Sentry),
-    ("sonarqube-user-token", Wire::SonarQube),
-    ("artifactory-access-token", Wire::Artifactory),
-    ("oauth2-client-credentials", Wire::OAuth2),
-    ("fossa-api-token", Wire::Fossa),
+    ("http/gitlab-project-token", Wire::GitLab),
+    ("http/grafana-service-account", Wire::Grafana),
+    ("http/cloudflare-account-token", Wire::Cloudflare),
+    ("http/datadog-api-key", Wire::Datadog),
+    ("http/sentry-organization-token", Wire::Sentry),
+    ("http/sonarqube-user-token", Wire::SonarQube),
+    ("http/artifactory-access-token", Wire::Artifactory),
+    ("http/oauth2-client-credentials", Wire::OAuth2),
+    ("fossa/api-token", Wire::Fossa),
 ];
 
 /// The providers, by the name of the workload that calls each.
@@ -63,13 +63,15 @@ struct Example {
 }
 
 fn example(name: &str, server: &ContractServer) -> Example {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/http/{name}.yaml"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.yaml"));
     let text = std::fs::read_to_string(path).expect("the example");
     let documents = install::documents(&text).expect("YAML");
     let mut objects: Vec<Value> = documents.iter().map(|object| json!(object)).collect();
-    let http = &mut objects[0]["spec"]["http"];
-    http["baseUrl"] = json!(server.url());
-    let credential = http["credential"]["secretRef"]["name"].as_str().expect("a credential").to_owned();
+    let spec = objects[0]["spec"].as_object_mut().expect("a spec");
+    let provider = spec.values_mut().next().expect("a provider");
+    provider["baseUrl"] = json!(server.url());
+    let names = [&provider["credential"]["secretRef"]["name"], &provider["credentialsRef"]["name"]];
+    let credential = names.into_iter().find_map(Value::as_str).expect("a credential").to_owned();
     objects[1]["spec"]["gracePeriod"] = json!("0s");
     let secret = objects[1]["spec"]["secret"]["name"].as_str().expect("a Secret").to_owned();
     let data = objects[1]["spec"]["secret"]["data"].as_object();
@@ -176,7 +178,7 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
     }))
     .await?;
     let providers = world.space.api::<TokenProvider>().list(&kube::api::ListParams::default()).await?;
-    for provider in providers.items.iter().filter(|provider| provider.spec.backend.http.is_some()) {
+    for provider in providers.items.iter() {
         let ready =
             provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "ProviderReady");
         assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{provider:?}");
@@ -194,7 +196,7 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
     let server = Arc::new(ContractServer::start(Wire::Grafana).await?);
-    let mut example = example("grafana-service-account", &server);
+    let mut example = example("http/grafana-service-account", &server);
     let world = world("recipe-troubles", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
     let ready = async |what: &str, says: &str| {
         until(what, PATIENCE, async || {
@@ -250,7 +252,7 @@ async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_cannot_be_revoked_is_left_to_its_expiry() -> Outcome {
     let server = Arc::new(ContractServer::start(Wire::Licensing).await?);
-    let example = example("licensing-access-token", &server);
+    let example = example("licensing/access-token", &server);
     let world = world("reissue", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
     set_up(&world, &example).await?;
     let mut values = vec![value(&world, &example).await?];

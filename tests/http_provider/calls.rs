@@ -25,7 +25,7 @@ async fn the_credential_is_read_for_every_call() {
     };
     change(json!({"stringData": {"token": "stale"}})).await;
     let error = list().await.unwrap_err();
-    assert_eq!(error.class(), Class::Refused, "{error}");
+    assert_eq!(error.class(), Class::Unauthorized, "{error}");
     for (value, why) in [("", "is empty"), ("a\nb", "line break")] {
         change(json!({"stringData": {"token": value}})).await;
         let error = list().await.unwrap_err();
@@ -51,15 +51,15 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     let reference = &scene.source.specification.provider;
     let reach = Reach { plain_http: true, ..Reach::default() };
     let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
-    let mistakes = Http::new(&recipe, reference, &shared).err().unwrap();
+    let mistakes = Http::new("http", &recipe, reference, &shared).err().unwrap();
     assert!(mistakes[0].contains("--allow-loopback-providers"), "{mistakes:?}");
     recipe.base_url = recipe.base_url.replace("127.0.0.1", "localhost");
-    let driver = Http::new(&recipe, reference, &shared).unwrap();
+    let driver = Http::new("http", &recipe, reference, &shared).unwrap();
     let error = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
     assert!(error.to_string().contains("loopback address"), "{error}");
     let tls =
         Shared::new(scene.space.client().clone(), "tokenturn-system", Reach { loopback: true, ..Reach::default() });
-    let mistakes = Http::new(&recipe, reference, &tls).err().unwrap();
+    let mistakes = Http::new("http", &recipe, reference, &tls).err().unwrap();
     assert!(mistakes[0].contains("https://"), "{mistakes:?}");
     assert!(scene.server.seen().is_empty());
 }
@@ -72,7 +72,7 @@ async fn what_was_never_sent_is_not_unknown() {
     recipe.base_url = "http://127.0.0.1:1/api".to_owned();
     let reach = Reach { loopback: true, plain_http: true, ..Reach::default() };
     let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
-    scene.driver = Http::new(&recipe, &scene.source.specification.provider, &shared).unwrap();
+    scene.driver = Http::new("http", &recipe, &scene.source.specification.provider, &shared).unwrap();
     let error = scene.create(1).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable, "{error}");
     assert_eq!(scene.server.count(Operation::Create), 0);

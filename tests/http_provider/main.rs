@@ -1,7 +1,8 @@
-//! The recipes under `examples/http`, each against a server that speaks as its provider: what every driver has to show.
+//! The recipes under `examples`, and those that are built in, each against a server that speaks as its provider: what every driver has to show.
 
 mod calls;
 mod faults;
+mod licensing;
 mod oidc;
 mod scene;
 mod tokens;

@@ -97,5 +97,5 @@ async fn a_wrong_secret_is_told_as_such() {
     let server = Server::start();
     let scene = scene(&server, "wrong", &["api:read"]).await;
     let error = scene.create(1).await.unwrap_err();
-    assert!(error.class() == Class::Refused && error.to_string().contains("oauth2-client"), "{error}");
+    assert!(error.class() == Class::Unauthorized && error.to_string().contains("oauth2-client"), "{error}");
 }

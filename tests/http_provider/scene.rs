@@ -7,13 +7,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::json;
 use tokenturn::{
-    api::{ProviderRef, RotatedToken, TokenProvider},
+    api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider},
     core::{
         revocable::Revocable,
         token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
-        Error, Minted, Provider, Request,
+        Error, Minted, Provider, Request, builtin,
         http::{Http, Shared, guard::Reach},
     },
     testkit::{
@@ -30,23 +30,46 @@ pub struct Scene {
     pub naming: Naming,
     pub source: Source,
     pub space: TestNamespace,
+    kind: &'static str,
+    /// What the driver runs: that of the provider object, or the one that is built in.
+    recipe: HttpProvider,
     shared: Shared,
 }
 
 /// The example of a provider.
 fn example(wire: Wire) -> &'static str {
     match wire {
-        Wire::GitLab => "gitlab-project-token",
-        Wire::Grafana => "grafana-service-account",
-        Wire::Cloudflare => "cloudflare-account-token",
-        Wire::Datadog => "datadog-api-key",
-        Wire::Sentry => "sentry-organization-token",
-        Wire::SonarQube => "sonarqube-user-token",
-        Wire::Artifactory => "artifactory-access-token",
-        Wire::OAuth2 => "oauth2-client-credentials",
-        Wire::Licensing => "licensing-access-token",
-        Wire::Fossa => "fossa-api-token",
+        Wire::GitLab => "http/gitlab-project-token",
+        Wire::Grafana => "http/grafana-service-account",
+        Wire::Cloudflare => "http/cloudflare-account-token",
+        Wire::Datadog => "http/datadog-api-key",
+        Wire::Sentry => "http/sentry-organization-token",
+        Wire::SonarQube => "http/sonarqube-user-token",
+        Wire::Artifactory => "http/artifactory-access-token",
+        Wire::OAuth2 => "http/oauth2-client-credentials",
+        Wire::Licensing => "licensing/access-token",
+        Wire::Fossa => "fossa/api-token",
     }
+}
+
+/// The recipe of an example, with the provider's name; at an address of ours, and with a time that a call may take.
+fn recipe(backend: &mut Backend, url: &str, timeout: &str) -> (&'static str, HttpProvider) {
+    let timeout = Some(timeout.parse().unwrap());
+    if let Some(recipe) = &mut backend.http {
+        recipe.base_url = url.to_owned();
+        recipe.timeout = timeout;
+        return ("http", recipe.clone());
+    }
+    if let Some(fossa) = &mut backend.fossa {
+        fossa.base_url = Some(url.to_owned());
+        fossa.timeout = timeout;
+    }
+    if let Some(licensing) = &mut backend.licensing {
+        licensing.base_url = Some(url.to_owned());
+        licensing.timeout = timeout;
+    }
+    let (name, recipe) = builtin::recipe(backend).expect("a built-in recipe");
+    (name, recipe.unwrap())
 }
 
 impl Scene {
@@ -57,14 +80,12 @@ impl Scene {
 
     pub async fn with_timeout(wire: Wire, timeout: &str) -> Self {
         let server = ContractServer::start(wire).await.unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/http/{}.yaml", example(wire)));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{}.yaml", example(wire)));
         let text = std::fs::read_to_string(path).unwrap();
         let mut documents = serde_norway::Deserializer::from_str(&text);
         let mut provider = TokenProvider::deserialize(documents.next().unwrap()).unwrap();
         let token = RotatedToken::deserialize(documents.next().unwrap()).unwrap();
-        let recipe = provider.spec.backend.http.as_mut().unwrap();
-        recipe.base_url = server.url();
-        recipe.timeout = Some(timeout.parse().unwrap());
+        let (kind, recipe) = recipe(&mut provider.spec.backend, &server.url(), timeout);
         let space = SharedControlPlane::namespace(&format!("http-{wire:?}").to_lowercase()).await.unwrap();
         let name = &recipe.credential.as_ref().unwrap().secret_ref.name;
         let secret = json!({
@@ -80,7 +101,7 @@ impl Scene {
         let shared = Shared::new(space.client().clone(), "tokenturn-system", reach);
         let reference =
             ProviderRef { name: provider.metadata.name.clone().unwrap(), ..token.spec.provider_ref.clone() };
-        let driver = Http::new(recipe, &reference, &shared).unwrap();
+        let driver = Http::new(kind, &recipe, &reference, &shared).unwrap();
         let owner = Owner { namespace: space.name().to_owned(), name: "api".into(), uid: "6ad1bc7c-3a3c".into() };
         let specification = Specification {
             provider: reference,
@@ -97,23 +118,24 @@ impl Scene {
             naming,
             source: Source { specification, provider: provider.spec },
             space,
+            kind,
+            recipe,
             shared,
         }
     }
 
     /// Changes the recipe.
     pub fn mend(&mut self, change: impl FnOnce(&mut serde_json::Value)) {
-        let http = self.source.provider.backend.http.as_mut().expect("a recipe");
-        let mut recipe = json!(http);
+        let mut recipe = json!(self.recipe);
         change(&mut recipe);
-        *http = serde_json::from_value(recipe).expect("a recipe still");
-        self.driver = Http::new(http, &self.source.specification.provider, &self.shared).expect("that works");
+        self.recipe = serde_json::from_value(recipe).expect("a recipe still");
+        let reference = &self.source.specification.provider;
+        self.driver = Http::new(self.kind, &self.recipe, reference, &self.shared).expect("that works");
     }
 
     /// Puts something else into the credential's Secret.
     pub async fn credential(&self, data: serde_json::Value) {
-        let http = self.source.provider.backend.http.as_ref().expect("a recipe");
-        let name = &http.credential.as_ref().expect("a credential").secret_ref.name;
+        let name = &self.recipe.credential.as_ref().expect("a credential").secret_ref.name;
         let patch = Patch::Merge(json!({"stringData": data}));
         self.space.api::<Secret>().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }

@@ -63,7 +63,7 @@ async fn only_the_token_that_is_meant_is_revoked() {
             Wire::Cloudflare => &scene.parameters()["account"],
             Wire::Sentry => &scene.parameters()["organization"],
             Wire::SonarQube => &scene.parameters()["login"],
-            Wire::Fossa => &scene.parameters()["user"],
+            Wire::Fossa => "4711",
             _ => "",
         };
         let foreign = ["tokenturn-install1-other-uid-1-1", "tokenturn-install2-6ad1bc7c-3a3c-1-1", "by hand", "x-1-1"];
@@ -160,18 +160,21 @@ async fn granted_permissions_are_compared_with_those_asked_for() {
 #[tokio::test]
 async fn an_answer_about_something_else_kills_no_token() {
     for wire in [Wire::OAuth2, Wire::Licensing, Wire::Fossa] {
-        let scene = Scene::new(wire).await;
-        let (issued, minted) = scene.mint(1).await;
         // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was changed.
         let statuses: &[u16] = if wire == Wire::OAuth2 { &[401, 403, 404, 429, 500] } else { &[404, 429, 500] };
         for status in statuses {
+            let scene = Scene::new(wire).await;
+            let (issued, minted) = scene.mint(1).await;
             scene.server.plan(Operation::Verify, Fault::Status(*status, vec![]));
             let error = scene.liveness(&issued, Some(&minted)).await.unwrap_err();
             scene.assert_told(&error);
             scene.server.plan(Operation::Verify, Fault::Status(*status, vec![]));
             assert!(scene.verify(&minted).await.is_err(), "{wire:?} {status}");
+            // A plan that is used up keeps everybody away for a while.
+            if !(wire == Wire::Licensing && *status == 429) {
+                assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{wire:?}");
+            }
         }
-        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{wire:?}");
     }
 }
 

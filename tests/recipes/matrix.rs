@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use tokenturn::{
-    api::HttpProvider,
-    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::compile, kubernetes},
+    api::Backend,
+    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, builtin, http::compile, kubernetes},
 };
 
 const BEGIN: &str = "<!-- from the code -->\n";
@@ -32,6 +32,7 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
     };
     let lost_answer = match lost_answer {
         LostAnswer::ListAndRevoke => "found by its name and revoked",
+        LostAnswer::ListAndRevokeIfShown => "found by its name, revoked if its value is shown, else told",
         LostAnswer::Recover => "read again",
         LostAnswer::Repeat => "ends when it expires",
         LostAnswer::Human => "told, for a person to revoke",
@@ -39,23 +40,41 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
     format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))
 }
 
+/// The examples that are of a provider with a recipe, its own or a built-in one.
+fn examples() -> Vec<(String, Backend)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let folders = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml")).collect();
+    files.sort();
+    let mut found = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let first = text.split("\n---\n").next().unwrap();
+        let object: serde_json::Value = serde_norway::from_str(first).unwrap();
+        let Ok(backend) = serde_json::from_value::<Backend>(object["spec"].clone()) else { continue };
+        if backend.http.is_some() || builtin::recipe(&backend).is_some() {
+            let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            found.push((name, backend));
+        }
+    }
+    found
+}
+
 fn table() -> String {
     let mut table =
         "| provider | strategy | revoked by | expiry | a token whose answer was lost | values |\n".to_owned();
     table.push_str("| --- | --- | --- | --- | --- | --- |\n");
     table.push_str(&row("[`kubernetes`](../permissions.md)", kubernetes::capabilities()));
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/http");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in files {
-        let text = fs::read_to_string(&file).unwrap();
-        let first = text.split("\n---\n").next().unwrap();
-        let object: serde_json::Value = serde_norway::from_str(first).unwrap();
-        let recipe: HttpProvider = serde_json::from_value(object["spec"]["http"].clone()).unwrap();
-        let name = file.file_name().unwrap().to_str().unwrap();
+    for (name, backend) in examples() {
+        let recipe = match &backend.http {
+            Some(recipe) => recipe.clone(),
+            None => builtin::recipe(&backend).expect("a provider of this version").1.expect("that works"),
+        };
         let compiled = compile::compile(&recipe).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
-        let shown = name.trim_end_matches(".yaml");
-        table.push_str(&row(&format!("[{shown}](../../examples/http/{name})"), compiled.capabilities()));
+        let shown = name.trim_start_matches("http/").trim_end_matches(".yaml");
+        table.push_str(&row(&format!("[{shown}](../../examples/{name})"), compiled.capabilities()));
     }
     table
 }

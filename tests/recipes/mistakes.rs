@@ -81,7 +81,7 @@ fn each_mistake_is_told_with_its_place() {
         (
             "/create/request/path",
             json!("/p/${parameters.nope}"),
-            "create.request.path: `${parameters.nope}` is none of spec.http.parameters",
+            "create.request.path: `${parameters.nope}` is none of parameters",
         ),
         ("/create/request/path", json!("/p/${permissions}"), "create.request.path: a list cannot stand here"),
         ("/create/request/path", json!("p"), "create.request.path: has to begin with /"),
@@ -142,7 +142,6 @@ fn each_mistake_is_told_with_its_place() {
         }
         let mistakes = compiled(recipe).expect_err(pointer);
         assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{pointer} {value}: {mistakes:?}");
-        assert!(mistakes.iter().all(|mistake| mistake.starts_with("spec.http.")), "{mistakes:?}");
     }
 }
 

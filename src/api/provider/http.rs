@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::http_answer::is_default;
+pub use super::http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat};
 use crate::api::duration::GoDuration;
 
 /// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.
@@ -43,6 +45,7 @@ pub struct HttpProvider {
     pub parameters: BTreeMap<String, HttpParameter>,
 
     /// The permissions that a RotatedToken may ask for. Empty: tokens have no permissions of their own, and none may be asked for.
+    /// They stand in `create.request` as `${permissions}`, or each has a probe under `verify.probes`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub permissions: Vec<HttpPermission>,
@@ -96,6 +99,20 @@ pub struct SecretReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+/// Names a key of a Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Key in the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: Option<String>,
 }
 
 /// Keys of the credential's Secret that hold user name and password.
@@ -230,87 +247,6 @@ pub enum HttpMethod {
     Delete,
 }
 
-/// What a status, or a body, means.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpMeaning {
-    /// It was done; the body is read.
-    Success,
-    /// There is no such token (any more).
-    Gone,
-    /// The credential that was shown is not accepted.
-    Unauthorized,
-    /// It is not allowed, or will never work as asked for: a person has to look.
-    Refused,
-    /// A token of this name exists already.
-    Duplicate,
-    /// Too many calls; later again.
-    RateLimited,
-    /// The API does not work now; later again.
-    Unavailable,
-}
-
-/// A condition on the body.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpExpectation {
-    /// Where to look (JSONPath, RFC 9535): `$.success`.
-    #[schemars(length(min = 1, max = 1024))]
-    pub path: String,
-
-    /// What has to be there: one of these values, any JSON.
-    #[schemars(length(min = 1, max = 32), extend("items" = {"x-kubernetes-preserve-unknown-fields": true}))]
-    pub one_of: Vec<Value>,
-
-    /// What it means if it is not. Default `Refused`; when a token is tried, `Unauthorized`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otherwise: Option<HttpMeaning>,
-}
-
-/// What answers mean. Without more: 2xx is Success, 401 Unauthorized, 404 and 410 Gone, 409 Duplicate, 429 RateLimited, 408 and
-/// 5xx Unavailable, everything else Refused.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpAnswer {
-    /// Meanings of statuses that differ from the usual ones: `"400": Duplicate`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub statuses: BTreeMap<String, HttpMeaning>,
-
-    /// What the body of a success has to say; for APIs that answer 200 to everything.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
-    pub expect: Vec<HttpExpectation>,
-}
-
-/// A time in an answer.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpTime {
-    /// Where it is (JSONPath, RFC 9535).
-    #[schemars(length(min = 1, max = 1024))]
-    pub path: String,
-
-    /// How it is written. Default `Rfc3339`.
-    #[serde(default)]
-    pub format: HttpTimeFormat,
-}
-
-/// How an API writes a time.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpTimeFormat {
-    /// `2026-11-22T10:00:00Z`
-    #[default]
-    Rfc3339,
-    /// `2026-11-22`: when that day begins, in UTC.
-    Date,
-    /// Seconds since 1970.
-    UnixSeconds,
-    /// Milliseconds since 1970.
-    UnixMillis,
-    /// Seconds from now.
-    SecondsFromNow,
-}
-
 /// How a token is minted.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -360,6 +296,12 @@ pub struct HttpList {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub id: Option<String>,
+
+    /// Where a token's values are, from the token on, for APIs that show them again: `token: $.token`. A token whose answer was lost
+    /// is revoked with them, where revoke uses a value; they are not kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub values: BTreeMap<String, String>,
 
     /// What a token says that is alive; others are left out, for APIs that go on listing revoked tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -451,9 +393,28 @@ pub struct HttpVerify {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
+    /// Calls that show that a token has a permission, by its word in `permissions`, for APIs that do not say what a token may do:
+    /// `"View Products": {request: {path: /products, headers: ...}}`. One is made for each permission that is asked for; `Success`
+    /// says that the token has it, `Refused` that it does not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub probes: BTreeMap<String, HttpProbe>,
+
     /// When the token expires: for a token of which only the Secret is known, because its record was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
+}
+
+/// A call that shows that a token has a permission.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpProbe {
+    /// What is sent, with the token. It has to change nothing.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
 }
 
 /// How a token is revoked.
@@ -466,8 +427,4 @@ pub struct HttpRevoke {
     /// What answers mean. `Gone` counts as success; that the token is dead is proven by trying it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
-}
-
-fn is_default(answer: &HttpAnswer) -> bool {
-    *answer == HttpAnswer::default()
 }

@@ -1,7 +1,10 @@
 //! `TokenProvider`: where tokens come from and who may ask for them.
 
 pub mod cluster;
+pub mod fossa;
 pub mod http;
+pub mod http_answer;
+pub mod licensing;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -10,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     cluster::{ClusterTokenProvider, ClusterTokenProviderSpec},
+    fossa::FossaProvider,
     http::HttpProvider,
+    licensing::LicensingProvider,
 };
 use super::duration::GoDuration;
 
@@ -31,7 +36,7 @@ use super::duration::GoDuration;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.kubernetes) != has(self.http)").message("name exactly one provider: kubernetes or http"))]
+#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa or licensing"))]
 pub struct TokenProviderSpec {
     /// The provider.
     #[serde(flatten)]
@@ -54,6 +59,14 @@ pub struct Backend {
     /// Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpProvider>,
+
+    /// API tokens of FOSSA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fossa: Option<FossaProvider>,
+
+    /// Access tokens of the licensing API of software-licensing.io.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licensing: Option<LicensingProvider>,
 }
 
 /// Settings of the `kubernetes` provider: none so far.

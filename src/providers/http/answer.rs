@@ -9,7 +9,7 @@ use serde_json_path::JsonPath;
 use url::Url;
 use zeroize::Zeroize;
 
-use super::recipe::{Answer, Expectation, Time, Verify};
+use super::recipe::{Answer, Case, Expectation, Time};
 use crate::{
     api::provider::http::{HttpMeaning, HttpTimeFormat},
     secret_value::{SecretValue, TokenSet},
@@ -88,37 +88,64 @@ pub fn usual(status: StatusCode) -> HttpMeaning {
     }
 }
 
+/// What an answer means, and how that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meant<'a> {
+    pub meaning: HttpMeaning,
+    /// The recipe says it of this answer; else it is what the status usually means.
+    pub is_said: bool,
+    /// What a person can do, where the recipe knows better.
+    pub remedy: Option<&'a str>,
+}
+
 /// What an answer means.
 #[must_use]
-pub fn meaning(answer: &Answer, received: &Received) -> HttpMeaning {
+pub fn meaning<'a>(answer: &'a Answer, received: &Received) -> Meant<'a> {
     let status = received.status;
-    let by_status = answer.statuses.get(&status.as_u16()).copied().unwrap_or_else(|| usual(status));
-    if by_status != HttpMeaning::Success {
-        return by_status;
-    }
     let body = received.body.json().unwrap_or(&Value::Null);
+    if let Some(case) = answer.cases.iter().find(|case| fits(case, status, body)) {
+        return Meant { meaning: case.meaning, is_said: true, remedy: case.remedy.as_deref() };
+    }
+    let said = answer.statuses.get(&status.as_u16()).copied();
+    let by_status = said.unwrap_or_else(|| usual(status));
+    let meant = |meaning| Meant { meaning, is_said: said.is_some() || status.is_success(), remedy: None };
+    if by_status != HttpMeaning::Success {
+        return meant(by_status);
+    }
     let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
-    unmet.map_or(HttpMeaning::Success, |expectation| expectation.otherwise)
+    meant(unmet.map_or(HttpMeaning::Success, |expectation| expectation.otherwise))
+}
+
+fn fits(case: &Case, status: StatusCode, body: &Value) -> bool {
+    case.status.is_none_or(|wanted| wanted == status.as_u16())
+        && case.body.as_ref().is_none_or(|(path, one_of)| holds_one_of(path, one_of, body))
 }
 
 /// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
-/// What a recipe says of a status itself is about the token.
+/// What a recipe says of an answer itself is about the token.
 #[must_use]
-pub fn says_nothing_of_the_token(verify: &Verify, meaning: HttpMeaning, status: StatusCode) -> bool {
-    let is_said = status.is_success() || verify.operation.answer.statuses.contains_key(&status.as_u16());
-    match meaning {
+pub fn says_nothing_of_the_token(shows_credential: bool, meant: Meant<'_>) -> bool {
+    match meant.meaning {
         HttpMeaning::Success => false,
-        HttpMeaning::Unavailable | HttpMeaning::RateLimited | HttpMeaning::Duplicate => true,
+        HttpMeaning::Unavailable
+        | HttpMeaning::RateLimited
+        | HttpMeaning::QuotaExceeded
+        | HttpMeaning::AccountSuspended
+        | HttpMeaning::Duplicate => true,
         // Gateways say this when nothing is behind them.
-        HttpMeaning::Gone => !is_said,
-        HttpMeaning::Unauthorized | HttpMeaning::Refused => verify.shows_credential && !is_said,
+        HttpMeaning::Gone => !meant.is_said,
+        HttpMeaning::Unauthorized | HttpMeaning::Refused => shows_credential && !meant.is_said,
     }
 }
 
 /// Whether a body says what it should.
 #[must_use]
 pub fn is_met(expectation: &Expectation, body: &Value) -> bool {
-    expectation.path.query(body).iter().any(|found| expectation.one_of.iter().any(|wanted| same(wanted, found)))
+    holds_one_of(&expectation.path, &expectation.one_of, body)
+}
+
+fn holds_one_of(path: &JsonPath, one_of: &[Value], body: &Value) -> bool {
+    path.query(body).iter().any(|found| one_of.iter().any(|wanted| same(wanted, found)))
 }
 
 /// `1` and `1.0` are the same number.

@@ -12,8 +12,8 @@ use url::Url;
 use super::{
     compile_request::variables,
     recipe::{
-        Answer, Create, Credential, Expectation, List, Operation, Paging, Recipe, RevokeBy, Shown, Time, Verify,
-        parameter_value,
+        Answer, Asks, Case, Create, Credential, Expectation, List, Operation, Paging, Recipe, RevokeBy, Shown, Time,
+        Verify, parameter_value,
     },
     template::{Template, Variable},
 };
@@ -31,7 +31,7 @@ const MAX_SIZE: usize = 64 << 10;
 /// How long a new token may take to become usable, where the recipe does not say.
 const ACTIVATION: Duration = Duration::from_secs(60);
 
-/// A mistake and its place, in the words of the YAML.
+/// A mistake and its place, in the words of the YAML, from the provider's spec on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     pub place: String,
@@ -40,7 +40,7 @@ pub struct Mistake {
 
 impl std::fmt::Display for Mistake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "spec.http.{}: {}", self.place, self.why)
+        write!(f, "{}: {}", self.place, self.why)
     }
 }
 
@@ -59,7 +59,9 @@ pub(super) enum Known {
 impl Known {
     pub(super) fn knows(self, variable: &Variable) -> bool {
         match variable {
-            Variable::Name | Variable::Permissions | Variable::Expires | Variable::Lifetime => self == Self::Create,
+            Variable::Name | Variable::Permissions | Variable::Permission | Variable::Expires | Variable::Lifetime => {
+                self == Self::Create
+            }
             Variable::Parameter(_) => self != Self::Credential,
             Variable::Credential(_) => self != Self::Verify,
             Variable::TokenId | Variable::TokenName => self == Self::Revoke,
@@ -69,7 +71,7 @@ impl Known {
 
     pub(super) fn told(self) -> &'static str {
         match self {
-            Self::Create => "create knows name, permissions, expires, lifetime, parameters and credential",
+            Self::Create => "create knows name, permissions, permission, expires, lifetime, parameters and credential",
             Self::List => "list knows parameters and credential",
             Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
             Self::Introspect => "verify knows token.values, parameters and credential",
@@ -218,13 +220,7 @@ impl Compiler<'_> {
     fn create(&mut self) -> Option<Create> {
         let create = &self.recipe.create;
         let operation = self.operation("create", Known::Create, &create.request, &create.answer);
-        let names_permissions = variables(&create.request).contains(&Variable::Permissions);
-        if !self.recipe.permissions.is_empty() && !names_permissions {
-            self.wrong("create.request", "never says ${permissions}, so no token would get those that are asked for");
-        }
-        if self.recipe.permissions.is_empty() && names_permissions {
-            self.wrong("permissions", "is empty, and create.request says ${permissions}: list those that there are");
-        }
+        let asks_permissions = self.asks(&create.request);
         let mut values = BTreeMap::new();
         if create.values.is_empty() {
             self.wrong("create.values", "is empty: say where the token is in the answer");
@@ -242,7 +238,34 @@ impl Compiler<'_> {
         let expires = self.time("create.expires", create.expires.as_ref());
         let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
         let asks_lifetime = variables(&create.request).iter().any(asks);
-        Some(Create { operation: operation?, values, id: id?, expires: expires?, asks_lifetime })
+        Some(Create {
+            operation: operation?,
+            values,
+            id: id?,
+            expires: expires?,
+            asks_lifetime,
+            asks: asks_permissions,
+        })
+    }
+
+    /// What a create says of permissions; those that there are have to be said or probed.
+    fn asks(&mut self, request: &api::HttpRequest) -> Asks {
+        let variables = variables(request);
+        let asks = if variables.contains(&Variable::Permission) {
+            Asks::OnePermission
+        } else if variables.contains(&Variable::Permissions) {
+            Asks::Permissions
+        } else {
+            Asks::Nothing
+        };
+        let (known, probes) = (&self.recipe.permissions, &self.recipe.verify.probes);
+        if asks == Asks::Nothing && !known.iter().all(|permission| probes.contains_key(&permission.name)) {
+            self.wrong("create.request", "never says ${permissions}, so no token would get those that are asked for");
+        }
+        if known.is_empty() && asks != Asks::Nothing {
+            self.wrong("permissions", "is empty, and create.request says ${permissions}: list those that there are");
+        }
+        asks
     }
 
     fn list(&mut self, list: &api::HttpList) -> Option<List> {
@@ -255,8 +278,26 @@ impl Compiler<'_> {
         let name = self.path("list.name", &list.name);
         let id = self.optional_path("list.id", list.id.as_ref());
         let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
+        let mut values = BTreeMap::new();
+        for (name, path) in &list.values {
+            let place = format!("list.values.{name}");
+            if !self.recipe.create.values.contains_key(name) {
+                self.wrong(&place, "is none of create.values");
+            }
+            if let Some(path) = self.path(&place, path) {
+                values.insert(name.clone(), path);
+            }
+        }
         let paging = self.paging(list.paging.as_ref());
-        Some(List { operation: operation?, items: items?, name: name?, id: id?, alive: alive?, paging: paging? })
+        Some(List {
+            operation: operation?,
+            items: items?,
+            name: name?,
+            id: id?,
+            alive: alive?,
+            values,
+            paging: paging?,
+        })
     }
 
     fn paging(&mut self, paging: Option<&api::HttpPaging>) -> Option<Paging> {
@@ -283,14 +324,31 @@ impl Compiler<'_> {
             self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
         }
         let permissions = self.optional_path("verify.permissions", verify.permissions.as_ref());
+        let probes: Vec<_> = verify.probes.iter().map(|(name, probe)| self.probe(name, probe)).collect();
         let expires = self.time("verify.expires", verify.expires.as_ref());
         Some(Verify {
             operation: operation?,
             shows_credential: verify.show_credential,
             permissions: permissions?,
             with_spaces: verify.permissions_with_spaces,
+            probes: probes.into_iter().collect::<Option<_>>()?,
             expires: expires?,
         })
+    }
+
+    fn probe(&mut self, name: &str, probe: &api::HttpProbe) -> Option<(String, Operation)> {
+        let place = format!("verify.probes.{name}");
+        if !self.recipe.permissions.iter().any(|permission| permission.name == name) {
+            self.wrong(&place, "is none of permissions");
+        }
+        if !variables(&probe.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
+            self.wrong(
+                format!("{place}.request"),
+                "never shows the token: say ${token.values.token} where the API expects it",
+            );
+        }
+        let operation = self.operation(&place, Known::Verify, &probe.request, &probe.answer)?;
+        Some((name.to_owned(), operation))
     }
 
     fn knows_expiry(&self) -> bool {
@@ -336,19 +394,18 @@ impl Compiler<'_> {
         Some(by)
     }
 
-    pub(super) fn answer(
-        &mut self,
-        place: &str,
-        answer: &api::HttpAnswer,
-        otherwise: api::HttpMeaning,
-    ) -> Option<Answer> {
+    pub(super) fn answer(&mut self, place: &str, known: Known, answer: &api::HttpAnswer) -> Option<Answer> {
+        let tries = matches!(known, Known::Verify | Known::Introspect);
+        let otherwise = if tries { api::HttpMeaning::Unauthorized } else { api::HttpMeaning::Refused };
+        // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a failure.
+        let can_succeed = |status: u16| (200..300).contains(&status) || (tries && status == 403);
         let mut statuses = BTreeMap::new();
         for (text, meaning) in &answer.statuses {
             let status =
                 text.parse::<u16>().ok().filter(|_| text.len() == 3).and_then(|code| StatusCode::from_u16(code).ok());
             match status {
-                Some(status) if *meaning == api::HttpMeaning::Success && !status.is_success() => {
-                    self.wrong(format!("{place}.statuses.{text}"), "only 2xx can be a Success");
+                Some(status) if *meaning == api::HttpMeaning::Success && !can_succeed(status.as_u16()) => {
+                    self.wrong(format!("{place}.statuses.{text}"), "only 2xx can be a Success, and in verify 403");
                 }
                 Some(status) => {
                     statuses.insert(status.as_u16(), *meaning);
@@ -357,7 +414,36 @@ impl Compiler<'_> {
             }
         }
         let expect = self.expectations(&format!("{place}.expect"), &answer.expect, otherwise);
-        Some(Answer { statuses, expect: expect? })
+        let cases: Vec<_> = answer
+            .cases
+            .iter()
+            .enumerate()
+            .map(|(index, case)| self.case(&format!("{place}.cases[{index}]"), case, &can_succeed))
+            .collect();
+        Some(Answer { cases: cases.into_iter().collect::<Option<_>>()?, statuses, expect: expect? })
+    }
+
+    fn case(&mut self, place: &str, case: &api::HttpCase, can_succeed: &dyn Fn(u16) -> bool) -> Option<Case> {
+        let status = case.status.map(|status| u16::try_from(status).ok().filter(|status| (100..600).contains(status)));
+        if status == Some(None) {
+            self.wrong(format!("{place}.status"), "is no HTTP status");
+            return None;
+        }
+        let status = status.flatten();
+        if status.is_none() && case.path.is_none() {
+            self.wrong(place, "says neither status nor path, so it would fit every answer");
+        }
+        if case.path.is_some() == case.one_of.is_empty() {
+            self.wrong(place, "say path and oneOf together");
+        }
+        if case.meaning == api::HttpMeaning::Success && !status.is_some_and(can_succeed) {
+            self.wrong(format!("{place}.meaning"), "can be Success with a status of 2xx only, and in verify with 403");
+        }
+        let body = match &case.path {
+            None => None,
+            Some(path) => Some((self.path(&format!("{place}.path"), path)?, case.one_of.clone())),
+        };
+        Some(Case { status, body, meaning: case.meaning, remedy: case.remedy.clone() })
     }
 
     fn expectations(

@@ -21,11 +21,7 @@ impl Compiler<'_> {
         answer: &api::HttpAnswer,
     ) -> Option<Operation> {
         let request = self.request(&format!("{place}.request"), known, request);
-        let otherwise = match known {
-            Known::Verify | Known::Introspect => api::HttpMeaning::Unauthorized,
-            _ => api::HttpMeaning::Refused,
-        };
-        let answer = self.answer(&format!("{place}.answer"), answer, otherwise);
+        let answer = self.answer(&format!("{place}.answer"), known, answer);
         Some(Operation { request: request?, answer: answer? })
     }
 
@@ -93,11 +89,11 @@ impl Compiler<'_> {
             }
             match variable {
                 Variable::Parameter(name) if !self.recipe.parameters.contains_key(name) => {
-                    self.wrong(place, format!("`${{{variable}}}` is none of spec.http.parameters"));
+                    self.wrong(place, format!("`${{{variable}}}` is none of parameters"));
                     good = false;
                 }
                 Variable::Credential(_) if self.recipe.credential.is_none() => {
-                    self.wrong(place, format!("`${{{variable}}}` needs spec.http.credential"));
+                    self.wrong(place, format!("`${{{variable}}}` needs credential"));
                     good = false;
                 }
                 Variable::TokenValue(name) if !self.recipe.create.values.contains_key(name) => {

@@ -58,7 +58,7 @@ impl Reach {
     pub fn check(&self, url: &Url) -> Result<(), String> {
         if url.scheme() != "https" && !self.plain_http {
             return Err(
-                "baseUrl has to begin with https://; the operator's flag --allow-plain-http allows http://".to_owned()
+                "baseUrl: has to begin with https://; the operator's flag --allow-plain-http allows http://".to_owned()
             );
         }
         let address = match url.host() {
@@ -67,7 +67,7 @@ impl Reach {
             Some(Host::Domain(_)) | None => return Ok(()),
         };
         match self.refusal(address) {
-            Some(why) => Err(refused(&address.to_string(), why)),
+            Some(why) => Err(format!("baseUrl: {}", refused(&address.to_string(), why))),
             None => Ok(()),
         }
     }

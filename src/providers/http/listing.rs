@@ -1,14 +1,22 @@
 //! What is listed at the API, by pages: only what has exactly our names.
 
-use super::{Http, MAX_PAGES, answer, paging::Next, recipe::RevokeBy as Names, unreadable};
+use serde_json::Value;
+
+use super::{
+    Http, MAX_PAGES, answer,
+    paging::Next,
+    recipe::{List, RevokeBy as Names},
+    unreadable,
+};
 use crate::{
     api::provider::http::HttpMeaning,
     core::token::{Handle, Listed, Naming, Owner, Specification},
     providers::{Class, Error},
+    secret_value::TokenSet,
 };
 
 impl Http {
-    /// Everything that is listed and alive, by pages.
+    /// Everything of ours that is listed and alive; `None` if tokens are not listed.
     pub(super) async fn listed(
         &self,
         owner: &Owner,
@@ -16,9 +24,50 @@ impl Http {
         specification: &Specification,
     ) -> Result<Option<Vec<Listed>>, Error> {
         let Some(list) = &self.recipe.list else { return Ok(None) };
+        let mut found = Vec::new();
+        self.pages(list, owner, specification, |item, name, doing| {
+            let Some(generation) = naming.parse(&name) else { return Ok(()) };
+            let id = list.id.as_ref().and_then(|id| answer::scalar(id, item));
+            let handle = self.handle(&name, id, doing)?;
+            found.push(Listed { generation, id: name, handle, created_at: None });
+            Ok(())
+        })
+        .await?;
+        // A page can begin with what the one before it ended with.
+        found.sort_by(|one: &Listed, other| one.id.cmp(&other.id));
+        found.dedup();
+        Ok(Some(found))
+    }
+
+    /// The values of a token, from a list that shows them again; `None` if none does, or the token is not in it.
+    pub(super) async fn values_of(
+        &self,
+        owner: &Owner,
+        name: &str,
+        specification: &Specification,
+    ) -> Result<Option<TokenSet>, Error> {
+        let Some(list) = self.recipe.list.as_ref().filter(|list| !list.values.is_empty()) else { return Ok(None) };
+        let mut found = None;
+        self.pages(list, owner, specification, |item, listed, _| {
+            if listed == name {
+                found = answer::values(&list.values, item).ok();
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Looks at each token that is listed and alive, with its name.
+    async fn pages(
+        &self,
+        list: &List,
+        owner: &Owner,
+        specification: &Specification,
+        mut look: impl FnMut(&Value, String, &str) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
         let doing = format!("cannot list the tokens at {}", self.host());
         let lane = self.lane(owner);
-        let mut found = Vec::new();
         let mut next = Next::First;
         for _ in 0..MAX_PAGES {
             let scope = self.scope(specification, &[]);
@@ -26,31 +75,21 @@ impl Http {
             next.apply(&mut rendered.url, &list.paging);
             let page = rendered.url.clone();
             let received = self.call(&lane, rendered, &doing).await?;
-            match answer::meaning(&list.operation.answer, &received) {
-                HttpMeaning::Success => {}
-                meaning => return Err(self.refusal(&lane, meaning, &received, &doing)),
+            let meant = answer::meaning(&list.operation.answer, &received);
+            if meant.meaning != HttpMeaning::Success {
+                return Err(self.refusal(&lane, meant, &received, &doing));
             }
             let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
             let items = list.items.query(body);
-            let ours = items.iter().filter_map(|item| {
-                let name = answer::scalar(&list.name, item)?;
-                let generation = naming.parse(&name)?;
+            for item in items.iter() {
                 let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
-                let id = list.id.as_ref().and_then(|id| answer::scalar(id, item));
-                alive.then_some((generation, name, id))
-            });
-            for (generation, name, id) in ours {
-                let handle = self.handle(&name, id, &doing)?;
-                found.push(Listed { generation, id: name, handle, created_at: None });
+                if let Some(name) = answer::scalar(&list.name, item).filter(|_| alive) {
+                    look(item, name, &doing)?;
+                }
             }
             match next.after(&list.paging, items.len(), body, &received.headers, &page) {
                 Some(following) => next = following,
-                None => {
-                    // A page can begin with what the one before it ended with.
-                    found.sort_by(|one: &Listed, other| one.id.cmp(&other.id));
-                    found.dedup();
-                    return Ok(Some(found));
-                }
+                None => return Ok(()),
             }
         }
         Err(Error::new(Class::Invalid, format!("{doing}: it goes on after {MAX_PAGES} pages; look at list.paging")))

@@ -41,14 +41,12 @@ impl Http {
         if received.status.is_success() && received.body.json().is_none() {
             return Err(unknown("JSON"));
         }
-        match answer::meaning(&create.operation.answer, &received) {
-            HttpMeaning::Success => {}
+        let meant = answer::meaning(&create.operation.answer, &received);
+        if meant.meaning != HttpMeaning::Success {
+            let error = self.refusal(&lane, meant, &received, &doing);
             // A server that fails may have done it before it failed.
-            HttpMeaning::Unavailable => {
-                let error = self.refusal(&lane, HttpMeaning::Unavailable, &received, &doing);
-                return Err(Error::new(Class::Unknown, error.to_string()));
-            }
-            meaning => return Err(self.refusal(&lane, meaning, &received, &doing)),
+            let is_open = meant.meaning == HttpMeaning::Unavailable;
+            return Err(if is_open { Error::new(Class::Unknown, error.to_string()) } else { error });
         }
         let body = received.body.json().ok_or_else(|| unknown("JSON"))?;
         let values = answer::values(&create.values, body).map_err(|name| unknown(&format!("the value {name:?}")))?;

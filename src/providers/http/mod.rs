@@ -34,10 +34,10 @@ use serde_json::Value;
 
 pub use self::credential::Shared;
 use self::{
-    answer::Received,
-    recipe::{Operation, Recipe, RevokeBy as Names},
+    answer::{Meant, Received},
+    recipe::{Asks, Operation, Recipe, RevokeBy as Names},
     render::{Parameters, Rendered, Scope},
-    throttle::{Closed, Lane},
+    throttle::{Closed, Lane, Pause},
 };
 use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
@@ -55,12 +55,16 @@ const MAX_PAGES: usize = 50;
 /// How long a call waits for a place among the calls to its provider.
 const PATIENCE: Duration = Duration::from_millis(300);
 
+/// How long nothing is sent to a provider whose limit is used up, at least.
+const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
+
 /// How long a create waits for a place among the calls to its provider.
 const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The driver of one provider object.
 #[derive(Clone)]
 pub struct Http {
+    name: &'static str,
     recipe: Arc<Recipe>,
     ca_bundle: Option<Arc<str>>,
     reference: ProviderRef,
@@ -68,22 +72,34 @@ pub struct Http {
 }
 
 impl Http {
-    /// A driver for a provider object.
+    /// A driver for a provider object. `name` is the provider's: that of the recipe, where it is a built-in one.
     ///
     /// # Errors
-    /// Every mistake of the recipe.
-    pub fn new(spec: &HttpProvider, reference: &ProviderRef, shared: &Shared) -> Result<Self, Vec<String>> {
+    /// Every mistake of the recipe, with its place from the provider's spec on.
+    pub fn new(
+        name: &'static str,
+        spec: &HttpProvider,
+        reference: &ProviderRef,
+        shared: &Shared,
+    ) -> Result<Self, Vec<String>> {
         let recipe =
             compile::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         if let Err(why) = shared.reach.check(&recipe.base) {
             return Err(vec![why]);
         }
         Ok(Self {
+            name,
             recipe: Arc::new(recipe),
             ca_bundle: spec.ca_bundle.as_deref().map(Arc::from),
             reference: reference.clone(),
             shared: shared.clone(),
         })
+    }
+
+    /// Name of the provider in metrics and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Where the credential's Secret is.
@@ -155,23 +171,35 @@ impl Http {
     }
 
     /// What an answer that is no success means.
-    fn refusal(&self, lane: &Lane, meaning: HttpMeaning, received: &Received, doing: &str) -> Error {
+    fn refusal(&self, lane: &Lane, meant: Meant<'_>, received: &Received, doing: &str) -> Error {
         let status = told(received.status);
-        let (class, what) = match meaning {
+        let do_this = || meant.remedy.map_or_else(|| self.remedy(), str::to_owned);
+        let (class, what) = match meant.meaning {
             HttpMeaning::RateLimited => {
                 let retry_after = answer::retry_after(&received.headers, Timestamp::now());
                 // Without a word about when, the usual growing waits of each token.
                 if let Some(wait) = retry_after {
-                    lane.pause(wait);
+                    lane.pause(wait, Pause::TooFast);
                 }
                 (Class::RateLimited { retry_after }, format!("it asks to slow down ({status})"))
             }
+            HttpMeaning::QuotaExceeded => {
+                let asked = answer::retry_after(&received.headers, Timestamp::now());
+                let retry_after = asked.map_or(QUOTA_PAUSE, |wait| wait.max(QUOTA_PAUSE));
+                lane.pause(retry_after, Pause::Quota);
+                (Class::QuotaExceeded { retry_after }, format!("the limit of the plan is used up ({status})"))
+            }
+            HttpMeaning::AccountSuspended => {
+                (Class::AccountSuspended, format!("the account may not use it now ({status})"))
+            }
             HttpMeaning::Unavailable => (Class::Unavailable, format!("it does not work now ({status})")),
             HttpMeaning::Unauthorized => {
-                (Class::Refused, format!("it does not accept the operator's credential ({status}); {}", self.remedy()))
+                let what = format!("it does not accept the operator's credential ({status}); {}", do_this());
+                return Error::new(Class::Unauthorized, format!("{doing}: {what}"));
             }
             HttpMeaning::Refused if received.status == StatusCode::FORBIDDEN => {
-                (Class::Refused, format!("the operator's credential may not do this ({status}); {}", self.remedy()))
+                let what = format!("the operator's credential may not do this ({status}); {}", do_this());
+                return Error::new(Class::Refused, format!("{doing}: {what}"));
             }
             HttpMeaning::Duplicate => (Class::Conflict, format!("it has a token of this name already ({status})")),
             HttpMeaning::Gone => {
@@ -181,7 +209,8 @@ impl Http {
                 (Class::Invalid, format!("it refuses the request ({status}); look at the recipe and the parameters"))
             }
         };
-        Error::new(class, format!("{doing}: {what}"))
+        let remedy = meant.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        Error::new(class, format!("{doing}: {what}{remedy}"))
     }
 
     fn remedy(&self) -> String {
@@ -210,11 +239,15 @@ fn unreadable(doing: &str) -> Error {
 }
 
 fn stay_away(closed: Closed, doing: &str) -> Error {
-    let (wait, why) = match closed {
-        Closed::Paused(left) => (left, "it asked for a pause that is not over"),
-        Closed::Busy(wait) => (wait, "other calls to it have not been answered yet"),
+    let later = |wait| Class::RateLimited { retry_after: Some(wait) };
+    let (class, why) = match closed {
+        Closed::Paused(left, Pause::TooFast) => (later(left), "it asked for a pause that is not over"),
+        Closed::Paused(left, Pause::Quota) => {
+            (Class::QuotaExceeded { retry_after: left }, "the limit of the plan was used up a moment ago")
+        }
+        Closed::Busy(wait) => (later(wait), "other calls to it have not been answered yet"),
     };
-    Error::new(Class::RateLimited { retry_after: Some(wait) }, format!("{doing}: {why}"))
+    Error::new(class, format!("{doing}: {why}"))
 }
 
 impl Provider for Http {
@@ -234,8 +267,14 @@ impl Provider for Http {
             };
             Problem::UnknownPermission(format!("spec.permissions: the provider does not know {name:?}; {known}"))
         });
-        let none = (specification.permissions.is_empty() && !words.is_empty())
-            .then(|| Problem::UnknownPermission("spec.permissions is empty; say what the token may do".to_owned()));
+        let told = match (recipe.create.asks, specification.permissions.len()) {
+            (Asks::Permissions | Asks::OnePermission, 0) => {
+                Some("spec.permissions is empty; say what the token may do")
+            }
+            (Asks::OnePermission, 2..) => Some("spec.permissions: a token of this provider has exactly one of them"),
+            _ => None,
+        };
+        let none = told.map(|told| Problem::UnknownPermission(told.to_owned()));
         let parameters = recipe::check_parameters(&recipe.parameters, &specification.parameters);
         permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
     }
@@ -280,20 +319,29 @@ impl Provider for Http {
             Handle::Id { id } => Some(id.as_str()),
             _ => None,
         };
-        if *by == Names::Value && values.is_none() {
-            let message = format!(
-                "{doing}: it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand"
-            );
-            return Err(Error::new(Class::Invalid, message));
-        }
+        let shown;
+        let values = match values {
+            None if *by == Names::Value => {
+                shown = self.values_of(owner, token.id(), specification).await?;
+                let Some(values) = &shown else {
+                    let message = format!(
+                        "{doing}: it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand"
+                    );
+                    return Err(Error::new(Class::Invalid, message));
+                };
+                Some(values)
+            }
+            known => known,
+        };
         let scope =
             Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
         let rendered = self.identified(owner, operation, &scope, &doing).await?;
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
-        match answer::meaning(&operation.answer, &received) {
+        let meant = answer::meaning(&operation.answer, &received);
+        match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
-            meaning => Err(self.refusal(&lane, meaning, &received, &doing)),
+            _ => Err(self.refusal(&lane, meant, &received, &doing)),
         }
     }
 

@@ -37,6 +37,7 @@ impl Recipe {
     pub fn capabilities(&self) -> Capabilities {
         let label = self.list.is_some();
         let expires = self.create.expires.is_some();
+        let rereads = self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
             strategy: if self.revoke.is_some() { Strategy::Overlap } else { Strategy::Reissue },
             revoke_by: match self.revoke_by() {
@@ -52,11 +53,12 @@ impl Recipe {
             },
             lost_answer: match (label, self.revoke_by()) {
                 (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
+                (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
                 (false, _) if expires => LostAnswer::Repeat,
                 _ => LostAnswer::Human,
             },
             label,
-            reread: false,
+            reread: rereads,
             slots: None,
             fields: self.create.values.keys().cloned().collect(),
             activation: self.activation,
@@ -133,8 +135,18 @@ pub enum Json {
 /// What answers mean.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    pub cases: Vec<Case>,
     pub statuses: BTreeMap<u16, api::HttpMeaning>,
     pub expect: Vec<Expectation>,
+}
+
+/// An answer that is recognized by its status, its body, or both.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub status: Option<u16>,
+    pub body: Option<(JsonPath, Vec<Value>)>,
+    pub meaning: api::HttpMeaning,
+    pub remedy: Option<String>,
 }
 
 /// A condition on a body.
@@ -153,6 +165,17 @@ pub struct Create {
     pub expires: Option<Time>,
     /// The request says how long the token shall live.
     pub asks_lifetime: bool,
+    pub asks: Asks,
+}
+
+/// What a create says of permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Nothing: what a token may do is not decided when it is minted.
+    Nothing,
+    Permissions,
+    /// It has room for one only.
+    OnePermission,
 }
 
 #[derive(Clone, Debug)]
@@ -162,6 +185,8 @@ pub struct List {
     pub name: JsonPath,
     pub id: Option<JsonPath>,
     pub alive: Vec<Expectation>,
+    /// Where values are shown again.
+    pub values: BTreeMap<String, JsonPath>,
     pub paging: Paging,
 }
 
@@ -182,6 +207,8 @@ pub struct Verify {
     pub permissions: Option<JsonPath>,
     /// They are one text with spaces between.
     pub with_spaces: bool,
+    /// Calls that show that a token has a permission.
+    pub probes: BTreeMap<String, Operation>,
     pub expires: Option<Time>,
 }
 

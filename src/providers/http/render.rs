@@ -189,6 +189,10 @@ fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
             let text = given.get(name).or(parameter.default.as_ref()).ok_or_else(missing)?;
             parameter_value(parameter.kind, text)
         }
+        Variable::Permission => match scope.permissions {
+            [only] => Ok(only.clone()),
+            _ => Err("${permission} stands for exactly one permission".to_owned()),
+        },
         Variable::Permissions => Ok(match format {
             None => Value::Array(scope.permissions.to_vec()),
             Some(format) => {

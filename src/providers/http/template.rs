@@ -14,6 +14,8 @@ pub enum Variable {
     Name,
     /// The permissions asked for, as the vocabulary translates them.
     Permissions,
+    /// The one permission asked for, where a token has exactly one.
+    Permission,
     /// When the new token shall expire.
     Expires,
     /// How long the new token shall live.
@@ -42,6 +44,7 @@ impl Variable {
         Some(match text {
             "name" => Self::Name,
             "permissions" => Self::Permissions,
+            "permission" => Self::Permission,
             "expires" => Self::Expires,
             "lifetime" => Self::Lifetime,
             "token.id" => Self::TokenId,
@@ -65,6 +68,7 @@ impl fmt::Display for Variable {
         match self {
             Self::Name => f.write_str("name"),
             Self::Permissions => f.write_str("permissions"),
+            Self::Permission => f.write_str("permission"),
             Self::Expires => f.write_str("expires"),
             Self::Lifetime => f.write_str("lifetime"),
             Self::Parameter(name) => write!(f, "parameters.{name}"),
@@ -218,7 +222,7 @@ fn substitution(inside: &str) -> Result<Part, String> {
     };
     let variable = Variable::parse(name).ok_or_else(|| {
         format!(
-            "`${{{}}}` is not known; there are name, permissions, expires, lifetime, parameters.NAME, credential.KEY, token.id, \
+            "`${{{}}}` is not known; there are name, permissions, permission, expires, lifetime, parameters.NAME, credential.KEY, token.id, \
              token.name, token.values.NAME",
             shortened(inside)
         )

@@ -29,7 +29,16 @@ pub struct Throttle {
 pub struct Lane {
     places: Arc<Semaphore>,
     /// Before this nothing is sent.
-    closed_until: Mutex<Option<Instant>>,
+    closed_until: Mutex<Option<(Instant, Pause)>>,
+}
+
+/// Why a provider wants nothing to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pause {
+    /// It was asked too often.
+    TooFast,
+    /// The plan's limit is used up.
+    Quota,
 }
 
 /// Leave to make one call.
@@ -41,7 +50,7 @@ pub struct Leave {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// The provider asked for a pause of which this is left.
-    Paused(Duration),
+    Paused(Duration, Pause),
     /// All places are taken.
     Busy(Duration),
 }
@@ -63,10 +72,11 @@ impl Lane {
     /// How long to stay away.
     pub fn enter(&self) -> Result<Leave, Closed> {
         let closed_until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(left) = closed_until.map(|until| until.saturating_duration_since(Instant::now()))
-            && !left.is_zero()
-        {
-            return Err(Closed::Paused(left));
+        if let Some((until, why)) = closed_until {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Err(Closed::Paused(left, why));
+            }
         }
         let place = self.places.clone().try_acquire_owned().map_err(|_| Closed::Busy(BUSY))?;
         Ok(Leave { _place: place })
@@ -87,10 +97,10 @@ impl Lane {
     }
 
     /// The provider wants nothing to be sent for a while.
-    pub fn pause(&self, span: Duration) {
-        let until = Instant::now() + span;
+    pub fn pause(&self, span: Duration, why: Pause) {
+        let asked = (Instant::now() + span, why);
         let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *closed = Some(closed.map_or(until, |known| known.max(until)));
+        *closed = Some(closed.map_or(asked, |known| known.max(asked)));
     }
 }
 
@@ -101,9 +111,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_for_all_tokens_of_a_provider_and_for_no_other() {
         let throttle = Throttle::default();
-        throttle.lane("one").pause(Duration::from_secs(30));
-        throttle.lane("one").pause(Duration::from_secs(10));
-        assert_eq!(throttle.lane("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30))));
+        throttle.lane("one").pause(Duration::from_secs(30), Pause::TooFast);
+        throttle.lane("one").pause(Duration::from_secs(10), Pause::Quota);
+        assert_eq!(throttle.lane("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30), Pause::TooFast)));
         assert!(throttle.lane("other").enter().is_ok());
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(throttle.lane("one").enter().is_ok());

@@ -34,10 +34,11 @@ impl Http {
         };
         let lane = self.lane(owner);
         let received = self.call(&lane, rendered, &doing).await?;
-        let meaning = answer::meaning(&verify.operation.answer, &received);
-        if answer::says_nothing_of_the_token(verify, meaning, received.status) {
-            return Err(self.refusal(&lane, meaning, &received, &doing));
+        let meant = answer::meaning(&verify.operation.answer, &received);
+        if answer::says_nothing_of_the_token(verify.shows_credential, meant) {
+            return Err(self.refusal(&lane, meant, &received, &doing));
         }
+        let meaning = meant.meaning;
         Ok((meaning, received))
     }
 
@@ -68,23 +69,53 @@ impl Http {
             None => None,
             Some(wanted) => answer::time(wanted, body, Timestamp::now()).unwrap_or_default(),
         };
-        let Some(path) = &self.recipe.verify.permissions else {
-            return Ok(Verification::Works { surplus: Vec::new(), expires_at });
+        let (mut missing, surplus) = match &self.recipe.verify.permissions {
+            None => (Vec::new(), Vec::new()),
+            Some(path) => self.compare(specification, self.granted(path, body)),
         };
-        let granted = self.granted(path, body);
-        let has = |value: &Value| granted.contains(value);
+        missing.extend(self.probe(owner, specification, values).await?);
+        Ok(match missing.is_empty() {
+            true => Verification::Works { surplus, expires_at },
+            false => Verification::Insufficient { missing },
+        })
+    }
+
+    /// What a token may not do that it should, and what it may do beyond.
+    fn compare(&self, specification: &Specification, granted: Vec<Value>) -> (Vec<String>, Vec<String>) {
         let known = &self.recipe.permissions;
-        let missing: Vec<String> =
-            specification.permissions.iter().filter(|name| !known.get(*name).is_some_and(has)).cloned().collect();
-        if !missing.is_empty() {
-            return Ok(Verification::Insufficient { missing });
-        }
+        let has = |name: &&String| known.get(*name).is_some_and(|value| granted.contains(value));
+        let missing = specification.permissions.iter().filter(|name| !has(name)).cloned().collect();
         let asked = self.translate(specification);
         let beyond = granted.into_iter().filter(|found| !asked.contains(found)).map(|found| match found {
             Value::String(text) => text,
             other => other.to_string(),
         });
-        Ok(Verification::Works { surplus: beyond.collect(), expires_at })
+        (missing, beyond.collect())
+    }
+
+    /// Makes the call that shows it for each permission that has one; those that the token does not have.
+    async fn probe(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: &TokenSet,
+    ) -> Result<Vec<String>, Error> {
+        let mut missing = Vec::new();
+        for name in &specification.permissions {
+            let Some(operation) = self.recipe.verify.probes.get(name) else { continue };
+            let doing = format!("cannot try whether the token has {name:?} at {}", self.host());
+            let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
+            let rendered = self.render(operation, &scope, &doing)?;
+            let lane = self.lane(owner);
+            let received = self.call(&lane, rendered, &doing).await?;
+            let meant = answer::meaning(&operation.answer, &received);
+            match meant.meaning {
+                HttpMeaning::Success => {}
+                HttpMeaning::Refused | HttpMeaning::Unauthorized => missing.push(name.clone()),
+                _ => return Err(self.refusal(&lane, meant, &received, &doing)),
+            }
+        }
+        Ok(missing)
     }
 
     /// Whether a token is accepted still.

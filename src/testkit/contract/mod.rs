@@ -57,6 +57,8 @@ pub enum Fault {
     Silent,
     /// It is not carried out, and answered with this status and these headers.
     Status(u16, Vec<(&'static str, String)>),
+    /// It is not carried out, and answered with this status and this body.
+    Refused(u16, serde_json::Value),
     /// It is carried out, and answered with a failure of the server.
     DoneAndFailed,
     /// It is carried out, and answered with something that is no JSON.
@@ -238,6 +240,7 @@ async fn answer(
             response.headers_mut().extend(pairs);
             response
         }
+        Some(Fault::Refused(status, body)) => written(Answer::json(status, body)),
         Some(Fault::DoneAndFailed) => {
             shared.perform(operation, &asked);
             StatusCode::BAD_GATEWAY.into_response()

@@ -1,0 +1,47 @@
+//! The `licensing` provider: access tokens of the licensing API of software-licensing.io.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http::SecretKeyReference;
+use crate::api::duration::GoDuration;
+
+/// Access tokens of the licensing API of software-licensing.io (<https://docs.software-licensing.io/authorization.html>), minted with
+/// a User Token. They live 24 hours and nothing revokes them: they are minted anew when a third of their life is left, and at once
+/// when the API does not accept the current one any more.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LicensingProvider {
+    /// Where the API begins. Default `https://api.software-licensing.io/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub base_url: Option<String>,
+
+    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub ca_bundle: Option<String>,
+
+    /// How long one call may take, connection included. Default `10s`, at most `15s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+
+    /// The User Token, which a person makes in the web portal of the tenant. Key `userToken` unless it says another one.
+    pub credentials_ref: SecretKeyReference,
+
+    /// A read that every User Token of the tenant may try, to see whether a token is accepted; being forbidden it shows that too. Default
+    /// `/products`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
+    pub verify_path: Option<String>,
+
+    /// A read for each permission that RotatedTokens may ask for, which only a token with this permission may do:
+    /// `"View Users": /users`. What a token may do is chosen in the web portal with the User Token; a token that lacks what was asked for is
+    /// never published. Words: View Users, Create Users, Edit Users, Delete Users, Edit User Tokens, View Products, Edit Products,
+    /// View Licenses, Edit Licenses, View Customers, Create Groups, Edit Groups, Delete Groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 13))]
+    pub probes: BTreeMap<String, String>,
+}

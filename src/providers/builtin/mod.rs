@@ -1,0 +1,42 @@
+//! Providers that are recipes of ours: a typed spec on top, and data for the `http` driver below.
+//!
+//! Each file turns its spec into an [`HttpProvider`]; whatever the recipe language can say is said in it, so that a mended driver
+//! mends them all.
+
+mod fossa;
+mod licensing;
+
+use crate::api::{Backend, HttpProvider, provider::http::SecretKeyReference};
+
+/// The built-in recipe that a provider object asks for, and the provider's name; `None` if it asks for none.
+///
+/// # Errors
+/// Every mistake of the typed spec, with its place.
+pub fn recipe(backend: &Backend) -> Option<(&'static str, Result<HttpProvider, Vec<String>>)> {
+    let Backend { kubernetes: _, http: _, fossa, licensing } = backend;
+    let fossa = fossa.as_ref().map(|spec| ("fossa", fossa::recipe(spec)));
+    fossa.or_else(|| licensing.as_ref().map(|spec| ("licensing", licensing::recipe(spec))))
+}
+
+/// A recipe as it is written beside its driver, with marks replaced by what is safe to stand in YAML as it is.
+fn parse(text: &str, marks: &[(&str, &str)]) -> Result<HttpProvider, Vec<String>> {
+    let written = marks.iter().fold(text.to_owned(), |text, (mark, value)| text.replace(mark, value));
+    serde_norway::from_str(&written).map_err(|error| vec![format!("is a mistake of tokenturn: {error}")])
+}
+
+/// Puts the name of the credential's Secret into a recipe.
+fn name_secret(recipe: &mut HttpProvider, reference: &SecretKeyReference) {
+    if let Some(credential) = &mut recipe.credential {
+        credential.secret_ref.name.clone_from(&reference.name);
+    }
+}
+
+/// The key of a credential's Secret, for templates.
+fn key<'a>(reference: &'a SecretKeyReference, default: &'a str) -> Result<&'a str, Vec<String>> {
+    let key = reference.key.as_deref().unwrap_or(default);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    match !key.is_empty() && key.chars().all(is_plain) {
+        true => Ok(key),
+        false => Err(vec![format!("credentialsRef.key: {key:?} is no key of a Secret")]),
+    }
+}
