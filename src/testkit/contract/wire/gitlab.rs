@@ -1,0 +1,73 @@
+//! GitLab: access tokens of a project.
+
+use http::Method;
+use serde_json::json;
+
+use super::{PAGE, Speech, collection, date, day, has_id, list_of, on, text};
+use crate::testkit::contract::{
+    ADMIN, Answer, Asked, Operation,
+    store::{Store, Stored},
+};
+
+pub(super) struct GitLab;
+
+impl Speech for GitLab {
+    fn prefix(&self) -> &'static str {
+        "/api/v4"
+    }
+
+    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
+        ("/personal_access_tokens/self", "PRIVATE-TOKEN", "")
+    }
+
+    fn is_admin(&self, asked: &Asked) -> bool {
+        asked.header("private-token") == ADMIN
+    }
+
+    fn operation(&self, asked: &Asked) -> Option<Operation> {
+        let delete = on(&asked.method, &Method::DELETE, Operation::Revoke);
+        let get = on(&asked.method, &Method::GET, Operation::Verify);
+        match asked.segments().as_slice() {
+            ["api", "v4", "projects", _, "access_tokens"] => collection(&asked.method),
+            ["api", "v4", "projects", _, "access_tokens", _] => delete,
+            ["api", "v4", "personal_access_tokens", "self"] => get,
+            _ => None,
+        }
+    }
+
+    fn answer(&self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+        let show = |token: &Stored| {
+            json!({"id": token.id, "name": token.name, "scopes": token.permissions, "active": true, "revoked": false,
+                   "expires_at": day(token.expires)})
+        };
+        match operation {
+            Operation::Create => {
+                let body = asked.json();
+                let Some(expires) = date(text(&body, "expires_at")) else { return Answer::refused(400) };
+                if text(&body, "name").is_empty()
+                    || list_of(&body["scopes"]).is_empty()
+                    || !body["access_level"].is_i64()
+                {
+                    return Answer::refused(400);
+                }
+                match store.mint(&asked.path[3], text(&body, "name"), list_of(&body["scopes"]), Some(expires)) {
+                    Ok(token) => {
+                        let mut shown = show(token);
+                        shown["token"] = json!(token.value);
+                        Answer::json(201, shown)
+                    }
+                    Err(_) => Answer::refused(400),
+                }
+            }
+            Operation::List => {
+                let all = store.listed(&asked.path[3]).into_iter().map(show).collect();
+                Answer::json(200, asked.page("page", 1, PAGE, all).into())
+            }
+            Operation::Verify => match store.accepted(asked.header("private-token")) {
+                Some(token) => Answer::json(200, show(token)),
+                None => Answer::refused(401),
+            },
+            Operation::Revoke => Answer::empty(if store.revoke(has_id(&asked.path[5])) { 204 } else { 404 }),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! How each provider speaks: paths, bodies and statuses, as its contract says. One file for each.
+
+mod artifactory;
+mod cloudflare;
+mod datadog;
+mod fossa;
+mod gitlab;
+mod grafana;
+mod licensing;
+mod oauth2;
+mod sentry;
+mod sonarqube;
+
+use http::Method;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    ADMIN, Answer, Asked, Operation,
+    store::{Store, Stored},
+};
+
+/// A provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    GitLab,
+    Grafana,
+    Cloudflare,
+    Datadog,
+    Sentry,
+    SonarQube,
+    Artifactory,
+    OAuth2,
+    Licensing,
+    Fossa,
+}
+
+/// Tokens on one page, so that a few tokens need several.
+const PAGE: usize = 2;
+
+/// How one provider speaks; [`Wire`] says what each function is for.
+trait Speech {
+    fn prefix(&self) -> &'static str;
+
+    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str);
+
+    fn has_unique_names(&self) -> bool {
+        false
+    }
+
+    fn is_admin(&self, asked: &Asked) -> bool {
+        asked.bearer() == ADMIN
+    }
+
+    fn operation(&self, asked: &Asked) -> Option<Operation>;
+
+    fn answer(&self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer;
+}
+
+impl Wire {
+    pub const ALL: [Self; 10] = [
+        Self::GitLab,
+        Self::Grafana,
+        Self::Cloudflare,
+        Self::Datadog,
+        Self::Sentry,
+        Self::SonarQube,
+        Self::Artifactory,
+        Self::OAuth2,
+        Self::Licensing,
+        Self::Fossa,
+    ];
+
+    fn speech(self) -> &'static dyn Speech {
+        match self {
+            Self::GitLab => &gitlab::GitLab,
+            Self::Grafana => &grafana::Grafana,
+            Self::Cloudflare => &cloudflare::Cloudflare,
+            Self::Datadog => &datadog::Datadog,
+            Self::Sentry => &sentry::Sentry,
+            Self::SonarQube => &sonarqube::SonarQube,
+            Self::Artifactory => &artifactory::Artifactory,
+            Self::OAuth2 => &oauth2::OAuth2,
+            Self::Licensing => &licensing::Licensing,
+            Self::Fossa => &fossa::Fossa,
+        }
+    }
+
+    /// What its API's paths begin with.
+    pub fn prefix(self) -> &'static str {
+        self.speech().prefix()
+    }
+
+    /// How consumers show a token: path, header, and what stands before the value.
+    pub fn use_of_a_token(self) -> (&'static str, &'static str, &'static str) {
+        self.speech().use_of_a_token()
+    }
+
+    /// Whether a second token of one name is refused.
+    pub fn has_unique_names(self) -> bool {
+        self.speech().has_unique_names()
+    }
+
+    /// Whether the operator's credential is shown where this provider expects it.
+    pub fn is_admin(self, asked: &Asked) -> bool {
+        self.speech().is_admin(asked)
+    }
+
+    /// What a request is for; `None` if it is not in the contract.
+    pub fn operation(self, asked: &Asked) -> Option<Operation> {
+        self.speech().operation(asked)
+    }
+
+    /// Carries a request out.
+    pub fn answer(self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+        self.speech().answer(operation, asked, store)
+    }
+}
+
+/// The operation, if the request has the method that it needs.
+fn on(method: &Method, wanted: &Method, operation: Operation) -> Option<Operation> {
+    (method == wanted).then_some(operation)
+}
+
+/// POST makes one more, GET lists them.
+fn collection(method: &Method) -> Option<Operation> {
+    on(method, &Method::POST, Operation::Create).or(on(method, &Method::GET, Operation::List))
+}
+
+fn text<'a>(body: &'a Value, field: &str) -> &'a str {
+    body[field].as_str().unwrap_or_default()
+}
+
+fn list_of(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
+}
+
+/// A date, which means when it begins.
+fn date(text: &str) -> Option<Timestamp> {
+    format!("{text}T00:00:00Z").parse().ok()
+}
+
+fn day(at: Option<Timestamp>) -> Value {
+    at.map_or(Value::Null, |at| json!(at.to_string()[..10]))
+}
+
+fn has_id(segment: &str) -> impl Fn(&Stored) -> bool {
+    move |token| token.id.to_string() == segment
+}

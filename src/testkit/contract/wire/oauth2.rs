@@ -1,0 +1,79 @@
+//! OAuth 2.0: RFC 6749, 7662, 7009. A revocation succeeds whatever it is asked for.
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Speech, on};
+use crate::testkit::contract::{ADMIN, Answer, Asked, Operation, store::Store};
+
+pub(super) struct OAuth2;
+
+impl Speech for OAuth2 {
+    fn prefix(&self) -> &'static str {
+        ""
+    }
+
+    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
+        // What such a token is for is another server.
+        ("/resource", "Authorization", "Bearer ")
+    }
+
+    fn is_admin(&self, asked: &Asked) -> bool {
+        asked.basic() == Some((ADMIN.to_owned(), ADMIN.to_owned()))
+    }
+
+    fn operation(&self, asked: &Asked) -> Option<Operation> {
+        use Operation::{Create, Revoke, Verify};
+        let get = on(&asked.method, &Method::GET, Operation::Verify);
+        match asked.segments().as_slice() {
+            ["resource"] => get,
+            ["token"] => on(&asked.method, &Method::POST, Create),
+            ["token", "introspection"] => on(&asked.method, &Method::POST, Verify),
+            ["token", "revocation"] => on(&asked.method, &Method::POST, Revoke),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
+        let form = asked.form();
+        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+        match operation {
+            Operation::Create => {
+                if field("grant_type") != "client_credentials" {
+                    return Answer::json(400, json!({"error": "unsupported_grant_type"}));
+                }
+                let scopes = field("scope").split_whitespace().map(Value::from).collect();
+                let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
+                match store.mint("", "", scopes, Some(expires)) {
+                    Ok(token) => Answer::json(
+                        200,
+                        json!({"access_token": token.value, "token_type": "Bearer", "expires_in": 86_400, "scope": field("scope")}),
+                    ),
+                    Err(_) => Answer::json(400, json!({"error": "invalid_request"})),
+                }
+            }
+            Operation::Verify if asked.method == Method::GET => match store.accepted(asked.bearer()) {
+                Some(_) => Answer::json(200, json!({})),
+                None => Answer::refused(401),
+            },
+            Operation::Verify => {
+                if !self.is_admin(asked) {
+                    return Answer::json(401, json!({"error": "invalid_client"}));
+                }
+                match store.accepted(&field("token")) {
+                    Some(token) => {
+                        let scopes: Vec<&str> = token.permissions.iter().filter_map(Value::as_str).collect();
+                        Answer::json(200, json!({"active": true, "scope": scopes.join(" "), "token_type": "Bearer"}))
+                    }
+                    None => Answer::json(200, json!({"active": false})),
+                }
+            }
+            Operation::Revoke => {
+                store.revoke(|token| token.value == field("token"));
+                Answer::empty(200)
+            }
+            Operation::List => Answer::refused(404),
+        }
+    }
+}
