@@ -13,7 +13,7 @@ use crate::scene::{Scene, each};
 /// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and revoked.
 #[tokio::test]
 async fn what_a_lost_create_left_behind_is_found_and_revoked() {
-    for wire in Wire::ALL {
+    for wire in Wire::RECIPES {
         let scene = Scene::with_timeout(wire, "1s").await;
         let faults = [Fault::Lost, Fault::Silent, Fault::DoneAndFailed, Fault::Garbage];
         for (attempt, fault) in (1..).zip(faults) {

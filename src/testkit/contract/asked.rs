@@ -39,6 +39,11 @@ impl Asked {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// A parameter of the query, or nothing.
+    pub fn query(&self, name: &str) -> &str {
+        self.query.get(name).map(String::as_str).unwrap_or_default()
+    }
+
     pub fn bearer(&self) -> &str {
         self.header("authorization").strip_prefix("Bearer ").unwrap_or_default()
     }

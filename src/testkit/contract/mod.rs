@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, task::AbortHandle};
 pub use self::{
     asked::{Answer, Asked},
     store::{Behaviour, NotMinted, Store, Stored},
-    wire::Wire,
+    wire::{Use, Wire},
 };
 use super::Error;
 
@@ -161,13 +161,14 @@ impl ContractServer {
     /// # Errors
     /// Why there was no answer.
     pub async fn use_token(&self, client: &reqwest::Client, token: &str) -> Result<u16, String> {
-        let (path, header, prefix) = self.shared.wire.use_of_a_token();
-        let request = client.get(format!("{}{path}", self.url())).header(header, format!("{prefix}{token}"));
+        let Use { method, path, headers, body } = self.shared.wire.use_of_a_token(token);
+        let request = client.request(method, format!("{}{path}", self.url())).body(body);
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         let body: serde_json::Value =
             answer.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-        let refused = matches!(status, 401 | 403) || body["valid"] == false;
+        let refused = matches!(status, 401 | 403) || body["valid"] == false || body["SUMMARY"]["RESPONSE_CODE"] == 200;
         Ok(if refused { 401 } else { status })
     }
 

@@ -46,6 +46,8 @@ pub struct Stored {
     pub value: String,
     pub permissions: Vec<Value>,
     pub expires: Option<Timestamp>,
+    /// Whether the provider refuses to revoke it.
+    pub protected: bool,
     created: Instant,
     revoked: Option<Instant>,
 }
@@ -93,6 +95,7 @@ impl Store {
             value: format!("canary-{id}-{:016x}", fastrand(id)),
             permissions: self.behaviour.grants.clone().unwrap_or(permissions),
             expires,
+            protected: false,
             created: Instant::now(),
             revoked: None,
         });
@@ -115,13 +118,23 @@ impl Store {
         found
     }
 
+    /// Marks a token as one that the provider refuses to revoke; false if there is none of this value.
+    pub fn protect(&mut self, value: &str) -> bool {
+        let found = self.tokens.iter_mut().find(|token| token.value == value);
+        found.map(|token| token.protected = true).is_some()
+    }
+
+    /// The token of a value, dead or alive.
+    pub fn find(&self, value: &str) -> Option<&Stored> {
+        self.tokens.iter().find(|token| token.value == value)
+    }
+
     /// The token of a value, if it is accepted now.
     pub fn accepted(&self, value: &str) -> Option<&Stored> {
         let token = self.tokens.iter().find(|token| token.value == value)?;
         let active = token.created.elapsed() >= self.behaviour.activation;
         let ended = token.revoked.is_some_and(|at| at.elapsed() >= self.behaviour.propagation);
-        let expired = token.expires.is_some_and(|at| at <= Timestamp::now());
-        (active && !ended && !expired).then_some(token)
+        (active && !ended && !token.is_expired()).then_some(token)
     }
 
     /// Names of the tokens that are not revoked.
@@ -141,8 +154,17 @@ impl Store {
 }
 
 impl Stored {
+    /// Whether it was revoked or its time is over, also where it is accepted for a moment still.
+    pub fn is_over(&self) -> bool {
+        !self.is_alive() || self.is_expired()
+    }
+
     fn is_alive(&self) -> bool {
         self.revoked.is_none()
+    }
+
+    fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|at| at <= Timestamp::now())
     }
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Speech, collection, has_id, on};
+use super::{Speech, collection, has_id, on, used::Use};
 use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
 
 pub(super) struct Artifactory;
@@ -14,8 +14,8 @@ impl Speech for Artifactory {
         "/access/api/v1"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/tokens/me", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/tokens/me", token)
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {

@@ -4,7 +4,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{PAGE, Speech, collection, has_id, list_of, on, text};
+use super::{PAGE, Speech, collection, has_id, list_of, on, text, used::Use};
 use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
 
 pub(super) struct Cloudflare;
@@ -14,8 +14,8 @@ impl Speech for Cloudflare {
         "/client/v4"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/accounts/x/tokens/verify", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/accounts/x/tokens/verify", token)
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::{PAGE, Speech, collection, on, text};
+use super::{PAGE, Speech, collection, on, text, used::Use};
 use crate::testkit::contract::{
     ADMIN, Answer, Asked, Operation,
     store::{Store, Stored},
@@ -16,8 +16,8 @@ impl Speech for Datadog {
         ""
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/api/v1/validate", "DD-API-KEY", "")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::header("/api/v1/validate", "DD-API-KEY", token)
     }
 
     fn is_admin(&self, asked: &Asked) -> bool {

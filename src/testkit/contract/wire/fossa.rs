@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Speech, on};
+use super::{Speech, on, used::Use};
 use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
 
 pub(super) struct Fossa;
@@ -13,8 +13,8 @@ impl Speech for Fossa {
         "/api"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/cli/organization", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/cli/organization", token)
     }
 
     fn has_unique_names(&self) -> bool {

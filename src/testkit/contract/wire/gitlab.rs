@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::{PAGE, Speech, collection, date, day, has_id, list_of, on, text};
+use super::{PAGE, Speech, collection, date, day, has_id, list_of, on, text, used::Use};
 use crate::testkit::contract::{
     ADMIN, Answer, Asked, Operation,
     store::{Store, Stored},
@@ -16,8 +16,8 @@ impl Speech for GitLab {
         "/api/v4"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/personal_access_tokens/self", "PRIVATE-TOKEN", "")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::header("/personal_access_tokens/self", "PRIVATE-TOKEN", token)
     }
 
     fn is_admin(&self, asked: &Asked) -> bool {

@@ -4,7 +4,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Speech, collection, has_id, on, text};
+use super::{Speech, collection, has_id, on, text, used::Use};
 use crate::testkit::contract::{
     Answer, Asked, Operation,
     store::{NotMinted, Store},
@@ -17,8 +17,8 @@ impl Speech for Grafana {
         "/api"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/org", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/org", token)
     }
 
     fn has_unique_names(&self) -> bool {

@@ -4,7 +4,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Speech, on};
+use super::{Speech, on, used::Use};
 use crate::testkit::contract::{ADMIN, Answer, Asked, Operation, store::Store};
 
 pub(super) struct Licensing;
@@ -14,8 +14,8 @@ impl Speech for Licensing {
         "/v1"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/products", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/products", token)
     }
 
     fn is_admin(&self, asked: &Asked) -> bool {

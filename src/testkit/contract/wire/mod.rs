@@ -10,11 +10,14 @@ mod licensing;
 mod oauth2;
 mod sentry;
 mod sonarqube;
+mod synoptic;
+mod used;
 
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub use self::used::Use;
 use super::{
     ADMIN, Answer, Asked, Operation,
     store::{Store, Stored},
@@ -33,6 +36,7 @@ pub enum Wire {
     OAuth2,
     Licensing,
     Fossa,
+    Synoptic,
 }
 
 /// Tokens on one page, so that a few tokens need several.
@@ -42,7 +46,7 @@ const PAGE: usize = 2;
 trait Speech {
     fn prefix(&self) -> &'static str;
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str);
+    fn use_of_a_token(&self, token: &str) -> Use;
 
     fn has_unique_names(&self) -> bool {
         false
@@ -58,7 +62,8 @@ trait Speech {
 }
 
 impl Wire {
-    pub const ALL: [Self; 10] = [
+    /// Those with a recipe under `examples/http`.
+    pub const RECIPES: [Self; 10] = [
         Self::GitLab,
         Self::Grafana,
         Self::Cloudflare,
@@ -69,6 +74,20 @@ impl Wire {
         Self::OAuth2,
         Self::Licensing,
         Self::Fossa,
+    ];
+
+    pub const ALL: [Self; 11] = [
+        Self::GitLab,
+        Self::Grafana,
+        Self::Cloudflare,
+        Self::Datadog,
+        Self::Sentry,
+        Self::SonarQube,
+        Self::Artifactory,
+        Self::OAuth2,
+        Self::Licensing,
+        Self::Fossa,
+        Self::Synoptic,
     ];
 
     fn speech(self) -> &'static dyn Speech {
@@ -83,6 +102,7 @@ impl Wire {
             Self::OAuth2 => &oauth2::OAuth2,
             Self::Licensing => &licensing::Licensing,
             Self::Fossa => &fossa::Fossa,
+            Self::Synoptic => &synoptic::Synoptic,
         }
     }
 
@@ -91,9 +111,9 @@ impl Wire {
         self.speech().prefix()
     }
 
-    /// How consumers show a token: path, header, and what stands before the value.
-    pub fn use_of_a_token(self) -> (&'static str, &'static str, &'static str) {
-        self.speech().use_of_a_token()
+    /// How consumers use a token.
+    pub fn use_of_a_token(self, token: &str) -> Use {
+        self.speech().use_of_a_token(token)
     }
 
     /// Whether a second token of one name is refused.

@@ -4,7 +4,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Speech, on};
+use super::{Speech, on, used::Use};
 use crate::testkit::contract::{ADMIN, Answer, Asked, Operation, store::Store};
 
 pub(super) struct OAuth2;
@@ -14,9 +14,9 @@ impl Speech for OAuth2 {
         ""
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
+    fn use_of_a_token(&self, token: &str) -> Use {
         // What such a token is for is another server.
-        ("/resource", "Authorization", "Bearer ")
+        Use::bearer("/resource", token)
     }
 
     fn is_admin(&self, asked: &Asked) -> bool {

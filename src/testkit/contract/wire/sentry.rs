@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::{Speech, collection, has_id, list_of, on, text};
+use super::{Speech, collection, has_id, list_of, on, text, used::Use};
 use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
 
 pub(super) struct Sentry;
@@ -13,8 +13,8 @@ impl Speech for Sentry {
         "/api/0"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/organizations/x/releases/", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/organizations/x/releases/", token)
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {

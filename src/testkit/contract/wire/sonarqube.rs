@@ -4,7 +4,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Speech, date, on};
+use super::{Speech, date, on, used::Use};
 use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
 
 pub(super) struct SonarQube;
@@ -14,8 +14,8 @@ impl Speech for SonarQube {
         "/api"
     }
 
-    fn use_of_a_token(&self) -> (&'static str, &'static str, &'static str) {
-        ("/authentication/validate", "Authorization", "Bearer ")
+    fn use_of_a_token(&self, token: &str) -> Use {
+        Use::bearer("/authentication/validate", token)
     }
 
     fn has_unique_names(&self) -> bool {

@@ -1,0 +1,71 @@
+//! One call.
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokenturn::testkit::contract::{self, ADMIN, ContractServer};
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Null where it is no JSON.
+    pub body: Value,
+}
+
+impl Reply {
+    pub fn text(&self, pointer: &str) -> String {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+/// A request.
+pub struct Call {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
+impl Call {
+    /// `GET /path`, where the path begins at the server's root.
+    pub fn new(line: &str) -> Self {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let method = method.parse().expect("a method");
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: String::new() }
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The operator's credential where most providers expect it.
+    pub fn admin(self) -> Self {
+        self.bearer(ADMIN)
+    }
+
+    /// The answer, if there was one.
+    pub async fn try_send(self, server: &ContractServer) -> Result<Reply, reqwest::Error> {
+        let origin = url::Url::parse(&server.url()).expect("a URL").origin().ascii_serialization();
+        let request = contract::client().request(self.method, format!("{origin}{}", self.path)).body(self.body);
+        let request = self.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let body = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
+        Ok(Reply { status, body })
+    }
+
+    pub async fn send(self, server: &ContractServer) -> Reply {
+        self.try_send(server).await.expect("an answer")
+    }
+}
+
+/// A value in a query or a form.
+pub fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}

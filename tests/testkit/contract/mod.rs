@@ -1,0 +1,4 @@
+//! The server that speaks as providers do, called as their documentation says and by no driver.
+
+mod call;
+mod synoptic;
