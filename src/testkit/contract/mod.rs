@@ -43,8 +43,12 @@ pub fn client() -> reqwest::Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,
+    /// Of one token, by its id.
+    Get,
     List,
     Verify,
+    Activate,
+    Deactivate,
     Revoke,
 }
 
@@ -95,10 +99,9 @@ struct Shared {
 impl ContractServer {
     /// Starts a server that speaks as one provider.
     pub async fn start(wire: Wire) -> Result<Self, Error> {
-        let behaviour = Behaviour { unique_names: wire.has_unique_names(), ..Behaviour::default() };
         let shared = Arc::new(Shared {
             wire,
-            store: Mutex::new(Store::new(behaviour)),
+            store: Mutex::new(Store::new(wire.behaviour())),
             faults: Mutex::default(),
             seen: Mutex::default(),
             strange: Mutex::default(),
@@ -161,7 +164,8 @@ impl ContractServer {
     /// # Errors
     /// Why there was no answer.
     pub async fn use_token(&self, client: &reqwest::Client, token: &str) -> Result<u16, String> {
-        let Use { method, path, headers, body } = self.shared.wire.use_of_a_token(token);
+        let account = self.store().find(token).map(|found| found.account.clone()).unwrap_or_default();
+        let Use { method, path, headers, body } = self.shared.wire.use_of_a_token(token, &account);
         let request = client.request(method, format!("{}{path}", self.url())).body(body);
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.send().await.map_err(|error| error.to_string())?;
@@ -196,7 +200,7 @@ impl Shared {
 
     fn perform(&self, operation: Operation, asked: &Asked) -> Answer {
         if operation != Operation::Verify && !self.wire.is_admin(asked) {
-            return Answer::refused(401);
+            return self.wire.refusal();
         }
         self.wire.answer(operation, asked, &mut lock(&self.store))
     }

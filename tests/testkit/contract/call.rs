@@ -1,5 +1,6 @@
 //! One call.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -47,6 +48,23 @@ impl Call {
     /// The operator's credential where most providers expect it.
     pub fn admin(self) -> Self {
         self.bearer(ADMIN)
+    }
+
+    /// HTTP Basic authentication as OAuth 2.0 says.
+    pub fn basic(self, name: &str, password: &str) -> Self {
+        let pair = format!("{}:{}", encoded(name), encoded(password));
+        self.header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(pair)))
+    }
+
+    pub fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string();
+        self.header("content-type", "application/json")
+    }
+
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        self.body = fields.join("&");
+        self.header("content-type", "application/x-www-form-urlencoded")
     }
 
     /// The answer, if there was one.

@@ -1,4 +1,5 @@
 //! The server that speaks as providers do, called as their documentation says and by no driver.
 
 mod call;
+mod okta;
 mod synoptic;

@@ -14,7 +14,7 @@ impl Speech for Artifactory {
         "/access/api/v1"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/tokens/me", token)
     }
 
@@ -59,6 +59,7 @@ impl Speech for Artifactory {
                 None => Answer::refused(401),
             },
             Operation::Revoke => Answer::empty(if store.revoke(has_id(&asked.path[4])) { 200 } else { 204 }),
+            _ => Answer::refused(404),
         }
     }
 }

@@ -14,7 +14,7 @@ impl Speech for Cloudflare {
         "/client/v4"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/accounts/x/tokens/verify", token)
     }
 
@@ -66,6 +66,7 @@ impl Speech for Cloudflare {
                 true => ok(json!({"id": asked.path[5]})),
                 false => refused(404),
             },
+            _ => Answer::refused(404),
         }
     }
 }

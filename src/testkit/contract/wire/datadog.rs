@@ -16,7 +16,7 @@ impl Speech for Datadog {
         ""
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::header("/api/v1/validate", "DD-API-KEY", token)
     }
 
@@ -65,6 +65,7 @@ impl Speech for Datadog {
                 let gone = store.revoke(|token| format!("key-{}", token.id) == asked.path[3]);
                 Answer::empty(if gone { 204 } else { 404 })
             }
+            _ => Answer::refused(404),
         }
     }
 }

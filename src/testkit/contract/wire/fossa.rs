@@ -4,7 +4,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{Speech, on, used::Use};
-use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
+use crate::testkit::contract::{
+    Answer, Asked, Operation,
+    store::{Behaviour, Store},
+};
 
 pub(super) struct Fossa;
 
@@ -13,12 +16,12 @@ impl Speech for Fossa {
         "/api"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/cli/organization", token)
     }
 
-    fn has_unique_names(&self) -> bool {
-        true
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { unique_names: true, ..Behaviour::default() }
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {
@@ -60,6 +63,7 @@ impl Speech for Fossa {
                 let gone = store.revoke(|token| token.value == field("token") && token.account == asked.path[2]);
                 Answer::empty(if gone { 200 } else { 404 })
             }
+            _ => Answer::refused(404),
         }
     }
 }

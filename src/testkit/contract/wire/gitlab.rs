@@ -16,7 +16,7 @@ impl Speech for GitLab {
         "/api/v4"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::header("/personal_access_tokens/self", "PRIVATE-TOKEN", token)
     }
 
@@ -68,6 +68,7 @@ impl Speech for GitLab {
                 None => Answer::refused(401),
             },
             Operation::Revoke => Answer::empty(if store.revoke(has_id(&asked.path[5])) { 204 } else { 404 }),
+            _ => Answer::refused(404),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Speech, collection, has_id, on, text, used::Use};
 use crate::testkit::contract::{
     Answer, Asked, Operation,
-    store::{NotMinted, Store},
+    store::{Behaviour, NotMinted, Store},
 };
 
 pub(super) struct Grafana;
@@ -17,12 +17,12 @@ impl Speech for Grafana {
         "/api"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/org", token)
     }
 
-    fn has_unique_names(&self) -> bool {
-        true
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { unique_names: true, ..Behaviour::default() }
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {
@@ -61,6 +61,7 @@ impl Speech for Grafana {
                 true => Answer::json(200, json!({"message": "Service account token deleted"})),
                 false => Answer::refused(404),
             },
+            _ => Answer::refused(404),
         }
     }
 }

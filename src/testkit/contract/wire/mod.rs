@@ -8,6 +8,7 @@ mod gitlab;
 mod grafana;
 mod licensing;
 mod oauth2;
+mod okta;
 mod sentry;
 mod sonarqube;
 mod synoptic;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 pub use self::used::Use;
 use super::{
     ADMIN, Answer, Asked, Operation,
-    store::{Store, Stored},
+    store::{Behaviour, Store, Stored},
 };
 
 /// A provider.
@@ -37,6 +38,7 @@ pub enum Wire {
     Licensing,
     Fossa,
     Synoptic,
+    Okta,
 }
 
 /// Tokens on one page, so that a few tokens need several.
@@ -46,14 +48,19 @@ const PAGE: usize = 2;
 trait Speech {
     fn prefix(&self) -> &'static str;
 
-    fn use_of_a_token(&self, token: &str) -> Use;
+    fn use_of_a_token(&self, token: &str, account: &str) -> Use;
 
-    fn has_unique_names(&self) -> bool {
-        false
+    fn behaviour(&self) -> Behaviour {
+        Behaviour::default()
     }
 
     fn is_admin(&self, asked: &Asked) -> bool {
         asked.bearer() == ADMIN
+    }
+
+    /// What it answers to a wrong credential of the operator.
+    fn refusal(&self) -> Answer {
+        Answer::refused(401)
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation>;
@@ -76,7 +83,7 @@ impl Wire {
         Self::Fossa,
     ];
 
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::GitLab,
         Self::Grafana,
         Self::Cloudflare,
@@ -88,6 +95,7 @@ impl Wire {
         Self::Licensing,
         Self::Fossa,
         Self::Synoptic,
+        Self::Okta,
     ];
 
     fn speech(self) -> &'static dyn Speech {
@@ -103,6 +111,7 @@ impl Wire {
             Self::Licensing => &licensing::Licensing,
             Self::Fossa => &fossa::Fossa,
             Self::Synoptic => &synoptic::Synoptic,
+            Self::Okta => &okta::Okta,
         }
     }
 
@@ -111,19 +120,24 @@ impl Wire {
         self.speech().prefix()
     }
 
-    /// How consumers use a token.
-    pub fn use_of_a_token(self, token: &str) -> Use {
-        self.speech().use_of_a_token(token)
+    /// How consumers use a token; some show whose it is too.
+    pub fn use_of_a_token(self, token: &str, account: &str) -> Use {
+        self.speech().use_of_a_token(token, account)
     }
 
-    /// Whether a second token of one name is refused.
-    pub fn has_unique_names(self) -> bool {
-        self.speech().has_unique_names()
+    /// What is peculiar to it, whatever a test asks for besides.
+    pub fn behaviour(self) -> Behaviour {
+        self.speech().behaviour()
     }
 
     /// Whether the operator's credential is shown where this provider expects it.
     pub fn is_admin(self, asked: &Asked) -> bool {
         self.speech().is_admin(asked)
+    }
+
+    /// The answer to somebody who is not the operator.
+    pub fn refusal(self) -> Answer {
+        self.speech().refusal()
     }
 
     /// What a request is for; `None` if it is not in the contract.

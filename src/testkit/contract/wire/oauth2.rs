@@ -14,7 +14,7 @@ impl Speech for OAuth2 {
         ""
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         // What such a token is for is another server.
         Use::bearer("/resource", token)
     }
@@ -73,7 +73,7 @@ impl Speech for OAuth2 {
                 store.revoke(|token| token.value == field("token"));
                 Answer::empty(200)
             }
-            Operation::List => Answer::refused(404),
+            _ => Answer::refused(404),
         }
     }
 }

@@ -13,7 +13,7 @@ impl Speech for Sentry {
         "/api/0"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/organizations/x/releases/", token)
     }
 
@@ -51,6 +51,7 @@ impl Speech for Sentry {
                 None => Answer::refused(401),
             },
             Operation::Revoke => Answer::empty(if store.revoke(has_id(&asked.path[5])) { 204 } else { 404 }),
+            _ => Answer::refused(404),
         }
     }
 }

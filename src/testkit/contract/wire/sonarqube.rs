@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Speech, date, on, used::Use};
-use crate::testkit::contract::{Answer, Asked, Operation, store::Store};
+use crate::testkit::contract::{
+    Answer, Asked, Operation,
+    store::{Behaviour, Store},
+};
 
 pub(super) struct SonarQube;
 
@@ -14,12 +17,12 @@ impl Speech for SonarQube {
         "/api"
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::bearer("/authentication/validate", token)
     }
 
-    fn has_unique_names(&self) -> bool {
-        true
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { unique_names: true, ..Behaviour::default() }
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {
@@ -65,6 +68,7 @@ impl Speech for SonarQube {
                 store.revoke(|token| token.name == field("name") && token.account == field("login"));
                 Answer::empty(204)
             }
+            _ => Answer::refused(404),
         }
     }
 }

@@ -18,7 +18,7 @@ impl Speech for Synoptic {
         ""
     }
 
-    fn use_of_a_token(&self, token: &str) -> Use {
+    fn use_of_a_token(&self, token: &str, _: &str) -> Use {
         Use::query("/v2/networks", "token", token)
     }
 
@@ -53,6 +53,7 @@ impl Speech for Synoptic {
                 Answer::json(200, json!({"SUMMARY": {"RESPONSE_CODE": code, "RESPONSE_MESSAGE": text}, "MNET": []}))
             }
             Operation::Revoke => disable(asked.query("disableToken"), store),
+            _ => Answer::refused(404),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The request by which a consumer uses a token.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -22,6 +23,15 @@ impl Use {
 
     pub(super) fn bearer(path: &str, token: &str) -> Self {
         Self::header(path, "authorization", &format!("Bearer {token}"))
+    }
+
+    /// A token that is the password of an OAuth 2.0 client.
+    pub(super) fn client_credentials(path: &str, client: &str, secret: &str) -> Self {
+        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let shown = BASE64_STANDARD.encode(format!("{}:{}", encoded(client), encoded(secret)));
+        let form = ("content-type", "application/x-www-form-urlencoded".to_owned());
+        let headers = vec![("authorization", format!("Basic {shown}")), form];
+        Self { method: Method::POST, path: path.to_owned(), headers, body: "grant_type=client_credentials".to_owned() }
     }
 
     /// A token in a parameter of the query.

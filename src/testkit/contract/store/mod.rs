@@ -21,6 +21,8 @@ pub struct Behaviour {
     pub unique_names: bool,
     /// What tokens are granted, whatever is asked for; `None` grants what is asked for.
     pub grants: Option<Vec<Value>>,
+    /// Whether a list shows values, where the provider's versions or contracts differ.
+    pub values_listed: bool,
 }
 
 impl Default for Behaviour {
@@ -32,6 +34,7 @@ impl Default for Behaviour {
             slots: usize::MAX,
             unique_names: false,
             grants: None,
+            values_listed: false,
         }
     }
 }
@@ -48,7 +51,11 @@ pub struct Stored {
     pub expires: Option<Timestamp>,
     /// Whether the provider refuses to revoke it.
     pub protected: bool,
+    /// When it was minted.
+    pub at: Timestamp,
     created: Instant,
+    /// Since when it is switched off, if it is.
+    off: Option<Instant>,
     revoked: Option<Instant>,
 }
 
@@ -80,6 +87,18 @@ impl Store {
         permissions: Vec<Value>,
         expires: Option<Timestamp>,
     ) -> Result<&Stored, NotMinted> {
+        self.mint_as(account, name, permissions, expires, None)
+    }
+
+    /// Mints a token whose value may be brought along.
+    pub fn mint_as(
+        &mut self,
+        account: &str,
+        name: &str,
+        permissions: Vec<Value>,
+        expires: Option<Timestamp>,
+        value: Option<&str>,
+    ) -> Result<&Stored, NotMinted> {
         let mut alive = self.tokens.iter().filter(|token| token.account == account && token.is_alive());
         if self.behaviour.unique_names && alive.clone().any(|token| token.name == name) {
             return Err(NotMinted::Duplicate);
@@ -92,14 +111,32 @@ impl Store {
             id,
             account: account.to_owned(),
             name: name.to_owned(),
-            value: format!("canary-{id}-{:016x}", fastrand(id)),
+            value: value.map_or_else(|| format!("canary-{id}-{:016x}", fastrand(id)), str::to_owned),
             permissions: self.behaviour.grants.clone().unwrap_or(permissions),
             expires,
             protected: false,
+            at: Timestamp::now(),
             created: Instant::now(),
+            off: None,
             revoked: None,
         });
         Ok(self.tokens.last().expect("it was just pushed"))
+    }
+
+    /// Switches a token on or off, which can be undone.
+    pub fn switch(&mut self, id: u64, on: bool) {
+        for token in self.tokens.iter_mut().filter(|token| token.id == id && token.is_on() != on) {
+            token.off = (!on).then(Instant::now);
+        }
+    }
+
+    /// Tokens that are not revoked, listed or not.
+    pub fn living(&self, account: &str) -> Vec<&Stored> {
+        self.tokens.iter().filter(|token| token.account == account && token.is_alive()).collect()
+    }
+
+    pub fn by_id(&self, id: u64) -> Option<&Stored> {
+        self.tokens.iter().find(|token| token.id == id)
     }
 
     /// Tokens that a list shows.
@@ -131,10 +168,13 @@ impl Store {
 
     /// The token of a value, if it is accepted now.
     pub fn accepted(&self, value: &str) -> Option<&Stored> {
-        let token = self.tokens.iter().find(|token| token.value == value)?;
-        let active = token.created.elapsed() >= self.behaviour.activation;
-        let ended = token.revoked.is_some_and(|at| at.elapsed() >= self.behaviour.propagation);
-        (active && !ended && !token.is_expired()).then_some(token)
+        let Behaviour { activation, propagation, .. } = self.behaviour;
+        let accepted = |token: &&Stored| {
+            let mut ends = [token.revoked, token.off].into_iter().flatten();
+            let ended = ends.any(|at| at.elapsed() >= propagation);
+            token.value == value && token.created.elapsed() >= activation && !ended && !token.is_expired()
+        };
+        self.tokens.iter().find(accepted)
     }
 
     /// Names of the tokens that are not revoked.
@@ -157,6 +197,11 @@ impl Stored {
     /// Whether it was revoked or its time is over, also where it is accepted for a moment still.
     pub fn is_over(&self) -> bool {
         !self.is_alive() || self.is_expired()
+    }
+
+    /// Whether it is not switched off.
+    pub fn is_on(&self) -> bool {
+        self.off.is_none()
     }
 
     fn is_alive(&self) -> bool {
