@@ -25,7 +25,7 @@ use tokio::{net::TcpListener, task::AbortHandle};
 
 pub use self::{
     asked::{Answer, Asked},
-    store::{Behaviour, NotMinted, Store, Stored},
+    store::{Behaviour, Family, NotMinted, Pair, Store, Stored, Tenant},
     wire::{Use, Wire},
 };
 use super::Error;
@@ -50,6 +50,10 @@ pub enum Operation {
     Activate,
     Deactivate,
     Revoke,
+    /// A refresh token is given for its successor.
+    Refresh,
+    /// A credential is replaced in its place.
+    Replace,
 }
 
 /// What happens to a call.
@@ -199,10 +203,11 @@ impl Shared {
     }
 
     fn perform(&self, operation: Operation, asked: &Asked) -> Answer {
-        if operation != Operation::Verify && !self.wire.is_admin(asked) {
+        let mut store = lock(&self.store);
+        if operation != Operation::Verify && !self.wire.is_admin(asked, &store) {
             return self.wire.refusal();
         }
-        self.wire.answer(operation, asked, &mut lock(&self.store))
+        self.wire.answer(operation, asked, &mut store)
     }
 }
 

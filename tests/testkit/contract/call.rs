@@ -1,7 +1,7 @@
 //! One call.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::Method;
+use http::{HeaderMap, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokenturn::testkit::contract::{self, ADMIN, ContractServer};
@@ -10,11 +10,16 @@ use tokenturn::testkit::contract::{self, ADMIN, ContractServer};
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    pub headers: HeaderMap,
     /// Null where it is no JSON.
     pub body: Value,
 }
 
 impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     pub fn text(&self, pointer: &str) -> String {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
@@ -67,15 +72,23 @@ impl Call {
         self.header("content-type", "application/x-www-form-urlencoded")
     }
 
+    pub fn multipart(mut self, fields: &[(&str, &str)]) -> Self {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        self.body = fields.iter().map(part).chain(["--edge--\r\n".to_owned()]).collect();
+        self.header("content-type", "multipart/form-data; boundary=edge")
+    }
+
     /// The answer, if there was one.
     pub async fn try_send(self, server: &ContractServer) -> Result<Reply, reqwest::Error> {
         let origin = url::Url::parse(&server.url()).expect("a URL").origin().ascii_serialization();
         let request = contract::client().request(self.method, format!("{origin}{}", self.path)).body(self.body);
         let request = self.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.send().await?;
-        let status = answer.status().as_u16();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
-        Ok(Reply { status, body })
+        Ok(Reply { status, headers, body })
     }
 
     pub async fn send(self, server: &ContractServer) -> Reply {

@@ -1,5 +1,8 @@
 //! The server that speaks as providers do, called as their documentation says and by no driver.
 
 mod call;
+mod fossa;
+mod licensing;
+mod oauth2;
 mod okta;
 mod synoptic;

@@ -1,43 +1,20 @@
 //! The tokens of a provider: minted, accepted after a while, refused some time after they were revoked.
 
-use std::time::Duration;
+mod behaviour;
+mod families;
+mod tenants;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// How the provider behaves.
-#[derive(Clone, Debug)]
-pub struct Behaviour {
-    /// How long a new token is not accepted yet.
-    pub activation: Duration,
-    /// How long a revoked token is accepted still.
-    pub propagation: Duration,
-    /// How long a new token is not listed yet.
-    pub listing: Duration,
-    /// Most tokens that there may be.
-    pub slots: usize,
-    /// Whether two tokens may have one name.
-    pub unique_names: bool,
-    /// What tokens are granted, whatever is asked for; `None` grants what is asked for.
-    pub grants: Option<Vec<Value>>,
-    /// Whether a list shows values, where the provider's versions or contracts differ.
-    pub values_listed: bool,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            activation: Duration::ZERO,
-            propagation: Duration::ZERO,
-            listing: Duration::ZERO,
-            slots: usize::MAX,
-            unique_names: false,
-            grants: None,
-            values_listed: false,
-        }
-    }
-}
+use self::families::Refresh;
+pub use self::{
+    behaviour::Behaviour,
+    families::{Family, Pair},
+    tenants::Tenant,
+};
+use super::ADMIN;
 
 /// One token.
 #[derive(Clone, Debug)]
@@ -54,6 +31,8 @@ pub struct Stored {
     /// When it was minted.
     pub at: Timestamp,
     created: Instant,
+    /// Which refresh tokens it came with, if any.
+    family: Option<u64>,
     /// Since when it is switched off, if it is.
     off: Option<Instant>,
     revoked: Option<Instant>,
@@ -70,13 +49,18 @@ pub enum NotMinted {
 #[derive(Debug)]
 pub struct Store {
     pub behaviour: Behaviour,
+    /// Whom the provider serves, where its credentials are told apart by that.
+    pub tenants: Vec<Tenant>,
     tokens: Vec<Stored>,
+    refreshes: Vec<Refresh>,
+    families: u64,
 }
 
 impl Store {
     /// An empty one.
     pub fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, tokens: Vec::new() }
+        let tenants = vec![Tenant::new("main", ADMIN)];
+        Self { behaviour, tenants, tokens: Vec::new(), refreshes: Vec::new(), families: 0 }
     }
 
     /// Mints a token.
@@ -117,6 +101,7 @@ impl Store {
             protected: false,
             at: Timestamp::now(),
             created: Instant::now(),
+            family: None,
             off: None,
             revoked: None,
         });
@@ -189,7 +174,9 @@ impl Store {
 
     /// Every value that was ever given out: what must not be found where it does not belong.
     pub fn values(&self) -> Vec<String> {
-        self.tokens.iter().map(|token| token.value.clone()).collect()
+        let refreshes = self.refreshes.iter().map(|refresh| refresh.value.clone());
+        let user_tokens = self.tenants.iter().flat_map(|tenant| tenant.given.clone());
+        self.tokens.iter().map(|token| token.value.clone()).chain(refreshes).chain(user_tokens).collect()
     }
 }
 

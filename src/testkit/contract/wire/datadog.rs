@@ -20,7 +20,7 @@ impl Speech for Datadog {
         Use::header("/api/v1/validate", "DD-API-KEY", token)
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.header("dd-api-key") == ADMIN && asked.header("dd-application-key") == ADMIN
     }
 

@@ -20,7 +20,7 @@ impl Speech for GitLab {
         Use::header("/personal_access_tokens/self", "PRIVATE-TOKEN", token)
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.header("private-token") == ADMIN
     }
 

@@ -54,7 +54,7 @@ trait Speech {
         Behaviour::default()
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.bearer() == ADMIN
     }
 
@@ -131,8 +131,8 @@ impl Wire {
     }
 
     /// Whether the operator's credential is shown where this provider expects it.
-    pub fn is_admin(self, asked: &Asked) -> bool {
-        self.speech().is_admin(asked)
+    pub fn is_admin(self, asked: &Asked, store: &Store) -> bool {
+        self.speech().is_admin(asked, store)
     }
 
     /// The answer to somebody who is not the operator.

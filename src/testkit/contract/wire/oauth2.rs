@@ -5,7 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Speech, on, used::Use};
-use crate::testkit::contract::{ADMIN, Answer, Asked, Operation, store::Store};
+use crate::testkit::contract::{
+    ADMIN, Answer, Asked, Operation,
+    store::{Behaviour, Store},
+};
 
 pub(super) struct OAuth2;
 
@@ -19,16 +22,24 @@ impl Speech for OAuth2 {
         Use::bearer("/resource", token)
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { reuse_detection: true, ..Behaviour::default() }
+    }
+
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.basic() == Some((ADMIN.to_owned(), ADMIN.to_owned()))
     }
 
+    fn refusal(&self) -> Answer {
+        Answer::json(401, json!({"error": "invalid_client", "error_description": "client authentication failed"}))
+    }
+
     fn operation(&self, asked: &Asked) -> Option<Operation> {
-        use Operation::{Create, Revoke, Verify};
+        use Operation::{Create, Refresh, Revoke, Verify};
         let get = on(&asked.method, &Method::GET, Operation::Verify);
         match asked.segments().as_slice() {
             ["resource"] => get,
-            ["token"] => on(&asked.method, &Method::POST, Create),
+            ["token"] => on(&asked.method, &Method::POST, if is_refresh(asked) { Refresh } else { Create }),
             ["token", "introspection"] => on(&asked.method, &Method::POST, Verify),
             ["token", "revocation"] => on(&asked.method, &Method::POST, Revoke),
             _ => None,
@@ -53,13 +64,14 @@ impl Speech for OAuth2 {
                     Err(_) => Answer::json(400, json!({"error": "invalid_request"})),
                 }
             }
+            Operation::Refresh => refresh(&field("refresh_token"), store),
             Operation::Verify if asked.method == Method::GET => match store.accepted(asked.bearer()) {
                 Some(_) => Answer::json(200, json!({})),
                 None => Answer::refused(401),
             },
             Operation::Verify => {
-                if !self.is_admin(asked) {
-                    return Answer::json(401, json!({"error": "invalid_client"}));
+                if !self.is_admin(asked, store) {
+                    return self.refusal();
                 }
                 match store.accepted(&field("token")) {
                     Some(token) => {
@@ -71,9 +83,30 @@ impl Speech for OAuth2 {
             }
             Operation::Revoke => {
                 store.revoke(|token| token.value == field("token"));
+                store.end_refresh(&field("token"));
                 Answer::empty(200)
             }
             _ => Answer::refused(404),
         }
+    }
+}
+
+fn is_refresh(asked: &Asked) -> bool {
+    asked.form().get("grant_type").is_some_and(|kind| kind == "refresh_token")
+}
+
+/// The former refresh token is dropped: it is good once.
+fn refresh(value: &str, store: &mut Store) -> Answer {
+    let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
+    match store.take_refresh(value).and_then(|family| store.mint_pair(family, expires).ok()) {
+        Some(pair) => {
+            let scopes: Vec<&str> = pair.permissions.iter().filter_map(Value::as_str).collect();
+            let shown = json!({
+                "access_token": pair.access, "refresh_token": pair.refresh, "token_type": "Bearer",
+                "expires_in": 86_400, "scope": scopes.join(" "),
+            });
+            Answer::json(200, shown)
+        }
+        None => Answer::json(400, json!({"error": "invalid_grant"})),
     }
 }

@@ -25,7 +25,7 @@ impl Speech for Okta {
         Behaviour { slots: 2, values_listed: true, ..Behaviour::default() }
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.header("authorization").strip_prefix("SSWS ") == Some(ADMIN)
     }
 

@@ -22,7 +22,7 @@ impl Speech for Synoptic {
         Use::query("/v2/networks", "token", token)
     }
 
-    fn is_admin(&self, asked: &Asked) -> bool {
+    fn is_admin(&self, asked: &Asked, _: &Store) -> bool {
         asked.bearer() == ADMIN || asked.query("apikey") == ADMIN
     }
 

@@ -1,0 +1,41 @@
+//! What can be chosen of a provider.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How the provider behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// How long a new token is not accepted yet.
+    pub activation: Duration,
+    /// How long a revoked token is accepted still.
+    pub propagation: Duration,
+    /// How long a new token is not listed yet.
+    pub listing: Duration,
+    /// Most tokens that there may be.
+    pub slots: usize,
+    /// Whether two tokens may have one name.
+    pub unique_names: bool,
+    /// What tokens are granted, whatever is asked for; `None` grants what is asked for.
+    pub grants: Option<Vec<Value>>,
+    /// Whether a list shows values, where the provider's versions or contracts differ.
+    pub values_listed: bool,
+    /// Whether a refresh token that is shown twice ends all that came from the same consent.
+    pub reuse_detection: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            activation: Duration::ZERO,
+            propagation: Duration::ZERO,
+            listing: Duration::ZERO,
+            slots: usize::MAX,
+            unique_names: false,
+            grants: None,
+            values_listed: false,
+            reuse_detection: false,
+        }
+    }
+}
