@@ -1,9 +1,11 @@
 //! One stateful server for the providers of which no real one can run here: it follows their wire contracts, with their faults.
 //!
 //! - [`store`] is what a provider remembers; [`wire`] is how each of them speaks
+//! - [`limits`] is how they say that they were asked too often
 //! - faults are planned for the next calls of an operation: [`Fault`]
 
 mod asked;
+mod limits;
 mod store;
 mod wire;
 
@@ -20,11 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use tokio::{net::TcpListener, task::AbortHandle};
 
 pub use self::{
     asked::{Answer, Asked},
+    limits::{Dialect, Quota},
     store::{Behaviour, Family, NotMinted, Pair, Store, Stored, Tenant},
     wire::{Use, Wire},
 };
@@ -223,14 +226,24 @@ async fn answer(
         lock(&shared.strange).push(format!("{} {}", asked.method, uri.path()));
         return StatusCode::NOT_FOUND.into_response();
     };
+    let spent = lock(&shared.store).spend();
+    let mut response =
+        if spent.is_too_much { written(shared.wire.too_many()) } else { served(&shared, operation, &asked).await };
+    extend(response.headers_mut(), &spent.headers);
+    lock(&shared.seen).push(Seen { operation, status: response.status().as_u16() });
+    response
+}
+
+/// An answer as it is, or as a fault makes it.
+async fn served(shared: &Shared, operation: Operation, asked: &Asked) -> Response {
     let fault = shared.fault(operation);
     if let Some(Fault::Slow(span)) = &fault {
         tokio::time::sleep(*span).await;
     }
-    let response = match fault {
-        None | Some(Fault::Slow(_)) => written(shared.perform(operation, &asked)),
+    match fault {
+        None | Some(Fault::Slow(_)) => written(shared.perform(operation, asked)),
         Some(Fault::Lost) => {
-            shared.perform(operation, &asked);
+            shared.perform(operation, asked);
             let broken = stream::iter([
                 Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
                 Err(std::io::ErrorKind::ConnectionReset.into()),
@@ -238,31 +251,32 @@ async fn answer(
             Response::new(Body::from_stream(broken))
         }
         Some(Fault::Silent) => {
-            shared.perform(operation, &asked);
+            shared.perform(operation, asked);
             tokio::time::sleep(Duration::from_secs(60)).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
         Some(Fault::Status(status, headers)) => {
-            let mut response = written(Answer::refused(status));
-            let pairs = headers
-                .iter()
-                .filter_map(|(name, value)| Some((http::HeaderName::try_from(*name).ok()?, value.parse().ok()?)));
-            response.headers_mut().extend(pairs);
+            let refused = if status == 429 { shared.wire.too_many() } else { Answer::refused(status) };
+            let mut response = written(refused);
+            extend(response.headers_mut(), &headers);
             response
         }
         Some(Fault::Refused(status, body)) => written(Answer::json(status, body)),
         Some(Fault::DoneAndFailed) => {
-            shared.perform(operation, &asked);
+            shared.perform(operation, asked);
             StatusCode::BAD_GATEWAY.into_response()
         }
         Some(Fault::Garbage) => {
-            shared.perform(operation, &asked);
+            shared.perform(operation, asked);
             "<html>hello</html>".into_response()
         }
         Some(Fault::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
-    };
-    lock(&shared.seen).push(Seen { operation, status: response.status().as_u16() });
-    response
+    }
+}
+
+fn extend(headers: &mut HeaderMap, more: &[(&'static str, String)]) {
+    let pairs = more.iter().filter_map(|(name, value)| Some((HeaderName::try_from(*name).ok()?, value.parse().ok()?)));
+    headers.extend(pairs);
 }
 
 fn written(Answer { status, body }: Answer) -> Response {

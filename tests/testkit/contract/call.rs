@@ -1,10 +1,21 @@
 //! One call.
 
+use std::sync::LazyLock;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokenturn::testkit::contract::{self, ADMIN, ContractServer};
+use tokenturn::testkit::contract::{ADMIN, ContractServer};
+
+/// One client for all tests, since it is slow to make. It keeps no connections, which would end with the test that opened them.
+pub fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client")
+    });
+    &CLIENT
+}
 
 /// An answer.
 #[derive(Debug)]
@@ -83,7 +94,7 @@ impl Call {
     /// The answer, if there was one.
     pub async fn try_send(self, server: &ContractServer) -> Result<Reply, reqwest::Error> {
         let origin = url::Url::parse(&server.url()).expect("a URL").origin().ascii_serialization();
-        let request = contract::client().request(self.method, format!("{origin}{}", self.path)).body(self.body);
+        let request = client().request(self.method, format!("{origin}{}", self.path)).body(self.body);
         let request = self.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());

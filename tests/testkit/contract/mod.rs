@@ -3,6 +3,7 @@
 mod call;
 mod fossa;
 mod licensing;
+mod limits;
 mod oauth2;
 mod okta;
 mod synoptic;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::testkit::contract::limits::Quota;
+
 /// How the provider behaves.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
@@ -23,6 +25,8 @@ pub struct Behaviour {
     pub values_listed: bool,
     /// Whether a refresh token that is shown twice ends all that came from the same consent.
     pub reuse_detection: bool,
+    /// How much may be asked, if there is a limit.
+    pub quota: Option<Quota>,
 }
 
 impl Default for Behaviour {
@@ -36,6 +40,7 @@ impl Default for Behaviour {
             grants: None,
             values_listed: false,
             reuse_detection: false,
+            quota: None,
         }
     }
 }

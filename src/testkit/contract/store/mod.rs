@@ -14,7 +14,7 @@ pub use self::{
     families::{Family, Pair},
     tenants::Tenant,
 };
-use super::ADMIN;
+use super::{ADMIN, limits::Meter};
 
 /// One token.
 #[derive(Clone, Debug)]
@@ -54,13 +54,14 @@ pub struct Store {
     tokens: Vec<Stored>,
     refreshes: Vec<Refresh>,
     families: u64,
+    pub(super) meter: Meter,
 }
 
 impl Store {
     /// An empty one.
     pub fn new(behaviour: Behaviour) -> Self {
         let tenants = vec![Tenant::new("main", ADMIN)];
-        Self { behaviour, tenants, tokens: Vec::new(), refreshes: Vec::new(), families: 0 }
+        Self { behaviour, tenants, tokens: Vec::new(), refreshes: Vec::new(), families: 0, meter: Meter::default() }
     }
 
     /// Mints a token.

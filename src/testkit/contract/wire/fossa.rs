@@ -35,6 +35,10 @@ impl Speech for Fossa {
         failed(401, "Unauthorized")
     }
 
+    fn too_many(&self) -> Answer {
+        failed(429, "Too many requests")
+    }
+
     fn operation(&self, asked: &Asked) -> Option<Operation> {
         use Operation::{Create, List};
         let delete = on(&asked.method, &Method::DELETE, Operation::Revoke);

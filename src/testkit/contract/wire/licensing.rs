@@ -30,6 +30,10 @@ impl Speech for Licensing {
         failed(401, "Invalid token")
     }
 
+    fn too_many(&self) -> Answer {
+        failed(429, "Too Many Requests (Reached license limit)")
+    }
+
     /// The path that replaces a User Token is told nowhere: this one is of our own choice, and so is the one with a tenant's name.
     fn operation(&self, asked: &Asked) -> Option<Operation> {
         let post = |operation| on(&asked.method, &Method::POST, operation);
@@ -98,7 +102,7 @@ fn pair(family: Family, store: &mut Store) -> Answer {
             let shown = json!({"expirationDate": expires.to_string(), "accessToken": pair.access, "refreshToken": pair.refresh});
             Answer::json(201, shown)
         }
-        Err(NotMinted::Duplicate | NotMinted::Full) => failed(429, "Too Many Requests (Reached license limit)"),
+        Err(NotMinted::Duplicate | NotMinted::Full) => Licensing.too_many(),
     }
 }
 

@@ -63,6 +63,11 @@ trait Speech {
         Answer::refused(401)
     }
 
+    /// What it answers to who asks too often.
+    fn too_many(&self) -> Answer {
+        Answer::refused(429)
+    }
+
     fn operation(&self, asked: &Asked) -> Option<Operation>;
 
     fn answer(&self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer;
@@ -138,6 +143,11 @@ impl Wire {
     /// The answer to somebody who is not the operator.
     pub fn refusal(self) -> Answer {
         self.speech().refusal()
+    }
+
+    /// The answer to who asks too often, without its headers.
+    pub fn too_many(self) -> Answer {
+        self.speech().too_many()
     }
 
     /// What a request is for; `None` if it is not in the contract.

@@ -33,6 +33,10 @@ impl Speech for Okta {
         failed(401, "E0000011", "Invalid token provided")
     }
 
+    fn too_many(&self) -> Answer {
+        failed(429, "E0000047", "API call exceeded rate limit due to too many requests.")
+    }
+
     fn operation(&self, asked: &Asked) -> Option<Operation> {
         use Operation::{Activate, Deactivate, Get, Revoke, Verify};
         let post = |operation| on(&asked.method, &Method::POST, operation);
