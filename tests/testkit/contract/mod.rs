@@ -1,9 +1,11 @@
 //! The server that speaks as providers do, called as their documentation says and by no driver.
 
 mod call;
+mod every;
 mod fossa;
 mod licensing;
 mod limits;
 mod oauth2;
 mod okta;
+mod rows;
 mod synoptic;
