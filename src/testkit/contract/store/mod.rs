@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod families;
+mod stored;
 mod tenants;
 
 use jiff::Timestamp;
@@ -12,31 +13,10 @@ use self::families::Refresh;
 pub use self::{
     behaviour::Behaviour,
     families::{Family, Pair},
+    stored::Stored,
     tenants::Tenant,
 };
 use super::{ADMIN, limits::Meter};
-
-/// One token.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub id: u64,
-    /// Whose it is: a project, an account, a user.
-    pub account: String,
-    pub name: String,
-    pub value: String,
-    pub permissions: Vec<Value>,
-    pub expires: Option<Timestamp>,
-    /// Whether the provider refuses to revoke it.
-    pub protected: bool,
-    /// When it was minted.
-    pub at: Timestamp,
-    created: Instant,
-    /// Which refresh tokens it came with, if any.
-    family: Option<u64>,
-    /// Since when it is switched off, if it is.
-    off: Option<Instant>,
-    revoked: Option<Instant>,
-}
 
 /// Why a token is not minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,26 +158,6 @@ impl Store {
         let refreshes = self.refreshes.iter().map(|refresh| refresh.value.clone());
         let user_tokens = self.tenants.iter().flat_map(|tenant| tenant.given.clone());
         self.tokens.iter().map(|token| token.value.clone()).chain(refreshes).chain(user_tokens).collect()
-    }
-}
-
-impl Stored {
-    /// Whether it was revoked or its time is over, also where it is accepted for a moment still.
-    pub fn is_over(&self) -> bool {
-        !self.is_alive() || self.is_expired()
-    }
-
-    /// Whether it is not switched off.
-    pub fn is_on(&self) -> bool {
-        self.off.is_none()
-    }
-
-    fn is_alive(&self) -> bool {
-        self.revoked.is_none()
-    }
-
-    fn is_expired(&self) -> bool {
-        self.expires.is_some_and(|at| at <= Timestamp::now())
     }
 }
 
