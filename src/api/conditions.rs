@@ -54,6 +54,8 @@ pub enum Reason {
     Revoked,
     /// The old token cannot be revoked at its provider: it ends when it expires.
     AwaitingExpiry,
+    /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
+    LeftBehind,
     /// A token that was never published was revoked.
     UnpublishedRevoked,
     /// The Secret was changed by somebody else and was repaired from the record.
@@ -116,7 +118,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -135,6 +137,7 @@ impl Reason {
         Self::Revoking,
         Self::Revoked,
         Self::AwaitingExpiry,
+        Self::LeftBehind,
         Self::UnpublishedRevoked,
         Self::DriftRepaired,
         Self::Readopted,
@@ -188,6 +191,7 @@ impl Reason {
             Self::Revoking => "Revoking",
             Self::Revoked => "Revoked",
             Self::AwaitingExpiry => "AwaitingExpiry",
+            Self::LeftBehind => "LeftBehind",
             Self::UnpublishedRevoked => "UnpublishedRevoked",
             Self::DriftRepaired => "DriftRepaired",
             Self::Readopted => "Readopted",

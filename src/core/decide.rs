@@ -145,11 +145,12 @@ fn begin(observed: &Observed) -> Ruling {
         let message = format!("a rotation is due ({reason}) but spec.suspend is set");
         return Ok(Some(Decision { phase: Phase::AtRest, ..Decision::wait(STALLED_WAKE, Reason::Suspended, message) }));
     }
-    if let Err(fault) = observed.preflight()? {
-        return Ok(Some(on_fault(observed, fault)));
-    }
+    let census = match observed.preflight()? {
+        Ok(census) => census,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
     let fresh = transition::empty(&observed.owner, resource);
-    let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now);
+    let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now, census);
     Ok(Some(intended(next, reason)))
 }
 

@@ -10,6 +10,7 @@
 //!    └──────────────────────────▶ report ──▶ status
 //! ```
 
+pub mod census;
 pub mod consumers;
 pub mod decide;
 pub mod guards;

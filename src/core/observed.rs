@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    census::Census,
     consumers::Consumers,
     guards::{Guard, Guards},
     memory::Memory,
@@ -152,7 +153,7 @@ pub struct Delays {
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     pub listing: Option<Result<Vec<Listed>, Fault>>,
-    pub preflight: Option<Result<(), Fault>>,
+    pub preflight: Option<Result<Option<Census>, Fault>>,
     pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
     pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
     pub consumers: Option<Result<Consumers, Fault>>,
@@ -165,10 +166,10 @@ impl Observed {
         Ok(answer.as_deref())
     }
 
-    /// Whether a token could be minted and published, or the question.
-    pub fn preflight(&self) -> Result<Result<(), &Fault>, Question> {
+    /// Whether a token could be minted and published, and what the account has where tokens have no names; or the question.
+    pub fn preflight(&self) -> Result<Result<Option<&Census>, &Fault>, Question> {
         let answer = self.answers.preflight.as_ref().ok_or(Question::Preflight)?;
-        Ok(answer.as_ref().copied())
+        Ok(answer.as_ref().map(Option::as_ref))
     }
 
     /// Whether a token works, or the question.

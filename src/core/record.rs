@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    census::Census,
     consumers::PodView,
     pickup::{Evidence, PickupProof},
     token::{self, Generation, Issued, Owner, Source},
@@ -81,6 +82,9 @@ pub struct Intent {
     /// Why the attempt before this one, or this one, did not end well; for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The tokens that the account had before the first attempt, and those told since; where tokens have no names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Census>,
     /// Left-overs of the attempt are looked for there.
     #[serde(flatten)]
     pub source: Source,

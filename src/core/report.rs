@@ -173,7 +173,7 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     }
     let answers = &observed.answers;
     let mut looks: Vec<Result<(), &Fault>> = Vec::new();
-    looks.extend(answers.preflight.as_ref().map(|answer| answer.as_ref().copied()));
+    looks.extend(answers.preflight.as_ref().map(|answer| answer.as_ref().map(|_| ())));
     looks.extend(answers.listing.as_ref().map(|answer| answer.as_ref().map(|_| ())));
     looks.extend(answers.verification.values().map(|answer| answer.as_ref().map(|_| ())));
     looks.extend(answers.liveness.values().map(|answer| answer.as_ref().map(|_| ())));

@@ -6,6 +6,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::{
+    census,
     decide::{STALLED_WAKE, intended, on_fault},
     guards::Guard,
     observed::{Observed, Question, Record, Resource},
@@ -180,11 +181,12 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = "taking over what another process began elsewhere";
         return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
-    if let Err(fault) = observed.preflight()? {
-        return Ok(Some(on_fault(observed, fault)));
-    }
-    let failure = observed.memory.mint_failure.clone();
-    let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now);
+    let census = match observed.preflight()? {
+        Ok(census) => census,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let failure = census::left_behind(ledger, census).or_else(|| observed.memory.mint_failure.clone());
+    let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };
     }

@@ -63,10 +63,11 @@ fn replace_current(observed: &Observed, resource: &Resource, record: &Record) ->
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(PICKUP_WAKE, trouble.reason, trouble.message.clone()))),
     };
-    if let Err(fault) = observed.preflight()? {
-        return Ok(Some(on_fault(observed, fault)));
-    }
-    let next = transition::intend(&record.ledger, resource, plan, Reason::ValueLost, None, observed.now);
+    let census = match observed.preflight()? {
+        Ok(census) => census,
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let next = transition::intend(&record.ledger, resource, plan, Reason::ValueLost, None, observed.now, census);
     Ok(Some(super::decide::intended(next, Reason::ValueLost)))
 }
 

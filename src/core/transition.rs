@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    census::{self, Census},
     observed::Resource,
     pickup::PickupProof,
     plan::Plan,
@@ -48,7 +49,9 @@ pub fn intend(
     reason: Reason,
     latest: Option<Failure>,
     now: Timestamp,
+    census: Option<&Census>,
 ) -> Ledger {
+    let before = census::since(ledger, census);
     let counter = ledger.counter + 1;
     // A request for a rotation counts as served by what begins after it: a rotation, or a new series of attempts.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
@@ -71,7 +74,7 @@ pub fn intend(
         counter,
         deletion_policy: resource.deletion_policy,
         rollout: resource.rollout.clone(),
-        intent: Some(Intent { generation, reason, at: now, attempts, failure, source: plan.source.clone() }),
+        intent: Some(Intent { generation, reason, at: now, attempts, failure, before, source: plan.source.clone() }),
         rotate_now_seen,
         ..ledger.clone()
     }

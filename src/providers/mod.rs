@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Backend, HttpProvider, ProviderRef, TokenProviderSpec},
     core::{
+        census::Census,
         revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
@@ -67,6 +68,8 @@ pub enum LostAnswer {
     Recover,
     /// Another one is minted and the lost one expires.
     Repeat,
+    /// The same; what appeared at the account meanwhile is told.
+    TellAndRepeat,
     /// It must never be repeated; a person has to look.
     Human,
 }
@@ -121,9 +124,13 @@ pub trait Provider {
     /// Mistakes in permissions and parameters that can be seen without asking the provider.
     fn check(&self, specification: &Specification) -> Vec<Problem>;
 
-    /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for. Changes nothing.
-    fn preflight(&self, owner: &Owner, specification: &Specification)
-    -> impl Future<Output = Result<(), Error>> + Send;
+    /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for; and the fingerprints of all tokens of the
+    /// account, where tokens have no names. Changes nothing.
+    fn preflight(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+    ) -> impl Future<Output = Result<Option<Census>, Error>> + Send;
 
     /// Tokens of this owner at the provider: exactly those whose names `naming` can read.
     fn list(
@@ -239,7 +246,7 @@ impl Provider for Driver {
         of_driver!(self, driver => driver.check(specification))
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
         of_driver!(self, driver => driver.preflight(owner, specification).await)
     }
 

@@ -11,6 +11,7 @@ use super::{context::Context, fault::cannot_publish, memory::Remembered, observe
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
     core::{
+        census::Census,
         consumers::{ANY_NODE, CROWD, Consumers, NodeView},
         observed::{Fault, Observed, Question},
         pickup::members,
@@ -94,9 +95,9 @@ fn known<'a>(context: &Context, observed: &'a Observed, generation: Generation) 
 }
 
 /// Could a token be minted and published now? Asks for rights, writes the target in a dry run, asks the provider.
-async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<(), Fault> {
-    let Some(resource) = &observed.resource else { return Ok(()) };
-    let Ok(plan) = &resource.plan else { return Ok(()) };
+async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<Option<Census>, Fault> {
+    let Some(resource) = &observed.resource else { return Ok(None) };
+    let Ok(plan) = &resource.plan else { return Ok(None) };
     let Some(driver) = context.driver(&plan.source) else { return Err(no_driver()) };
     let namespace = &observed.owner.namespace;
     let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;

@@ -18,6 +18,11 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
             tracing::info!(rotation = %generation, %reason, "rotation begins");
+            let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
+            if let Some(failure) = failure.filter(|failure| failure.reason == Reason::LeftBehind) {
+                tracing::warn!(rotation = %generation, "{}", failure.message);
+                context.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
+            }
         }
         Change::Refused(generation) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());

@@ -180,8 +180,15 @@ pub fn at_rest(current: Generation) -> Ledger {
 
 /// A ledger with a rotation that has begun.
 pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
-    let intent =
-        Intent { generation, reason: Reason::RotateNow, at: now(), attempts: 1, failure: None, source: source() };
+    let intent = Intent {
+        generation,
+        reason: Reason::RotateNow,
+        at: now(),
+        attempts: 1,
+        failure: None,
+        before: None,
+        source: source(),
+    };
     Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }
 }
 
@@ -202,7 +209,7 @@ pub fn record(ledger: Ledger) -> Record {
 /// token works, nobody uses the Secret.
 pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
     let mut answers =
-        Answers { preflight: Some(Ok(())), consumers: Some(Ok(Consumers::default())), ..Answers::default() };
+        Answers { preflight: Some(Ok(None)), consumers: Some(Ok(Consumers::default())), ..Answers::default() };
     let mut known = Vec::new();
     for token in ledger.iter().flat_map(Ledger::tokens) {
         known.push(listed(token.generation));

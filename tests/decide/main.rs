@@ -1,6 +1,7 @@
 //! Tables over the decision: what was observed in, one step out. No cluster, no clock, no async.
 
 mod builder;
+mod census;
 mod counterexamples;
 mod invariants;
 mod order;

@@ -265,7 +265,7 @@ impl World {
                 let alive = self.provider.iter().filter(|(_, alive)| **alive);
                 observed.answers.listing = Some(Ok(alive.map(|(generation, _)| listed(*generation)).collect()));
             }
-            Question::Preflight => observed.answers.preflight = Some(Ok(())),
+            Question::Preflight => observed.answers.preflight = Some(Ok(None)),
             Question::Verify(generation) => {
                 let verification = if alive(generation) {
                     Verification::Works { surplus: vec![], expires_at: None }

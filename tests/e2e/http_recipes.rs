@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokenturn::{
@@ -21,7 +21,7 @@ use tokenturn::{
 use crate::world::{Outcome, PATIENCE, World, condition, is};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
-const EXAMPLES: [(&str, Wire); 9] = [
+const EXAMPLES: [(&str, Wire); 10] = [
     ("http/gitlab-project-token", Wire::GitLab),
     ("http/grafana-service-account", Wire::Grafana),
     ("http/cloudflare-account-token", Wire::Cloudflare),
@@ -31,6 +31,7 @@ const EXAMPLES: [(&str, Wire); 9] = [
     ("http/artifactory-access-token", Wire::Artifactory),
     ("http/oauth2-client-credentials", Wire::OAuth2),
     ("fossa/api-token", Wire::Fossa),
+    ("synoptic/public-token", Wire::Synoptic),
 ];
 
 /// The providers, by the name of the workload that calls each.
@@ -60,6 +61,8 @@ struct Example {
     secret: String,
     key: String,
     credential: String,
+    /// What new tokens have their settings from.
+    template: String,
 }
 
 fn example(name: &str, server: &ContractServer) -> Example {
@@ -77,7 +80,13 @@ fn example(name: &str, server: &ContractServer) -> Example {
     let data = objects[1]["spec"]["secret"]["data"].as_object();
     let key = data.and_then(|data| data.keys().next().cloned()).unwrap_or_else(|| "token".to_owned());
     let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
-    Example { objects, token, secret, key, credential }
+    let template = match server.wire() {
+        Wire::Synoptic => {
+            server.store().mint("", "template", vec![json!("origins")], None).expect("a token").value.clone()
+        }
+        _ => "none".to_owned(),
+    };
+    Example { objects, token, secret, key, credential, template }
 }
 
 async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
@@ -115,6 +124,7 @@ async fn set_up(world: &World, example: &Example) -> Outcome {
         "metadata": {"name": example.credential},
         "stringData": {
             "token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
+            "template": example.template,
         },
     });
     world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
@@ -166,10 +176,12 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
         let new = value(&world, example).await?;
         world.holders(&Token::new(&new).fingerprint(), 2).await?;
         assert!(!server.accepts(&old) && server.accepts(&new), "{}", example.token);
-        // The lost one and the old one are revoked; of OAuth 2.0 the lost one has to expire.
+        // The lost one and the old one are revoked; of OAuth 2.0 and Synoptic Data, where there is a template too, the lost one has to
+        // expire.
         let counts = match server.wire() {
             Wire::Fossa => (2, 1),
             Wire::OAuth2 => (3, 2),
+            Wire::Synoptic => (4, 3),
             _ => (3, 1),
         };
         assert_eq!(server.counts(), counts, "{}", example.token);
@@ -183,6 +195,13 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
             provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "ProviderReady");
         assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{provider:?}");
     }
+    let events = world.space.api::<Event>().list(&kube::api::ListParams::default()).await?;
+    let mut told = events.items.iter().filter(|event| event.reason.as_deref() == Some("LeftBehind"));
+    let told = told.next().ok_or("what a lost answer left behind at Synoptic Data is not told")?;
+    assert_eq!(
+        (told.regarding.as_ref().and_then(|object| object.name.as_deref()), told.type_.as_deref()),
+        (Some("weather"), Some("Warning"))
+    );
     let logs: String = world.operators.iter().map(|operator| operator.logs()).collect();
     for (example, server) in &examples {
         for secret in server.store().values().iter().map(String::as_str).chain([ADMIN]) {

@@ -5,4 +5,5 @@ mod faults;
 mod licensing;
 mod oidc;
 mod scene;
+mod synoptic;
 mod tokens;

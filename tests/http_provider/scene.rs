@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::json;
 use tokenturn::{
-    api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider},
+    api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider, provider::Endpoint},
     core::{
         revocable::Revocable,
         token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
@@ -49,7 +49,8 @@ fn example(wire: Wire) -> &'static str {
         Wire::OAuth2 => "http/oauth2-client-credentials",
         Wire::Licensing => "licensing/access-token",
         Wire::Fossa => "fossa/api-token",
-        _ => panic!("{wire:?} has no recipe"),
+        Wire::Synoptic => "synoptic/public-token",
+        Wire::Okta => panic!("{wire:?} has no recipe"),
     }
 }
 
@@ -62,12 +63,13 @@ fn recipe(backend: &mut Backend, url: &str, timeout: &str) -> (&'static str, Htt
         return ("http", recipe.clone());
     }
     if let Some(fossa) = &mut backend.fossa {
-        fossa.base_url = Some(url.to_owned());
-        fossa.timeout = timeout;
+        fossa.endpoint = Endpoint { base_url: Some(url.to_owned()), timeout, ..Endpoint::default() };
     }
     if let Some(licensing) = &mut backend.licensing {
-        licensing.base_url = Some(url.to_owned());
-        licensing.timeout = timeout;
+        licensing.endpoint = Endpoint { base_url: Some(url.to_owned()), timeout, ..Endpoint::default() };
+    }
+    if let Some(synoptic) = &mut backend.synoptic {
+        synoptic.endpoint = Endpoint { base_url: Some(url.to_owned()), timeout, ..Endpoint::default() };
     }
     let (name, recipe) = builtin::recipe(backend).expect("a built-in recipe");
     (name, recipe.unwrap())
@@ -89,11 +91,15 @@ impl Scene {
         let (kind, recipe) = recipe(&mut provider.spec.backend, &server.url(), timeout);
         let space = SharedControlPlane::namespace(&format!("http-{wire:?}").to_lowercase()).await.unwrap();
         let name = &recipe.credential.as_ref().unwrap().secret_ref.name;
+        let template = match wire {
+            Wire::Synoptic => server.store().mint("", "template", vec![json!("origins")], None).unwrap().value.clone(),
+            _ => ADMIN.to_owned(),
+        };
         let secret = json!({
             "metadata": {"name": name},
             "stringData": {
                 "token": format!("{ADMIN}\n"), "apiKey": ADMIN, "applicationKey": ADMIN,
-                "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
+                "username": ADMIN, "password": ADMIN, "userToken": ADMIN, "template": template,
             },
         });
         let secret: Secret = serde_json::from_value(secret).unwrap();

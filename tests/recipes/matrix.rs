@@ -35,6 +35,7 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
         LostAnswer::ListAndRevokeIfShown => "found by its name, revoked if its value is shown, else told",
         LostAnswer::Recover => "read again",
         LostAnswer::Repeat => "ends when it expires",
+        LostAnswer::TellAndRepeat => "told, ends when it expires",
         LostAnswer::Human => "told, for a person to revoke",
     };
     format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))

@@ -3,27 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::http::SecretKeyReference;
-use crate::api::duration::GoDuration;
+use super::{Endpoint, http::SecretKeyReference};
 
 /// API tokens of a user of FOSSA (<https://docs.fossa.com/docs/api-reference>): `push-only` ones, which can upload, or `full` ones, which may
 /// do all that the user may. A RotatedToken asks for exactly one of the two.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FossaProvider {
-    /// Where the API begins. Default `https://app.fossa.com/api`; installations of your own have the same paths under their own address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
-    pub base_url: Option<String>,
-
-    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 65536))]
-    pub ca_bundle: Option<String>,
-
-    /// How long one call may take, connection included. Default `10s`, at most `15s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<GoDuration>,
+    /// Where the API is. `baseUrl` is `https://app.fossa.com/api`; installations of your own have the same paths under their own address unless it says another one.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
 
     /// A full token of the same user, with which the operator mints, lists and deletes tokens. Key `token` unless it says another one.
     /// A push-only token cannot do that.

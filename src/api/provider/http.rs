@@ -57,6 +57,11 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<HttpList>,
 
+    /// Lists the values of all tokens of the account, instead of `list`, for APIs whose tokens have no names. A revoked token counts as
+    /// dead when its value is gone; and what appeared while the answer to a create was lost is told, never revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_values: Option<HttpListValues>,
+
     /// Tries a token with its own value.
     pub verify: HttpVerify,
 
@@ -271,6 +276,11 @@ pub struct HttpCreate {
     /// When the token expires. Without it tokens are taken to live until they are revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
+
+    /// It expires when it was asked to, and the answer does not say so: the request has to say `${expires|...}` or
+    /// `${lifetime|...}`. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expires_as_asked: bool,
 }
 
 /// How tokens are listed.
@@ -311,6 +321,22 @@ pub struct HttpList {
     /// How the next page is asked for. Without it there is one page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paging: Option<HttpPaging>,
+}
+
+/// How the values of all tokens are listed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpListValues {
+    /// What is sent.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// Where the values are (JSONPath, RFC 9535): `$.TOKENS[*]`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub values: String,
 }
 
 /// How the next page is asked for: exactly one of these.

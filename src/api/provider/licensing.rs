@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::http::SecretKeyReference;
-use crate::api::duration::GoDuration;
+use super::{Endpoint, http::SecretKeyReference};
 
 /// Access tokens of the licensing API of software-licensing.io (<https://docs.software-licensing.io/authorization.html>), minted with
 /// a User Token. They live 24 hours and nothing revokes them: they are minted anew when a third of their life is left, and at once
@@ -14,19 +13,9 @@ use crate::api::duration::GoDuration;
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct LicensingProvider {
-    /// Where the API begins. Default `https://api.software-licensing.io/v1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
-    pub base_url: Option<String>,
-
-    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 65536))]
-    pub ca_bundle: Option<String>,
-
-    /// How long one call may take, connection included. Default `10s`, at most `15s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<GoDuration>,
+    /// Where the API is. `baseUrl` is `https://api.software-licensing.io/v1` unless it says another one.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
 
     /// The User Token, which a person makes in the web portal of the tenant. Key `userToken` unless it says another one.
     pub credentials_ref: SecretKeyReference,

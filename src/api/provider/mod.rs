@@ -5,6 +5,7 @@ pub mod fossa;
 pub mod http;
 pub mod http_answer;
 pub mod licensing;
+pub mod synoptic;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -16,6 +17,7 @@ pub use self::{
     fossa::FossaProvider,
     http::HttpProvider,
     licensing::LicensingProvider,
+    synoptic::SynopticProvider,
 };
 use super::duration::GoDuration;
 
@@ -36,7 +38,7 @@ use super::duration::GoDuration;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa or licensing"))]
+#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing or synoptic"))]
 pub struct TokenProviderSpec {
     /// The provider.
     #[serde(flatten)]
@@ -67,6 +69,29 @@ pub struct Backend {
     /// Access tokens of the licensing API of software-licensing.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licensing: Option<LicensingProvider>,
+
+    /// Public tokens of Synoptic Data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synoptic: Option<SynopticProvider>,
+}
+
+/// How the API of a built-in provider is reached.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Where the API begins, without `/` at its end; HTTPS. Default: the provider's own address; an installation of your own has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub base_url: Option<String>,
+
+    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub ca_bundle: Option<String>,
+
+    /// How long one call may take, connection included. Default `10s`, at most `15s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
 }
 
 /// Settings of the `kubernetes` provider: none so far.

@@ -1,6 +1,6 @@
 //! `licensing`: access tokens of software-licensing.io for a User Token.
 
-use super::{key, name_secret, parse};
+use super::{connect, key, parse};
 use crate::api::{
     HttpProvider,
     provider::{
@@ -28,7 +28,7 @@ const PERMISSIONS: [&str; 13] = [
 
 /// The recipe for a spec.
 pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<String>> {
-    let LicensingProvider { base_url, ca_bundle, timeout, credentials_ref, verify_path, probes } = spec;
+    let LicensingProvider { endpoint, credentials_ref, verify_path, probes } = spec;
     let unknown = probes.keys().filter(|name| !PERMISSIONS.contains(&name.as_str()));
     let mistakes: Vec<String> =
         unknown.map(|name| format!("probes.{name}: is none of {}", PERMISSIONS.join(", "))).collect();
@@ -36,12 +36,7 @@ pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<Strin
         return Err(mistakes);
     }
     let mut recipe = parse(include_str!("licensing.yaml"), &[("<key>", key(credentials_ref, "userToken")?)])?;
-    if let Some(address) = base_url {
-        recipe.base_url.clone_from(address);
-    }
-    recipe.ca_bundle.clone_from(ca_bundle);
-    recipe.timeout = *timeout;
-    name_secret(&mut recipe, credentials_ref);
+    connect(&mut recipe, endpoint, credentials_ref);
     recipe.verify.request.path = verify_path.clone().unwrap_or_else(|| "/products".to_owned());
     let answer = without_forgiveness(&recipe.verify.answer);
     for (name, path) in probes {

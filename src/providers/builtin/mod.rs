@@ -5,17 +5,23 @@
 
 mod fossa;
 mod licensing;
+mod synoptic;
 
-use crate::api::{Backend, HttpProvider, provider::http::SecretKeyReference};
+use crate::api::{
+    Backend, HttpProvider,
+    provider::{Endpoint, http::SecretKeyReference},
+};
 
 /// The built-in recipe that a provider object asks for, and the provider's name; `None` if it asks for none.
 ///
 /// # Errors
 /// Every mistake of the typed spec, with its place.
 pub fn recipe(backend: &Backend) -> Option<(&'static str, Result<HttpProvider, Vec<String>>)> {
-    let Backend { kubernetes: _, http: _, fossa, licensing } = backend;
+    let Backend { kubernetes: _, http: _, fossa, licensing, synoptic } = backend;
     let fossa = fossa.as_ref().map(|spec| ("fossa", fossa::recipe(spec)));
-    fossa.or_else(|| licensing.as_ref().map(|spec| ("licensing", licensing::recipe(spec))))
+    let licensing = licensing.as_ref().map(|spec| ("licensing", licensing::recipe(spec)));
+    let synoptic = synoptic.as_ref().map(|spec| ("synoptic", synoptic::recipe(spec)));
+    fossa.or(licensing).or(synoptic)
 }
 
 /// A recipe as it is written beside its driver, with marks replaced by what is safe to stand in YAML as it is.
@@ -24,8 +30,14 @@ fn parse(text: &str, marks: &[(&str, &str)]) -> Result<HttpProvider, Vec<String>
     serde_norway::from_str(&written).map_err(|error| vec![format!("is a mistake of tokenturn: {error}")])
 }
 
-/// Puts the name of the credential's Secret into a recipe.
-fn name_secret(recipe: &mut HttpProvider, reference: &SecretKeyReference) {
+/// Puts what all typed specs say into a recipe: where the API is, how it is reached, and the Secret of the credential.
+fn connect(recipe: &mut HttpProvider, endpoint: &Endpoint, reference: &SecretKeyReference) {
+    let Endpoint { base_url, ca_bundle, timeout } = endpoint;
+    if let Some(address) = base_url {
+        recipe.base_url.clone_from(address);
+    }
+    recipe.ca_bundle.clone_from(ca_bundle);
+    recipe.timeout = *timeout;
     if let Some(credential) = &mut recipe.credential {
         credential.secret_ref.name.clone_from(&reference.name);
     }

@@ -12,8 +12,8 @@ use url::Url;
 use super::{
     compile_request::variables,
     recipe::{
-        Answer, Asks, Case, Create, Credential, Expectation, List, Operation, Paging, Recipe, RevokeBy, Shown, Time,
-        Verify, parameter_value,
+        Answer, Asks, Case, Create, Credential, Expectation, Expires, List, ListValues, Operation, Paging, Recipe,
+        RevokeBy, Shown, Time, Verify, parameter_value,
     },
     template::{Template, Variable},
 };
@@ -116,6 +116,7 @@ impl Compiler<'_> {
         let permissions = self.permissions();
         let create = self.create();
         let list = recipe.list.as_ref().map(|list| self.list(list));
+        let list_values = recipe.list_values.as_ref().map(|list| self.list_values(list));
         let verify = self.verify();
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
         if recipe.revoke.is_none() {
@@ -140,6 +141,10 @@ impl Compiler<'_> {
             permissions,
             create: create?,
             list: match list {
+                None => None,
+                Some(list) => Some(list?),
+            },
+            list_values: match list_values {
                 None => None,
                 Some(list) => Some(list?),
             },
@@ -235,17 +240,24 @@ impl Compiler<'_> {
             }
         }
         let id = self.optional_path("create.id", create.id.as_ref());
-        let expires = self.time("create.expires", create.expires.as_ref());
+        let said = self.time("create.expires", create.expires.as_ref())?;
         let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
         let asks_lifetime = variables(&create.request).iter().any(asks);
-        Some(Create {
-            operation: operation?,
-            values,
-            id: id?,
-            expires: expires?,
-            asks_lifetime,
-            asks: asks_permissions,
-        })
+        let expires = match (said, create.expires_as_asked) {
+            (None, false) => None,
+            (Some(said), false) => Some(Expires::Said(said)),
+            (None, true) => {
+                if !asks_lifetime {
+                    self.wrong("create.expiresAsAsked", "needs ${expires|...} or ${lifetime|...} in create.request");
+                }
+                Some(Expires::AsAsked)
+            }
+            (Some(_), true) => {
+                self.wrong("create", "say expires or expiresAsAsked, not both");
+                None
+            }
+        };
+        Some(Create { operation: operation?, values, id: id?, expires, asks_lifetime, asks: asks_permissions })
     }
 
     /// What a create says of permissions; those that there are have to be said or probed.
@@ -300,6 +312,18 @@ impl Compiler<'_> {
         })
     }
 
+    fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
+        let operation = self.operation("listValues", Known::List, &list.request, &list.answer);
+        if self.recipe.list.is_some() {
+            self.wrong("listValues", "say list or listValues, not both");
+        }
+        if !self.recipe.create.values.keys().eq(["token"]) {
+            self.wrong("listValues", "needs create.values to be one value, named token");
+        }
+        let values = self.path("listValues.values", &list.values);
+        Some(ListValues { operation: operation?, values: values? })
+    }
+
     fn paging(&mut self, paging: Option<&api::HttpPaging>) -> Option<Paging> {
         let Some(api::HttpPaging { page, cursor, link }) = paging else { return Some(Paging::None) };
         match (page, cursor, link) {
@@ -352,7 +376,7 @@ impl Compiler<'_> {
     }
 
     fn knows_expiry(&self) -> bool {
-        self.recipe.create.expires.is_some()
+        self.recipe.create.expires.is_some() || self.recipe.create.expires_as_asked
     }
 
     /// Without a revoke the expiry is what ends a token, so it has to be known.

@@ -10,9 +10,12 @@ use super::{
 };
 use crate::{
     api::provider::http::HttpMeaning,
-    core::token::{Handle, Listed, Naming, Owner, Specification},
+    core::{
+        census::Census,
+        token::{Handle, Listed, Naming, Owner, Specification},
+    },
     providers::{Class, Error},
-    secret_value::TokenSet,
+    secret_value::{SecretValue, TokenSet},
 };
 
 impl Http {
@@ -56,6 +59,23 @@ impl Http {
         })
         .await?;
         Ok(found)
+    }
+
+    /// The values of all tokens of the account, by fingerprint; `None` where they are not listed.
+    pub(super) async fn census(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+        let Some(list) = &self.recipe.list_values else { return Ok(None) };
+        let doing = format!("cannot list the tokens at {}", self.host());
+        let lane = self.lane(owner);
+        let rendered = self.identified(owner, &list.operation, &self.scope(specification, &[]), &doing).await?;
+        let received = self.call(&lane, rendered, &doing).await?;
+        let meant = answer::meaning(&list.operation.answer, &received);
+        if meant.meaning != HttpMeaning::Success {
+            return Err(self.refusal(&lane, meant, &received, &doing));
+        }
+        let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
+        let values = list.values.query(body);
+        let values = values.iter().filter_map(|value| value.as_str());
+        Ok(Some(values.map(|value| TokenSet::single(SecretValue::new(value)).fingerprint()).collect()))
     }
 
     /// Looks at each token that is listed and alive, with its name.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{CREATE_PATIENCE, Http, answer, render::Scope, stay_away};
+use super::{CREATE_PATIENCE, Http, answer, recipe::Expires, render::Scope, stay_away};
 use crate::{
     api::provider::http::HttpMeaning,
     core::schedule,
@@ -54,7 +54,8 @@ impl Http {
             create.id.as_ref().map(|path| answer::scalar(path, body).ok_or_else(|| unknown("the id"))).transpose()?;
         let expires_at = match &create.expires {
             None => None,
-            Some(wanted) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
+            Some(Expires::AsAsked) => Some(schedule::after(now, *lifetime)),
+            Some(Expires::Said(wanted)) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
         };
         // What ends a token that cannot be revoked, or found again, is its expiry.
         if expires_at.is_none() && (self.recipe.revoke.is_none() || self.recipe.list.is_none()) {

@@ -43,6 +43,7 @@ use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
     api::{HttpProvider, ProviderRef, provider::http::HttpMeaning},
     core::{
+        census::Census,
         revocable::Revocable,
         token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
@@ -224,6 +225,18 @@ impl Http {
         self.recipe.base.host_str().unwrap_or_default()
     }
 
+    /// Whether the value of a token is listed no more, where values are listed.
+    async fn is_gone(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: Option<&TokenSet>,
+    ) -> Result<bool, Error> {
+        let Some(values) = values else { return Ok(false) };
+        let census = self.census(owner, specification).await?;
+        Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
+    }
+
     fn translate(&self, specification: &Specification) -> Vec<Value> {
         let known = &self.recipe.permissions;
         specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
@@ -279,13 +292,16 @@ impl Provider for Http {
         permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+        if let Some(census) = self.census(owner, specification).await? {
+            return Ok(Some(census));
+        }
         // Lists nothing of anybody: no name is ours under this prefix.
         let nobody = Naming::new("preflight", "");
-        if self.listed(owner, &nobody, specification).await?.is_some() {
-            return Ok(());
+        if self.listed(owner, &nobody, specification).await?.is_none() {
+            self.check_credential(&owner.namespace).await?;
         }
-        self.check_credential(&owner.namespace).await
+        Ok(None)
     }
 
     async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
@@ -341,6 +357,8 @@ impl Provider for Http {
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
+            // An API that refuses to revoke what is revoked already.
+            HttpMeaning::Refused if self.is_gone(owner, specification, values).await? => Ok(()),
             _ => Err(self.refusal(&lane, meant, &received, &doing)),
         }
     }

@@ -26,6 +26,8 @@ pub struct Recipe {
     pub permissions: BTreeMap<String, Value>,
     pub create: Create,
     pub list: Option<List>,
+    /// Where tokens have no names: everything there is, by value.
+    pub list_values: Option<ListValues>,
     pub verify: Verify,
     /// How a token is revoked, and what it is named by then; `None` where tokens end when they expire.
     pub revoke: Option<(Operation, RevokeBy)>,
@@ -37,7 +39,7 @@ impl Recipe {
     pub fn capabilities(&self) -> Capabilities {
         let label = self.list.is_some();
         let expires = self.create.expires.is_some();
-        let rereads = self.list.as_ref().is_some_and(|list| !list.values.is_empty());
+        let rereads = self.list_values.is_some() || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
             strategy: if self.revoke.is_some() { Strategy::Overlap } else { Strategy::Reissue },
             revoke_by: match self.revoke_by() {
@@ -54,6 +56,7 @@ impl Recipe {
             lost_answer: match (label, self.revoke_by()) {
                 (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
                 (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
+                (false, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
                 (false, _) if expires => LostAnswer::Repeat,
                 _ => LostAnswer::Human,
             },
@@ -162,10 +165,18 @@ pub struct Create {
     pub operation: Operation,
     pub values: BTreeMap<String, JsonPath>,
     pub id: Option<JsonPath>,
-    pub expires: Option<Time>,
+    pub expires: Option<Expires>,
     /// The request says how long the token shall live.
     pub asks_lifetime: bool,
     pub asks: Asks,
+}
+
+/// How it is known when a token expires.
+#[derive(Clone, Debug)]
+pub enum Expires {
+    Said(Time),
+    /// As the request asks.
+    AsAsked,
 }
 
 /// What a create says of permissions.
@@ -188,6 +199,13 @@ pub struct List {
     /// Where values are shown again.
     pub values: BTreeMap<String, JsonPath>,
     pub paging: Paging,
+}
+
+/// All tokens of an account, by value.
+#[derive(Clone, Debug)]
+pub struct ListValues {
+    pub operation: Operation,
+    pub values: JsonPath,
 }
 
 /// How the next page is asked for.

@@ -138,8 +138,13 @@ impl Http {
         if accepted == Some(true) {
             return Ok(Liveness::Alive);
         }
-        let listed = self.listed(owner, naming, specification).await?;
-        let is_listed = listed.map(|listed| listed.iter().any(|found| found.id == *name));
+        let is_listed = match (self.listed(owner, naming, specification).await?, values) {
+            (Some(listed), _) => Some(listed.iter().any(|found| found.id == *name)),
+            (None, Some(values)) => {
+                self.census(owner, specification).await?.map(|census| census.contains(&values.fingerprint()))
+            }
+            (None, None) => None,
+        };
         match (accepted, is_listed) {
             (_, Some(false)) | (Some(_), None) => Ok(Liveness::Dead),
             (Some(_), Some(true)) => Ok(Liveness::Ending),

@@ -48,6 +48,7 @@ use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Pro
 use crate::{
     api::names::FIELD_MANAGER,
     core::{
+        census::Census,
         revocable::Revocable,
         token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
@@ -244,7 +245,7 @@ impl Provider for Kubernetes {
         understand(specification).err().unwrap_or_default()
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<(), Error> {
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
         let wanted = wanted(specification)?;
         let (rights, account, vocabulary) = join3(
             access::check_own_rights(&self.client, &owner.namespace, &wanted.account),
@@ -252,7 +253,7 @@ impl Provider for Kubernetes {
             self.check_vocabulary(&wanted.permissions),
         )
         .await;
-        rights.and(account).and(vocabulary)
+        rights.and(account).and(vocabulary).map(|()| None)
     }
 
     async fn list(&self, owner: &Owner, naming: &Naming, _specification: &Specification) -> Result<Vec<Listed>, Error> {

@@ -354,7 +354,7 @@ impl Operator {
         let tokens = answers.listing.map(|tokens| tokens.into_iter().filter(|token| !token.is_none()));
         observed::Answers {
             listing: tokens.map(|tokens| Ok(tokens.map(|token| listed(token.generation())).collect())),
-            preflight: answers.preflight.then_some(Ok(())),
+            preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
             liveness: told(&answers.lives).map(|(token, alive)| (token, Ok(liveness(alive)))).collect(),
             consumers: answers.consumers.map(|listed| Ok(self.consumers(&listed))),

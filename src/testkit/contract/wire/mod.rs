@@ -74,8 +74,8 @@ trait Speech {
 }
 
 impl Wire {
-    /// Those with a recipe under `examples/http`.
-    pub const RECIPES: [Self; 10] = [
+    /// Those with a recipe, under `examples` or built in.
+    pub const RECIPES: [Self; 11] = [
         Self::GitLab,
         Self::Grafana,
         Self::Cloudflare,
@@ -86,6 +86,7 @@ impl Wire {
         Self::OAuth2,
         Self::Licensing,
         Self::Fossa,
+        Self::Synoptic,
     ];
 
     pub const ALL: [Self; 12] = [
