@@ -81,6 +81,7 @@ impl Scene {
             id: self.naming.name(generation),
             specification: specification(&[]),
             lifetime: DAY,
+            replaces: None,
         }
     }
 

@@ -15,6 +15,9 @@ pub const PROVIDER_READY: &str = "ProviderReady";
 /// The token may do what was asked for and nothing else.
 pub const LEAST_PRIVILEGE: &str = "LeastPrivilege";
 
+/// Old and new token are valid together during a rotation; only shown where they are not.
+pub const OVERLAP: &str = "Overlap";
+
 /// A reason of a condition or an Event: CamelCase, stable, listed in the docs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
@@ -86,6 +89,8 @@ pub enum Reason {
     SurplusPermissions,
     /// The token may do what was asked for and nothing else.
     PermissionsExact,
+    /// The provider ends the old token when it makes the new one.
+    InPlace,
     /// Too many live tokens at the provider.
     TooManyLiveTokens,
     /// The attempts of this rotation failed; the next one waits.
@@ -118,7 +123,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -153,6 +158,7 @@ impl Reason {
         Self::PermissionsMissing,
         Self::SurplusPermissions,
         Self::PermissionsExact,
+        Self::InPlace,
         Self::TooManyLiveTokens,
         Self::AttemptsExhausted,
         Self::ProviderUnavailable,
@@ -207,6 +213,7 @@ impl Reason {
             Self::PermissionsMissing => "PermissionsMissing",
             Self::SurplusPermissions => "SurplusPermissions",
             Self::PermissionsExact => "PermissionsExact",
+            Self::InPlace => "InPlace",
             Self::TooManyLiveTokens => "TooManyLiveTokens",
             Self::AttemptsExhausted => "AttemptsExhausted",
             Self::ProviderUnavailable => "ProviderUnavailable",

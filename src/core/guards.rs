@@ -25,6 +25,8 @@ guards! {
     OwnIntent,
     /// One create for each intent.
     CreateOnce,
+    /// A token is shown for its successor only while it is known to be alive.
+    ReplacesAlive,
     /// Every attempt has a number of its own.
     NewAttempt,
     /// Left-overs of attempts whose answers were lost are revoked.

@@ -42,6 +42,8 @@ pub enum Offer {
         spec: Box<TokenProviderSpec>,
         /// Names of the values that its tokens consist of.
         fields: Vec<String>,
+        /// A new token ends the old one at the provider.
+        in_place: bool,
         /// Mistakes in permissions and parameters.
         problems: Vec<Trouble>,
     },
@@ -80,6 +82,8 @@ pub struct Plan {
     pub lifetime: Duration,
     /// At this number of live tokens nothing is minted.
     pub max_live: usize,
+    /// A new token ends the old one at the provider: nothing is valid between the mint and the restart of the workloads.
+    pub in_place: bool,
 }
 
 /// Validates a spec against the provider that it names.
@@ -88,10 +92,10 @@ pub struct Plan {
 /// Everything that has to be mended, in one message.
 pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
-    let (provider, fields, problems) = match offer {
+    let (provider, fields, in_place, problems) = match offer {
         Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
         Offer::Unusable(why) => return Err(Trouble::new(Reason::InvalidSpec, format!("{reference} {why}"))),
-        Offer::Found { spec, fields, problems } => (*spec, fields, problems),
+        Offer::Found { spec, fields, in_place, problems } => (*spec, fields, in_place, problems),
     };
     let mut troubles = problems;
     troubles.extend(field_problems(spec, &fields));
@@ -114,6 +118,7 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
         max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
         source: Source { specification, provider },
+        in_place,
     })
 }
 
@@ -208,6 +213,7 @@ mod tests {
         Offer::Found {
             spec: Box::new(TokenProviderSpec { backend: Backend::default(), policy }),
             fields: vec!["token".into()],
+            in_place: false,
             problems: vec![],
         }
     }

@@ -13,11 +13,15 @@ use super::{
 };
 use crate::api::{
     HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
-    conditions::{LEAST_PRIVILEGE, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED},
+    conditions::{LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED},
 };
 
 /// Most blockers that a status names.
 const MAX_BLOCKERS: usize = 10;
+
+/// What has to be known before the first rotation in place.
+const IN_PLACE: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload may be refused from then \
+                        until it is restarted; there is no grace period and no way back";
 
 /// The status after a decision. `shown` is the status as it stands: times of conditions that do not change and what this
 /// pass did not look at are kept from it, and nothing else is read from it.
@@ -58,7 +62,7 @@ pub fn unseen(
     list.set(READY, false, reason, message);
     list.set(RECONCILING, false, reason, message);
     list.set(STALLED, true, reason, message);
-    for kept in [PICKED_UP, PROVIDER_READY, LEAST_PRIVILEGE] {
+    for kept in [PICKED_UP, PROVIDER_READY, LEAST_PRIVILEGE, OVERLAP] {
         list.keep(kept);
     }
     RotatedTokenStatus { conditions: list.list, observed_generation: generation, ..shown.clone() }
@@ -145,6 +149,9 @@ fn conditions(
             );
             list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
         }
+    }
+    if observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok()).is_some_and(|plan| plan.in_place) {
+        list.set(OVERLAP, false, Reason::InPlace, IN_PLACE);
     }
     list.list
 }

@@ -24,7 +24,7 @@ pub fn liveness_or_revoke(
     revocable: impl FnOnce() -> Option<Revocable>,
 ) -> Ruling {
     let generation = token.generation;
-    if token.handle == (Handle::Nothing {}) {
+    if !token.handle.is_revocable() {
         return await_expiry(observed, token);
     }
     let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
@@ -78,6 +78,10 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
 /// When a token ends that nothing revokes.
 pub fn ends(token: &Issued) -> String {
     match token.expires_at {
+        None if token.handle == (Handle::Replaced {}) => {
+            "only a token that replaces it ends it: end it at the provider by hand, or set spec.deletionPolicy: Orphan"
+                .to_owned()
+        }
         Some(at) => format!("it ends by itself when it expires, at {at}"),
         None => "it ends by itself when it expires".to_owned(),
     }

@@ -15,7 +15,7 @@ use super::{
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
-    token::Source,
+    token::{Generation, Handle, Issued, Liveness, Source},
     transition, verifying,
 };
 use crate::api::conditions::Reason;
@@ -52,9 +52,37 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     };
     let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
-        return Ok(Some(create(resource, intent, live)));
+        return Ok(Some(match replaced(observed, ledger, intent)? {
+            Ok(replaces) => create(resource, intent, live, replaces),
+            Err(decision) => decision,
+        }));
     }
     another_attempt(observed, resource, ledger, intent)
+}
+
+/// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
+/// can end its successors as well.
+fn replaced(
+    observed: &Observed,
+    ledger: &Ledger,
+    intent: &Intent,
+) -> Result<Result<Option<Generation>, Decision>, Question> {
+    let of_there = |token: &&Issued| {
+        token.handle == Handle::Replaced {}
+            && token.source.specification.provider == intent.source.specification.provider
+    };
+    let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
+        return Ok(Ok(None));
+    };
+    let generation = token.generation;
+    if !observed.guarded(Guard::ReplacesAlive) {
+        return Ok(Ok(Some(generation)));
+    }
+    Ok(match observed.liveness(generation)? {
+        Ok(Liveness::Alive) => Ok(Some(generation)),
+        Ok(Liveness::Dead | Liveness::Ending) => Ok(None),
+        Err(fault) => Err(on_fault(observed, fault)),
+    })
 }
 
 /// Revokes what attempts left behind whose answers were lost; the number of tokens that are alive when nothing is left.
@@ -139,7 +167,7 @@ pub(super) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Dur
 }
 
 /// The one create of this attempt.
-fn create(resource: &Resource, intent: &Intent, live: usize) -> Decision {
+fn create(resource: &Resource, intent: &Intent, live: usize, replaces: Option<Generation>) -> Decision {
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()),
@@ -152,8 +180,8 @@ fn create(resource: &Resource, intent: &Intent, live: usize) -> Decision {
         );
         return Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message);
     }
-    let step =
-        Step::Mint { generation: intent.generation, source: Box::new(intent.source.clone()), lifetime: plan.lifetime };
+    let source = Box::new(intent.source.clone());
+    let step = Step::Mint { generation: intent.generation, source, lifetime: plan.lifetime, replaces };
     Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence))
 }
 
@@ -169,7 +197,8 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     }
     // A spec that was mended is tried at once, and so is what a person asks for.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
-    let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now);
+    let in_place = ledger.current.as_ref().is_some_and(|current| current.token.handle == Handle::Replaced {});
+    let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }

@@ -14,6 +14,9 @@ use crate::api::conditions::Reason;
 /// Attempts per sequence before the long wait.
 pub const MAX_ATTEMPTS: i64 = 5;
 
+/// Where a new token ends the old one, an attempt whose answer was lost may still be carried out for a while.
+const IN_PLACE_WAIT: Duration = Duration::from_secs(60);
+
 /// The long wait after the attempts of a sequence are used up.
 const EXHAUSTED_WAIT: Duration = Duration::from_secs(1800);
 
@@ -63,8 +66,9 @@ fn renewal(plan: &Plan, current: &Current, expires: Timestamp) -> Timestamp {
 
 /// How long to wait before the next attempt after `attempts` that failed, the last one begun at `begun`.
 #[must_use]
-pub fn attempt_wait(attempts: i64, begun: Timestamp, now: Timestamp) -> Option<Duration> {
+pub fn attempt_wait(attempts: i64, begun: Timestamp, now: Timestamp, in_place: bool) -> Option<Duration> {
     let wait = match attempts {
+        ..=4 if in_place => IN_PLACE_WAIT,
         ..=1 => return None,
         2 => Duration::from_secs(2),
         3 => Duration::from_secs(10),
@@ -116,15 +120,19 @@ mod tests {
         let waits: Vec<u64> = (0..10).map(|failures| backoff(failures).as_secs()).collect();
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         let begun = Timestamp::UNIX_EPOCH;
-        assert_eq!(attempt_wait(1, begun, begun), None);
-        assert_eq!(attempt_wait(5, begun, after(begun, Duration::from_secs(1700))), Some(Duration::from_secs(100)));
-        assert_eq!(attempt_wait(5, begun, after(begun, Duration::from_secs(1800))), None);
+        assert_eq!(attempt_wait(1, begun, begun, false), None);
+        assert_eq!(attempt_wait(1, begun, begun, true), Some(Duration::from_secs(60)));
+        assert_eq!(
+            attempt_wait(5, begun, after(begun, Duration::from_secs(1700)), false),
+            Some(Duration::from_secs(100))
+        );
+        assert_eq!(attempt_wait(5, begun, after(begun, Duration::from_secs(1800)), false), None);
     }
 
     #[test]
     fn clock_set_back_does_not_lengthen_the_wait() {
         let begun = after(Timestamp::UNIX_EPOCH, Duration::from_secs(86_400 * 60));
-        assert_eq!(attempt_wait(3, begun, Timestamp::UNIX_EPOCH), None);
+        assert_eq!(attempt_wait(3, begun, Timestamp::UNIX_EPOCH, false), None);
     }
 
     #[test]

@@ -74,7 +74,8 @@ pub enum Step {
     /// Delete the target: no consumer is left.
     DeleteTarget,
     /// Mint and store, in one task that survives this pass.
-    Mint { generation: Generation, source: Box<Source>, lifetime: Duration },
+    /// `replaces` is the token that the new one ends at the provider, where it is needed for that.
+    Mint { generation: Generation, source: Box<Source>, lifetime: Duration, replaces: Option<Generation> },
     /// Revoke one token.
     Revoke { token: Revocable, source: Box<Source>, values: Option<Generation>, published: bool },
     /// Roll workloads by annotation.

@@ -299,7 +299,9 @@ fn serve_grace(
     let earlier = Duration::from_secs(u64::try_from(previous.grace_served).unwrap_or(0));
     let here = observed.memory.proven_since.map_or(Duration::ZERO, |since| observed.uptime.saturating_sub(since));
     let served = earlier.saturating_add(here);
-    let grace = if observed.guarded(Guard::Grace) { resource.grace } else { Duration::ZERO };
+    // Its successor has ended it already.
+    let is_over = previous.token.handle == Handle::Replaced {};
+    let grace = if observed.guarded(Guard::Grace) && !is_over { resource.grace } else { Duration::ZERO };
     match proof.after_grace(served, grace) {
         Err(left) => {
             let checkpoint = schedule::grace_checkpoint(resource.grace);
@@ -351,7 +353,7 @@ fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof:
 /// One that nothing revokes is known until it expires, but stands in nobody's way: when the next rotation is due, it is let go.
 fn revoke(observed: &Observed, resource: &Resource, record: &Record, previous: &Superseded) -> Ruling {
     let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
-    if previous.token.handle == (Handle::Nothing {}) && due().is_some() {
+    if !previous.token.handle.is_revocable() && due().is_some() {
         let next = transition::let_go(&record.ledger);
         let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.generation) };
         let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));

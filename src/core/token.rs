@@ -97,6 +97,16 @@ pub enum Handle {
     BoundObject { name: String, uid: String },
     /// Nothing revokes it: it ends when it expires.
     Nothing {},
+    /// Nothing revokes it but its successor, which ends it at the provider.
+    Replaced {},
+}
+
+impl Handle {
+    /// Whether a call can revoke it.
+    #[must_use]
+    pub fn is_revocable(&self) -> bool {
+        !matches!(self, Self::Nothing {} | Self::Replaced {})
+    }
 }
 
 /// What a token is: where it comes from and what it may do. A token with another specification is another token.

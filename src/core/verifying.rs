@@ -10,6 +10,7 @@ use super::{
     revocable::Revocable,
     revoking::{ends, liveness_or_revoke},
     rotation::FOREIGN_INTENT,
+    schedule,
     step::{Change, Decision, Ruling, Step},
     token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
@@ -33,9 +34,16 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         Ok(verification) => verification,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
+    // It has ended the one before it: there is no better one until a person has looked.
+    let only = pending.handle == Handle::Replaced {} && !is_asked(resource, record);
     Ok(Some(match verification {
         _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
         Verification::Works { .. } => publish(resource, generation),
+        Verification::Insufficient { missing } if only => {
+            keep(observed, Reason::PermissionsMissing, &insufficient(missing))
+        }
+        Verification::Dead { why } if only => keep(observed, Reason::ProviderRefused, why),
+        Verification::NotYet { why } if only => keep(observed, Reason::ProviderRefused, why),
         Verification::Insufficient { missing } => {
             refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))?
         }
@@ -50,6 +58,21 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
 fn publish(resource: &Resource, generation: Generation) -> Decision {
     let message = format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
     Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
+}
+
+/// Somebody asks for another token.
+fn is_asked(resource: &Resource, record: &Record) -> bool {
+    resource.rotate_now.is_some() && resource.rotate_now != record.ledger.rotate_now_seen
+}
+
+/// A token that has replaced the one before it is tried on and on.
+fn keep(observed: &Observed, reason: Reason, why: &str) -> Decision {
+    let message = format!(
+        "the new token has replaced the old one at the provider and does not pass: {why}; it is tried again until it does, or until \
+         tokenturn.dev/rotate-now gets a new value"
+    );
+    let wake = schedule::backoff(observed.memory.failures);
+    Decision { step: Step::Wait { wake: Some(wake), failed: true }, ..Decision::stall(wake, reason, message) }
 }
 
 /// What to do about a token that may do too little.
@@ -129,7 +152,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             }
         }
     }
-    if refused.handle == (Handle::Nothing {}) {
+    if !refused.handle.is_revocable() {
         let message = format!("the refused token {} cannot be revoked at its provider; {}", refused.id, ends(refused));
         return save(transition::drop_refused(&record.ledger), Change::LetGo(generation), &message);
     }

@@ -70,6 +70,8 @@ pub enum LostAnswer {
     Repeat,
     /// The same; what appeared at the account meanwhile is told.
     TellAndRepeat,
+    /// The next attempt replaces it.
+    ReplaceAgain,
     /// It must never be repeated; a person has to look.
     Human,
 }
@@ -105,6 +107,8 @@ pub struct Request {
     pub specification: Specification,
     /// How long it should live, where the provider lets us ask.
     pub lifetime: Duration,
+    /// Values of the token that it ends at the provider, where that one is alive.
+    pub replaces: Option<TokenSet>,
 }
 
 /// One token that was minted. Its value exists nowhere else.

@@ -26,6 +26,8 @@ pub struct Mint {
     pub generation: Generation,
     pub source: Source,
     pub lifetime: Duration,
+    /// Values of the token that the new one ends.
+    pub replaces: Option<TokenSet>,
     /// Time of this process after which the create is not sent any more.
     pub send_until: Duration,
     /// The record as this pass read it; the store is a compare-and-swap on it.
@@ -55,6 +57,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         id: id.clone(),
         specification: mint.source.specification.clone(),
         lifetime: mint.lifetime,
+        replaces: mint.replaces.clone(),
     };
     let result = driver.create(&request).await;
     context.metrics.provider_call(driver.name(), "create", result.as_ref().err());

@@ -18,7 +18,7 @@ use crate::{
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
-    providers::{Problem, Provider},
+    providers::{Problem, Provider, Strategy},
 };
 
 /// The objects as they were read, to write them by.
@@ -127,7 +127,9 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
         Problem::UnknownPermission(message) => Trouble::new(Reason::UnknownPermission, message),
         Problem::Parameter(message) => Trouble::new(Reason::InvalidSpec, message),
     });
-    Offer::Found { spec: Box::new(provider), fields: driver.capabilities().fields, problems: problems.collect() }
+    let capabilities = driver.capabilities();
+    let in_place = capabilities.strategy == Strategy::InPlace;
+    Offer::Found { spec: Box::new(provider), fields: capabilities.fields, in_place, problems: problems.collect() }
 }
 
 fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record>) -> Delays {

@@ -107,6 +107,7 @@ pub fn resource() -> Resource {
             interval: Duration::from_secs(30 * 86_400),
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
+            in_place: false,
             max_live: 4,
         }),
     }

@@ -3,6 +3,7 @@
 mod builder;
 mod census;
 mod counterexamples;
+mod in_place;
 mod invariants;
 mod order;
 mod rare;

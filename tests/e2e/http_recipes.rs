@@ -61,8 +61,8 @@ struct Example {
     secret: String,
     key: String,
     credential: String,
-    /// What new tokens have their settings from.
-    template: String,
+    /// What new tokens have their settings from, or are made of.
+    first: String,
 }
 
 fn example(name: &str, server: &ContractServer) -> Example {
@@ -80,13 +80,13 @@ fn example(name: &str, server: &ContractServer) -> Example {
     let data = objects[1]["spec"]["secret"]["data"].as_object();
     let key = data.and_then(|data| data.keys().next().cloned()).unwrap_or_else(|| "token".to_owned());
     let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
-    let template = match server.wire() {
+    let first = match server.wire() {
         Wire::Synoptic => {
             server.store().mint("", "template", vec![json!("origins")], None).expect("a token").value.clone()
         }
-        _ => "none".to_owned(),
+        _ => server.store().consent("", vec![json!("api:read")]),
     };
-    Example { objects, token, secret, key, credential, template }
+    Example { objects, token, secret, key, credential, first }
 }
 
 async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
@@ -124,7 +124,7 @@ async fn set_up(world: &World, example: &Example) -> Outcome {
         "metadata": {"name": example.credential},
         "stringData": {
             "token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
-            "template": example.template,
+            "template": example.first, "refreshToken": example.first,
         },
     });
     world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
@@ -293,5 +293,40 @@ async fn a_token_that_cannot_be_revoked_is_left_to_its_expiry() -> Outcome {
     assert!(
         reasons.iter().any(|reason| reason == "AwaitingExpiry") && !reasons.iter().any(|reason| reason == "Revoked")
     );
+    world.assert_nobody_noticed().await
+}
+
+/// Each refresh token is shown once. After a lost answer nothing more is shown until a person gives a new one; workloads go on with the
+/// access token that they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_rotated_in_place() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::OAuth2).await?);
+    let example = example("http/oauth2-refresh-token", &server);
+    let world = world("in-place", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    set_up(&world, &example).await?;
+    let warned = status(&world, &example.token).await.ok_or("a status")?;
+    assert_eq!(condition(&warned, "Overlap").0, "InPlace");
+    rotate(&world, &example.token, "again").await?;
+    finished(&world, &example.token, 2).await?;
+    let second = value(&world, &example).await?;
+    world.holders(&Token::new(&second).fingerprint(), 2).await?;
+    server.plan(Operation::Refresh, Fault::DoneAndFailed);
+    rotate(&world, &example.token, "lost").await?;
+    until("a person to be asked for a new token", PATIENCE, async || {
+        let status = status(&world, &example.token).await?;
+        condition(&status, "Reconciling").1.contains("put a new one there").then_some(())
+    })
+    .await?;
+    assert_eq!(value(&world, &example).await?, second);
+    assert_eq!(server.count(Operation::Refresh), 3, "used up, and not shown again");
+    let consent = server.store().consent("", vec![json!("api:read")]);
+    let given = Patch::Merge(json!({"stringData": {"refreshToken": consent}}));
+    world.space.api::<Secret>().patch(&example.credential, &PatchParams::default(), &given).await?;
+    rotate(&world, &example.token, "mended").await?;
+    finished(&world, &example.token, 3).await?;
+    let third = value(&world, &example).await?;
+    world.holders(&Token::new(&third).fingerprint(), 2).await?;
+    assert_eq!((server.count(Operation::Refresh), server.count(Operation::Revoke)), (4, 0));
+    assert!([&second, &third].iter().all(|value| server.accepts(value)), "no family was ended");
     world.assert_nobody_noticed().await
 }

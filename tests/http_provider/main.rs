@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod in_place;
 mod licensing;
 mod oidc;
 mod scene;

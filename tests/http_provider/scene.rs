@@ -82,8 +82,13 @@ impl Scene {
     }
 
     pub async fn with_timeout(wire: Wire, timeout: &str) -> Self {
+        Self::of(wire, example(wire), timeout).await
+    }
+
+    /// An example, at a server that speaks as its provider.
+    pub async fn of(wire: Wire, example: &str, timeout: &str) -> Self {
         let server = ContractServer::start(wire).await.unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{}.yaml", example(wire)));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{example}.yaml"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut documents = serde_norway::Deserializer::from_str(&text);
         let mut provider = TokenProvider::deserialize(documents.next().unwrap()).unwrap();
@@ -100,6 +105,7 @@ impl Scene {
             "stringData": {
                 "token": format!("{ADMIN}\n"), "apiKey": ADMIN, "applicationKey": ADMIN,
                 "username": ADMIN, "password": ADMIN, "userToken": ADMIN, "template": template,
+                "refreshToken": server.store().consent("", token.spec.permissions.iter().map(|scope| json!(scope)).collect()),
             },
         });
         let secret: Secret = serde_json::from_value(secret).unwrap();
@@ -155,6 +161,28 @@ impl Scene {
             id: self.naming.name(generation),
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
+            replaces: None,
+        }
+    }
+
+    /// The successor of a token that it ends.
+    pub async fn replace(&self, attempt: i64, old: Option<&Minted>) -> Result<Minted, Error> {
+        let replaces = old.map(|old| old.values.clone());
+        self.driver.create(&Request { replaces, ..self.request(attempt) }).await
+    }
+
+    /// What the ledger would remember of a token.
+    pub fn issued(&self, attempt: i64, minted: &Minted) -> Issued {
+        let request = self.request(attempt);
+        Issued {
+            generation: request.generation,
+            id: request.id,
+            handle: minted.handle.clone(),
+            fingerprint: minted.values.fingerprint(),
+            issued_at: minted.issued_at,
+            expires_at: minted.expires_at,
+            source: self.source.clone(),
+            surplus: vec![],
         }
     }
 
@@ -165,17 +193,7 @@ impl Scene {
     /// A token, with what the ledger would remember of it.
     pub async fn mint(&self, attempt: i64) -> (Issued, Minted) {
         let minted = self.create(attempt).await.unwrap();
-        let request = self.request(attempt);
-        let issued = Issued {
-            generation: request.generation,
-            id: request.id,
-            handle: minted.handle.clone(),
-            fingerprint: minted.values.fingerprint(),
-            issued_at: minted.issued_at,
-            expires_at: minted.expires_at,
-            source: self.source.clone(),
-            surplus: vec![],
-        };
+        let issued = self.issued(attempt, &minted);
         (issued, minted)
     }
 

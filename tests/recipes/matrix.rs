@@ -36,6 +36,7 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
         LostAnswer::Recover => "read again",
         LostAnswer::Repeat => "ends when it expires",
         LostAnswer::TellAndRepeat => "told, ends when it expires",
+        LostAnswer::ReplaceAgain => "replaced by the next attempt",
         LostAnswer::Human => "told, for a person to revoke",
     };
     format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))

@@ -50,6 +50,11 @@ pub struct HttpProvider {
     #[schemars(length(max = 512))]
     pub permissions: Vec<HttpPermission>,
 
+    /// A new token ends the old one at the provider, so the two never overlap: workloads may be refused between the create and their
+    /// restart. Say this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list and revoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<HttpInPlace>,
+
     /// Mints a token. Sent once, never repeated.
     pub create: HttpCreate,
 
@@ -77,6 +82,18 @@ pub struct HttpProvider {
     /// How long a revoked token may go on being accepted. Default `0s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<GoDuration>,
+}
+
+/// Rotation in place.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpInPlace {
+    /// For an API that makes a new token of the old one: `create.request` shows it as `${replaced.NAME}`, and here is for each such
+    /// value the key of the credential's Secret with which the first token is made. A token is shown for its successor only while `verify`
+    /// accepts it, because one that was used up may end all its successors; so `verify` must not use it up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub initial: BTreeMap<String, String>,
 }
 
 /// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.

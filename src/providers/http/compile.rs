@@ -59,9 +59,12 @@ pub(super) enum Known {
 impl Known {
     pub(super) fn knows(self, variable: &Variable) -> bool {
         match variable {
-            Variable::Name | Variable::Permissions | Variable::Permission | Variable::Expires | Variable::Lifetime => {
-                self == Self::Create
-            }
+            Variable::Name
+            | Variable::Permissions
+            | Variable::Permission
+            | Variable::Replaced(_)
+            | Variable::Expires
+            | Variable::Lifetime => self == Self::Create,
             Variable::Parameter(_) => self != Self::Credential,
             Variable::Credential(_) => self != Self::Verify,
             Variable::TokenId | Variable::TokenName => self == Self::Revoke,
@@ -71,7 +74,9 @@ impl Known {
 
     pub(super) fn told(self) -> &'static str {
         match self {
-            Self::Create => "create knows name, permissions, permission, expires, lifetime, parameters and credential",
+            Self::Create => {
+                "create knows name, permissions, permission, expires, lifetime, parameters, credential and with inPlace replaced"
+            }
             Self::List => "list knows parameters and credential",
             Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
             Self::Introspect => "verify knows token.values, parameters and credential",
@@ -119,7 +124,9 @@ impl Compiler<'_> {
         let list_values = recipe.list_values.as_ref().map(|list| self.list_values(list));
         let verify = self.verify();
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
-        if recipe.revoke.is_none() {
+        if let Some(in_place) = &recipe.in_place {
+            self.in_place(in_place);
+        } else if recipe.revoke.is_none() {
             self.nothing_revokes();
         } else if recipe.list.is_none() && !self.knows_expiry() {
             self.wrong("list", "is needed where tokens do not expire: one whose answer was lost would live for ever");
@@ -144,6 +151,7 @@ impl Compiler<'_> {
                 None => None,
                 Some(list) => Some(list?),
             },
+            in_place: recipe.in_place.as_ref().map(|in_place| in_place.initial.clone()),
             list_values: match list_values {
                 None => None,
                 Some(list) => Some(list?),
@@ -373,6 +381,37 @@ impl Compiler<'_> {
         }
         let operation = self.operation(&place, Known::Verify, &probe.request, &probe.answer)?;
         Some((name.to_owned(), operation))
+    }
+
+    fn in_place(&mut self, in_place: &api::HttpInPlace) {
+        for (place, is_there) in [("list", self.recipe.list.is_some()), ("revoke", self.recipe.revoke.is_some())] {
+            if is_there {
+                self.wrong(place, "is of no use with inPlace: a new token ends the old one");
+            }
+        }
+        let shown = variables(&self.recipe.verify.request);
+        for variable in shown.iter().filter(|_| !in_place.initial.is_empty()) {
+            if let Variable::TokenValue(name) = variable
+                && !in_place.initial.contains_key(name)
+            {
+                let why = format!(
+                    "shows ${{{variable}}}, which the first token does not have: add it to inPlace.initial, or show another one"
+                );
+                self.wrong("verify.request", why);
+            }
+        }
+        for (name, key) in &in_place.initial {
+            let place = format!("inPlace.initial.{name}");
+            if !self.recipe.create.values.contains_key(name) {
+                self.wrong(&place, "is none of create.values");
+            }
+            if self.recipe.credential.is_none() {
+                self.wrong(&place, "needs credential: the key is one of its Secret");
+            }
+            if key.is_empty() {
+                self.wrong(&place, "names no key");
+            }
+        }
     }
 
     fn knows_expiry(&self) -> bool {

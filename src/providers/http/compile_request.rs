@@ -96,6 +96,12 @@ impl Compiler<'_> {
                     self.wrong(place, format!("`${{{variable}}}` needs credential"));
                     good = false;
                 }
+                Variable::Replaced(name)
+                    if !self.recipe.in_place.as_ref().is_some_and(|in_place| in_place.initial.contains_key(name)) =>
+                {
+                    self.wrong(place, format!("`${{{variable}}}` needs inPlace.initial.{name}"));
+                    good = false;
+                }
                 Variable::TokenValue(name) if !self.recipe.create.values.contains_key(name) => {
                     self.wrong(place, format!("`${{{variable}}}` is none of create.values"));
                     good = false;

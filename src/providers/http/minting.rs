@@ -1,5 +1,7 @@
 //! A token is minted: sent once, and whatever is not a clear answer is an unknown outcome.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{CREATE_PATIENCE, Http, answer, recipe::Expires, render::Scope, stay_away};
@@ -7,6 +9,7 @@ use crate::{
     api::provider::http::HttpMeaning,
     core::schedule,
     providers::{Class, Error, Minted, Request},
+    secret_value::{SecretValue, TokenSet},
 };
 
 impl Http {
@@ -17,10 +20,12 @@ impl Http {
         let create = &self.recipe.create;
         let now = Timestamp::now();
         let permissions = self.translate(specification);
+        let replaced = self.to_be_replaced(request, &doing).await?;
         let scope = Scope {
             name: Some(name),
             lifetime: Some(*lifetime),
             expires: Some(schedule::after(now, *lifetime)),
+            replaced: replaced.as_ref(),
             ..self.scope(specification, &permissions)
         };
         let rendered = self.identified(owner, &create.operation, &scope, &doing).await?;
@@ -58,10 +63,40 @@ impl Http {
             Some(Expires::Said(wanted)) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
         };
         // What ends a token that cannot be revoked, or found again, is its expiry.
-        if expires_at.is_none() && (self.recipe.revoke.is_none() || self.recipe.list.is_none()) {
+        let has_no_end = self.recipe.revoke.is_none() || self.recipe.list.is_none();
+        if expires_at.is_none() && has_no_end && self.recipe.in_place.is_none() {
             return Err(unknown("an expiry"));
         }
         let handle = self.handle(name, id, &doing)?;
         Ok(Minted { values, handle, issued_at: now, expires_at })
+    }
+    /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has
+    /// put into the credential's Secret. That one is shown only if it is accepted: it may have been used up by an attempt whose answer was
+    /// lost, and to show it again can end all its successors.
+    async fn to_be_replaced(&self, request: &Request, doing: &str) -> Result<Option<TokenSet>, Error> {
+        let (Some(initial), Some(credential)) = (&self.recipe.in_place, &self.recipe.credential) else {
+            return Ok(None);
+        };
+        if initial.is_empty() || request.replaces.is_some() {
+            return Ok(request.replaces.clone());
+        }
+        let namespace = self.credential_namespace(&request.owner);
+        let data = self.shared.data(namespace, credential).await?;
+        let told = |why: String| {
+            Error::new(Class::Invalid, format!("{doing}: Secret {namespace}/{} {why}", credential.secret))
+        };
+        let mut values = BTreeMap::new();
+        for (name, key) in initial {
+            let bytes = data.keys().get(key).ok_or_else(|| told(format!("has no key {key:?} with the first token")))?;
+            values.insert(name.clone(), SecretValue::new(bytes.trim_ascii_end()));
+        }
+        let values = TokenSet::new(values);
+        let (meaning, _) = self.try_out(&request.owner, &request.specification, &values).await?;
+        match meaning {
+            HttpMeaning::Success => Ok(Some(values)),
+            _ => Err(told(
+                "holds a first token that is not accepted, and no other one is known to be; put a new one there and set tokenturn.dev/rotate-now".to_owned(),
+            )),
+        }
     }
 }

@@ -29,6 +29,9 @@ pub struct Recipe {
     /// Where tokens have no names: everything there is, by value.
     pub list_values: Option<ListValues>,
     pub verify: Verify,
+    /// A new token ends the old one; for each value of the old one that has to be shown, the key of the credential's Secret with the
+    /// first.
+    pub in_place: Option<BTreeMap<String, String>>,
     /// How a token is revoked, and what it is named by then; `None` where tokens end when they expire.
     pub revoke: Option<(Operation, RevokeBy)>,
 }
@@ -41,7 +44,11 @@ impl Recipe {
         let expires = self.create.expires.is_some();
         let rereads = self.list_values.is_some() || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
-            strategy: if self.revoke.is_some() { Strategy::Overlap } else { Strategy::Reissue },
+            strategy: match (&self.in_place, &self.revoke) {
+                (Some(_), _) => Strategy::InPlace,
+                (None, Some(_)) => Strategy::Overlap,
+                (None, None) => Strategy::Reissue,
+            },
             revoke_by: match self.revoke_by() {
                 None => By::Nothing,
                 Some(RevokeBy::Id) => By::Id,
@@ -54,6 +61,8 @@ impl Recipe {
                 (true, false) => Expiry::Fixed,
             },
             lost_answer: match (label, self.revoke_by()) {
+                _ if self.in_place.as_ref().is_some_and(BTreeMap::is_empty) => LostAnswer::ReplaceAgain,
+                _ if self.in_place.is_some() => LostAnswer::Human,
                 (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
                 (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
                 (false, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,

@@ -38,6 +38,7 @@ pub struct Scope<'a> {
     pub token_id: Option<&'a str>,
     pub token_name: Option<&'a str>,
     pub token_values: Option<&'a TokenSet>,
+    pub replaced: Option<&'a TokenSet>,
     pub credential: Option<&'a BTreeMap<String, Vec<u8>>>,
 }
 
@@ -171,6 +172,7 @@ fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
         Variable::TokenId => given(scope.token_id),
         Variable::TokenName => given(scope.token_name),
         Variable::TokenValue(name) => given(scope.token_values.and_then(|set| set.get(name)?.expose_str())),
+        Variable::Replaced(name) => given(scope.replaced.and_then(|set| set.get(name)?.expose_str())),
         Variable::Credential(key) => {
             let bytes = scope.credential.and_then(|all| all.get(key));
             let bytes = bytes.ok_or_else(|| format!("the credential's Secret has no key {key:?}"))?;

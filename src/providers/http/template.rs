@@ -30,13 +30,15 @@ pub enum Variable {
     TokenName,
     /// One value of the token.
     TokenValue(String),
+    /// One value of the token that the new one ends.
+    Replaced(String),
 }
 
 impl Variable {
     /// Whether what it stands for must not be told.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Credential(_) | Self::TokenValue(_))
+        matches!(self, Self::Credential(_) | Self::TokenValue(_) | Self::Replaced(_))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -52,6 +54,7 @@ impl Variable {
             _ => match text.split_once('.')? {
                 ("parameters", rest) => Self::Parameter(named(rest)?),
                 ("credential", rest) => Self::Credential(named(rest)?),
+                ("replaced", rest) => Self::Replaced(named(rest)?),
                 ("token", rest) => Self::TokenValue(named(rest.strip_prefix("values.")?)?),
                 _ => return None,
             },
@@ -76,6 +79,7 @@ impl fmt::Display for Variable {
             Self::TokenId => f.write_str("token.id"),
             Self::TokenName => f.write_str("token.name"),
             Self::TokenValue(name) => write!(f, "token.values.{name}"),
+            Self::Replaced(name) => write!(f, "replaced.{name}"),
         }
     }
 }
@@ -223,7 +227,7 @@ fn substitution(inside: &str) -> Result<Part, String> {
     let variable = Variable::parse(name).ok_or_else(|| {
         format!(
             "`${{{}}}` is not known; there are name, permissions, permission, expires, lifetime, parameters.NAME, credential.KEY, token.id, \
-             token.name, token.values.NAME",
+             token.name, token.values.NAME, replaced.NAME",
             shortened(inside)
         )
     })?;

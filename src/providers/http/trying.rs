@@ -19,7 +19,7 @@ use crate::{
 
 impl Http {
     /// Shows a token at the provider.
-    async fn try_out(
+    pub(super) async fn try_out(
         &self,
         owner: &Owner,
         specification: &Specification,

@@ -26,11 +26,12 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 39] = [
+pub const CASES: [Case; 40] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
     core(Guard::NewAttempt, "rotation, lost answers"),
+    core(Guard::ReplacesAlive, "token replaced in place"),
     core(Guard::Sweep, "rotation, lost answers"),
     core(Guard::SweepKnownAttempts, "rotation, two replicas"),
     core(Guard::SweepSparesRecord, "target deleted"),

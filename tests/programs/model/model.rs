@@ -191,7 +191,7 @@ impl TokenModel {
 
     /// A create that arrives after everybody has looked for it cannot be told from one that never will, see docs/guarantees.md.
     fn is_create(&self, activity: &Activity) -> bool {
-        matches!(activity, Activity::Acting { effect, .. } if matches!(self.world.operator.effect(*effect), Effect::Mint(_)))
+        matches!(activity, Activity::Acting { effect, .. } if matches!(self.world.operator.effect(*effect), Effect::Mint { .. }))
     }
 
     fn people(&self, state: &State, events: &mut Vec<Event>) {

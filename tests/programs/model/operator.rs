@@ -58,6 +58,7 @@ pub struct Start {
     pub grace: bool,
     /// Its tokens are such that nothing revokes them.
     pub expiring: bool,
+    pub in_place: bool,
     pub guards: Guards,
 }
 
@@ -96,7 +97,7 @@ pub enum Effect {
     Publish(Token),
     Fence(u8),
     DeleteTarget,
-    Mint(Token),
+    Mint { token: Token, replaces: Token },
     Revoke(Token),
     Stamp(StampId),
     Release,
@@ -215,7 +216,11 @@ impl Operator {
             let noted = self.records.get(record.0);
             let mut kept = noted.record.values.clone();
             kept.insert(token.generation(), values(token.generation()));
-            let handle = |token: Issued| if self.start.expiring { Handle::Nothing {} } else { token.handle };
+            let handle = |token: Issued| match (self.start.expiring, self.start.in_place) {
+                (true, _) => Handle::Nothing {},
+                (_, true) => Handle::Replaced {},
+                _ => token.handle,
+            };
             let token = Issued { handle: handle(issued(token.generation())), ..issued(token.generation()) };
             self.keep_record(transition::store(&noted.record.ledger, token), kept)
         })
@@ -226,7 +231,7 @@ impl Operator {
         self.begun.get((memory, effect), |_| {
             let mut memory = (*self.memories.get(memory.0)).clone();
             match self.effect(effect) {
-                Effect::Mint(_) => memory.minting(),
+                Effect::Mint { .. } => memory.minting(),
                 Effect::Publish(token) => memory.publishing(token.generation()),
                 _ => {}
             }
@@ -313,7 +318,9 @@ impl Operator {
             Step::Publish { generation, .. } => Effect::Publish(Token::new(*generation)),
             Step::Fence { attempt } => Effect::Fence(u8::try_from(*attempt).ok()?),
             Step::DeleteTarget => Effect::DeleteTarget,
-            Step::Mint { generation, .. } => Effect::Mint(Token::new(*generation)),
+            Step::Mint { generation, replaces, .. } => {
+                Effect::Mint { token: Token::new(*generation), replaces: replaces.map_or(Token::NONE, Token::new) }
+            }
             Step::Revoke { token, .. } => Effect::Revoke(revoked(token)),
             Step::Stamp { stamp, .. } => Effect::Stamp(StampId(self.stamps.number(stamp.clone(), || stamp.clone()))),
             Step::ReleaseFinalizer => Effect::Release,

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub grace: bool,
     /// Nothing lists or revokes tokens: they end when they expire, which is after whoever needs them is gone.
     pub expiring: bool,
+    /// A new token ends the others, and a used-up one must not be shown; nothing lists or revokes them.
+    pub in_place: bool,
     /// The node can fall silent.
     pub node_fails: bool,
     /// What is restored from a backup is the target as well as the record.
@@ -63,6 +65,7 @@ const ONE: Scenario = Scenario {
     elected: false,
     grace: false,
     expiring: false,
+    in_place: false,
     node_fails: false,
     restores_target: false,
     late: false,
@@ -70,7 +73,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 28] = [
+pub const SMALL: [Scenario; 30] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -222,6 +225,21 @@ pub const SMALL: [Scenario; 28] = [
         replicas: 2,
         attempts: 4,
         budget: Budget { rotations: 1, refusals: 1, deletion: true, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token replaced in place",
+        in_place: true,
+        attempts: 5,
+        budget: Budget { rotations: 2, crashes: 1, lost: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token replaced in place, two replicas",
+        in_place: true,
+        replicas: 2,
+        attempts: 4,
+        budget: Budget { rotations: 1, crashes: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },

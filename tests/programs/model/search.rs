@@ -58,13 +58,20 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         Some(Without::Habit(habit)) => (Guards::default(), habit),
         None => (Guards::default(), Habit::All),
     };
-    let start = Start { elected: scenario.elected, grace: scenario.grace, expiring: scenario.expiring, guards };
+    let start = Start {
+        elected: scenario.elected,
+        grace: scenario.grace,
+        expiring: scenario.expiring,
+        in_place: scenario.in_place,
+        guards,
+    };
     let world = World {
         operator: Operator::new(start),
         replicas: scenario.replicas,
         without: habit,
         grace: scenario.grace,
         expiring: scenario.expiring,
+        in_place: scenario.in_place,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };

@@ -97,6 +97,7 @@ pub struct World {
     pub without: Habit,
     pub grace: bool,
     pub expiring: bool,
+    pub in_place: bool,
     /// A token is dead when the provider refuses it; without that, when a revoke was sent.
     pub confirms_death: bool,
 }
@@ -320,7 +321,7 @@ impl World {
             Ask::Preflight => answers.preflight = true,
             Ask::Listing => {
                 let mut listing = [Token::NONE; 6];
-                let listed = state.live_tokens().filter(|_| !self.expiring);
+                let listed = state.live_tokens().filter(|_| !self.expiring && !self.in_place);
                 for (place, token) in listing.iter_mut().zip(listed) {
                     *place = token;
                 }
@@ -366,7 +367,7 @@ impl World {
         let memory = self.operator.begin(state.replicas[number].memory, effect);
         (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
         // A create that was not sent soon is not sent any more.
-        if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint(_)) {
+        if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint { .. }) {
             return;
         }
         if fate == Fate::Late {
@@ -386,7 +387,7 @@ impl World {
             Fate::DiedAfter => self.die(state, number),
             Fate::Answered | Fate::Refused if applied => {
                 state.replicas[number].memory = self.operator.done(memory, effect);
-                if let Effect::Mint(token) = self.operator.effect(effect) {
+                if let Effect::Mint { token, .. } = self.operator.effect(effect) {
                     if fate == Fate::Refused {
                         state.wanting |= token.bit();
                     }
@@ -410,12 +411,15 @@ impl World {
             Effect::DeleteTarget => {
                 self.write_target(state, base, Target { exists: false, carries: Token::NONE, fence: 0, ..base.target })
             }
-            Effect::Mint(token) => {
+            Effect::Mint { token, replaces } => {
+                if !replaces.is_none() && !state.is_alive(replaces) {
+                    state.broke("S10 a token that was used up is shown for another one");
+                }
                 self.mint(state, token);
                 true
             }
             Effect::Revoke(token) => {
-                if self.expiring {
+                if self.expiring || self.in_place {
                     state.broke("S8 a revoke is sent of a token that nothing revokes");
                 }
                 self.look_at_successor(state, base, token);
@@ -531,6 +535,12 @@ impl World {
         // The record may have gone back: then the number of an attempt comes again, and its old token was swept before.
         let again = !place.is_none() && (!state.went_back || state.alive & token.bit() != 0);
         *place = token;
+        if self.in_place {
+            // It ends all others, which is what the provider does and not ours to answer for.
+            state.killed |= state.alive;
+            state.alive = 0;
+            bases(state).for_each(|base| base.news = true);
+        }
         state.alive |= token.bit();
         if again {
             state.broke("S10 two creates for one attempt");
@@ -616,7 +626,7 @@ impl World {
                 return;
             }
             // There is nothing to send.
-            _ if self.expiring => {}
+            _ if self.expiring || self.in_place => {}
             _ => self.revoke(state, token, None),
         }
         if fate != Fate::ReplyLost {
@@ -636,7 +646,7 @@ impl World {
             Some(Late::Store { base, token }) => {
                 self.save(state, base, self.operator.store(base.record, token));
             }
-            Some(Late::Discard { .. }) if self.expiring => {}
+            Some(Late::Discard { .. }) if self.expiring || self.in_place => {}
             Some(Late::Discard { token }) => self.revoke(state, token, None),
         }
     }

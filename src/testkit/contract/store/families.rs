@@ -75,6 +75,12 @@ impl Store {
         None
     }
 
+    /// What a refresh token that is good may do.
+    pub fn good_refresh(&self, value: &str) -> Option<&[Value]> {
+        let found = self.refreshes.iter().find(|refresh| refresh.value == value && refresh.state == State::Good);
+        found.map(|refresh| refresh.family.permissions.as_slice())
+    }
+
     /// Ends the family of a refresh token; false if there is none of this value.
     pub fn end_refresh(&mut self, value: &str) -> bool {
         let found = self.refreshes.iter().find(|refresh| refresh.value == value);

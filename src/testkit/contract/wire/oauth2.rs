@@ -73,9 +73,10 @@ impl Speech for OAuth2 {
                 if !self.is_admin(asked, store) {
                     return self.refusal();
                 }
-                match store.accepted(&field("token")) {
-                    Some(token) => {
-                        let scopes: Vec<&str> = token.permissions.iter().filter_map(Value::as_str).collect();
+                let access = store.accepted(&field("token")).map(|token| token.permissions.as_slice());
+                match access.or_else(|| store.good_refresh(&field("token"))) {
+                    Some(permissions) => {
+                        let scopes: Vec<&str> = permissions.iter().filter_map(Value::as_str).collect();
                         Answer::json(200, json!({"active": true, "scope": scopes.join(" "), "token_type": "Bearer"}))
                     }
                     None => Answer::json(200, json!({"active": false})),

@@ -1,0 +1,113 @@
+//! Providers that end the old token when they make the new one.
+
+use std::time::Duration;
+
+use tokenturn::{
+    api::conditions::{OVERLAP, Reason},
+    core::{
+        observed::Observed,
+        record::Ledger,
+        report,
+        step::{Phase, Step},
+        token::{Generation, Handle, Liveness, Verification},
+    },
+};
+
+use crate::builder::{at_rest, carrying, decided, generation, intended, issued, observed, promoted};
+
+/// A rotation whose intent is committed and whose create comes next.
+fn begun() -> Ledger {
+    let mut ledger = intended(at_rest(generation(1, 1)), generation(2, 2));
+    ledger.current.as_mut().expect("a token").token.handle = Handle::Replaced {};
+    ledger
+}
+
+fn minting(current: Liveness) -> Observed {
+    let mut observed = observed(Some(begun()), carrying(generation(1, 1)));
+    observed.answers.listing = Some(Ok(vec![]));
+    observed.answers.liveness.insert(generation(1, 1), Ok(current));
+    observed
+}
+
+fn replaces(observed: &Observed) -> Option<Generation> {
+    let Step::Mint { replaces, .. } = decided(observed).step else { panic!("{:?}", decided(observed)) };
+    replaces
+}
+
+#[test]
+fn a_token_is_shown_for_its_successor_only_while_it_is_alive() {
+    assert_eq!(replaces(&minting(Liveness::Alive)), Some(generation(1, 1)));
+    assert_eq!(replaces(&minting(Liveness::Dead)), None);
+    assert_eq!(replaces(&minting(Liveness::Ending)), None);
+    let mut unknown = minting(Liveness::Alive);
+    unknown.answers.liveness.remove(&generation(1, 1));
+    let asked = tokenturn::core::decide::decide(&unknown);
+    assert!(asked.is_err(), "{asked:?}");
+}
+
+/// The token of another provider has nothing to do with it.
+#[test]
+fn the_token_of_another_provider_is_not_shown() {
+    let mut observed = minting(Liveness::Alive);
+    let record = observed.record.as_mut().expect("a record");
+    record.ledger.current.as_mut().expect("a token").token.source.specification.provider.name = "other".into();
+    assert_eq!(replaces(&observed), None);
+}
+
+/// A create whose answer was lost may still be under way.
+#[test]
+fn the_next_attempt_waits_a_minute() {
+    let mut lost = minting(Liveness::Alive);
+    lost.memory.fresh = None;
+    let decision = decided(&lost);
+    assert!(
+        matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == Duration::from_secs(60)),
+        "{decision:?}"
+    );
+}
+
+/// There is no other: it is tried on and on, until a person asks for another one.
+#[test]
+fn a_token_that_does_not_pass_is_kept() {
+    for verification in [
+        Verification::Insufficient { missing: vec!["write".into()] },
+        Verification::Dead { why: "refused".into() },
+        Verification::NotYet { why: "refused".into() },
+    ] {
+        let mut ledger = begun();
+        ledger.pending =
+            Some(tokenturn::core::token::Issued { handle: Handle::Replaced {}, ..issued(generation(2, 2)) });
+        let mut observed = observed(Some(ledger), carrying(generation(1, 1)));
+        observed.answers.verification.insert(generation(2, 2), Ok(verification.clone()));
+        let kept = decided(&observed);
+        assert!(kept.phase == Phase::Stalled && matches!(kept.step, Step::Wait { .. }), "{verification:?}: {kept:?}");
+        observed.resource.as_mut().expect("the object").rotate_now = Some("now".into());
+        assert!(
+            matches!(decided(&observed).step, Step::Save { .. } | Step::Wait { failed: false, .. }),
+            "{verification:?}"
+        );
+    }
+}
+
+/// The old one is over: waiting would help nobody.
+#[test]
+fn no_grace_period_is_served() {
+    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    ledger.previous.as_mut().expect("an old token").token.handle = Handle::Replaced {};
+    let mut observed = observed(Some(ledger), carrying(generation(2, 2)));
+    observed.resource.as_mut().expect("the object").grace = Duration::from_secs(86_400);
+    assert_eq!(decided(&observed).reason, Reason::PickedUp);
+}
+
+#[test]
+fn a_condition_says_so_before_the_first_rotation() {
+    let mut rests = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
+    let shown = |observed: &Observed| {
+        let status = report::status(observed, &decided(observed), None, &Default::default());
+        status.conditions.into_iter().find(|condition| condition.type_ == OVERLAP)
+    };
+    assert_eq!(shown(&rests), None);
+    rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").in_place = true;
+    let told = shown(&rests).expect("a condition");
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "InPlace"));
+}
