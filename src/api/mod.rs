@@ -15,8 +15,8 @@ pub use duration::GoDuration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 pub use provider::{
-    Backend, ClusterTokenProvider, ClusterTokenProviderSpec, HttpProvider, KubernetesProvider, ProviderPolicy,
-    TokenProvider, TokenProviderSpec, TokenProviderStatus,
+    Backend, ClusterTokenProvider, ClusterTokenProviderSpec, HttpProvider, KubernetesProvider, OAuth2Provider,
+    ProviderPolicy, TokenProvider, TokenProviderSpec, TokenProviderStatus,
 };
 pub use rotated_token::{
     DeletionPolicy, ProviderKind, ProviderRef, RolloutMode, RolloutSpec, RotatedToken, RotatedTokenSpec, SecretSpec,

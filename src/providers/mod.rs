@@ -194,7 +194,8 @@ pub struct Drivers {
 #[derive(Clone)]
 pub enum Driver {
     Kubernetes(Box<kubernetes::Kubernetes>),
-    Http(http::Http),
+    Http(Box<http::Http>),
+    OAuth2(Box<builtin::oauth2::OAuth2>),
 }
 
 impl Driver {
@@ -203,20 +204,25 @@ impl Driver {
     /// # Errors
     /// Why there is none, in words that follow the object's name.
     pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
-        let Backend { kubernetes, http, .. } = &spec.backend;
-        let told = |name: &str, mistakes: Vec<String>| {
-            let places = mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}"));
-            format!("cannot work as it is written: {}", places.collect::<Vec<_>>().join("; "))
+        let Backend { kubernetes, http, oauth2, .. } = &spec.backend;
+        let told = |mistakes: Vec<String>| format!("cannot work as it is written: {}", mistakes.join("; "));
+        let placed = |name: &str, mistakes: Vec<String>| {
+            told(mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}")).collect())
         };
         let run = |name, recipe: &HttpProvider| {
-            http::Http::new(name, recipe, reference, &drivers.http).map_err(|mistakes| told(name, mistakes))
+            let driver = http::Http::new(name, recipe, reference, &drivers.http);
+            driver.map(|driver| Self::Http(Box::new(driver))).map_err(|mistakes| placed(name, mistakes))
         };
-        match (kubernetes, http, builtin::recipe(&spec.backend)) {
-            (Some(_), None, None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
-            (None, Some(recipe), None) => run("http", recipe).map(Self::Http),
-            (None, None, Some((name, Ok(recipe)))) => run(name, &recipe).map(Self::Http),
-            (None, None, Some((name, Err(mistakes)))) => Err(told(name, mistakes)),
-            (None, None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
+        match (kubernetes, http, oauth2, builtin::recipe(&spec.backend)) {
+            (Some(_), None, None, None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
+            (None, Some(recipe), None, None) => run("http", recipe),
+            (None, None, Some(settings), None) => {
+                let driver = builtin::oauth2::OAuth2::new(settings, reference, &drivers.http);
+                driver.map(|driver| Self::OAuth2(Box::new(driver))).map_err(told)
+            }
+            (None, None, None, Some((name, Ok(recipe)))) => run(name, &recipe),
+            (None, None, None, Some((name, Err(mistakes)))) => Err(placed(name, mistakes)),
+            (None, None, None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
             _ => Err("names several providers; name one".to_owned()),
         }
     }
@@ -227,6 +233,7 @@ impl Driver {
         match self {
             Self::Kubernetes(_) => "kubernetes",
             Self::Http(driver) => driver.name(),
+            Self::OAuth2(_) => "oauth2",
         }
     }
 }
@@ -237,6 +244,7 @@ macro_rules! of_driver {
         match $self {
             Self::Kubernetes($driver) => $call,
             Self::Http($driver) => $call,
+            Self::OAuth2($driver) => $call,
         }
     };
 }

@@ -20,7 +20,7 @@ use crate::{
     },
     core::{observed::Fault, schedule},
     kube_io::access::{self, Right},
-    providers::Driver,
+    providers::{Driver, Error},
 };
 
 /// What the `kubernetes` provider needs beside what every rotation needs.
@@ -137,17 +137,19 @@ async fn judge(
     };
     match driver {
         Driver::Kubernetes(_) => kubernetes(context, namespace).await,
-        Driver::Http(driver) => match driver.check_credential(namespace).await {
-            Ok(()) => (
-                Outcome::Known,
-                Reason::ProviderAnswers,
-                "the recipe is complete and its credential is there".to_owned(),
-            ),
-            Err(error) => {
-                let fault = Fault::from(&error);
-                (Outcome::Unfinished, fault.reason, fault.message)
-            }
-        },
+        Driver::Http(driver) => credential(driver.check_credential(namespace).await, "the recipe is complete"),
+        Driver::OAuth2(driver) => credential(driver.check_credential(namespace).await, "the settings are complete"),
+    }
+}
+
+/// What is known of a provider that is not asked: whether the credential for it is there.
+fn credential(found: Result<(), Error>, complete: &str) -> (Outcome, Reason, String) {
+    match found {
+        Ok(()) => (Outcome::Known, Reason::ProviderAnswers, format!("{complete} and its credential is there")),
+        Err(error) => {
+            let fault = Fault::from(&error);
+            (Outcome::Unfinished, fault.reason, fault.message)
+        }
     }
 }
 

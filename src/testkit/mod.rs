@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod history;
 pub mod install;
+pub mod keycloak;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod node;
@@ -32,6 +33,7 @@ pub use control_plane::{Audit, Backup, ControlPlane, ControlPlaneOptions, Restor
 pub use error::Error;
 pub use event::{Call, Counts, Event, Outcome, Seat, Token};
 pub use history::History;
+pub use keycloak::{Keycloak, Realm};
 pub use kubelet::{Equipment, KubeletNode};
 pub use node::{NodeOptions, SimulatedNode};
 pub use operator::{OperatorOptions, OperatorProcess};

@@ -86,8 +86,16 @@ async fn providers_are_checked_at_apply() -> Outcome {
         json!({"apiVersion": "tokenturn.dev/v1alpha1", "kind": kind, "metadata": {"name": "other"}, "spec": spec})
             .to_string()
     };
+    let oauth2 = json!({"issuer": "https://as.example", "client": {"secretRef": {"name": "client"}}});
     for (kind, spec, sentence) in [
         ("TokenProvider", json!({}), "name exactly one provider"),
+        ("TokenProvider", json!({"kubernetes": {}, "oauth2": oauth2}), "name exactly one provider"),
+        ("TokenProvider", json!({"oauth2": {"client": oauth2["client"]}}), "exactly one of issuer and endpoints"),
+        (
+            "TokenProvider",
+            json!({"oauth2": {"client": oauth2["client"], "endpoints": {"token": "https://as.example/token"}}}),
+            "say endpoints.introspection or verify.url",
+        ),
         (
             "TokenProvider",
             json!({"kubernetes": {}, "policy": {"allowedNamespaces": ["a"]}}),

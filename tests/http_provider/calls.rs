@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokenturn::{
+    core::token::Liveness,
     providers::{
         Class, Provider,
         http::{Http, Shared, guard::Reach},
@@ -62,6 +63,29 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     let mistakes = Http::new("http", &recipe, reference, &tls).err().unwrap();
     assert!(mistakes[0].contains("https://"), "{mistakes:?}");
     assert!(scene.server.seen().is_empty());
+}
+
+/// Each request goes where it says, and no further than `baseUrl` may.
+#[tokio::test]
+async fn a_request_can_have_an_address_of_its_own() {
+    let mut scene = Scene::new(Wire::Grafana).await;
+    let url = scene.server.url();
+    scene.mend(|recipe| {
+        recipe["baseUrl"] = json!("http://127.0.0.1:1/nowhere");
+        for operation in ["create", "list", "verify", "revoke"] {
+            recipe[operation]["request"]["baseUrl"] = json!(url);
+        }
+    });
+    let (issued, minted) = scene.mint(1).await;
+    assert_eq!(scene.names().await, [issued.id.as_str()]);
+    scene.revoke(&issued, Some(&minted)).await.unwrap();
+    assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead);
+    let mut recipe = scene.source.provider.backend.http.clone().unwrap();
+    recipe.verify.request.base_url = Some("http://169.254.169.254/latest".to_owned());
+    let reach = Reach { loopback: true, plain_http: true, ..Reach::default() };
+    let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
+    let mistakes = Http::new("http", &recipe, &scene.source.specification.provider, &shared).err().unwrap();
+    assert!(mistakes.len() == 1 && mistakes[0].contains("link-local"), "{mistakes:?}");
 }
 
 /// A create that could not even connect is no unknown outcome.

@@ -1,10 +1,17 @@
 //! The recipes under `examples`, and those that are built in, each against a server that speaks as its provider: what every driver has to show.
 
+mod admin_tokens;
+mod authorization_server;
 mod calls;
+mod certificates;
 mod faults;
 mod in_place;
+mod keycloak;
 mod licensing;
+mod oauth2;
 mod oidc;
 mod scene;
 mod synoptic;
+mod tls;
 mod tokens;
+mod typed;

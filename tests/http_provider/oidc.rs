@@ -1,11 +1,5 @@
 //! The recipe of OAuth 2.0 against a real authorization server.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
-};
-
 use serde_json::json;
 use tokenturn::{
     core::token::{Liveness, Verification},
@@ -13,43 +7,11 @@ use tokenturn::{
     testkit::contract::Wire,
 };
 
-use crate::scene::Scene;
-
-const CLIENT: &str = "svc:billing";
-const SECRET: &str = "s%cret & more, 32 characters long";
-
-/// The server, until it is dropped: it ends with its standard input.
-struct Server {
-    process: Child,
-    _input: Option<ChildStdin>,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers/oidc");
-        let mut process = Command::new("node")
-            .args(["server.mjs", CLIENT, SECRET])
-            .current_dir(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node, and the server that `make servers` puts into .servers/oidc");
-        let input = process.stdin.take();
-        let lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| line.parse::<u16>().ok()).expect("the server's port");
-        Self { process, _input: input, url: format!("http://127.0.0.1:{port}") }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self._input.take();
-        // It ends by itself now; without this it would stay as a zombie.
-        let _ = self.process.wait();
-    }
-}
+use crate::{
+    authorization_server::{CLIENT, SECRET, SIGNERS, Server},
+    scene::Scene,
+    tls::text,
+};
 
 async fn scene(server: &Server, secret: &str, scopes: &[&str]) -> Scene {
     let mut scene = Scene::new(Wire::OAuth2).await;
@@ -98,4 +60,36 @@ async fn a_wrong_secret_is_told_as_such() {
     let scene = scene(&server, "wrong", &["api:read"]).await;
     let error = scene.create(1).await.unwrap_err();
     assert!(error.class() == Class::Unauthorized && error.to_string().contains("oauth2-client"), "{error}");
+}
+
+/// A recipe that proves who it is with a private key, in every request of its own.
+#[tokio::test]
+async fn tokens_are_minted_with_a_client_assertion_of_every_algorithm() {
+    let server = Server::start();
+    let mut scene = scene(&server, SECRET, &["api:read"]).await;
+    for (attempt, (algorithm, key)) in (1..).zip(SIGNERS) {
+        scene.mend(|recipe| {
+            recipe["credential"] = json!({
+                "secretRef": recipe["credential"]["secretRef"],
+                "assertion": {"clientId": algorithm, "algorithm": algorithm, "audience": format!("{}/token", server.url)},
+            });
+            for operation in ["create", "verify", "revoke"] {
+                let form = recipe[operation]["request"]["form"].as_object_mut().unwrap();
+                form.insert("client_assertion".into(), json!("${credential.assertion}"));
+                let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+                form.insert("client_assertion_type".into(), json!(kind));
+            }
+        });
+        scene.credential(json!({"privateKey": text(&format!("{key}.pem"))})).await;
+        let (issued, minted) = scene.mint(attempt).await;
+        let works = Verification::Works { surplus: vec![], expires_at: None };
+        assert_eq!(scene.verify(&minted).await.unwrap(), works, "{algorithm}");
+        scene.revoke(&issued, Some(&minted)).await.unwrap();
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead, "{algorithm}");
+    }
+    // A key that is not the client's.
+    scene.credential(json!({"privateKey": text("p256.pem")})).await;
+    let error = scene.create(9).await.unwrap_err();
+    assert!(error.class() == Class::Invalid && error.to_string().contains("is no Ed25519 key"), "{error}");
+    scene.assert_told(&error);
 }

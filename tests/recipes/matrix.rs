@@ -1,10 +1,21 @@
 //! What each provider can do, as the code says it, in `docs/providers/README.md`. `UPDATE=1` writes it anew.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use tokenturn::{
-    api::Backend,
-    providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, builtin, http::compile, kubernetes},
+    api::{Backend, HttpProvider, OAuth2Provider},
+    providers::{
+        Capabilities, Expiry, LostAnswer, RevokeBy, Strategy,
+        builtin::{
+            self,
+            oauth2::{
+                metadata::{Endpoints, Issuer},
+                recipe::recipe,
+            },
+        },
+        http::compile,
+        kubernetes,
+    },
 };
 
 const BEGIN: &str = "<!-- from the code -->\n";
@@ -56,12 +67,20 @@ fn examples() -> Vec<(String, Backend)> {
         let first = text.split("\n---\n").next().unwrap();
         let object: serde_json::Value = serde_norway::from_str(first).unwrap();
         let Ok(backend) = serde_json::from_value::<Backend>(object["spec"].clone()) else { continue };
-        if backend.http.is_some() || builtin::recipe(&backend).is_some() {
+        if backend.http.is_some() || backend.oauth2.is_some() || builtin::recipe(&backend).is_some() {
             let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             found.push((name, backend));
         }
     }
     found
+}
+
+fn of_oauth2(settings: &OAuth2Provider) -> HttpProvider {
+    let endpoints = match (&settings.issuer, &settings.endpoints) {
+        (Some(issuer), _) => Issuer::parse(issuer).unwrap().stand_ins(),
+        (None, said) => Endpoints::parse(said.as_ref().unwrap()).unwrap(),
+    };
+    recipe(settings, &endpoints, Duration::from_secs(10)).unwrap()
 }
 
 fn table() -> String {
@@ -70,9 +89,10 @@ fn table() -> String {
     table.push_str("| --- | --- | --- | --- | --- | --- |\n");
     table.push_str(&row("[`kubernetes`](../permissions.md)", kubernetes::capabilities()));
     for (name, backend) in examples() {
-        let recipe = match &backend.http {
-            Some(recipe) => recipe.clone(),
-            None => builtin::recipe(&backend).expect("a provider of this version").1.expect("that works"),
+        let recipe = match (&backend.http, &backend.oauth2) {
+            (Some(recipe), _) => recipe.clone(),
+            (None, Some(settings)) => of_oauth2(settings),
+            (None, None) => builtin::recipe(&backend).expect("a provider of this version").1.expect("that works"),
         };
         let compiled = compile::compile(&recipe).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
         let shown = name.trim_start_matches("http/").trim_end_matches(".yaml");

@@ -5,7 +5,8 @@
 #   tests/servers/build.sh --missing NAME...     builds nothing; prints which tool is missing for that, if one is
 #
 # NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet etcd etcdutl helm, and oidc: an authorization
-# server for Node.js 20 or later, with its packages in a folder of its own.
+# server for Node.js 20 or later, with its packages in a folder of its own, or keycloak: an identity server for Java 17 or later. That comes
+# from Maven Central, by mvn, which knows the mirrors of the machine, or where that is missing by curl.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
 # not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
 # taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
@@ -31,6 +32,10 @@ version_of() { # name
       cat "$here/oidc/"* | sha256sum
       return
       ;;
+    keycloak)
+      cat "$here/keycloak/"* | sha256sum
+      return
+      ;;
     etcd) module=go.etcd.io/etcd/server/v3 ;;
     etcdutl) module=go.etcd.io/etcd/etcdutl/v3 ;;
     helm) module=helm.sh/helm/v3 ;;
@@ -49,6 +54,7 @@ folder_of() { # name
 
 is_ready() { # name: built for the pinned version, or provided
   [ "$1" != oidc ] || node_works || return 1
+  [ "$1" != keycloak ] || java_works || return 1
   if [ "$1" = helm ]; then
     [ -z "${HELM-}" ] || { command -v "$HELM" >/dev/null && return; }
     if [ -n "${KUBEBUILDER_ASSETS-}" ] || ! go_works; then command -v helm >/dev/null && return; fi
@@ -62,6 +68,14 @@ node_works() {
   command -v npm >/dev/null && version=$(node --version 2>/dev/null) || return 1
   version=${version#v}
   [ "${version%%.*}" -ge 20 ]
+}
+
+java_works() {
+  local version
+  command -v unzip >/dev/null && version=$(java -version 2>&1) || return 1
+  version=${version#*\"}
+  version=${version%%[!0-9]*}
+  [ "${version:-0}" -ge 17 ]
 }
 
 # Go 1.21 and later fetch the version that go.mod asks for, unless GOTOOLCHAIN says local.
@@ -81,11 +95,11 @@ wanted_minor() { # the newest minor version of Go in the go.mod files
 missing() { # name...: a phrase that says what is missing to build these, if something is
   local found="" list provide="set KUBEBUILDER_ASSETS to a folder with ready binaries" name wanted=() node=""
   for name in "$@"; do
-    if [ "$name" != oidc ]; then
-      wanted+=("$name")
-    elif ! node_works; then
-      node="Node.js 20 or later with npm (https://nodejs.org)"
-    fi
+    case $name in
+      oidc) node_works || node="${node:+$node; }Node.js 20 or later with npm (https://nodejs.org)" ;;
+      keycloak) java_works || node="${node:+$node; }Java 17 or later (https://adoptium.net) and unzip" ;;
+      *) wanted+=("$name") ;;
+    esac
   done
   set -- "${wanted[@]}"
   if [ $# -eq 0 ] || go_works; then
@@ -143,10 +157,37 @@ packages() { # name
   version_of "$1" >"$out/.$1.version"
 }
 
+# An identity server as it is released, made ready to start fast.
+keycloak() {
+  local artifact sum group name version zip part=$out/.keycloak.new
+  { read -r artifact; read -r sum; } <"$here/keycloak/distribution"
+  say "fetching $artifact, 160 MB (once)"
+  rm -rf "$part"
+  mkdir -p "$part"
+  IFS=: read -r group name version _ <<<"$artifact"
+  zip=$part/$name-$version.zip
+  if command -v mvn >/dev/null; then
+    mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy "-Dartifact=$artifact" \
+      "-DoutputDirectory=$part" >&2
+  else
+    curl --fail --silent --show-error --location --retry 3 --output "$zip" \
+      "https://repo.maven.apache.org/maven2/${group//.//}/$name/$version/$name-$version.zip"
+  fi
+  sha256sum --check --quiet <<<"$sum  $zip" >&2 || { say "$artifact is not what tests/servers/keycloak/distribution pins"; exit 1; }
+  unzip -q "$zip" -d "$part"
+  cp "$here/keycloak/keycloak.conf" "$part/keycloak-$version/conf/"
+  say "building keycloak $version (once, a quarter of a minute)"
+  "$part/keycloak-$version/bin/kc.sh" build >&2
+  rm -rf "${out:?}/keycloak"
+  mv "$part/keycloak-$version" "$out/keycloak"
+  rm -rf "$part"
+  version_of keycloak >"$out/.keycloak.version"
+}
+
 wanted=()
 for name in "${names[@]}"; do
   case $name in
-    oidc | etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
+    oidc | keycloak | etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
   is_ready "$name" || wanted+=("$name")
@@ -163,6 +204,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
       etcd) build etcd go.etcd.io/etcd/server/v3 "" ;;
       etcdutl) build etcdutl go.etcd.io/etcd/etcdutl/v3 "" ;;
       oidc) packages oidc ;;
+      keycloak) keycloak ;;
       helm) build helm helm.sh/helm/v3/cmd/helm "" ;;
       *) kubernetes "$name" ;;
     esac

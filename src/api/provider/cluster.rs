@@ -28,7 +28,7 @@ use super::{Backend, ProviderPolicy, TokenProviderSpec, TokenProviderStatus};
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing or synoptic"), validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]
+#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic), has(self.oauth2)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing, synoptic or oauth2"), validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]
 pub struct ClusterTokenProviderSpec {
     /// The provider. Its Secrets are those of the operator's namespace.
     #[serde(flatten)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::credential::*;
 use super::http_answer::is_default;
 pub use super::http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat};
 use crate::api::duration::GoDuration;
@@ -16,7 +17,7 @@ use crate::api::duration::GoDuration;
 /// Texts of requests may contain substitutions: `${name}` (the name that tokenturn gives the token; it is found again by it),
 /// `${permissions}` (a JSON array, or `${permissions|commas}`, `${permissions|spaces}`), `${expires|FORMAT}` with rfc3339,
 /// date, minute, unix or unixMillis, `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
-/// `${credential.KEY}` (where the credential is shown), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
+/// `${credential.KEY}` and `${credential.assertion}` (where the credential is shown), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
 /// for `${`. A substitution is encoded for where it stands and never changes the structure of URL, body or header.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -96,74 +97,6 @@ pub struct HttpInPlace {
     pub initial: BTreeMap<String, String>,
 }
 
-/// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("say headers or basic, not both"))]
-pub struct HttpCredential {
-    /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
-    pub secret_ref: SecretReference,
-
-    /// Headers that show the credential: `Authorization: "Bearer ${credential.token}"`, `PRIVATE-TOKEN: "${credential.token}"`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
-    pub headers: BTreeMap<String, String>,
-
-    /// HTTP Basic authentication (RFC 7617) with a user name and a password of the Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic: Option<HttpBasic>,
-}
-
-/// Names a Secret.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-}
-
-/// Names a key of a Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-
-    /// Key in the Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub key: Option<String>,
-}
-
-/// Keys of the credential's Secret that hold user name and password.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpBasic {
-    /// Key of the user name. Default `username`.
-    #[serde(default = "username")]
-    #[schemars(length(min = 1, max = 253))]
-    pub username_key: String,
-
-    /// Key of the password. Default `password`.
-    #[serde(default = "password")]
-    #[schemars(length(min = 1, max = 253))]
-    pub password_key: String,
-
-    /// Both are encoded as in forms first, as OAuth 2.0 asks for (RFC 6749, section 2.3.1). Default false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub form_encoded: bool,
-}
-
-fn username() -> String {
-    "username".to_owned()
-}
-
-fn password() -> String {
-    "password".to_owned()
-}
-
 /// A parameter that a RotatedToken gives.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -222,6 +155,12 @@ pub struct HttpPermission {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRequest {
+    /// Where this request goes instead of `spec.http.baseUrl`, for an API whose parts have hosts of their own. The same rules hold for it.
+    /// The credential is shown there too, where the operation shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub base_url: Option<String>,
+
     /// Default `GET`.
     #[serde(default)]
     pub method: HttpMethod,
@@ -289,6 +228,16 @@ pub struct HttpCreate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub id: Option<String>,
+
+    /// Where the answer says what was granted, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. A token that
+    /// was granted less is not taken. An answer that says nothing there grants what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub permissions: Option<String>,
+
+    /// The permissions are one text with spaces between, as OAuth 2.0 writes scopes. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permissions_with_spaces: bool,
 
     /// When the token expires. Without it tokens are taken to live until they are revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,12 @@
 //! `TokenProvider`: where tokens come from and who may ask for them.
 
 pub mod cluster;
+pub mod credential;
 pub mod fossa;
 pub mod http;
 pub mod http_answer;
 pub mod licensing;
+pub mod oauth2;
 pub mod synoptic;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -17,6 +19,7 @@ pub use self::{
     fossa::FossaProvider,
     http::HttpProvider,
     licensing::LicensingProvider,
+    oauth2::OAuth2Provider,
     synoptic::SynopticProvider,
 };
 use super::duration::GoDuration;
@@ -38,7 +41,7 @@ use super::duration::GoDuration;
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing or synoptic"))]
+#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic), has(self.oauth2)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing, synoptic or oauth2"))]
 pub struct TokenProviderSpec {
     /// The provider.
     #[serde(flatten)]
@@ -73,6 +76,10 @@ pub struct Backend {
     /// Public tokens of Synoptic Data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synoptic: Option<SynopticProvider>,
+
+    /// Access tokens of an OAuth 2.0 authorization server, by the client credentials grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<OAuth2Provider>,
 }
 
 /// How the API of a built-in provider is reached.

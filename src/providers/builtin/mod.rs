@@ -5,6 +5,7 @@
 
 mod fossa;
 mod licensing;
+pub mod oauth2;
 mod synoptic;
 
 use crate::api::{
@@ -17,7 +18,7 @@ use crate::api::{
 /// # Errors
 /// Every mistake of the typed spec, with its place.
 pub fn recipe(backend: &Backend) -> Option<(&'static str, Result<HttpProvider, Vec<String>>)> {
-    let Backend { kubernetes: _, http: _, fossa, licensing, synoptic } = backend;
+    let Backend { kubernetes: _, http: _, fossa, licensing, synoptic, oauth2: _ } = backend;
     let fossa = fossa.as_ref().map(|spec| ("fossa", fossa::recipe(spec)));
     let licensing = licensing.as_ref().map(|spec| ("licensing", licensing::recipe(spec)));
     let synoptic = synoptic.as_ref().map(|spec| ("synoptic", synoptic::recipe(spec)));

@@ -9,7 +9,7 @@ use serde_json_path::JsonPath;
 use url::Url;
 use zeroize::Zeroize;
 
-use super::recipe::{Answer, Case, Expectation, Time};
+use super::recipe::{Answer, Case, Expectation, Granted, Time};
 use crate::{
     api::provider::http::{HttpMeaning, HttpTimeFormat},
     secret_value::{SecretValue, TokenSet},
@@ -89,13 +89,17 @@ pub fn usual(status: StatusCode) -> HttpMeaning {
 }
 
 /// What an answer means, and how that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Meant<'a> {
     pub meaning: HttpMeaning,
     /// The recipe says it of this answer; else it is what the status usually means.
     pub is_said: bool,
     /// What a person can do, where the recipe knows better.
     pub remedy: Option<&'a str>,
+    /// What it was recognized by in its body: a word of the recipe, so it can be told.
+    pub word: Option<&'a str>,
+    /// What the body of a success lacks.
+    pub lacks: Option<&'a JsonPath>,
 }
 
 /// What an answer means.
@@ -103,22 +107,41 @@ pub struct Meant<'a> {
 pub fn meaning<'a>(answer: &'a Answer, received: &Received) -> Meant<'a> {
     let status = received.status;
     let body = received.body.json().unwrap_or(&Value::Null);
-    if let Some(case) = answer.cases.iter().find(|case| fits(case, status, body)) {
-        return Meant { meaning: case.meaning, is_said: true, remedy: case.remedy.as_deref() };
+    if let Some((case, word)) = answer.cases.iter().find_map(|case| Some((case, fits(case, status, body)?))) {
+        let remedy = case.remedy.as_deref();
+        return Meant { meaning: case.meaning, is_said: true, remedy, word: word.and_then(Value::as_str), lacks: None };
     }
     let said = answer.statuses.get(&status.as_u16()).copied();
     let by_status = said.unwrap_or_else(|| usual(status));
-    let meant = |meaning| Meant { meaning, is_said: said.is_some() || status.is_success(), remedy: None };
-    if by_status != HttpMeaning::Success {
-        return meant(by_status);
-    }
+    let is_said = said.is_some() || status.is_success();
+    let meant = Meant { meaning: by_status, is_said, remedy: None, word: None, lacks: None };
     let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
-    meant(unmet.map_or(HttpMeaning::Success, |expectation| expectation.otherwise))
+    match unmet.filter(|_| by_status == HttpMeaning::Success) {
+        None => meant,
+        Some(unmet) => Meant { meaning: unmet.otherwise, lacks: Some(&unmet.path), ..meant },
+    }
 }
 
-fn fits(case: &Case, status: StatusCode, body: &Value) -> bool {
-    case.status.is_none_or(|wanted| wanted == status.as_u16())
-        && case.body.as_ref().is_none_or(|(path, one_of)| holds_one_of(path, one_of, body))
+/// Whether a case fits an answer, and which of its values the body has.
+fn fits<'a>(case: &'a Case, status: StatusCode, body: &Value) -> Option<Option<&'a Value>> {
+    if case.status.is_some_and(|wanted| wanted != status.as_u16()) {
+        return None;
+    }
+    match &case.body {
+        None => Some(None),
+        Some((path, one_of)) => found_of(path, one_of, body).map(Some),
+    }
+}
+
+/// What an answer says that a token may do, one by one.
+#[must_use]
+pub fn granted(wanted: &Granted, body: &Value) -> Vec<Value> {
+    let found = wanted.path.query(body);
+    if !wanted.with_spaces {
+        return found.iter().map(|value| (*value).clone()).collect();
+    }
+    let texts = found.iter().filter_map(|value| value.as_str());
+    texts.flat_map(str::split_whitespace).map(Value::from).collect()
 }
 
 /// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
@@ -141,11 +164,12 @@ pub fn says_nothing_of_the_token(shows_credential: bool, meant: Meant<'_>) -> bo
 /// Whether a body says what it should.
 #[must_use]
 pub fn is_met(expectation: &Expectation, body: &Value) -> bool {
-    holds_one_of(&expectation.path, &expectation.one_of, body)
+    found_of(&expectation.path, &expectation.one_of, body).is_some()
 }
 
-fn holds_one_of(path: &JsonPath, one_of: &[Value], body: &Value) -> bool {
-    path.query(body).iter().any(|found| one_of.iter().any(|wanted| same(wanted, found)))
+/// The first of some values that a body has at a path.
+fn found_of<'a>(path: &JsonPath, one_of: &'a [Value], body: &Value) -> Option<&'a Value> {
+    path.query(body).iter().find_map(|found| one_of.iter().find(|wanted| same(wanted, found)))
 }
 
 /// `1` and `1.0` are the same number.

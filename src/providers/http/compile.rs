@@ -2,9 +2,11 @@
 //!
 //! All mistakes are collected, each with the place where it is, so that a recipe is mended in one go.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use http::StatusCode;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use url::Url;
@@ -12,8 +14,7 @@ use url::Url;
 use super::{
     compile_request::variables,
     recipe::{
-        Answer, Asks, Case, Create, Credential, Expectation, Expires, List, ListValues, Operation, Paging, Recipe,
-        RevokeBy, Shown, Time, Verify, parameter_value,
+        Asks, Create, Expires, List, ListValues, Operation, Paging, Recipe, RevokeBy, Time, Verify, parameter_value,
     },
     template::{Template, Variable},
 };
@@ -91,7 +92,7 @@ impl Known {
 /// # Errors
 /// Every mistake.
 pub fn compile(recipe: &api::HttpProvider) -> Result<Recipe, Vec<Mistake>> {
-    let mut compiler = Compiler { recipe, mistakes: Vec::new() };
+    let mut compiler = Compiler { recipe, mistakes: Vec::new(), credential_keys: BTreeSet::new() };
     let compiled = compiler.recipe();
     match compiled {
         Some(compiled) if compiler.mistakes.is_empty() => Ok(compiled),
@@ -102,6 +103,8 @@ pub fn compile(recipe: &api::HttpProvider) -> Result<Recipe, Vec<Mistake>> {
 pub(super) struct Compiler<'a> {
     pub(super) recipe: &'a api::HttpProvider,
     mistakes: Vec<Mistake>,
+    /// Keys of the credential's Secret that requests name.
+    pub(super) credential_keys: BTreeSet<String>,
 }
 
 impl Compiler<'_> {
@@ -115,7 +118,7 @@ impl Compiler<'_> {
         if serde_json::to_vec(recipe).is_ok_and(|written| written.len() > MAX_SIZE) {
             self.wrong("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10));
         }
-        let base = self.base();
+        let base = self.base("baseUrl", &recipe.base_url);
         let credential = recipe.credential.as_ref().map(|credential| self.credential(credential));
         self.parameters();
         let permissions = self.permissions();
@@ -144,6 +147,7 @@ impl Compiler<'_> {
                 None => None,
                 Some(credential) => Some(credential?),
             },
+            credential_keys: std::mem::take(&mut self.credential_keys),
             parameters: recipe.parameters.clone(),
             permissions,
             create: create?,
@@ -164,39 +168,32 @@ impl Compiler<'_> {
         })
     }
 
-    fn base(&mut self) -> Option<Url> {
-        let url = match Url::parse(&self.recipe.base_url) {
+    /// Where requests go.
+    pub(super) fn base(&mut self, place: &str, text: &str) -> Option<Url> {
+        let url = match Url::parse(text) {
             Ok(url) => url,
             Err(error) => {
-                self.wrong("baseUrl", format!("is no URL: {error}"));
+                self.wrong(place, format!("is no URL: {error}"));
                 return None;
             }
         };
+        // Whoever may ask for a token must not choose who gets the credential.
+        if text.contains("${") {
+            self.wrong(
+                place,
+                "cannot have substitutions: where the credential is sent is for the provider object to say",
+            );
+        }
         if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
-            self.wrong("baseUrl", "has to begin with https:// and a host");
+            self.wrong(place, "has to begin with https:// and a host");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            self.wrong("baseUrl", "names a user; put credentials into the Secret of credential.secretRef");
+            self.wrong(place, "names a user; put credentials into the Secret of credential.secretRef");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            self.wrong("baseUrl", "has a query or a fragment; put query parameters into the requests");
+            self.wrong(place, "has a query or a fragment; put query parameters into the requests");
         }
         Some(url)
-    }
-
-    fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
-        let shown = match (&credential.basic, credential.headers.is_empty()) {
-            (Some(basic), true) => Some(Shown::Basic(basic.clone())),
-            (None, false) => {
-                self.headers("credential.headers", Known::Credential, &credential.headers).map(Shown::Headers)
-            }
-            (None, true) => Some(Shown::Nowhere),
-            (Some(_), false) => {
-                self.wrong("credential", "say headers or basic, not both");
-                None
-            }
-        };
-        Some(Credential { secret: credential.secret_ref.name.clone(), shown: shown? })
     }
 
     fn parameters(&mut self) {
@@ -248,6 +245,7 @@ impl Compiler<'_> {
             }
         }
         let id = self.optional_path("create.id", create.id.as_ref());
+        let granted = self.granted("create.permissions", create.permissions.as_ref(), create.permissions_with_spaces);
         let said = self.time("create.expires", create.expires.as_ref())?;
         let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
         let asks_lifetime = variables(&create.request).iter().any(asks);
@@ -265,7 +263,15 @@ impl Compiler<'_> {
                 None
             }
         };
-        Some(Create { operation: operation?, values, id: id?, expires, asks_lifetime, asks: asks_permissions })
+        Some(Create {
+            operation: operation?,
+            values,
+            id: id?,
+            granted: granted?,
+            expires,
+            asks_lifetime,
+            asks: asks_permissions,
+        })
     }
 
     /// What a create says of permissions; those that there are have to be said or probed.
@@ -355,14 +361,13 @@ impl Compiler<'_> {
         if !variables(&verify.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
             self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
         }
-        let permissions = self.optional_path("verify.permissions", verify.permissions.as_ref());
+        let granted = self.granted("verify.permissions", verify.permissions.as_ref(), verify.permissions_with_spaces);
         let probes: Vec<_> = verify.probes.iter().map(|(name, probe)| self.probe(name, probe)).collect();
         let expires = self.time("verify.expires", verify.expires.as_ref());
         Some(Verify {
             operation: operation?,
             shows_credential: verify.show_credential,
-            permissions: permissions?,
-            with_spaces: verify.permissions_with_spaces,
+            granted: granted?,
             probes: probes.into_iter().collect::<Option<_>>()?,
             expires: expires?,
         })
@@ -457,86 +462,7 @@ impl Compiler<'_> {
         Some(by)
     }
 
-    pub(super) fn answer(&mut self, place: &str, known: Known, answer: &api::HttpAnswer) -> Option<Answer> {
-        let tries = matches!(known, Known::Verify | Known::Introspect);
-        let otherwise = if tries { api::HttpMeaning::Unauthorized } else { api::HttpMeaning::Refused };
-        // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a failure.
-        let can_succeed = |status: u16| (200..300).contains(&status) || (tries && status == 403);
-        let mut statuses = BTreeMap::new();
-        for (text, meaning) in &answer.statuses {
-            let status =
-                text.parse::<u16>().ok().filter(|_| text.len() == 3).and_then(|code| StatusCode::from_u16(code).ok());
-            match status {
-                Some(status) if *meaning == api::HttpMeaning::Success && !can_succeed(status.as_u16()) => {
-                    self.wrong(format!("{place}.statuses.{text}"), "only 2xx can be a Success, and in verify 403");
-                }
-                Some(status) => {
-                    statuses.insert(status.as_u16(), *meaning);
-                }
-                None => self.wrong(format!("{place}.statuses.{text}"), "is no HTTP status: three digits"),
-            }
-        }
-        let expect = self.expectations(&format!("{place}.expect"), &answer.expect, otherwise);
-        let cases: Vec<_> = answer
-            .cases
-            .iter()
-            .enumerate()
-            .map(|(index, case)| self.case(&format!("{place}.cases[{index}]"), case, &can_succeed))
-            .collect();
-        Some(Answer { cases: cases.into_iter().collect::<Option<_>>()?, statuses, expect: expect? })
-    }
-
-    fn case(&mut self, place: &str, case: &api::HttpCase, can_succeed: &dyn Fn(u16) -> bool) -> Option<Case> {
-        let status = case.status.map(|status| u16::try_from(status).ok().filter(|status| (100..600).contains(status)));
-        if status == Some(None) {
-            self.wrong(format!("{place}.status"), "is no HTTP status");
-            return None;
-        }
-        let status = status.flatten();
-        if status.is_none() && case.path.is_none() {
-            self.wrong(place, "says neither status nor path, so it would fit every answer");
-        }
-        if case.path.is_some() == case.one_of.is_empty() {
-            self.wrong(place, "say path and oneOf together");
-        }
-        if case.meaning == api::HttpMeaning::Success && !status.is_some_and(can_succeed) {
-            self.wrong(format!("{place}.meaning"), "can be Success with a status of 2xx only, and in verify with 403");
-        }
-        let body = match &case.path {
-            None => None,
-            Some(path) => Some((self.path(&format!("{place}.path"), path)?, case.one_of.clone())),
-        };
-        Some(Case { status, body, meaning: case.meaning, remedy: case.remedy.clone() })
-    }
-
-    fn expectations(
-        &mut self,
-        place: &str,
-        expectations: &[api::HttpExpectation],
-        otherwise: api::HttpMeaning,
-    ) -> Option<Vec<Expectation>> {
-        let compiled: Vec<_> = expectations
-            .iter()
-            .enumerate()
-            .map(|(index, expectation)| {
-                let place = format!("{place}[{index}]");
-                if expectation.one_of.is_empty() {
-                    self.wrong(&place, "oneOf is empty, so nothing could meet it");
-                }
-                if expectation.otherwise == Some(api::HttpMeaning::Success) {
-                    self.wrong(&place, "otherwise cannot be Success");
-                }
-                Some(Expectation {
-                    path: self.path(&format!("{place}.path"), &expectation.path)?,
-                    one_of: expectation.one_of.clone(),
-                    otherwise: expectation.otherwise.unwrap_or(otherwise),
-                })
-            })
-            .collect();
-        compiled.into_iter().collect()
-    }
-
-    fn path(&mut self, place: &str, path: &str) -> Option<JsonPath> {
+    pub(super) fn path(&mut self, place: &str, path: &str) -> Option<JsonPath> {
         match JsonPath::parse(path) {
             Ok(path) => Some(path),
             Err(error) => {
@@ -546,7 +472,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn optional_path(&mut self, place: &str, path: Option<&String>) -> Option<Option<JsonPath>> {
+    pub(super) fn optional_path(&mut self, place: &str, path: Option<&String>) -> Option<Option<JsonPath>> {
         match path {
             None => Some(None),
             Some(path) => self.path(place, path).map(Some),

@@ -27,6 +27,10 @@ impl Compiler<'_> {
 
     fn request(&mut self, place: &str, known: Known, request: &api::HttpRequest) -> Option<Request> {
         let at = |part: &str| format!("{place}.{part}");
+        let base = match &request.base_url {
+            None => Some(None),
+            Some(text) => self.base(&at("baseUrl"), text).map(Some),
+        };
         let path = self.template(&at("path"), known, &request.path);
         if !request.path.starts_with('/') {
             self.wrong(at("path"), "has to begin with /");
@@ -60,7 +64,7 @@ impl Compiler<'_> {
             api::HttpMethod::Patch => Method::PATCH,
             api::HttpMethod::Delete => Method::DELETE,
         };
-        Some(Request { method, path: path?, query: query?, headers: headers?, body: body? })
+        Some(Request { base: base?, method, path: path?, query: query?, headers: headers?, body: body? })
     }
 
     /// A template whose variables the operation knows, and in which no list stands bare.
@@ -101,6 +105,9 @@ impl Compiler<'_> {
                 {
                     self.wrong(place, format!("`${{{variable}}}` needs inPlace.initial.{name}"));
                     good = false;
+                }
+                Variable::Credential(key) => {
+                    self.credential_keys.insert(key.clone());
                 }
                 Variable::TokenValue(name) if !self.recipe.create.values.contains_key(name) => {
                     self.wrong(place, format!("`${{{variable}}}` is none of create.values"));

@@ -1,34 +1,39 @@
 //! Who the operator is at an API, read from its Secret for every call, and what all drivers of recipes share.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, header};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
+    admin_tokens::AdminTokens,
+    assertion::{self, Claims},
+    clients::{Clients, Identity},
     guard::Reach,
     recipe::{Credential, Shown},
     render::{Scope, header_value},
     throttle::Throttle,
-    transport,
 };
 use crate::{
-    api::{ProviderKind, names::ROLE_LABEL, provider::http::HttpBasic},
+    api::{
+        ProviderKind,
+        names::ROLE_LABEL,
+        provider::http::{HttpBasic, HttpClientCertificate, SigningAlgorithm},
+    },
     providers::{Class, Error},
 };
 
-/// Clients that are kept; beyond that all are made anew.
-const MAX_CLIENTS: usize = 64;
+/// The substitution of an assertion.
+const ASSERTION: &str = "assertion";
 
-type ClientKey = (Option<String>, Duration);
+/// Key of a client's id, where nothing else is said.
+const CLIENT_ID: &str = "clientId";
 
 /// What all drivers of recipes share.
 #[derive(Clone)]
@@ -38,7 +43,8 @@ pub struct Shared {
     namespace: Arc<str>,
     pub(super) reach: Arc<Reach>,
     pub(super) throttle: Throttle,
-    clients: Arc<Mutex<HashMap<ClientKey, reqwest::Client>>>,
+    pub(super) clients: Clients,
+    pub(super) admin_tokens: AdminTokens,
 }
 
 impl Shared {
@@ -50,7 +56,8 @@ impl Shared {
             namespace: namespace.into(),
             reach: Arc::new(reach),
             throttle: Throttle::default(),
-            clients: Arc::default(),
+            clients: Clients::default(),
+            admin_tokens: AdminTokens::default(),
         }
     }
 
@@ -62,25 +69,23 @@ impl Shared {
         }
     }
 
-    /// A client, made once for each set of certificates.
-    pub(super) fn client(&self, ca_bundle: Option<&str>, timeout: Duration) -> Result<reqwest::Client, String> {
-        let key = (ca_bundle.map(str::to_owned), timeout);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = transport::client(ca_bundle, timeout, &self.reach)?;
-        if clients.len() >= MAX_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(key, client.clone());
-        Ok(client)
-    }
-
-    /// What the credential's Secret holds.
+    /// What the credential's Secret holds, and what is signed with it.
     pub(super) async fn data(&self, namespace: &str, credential: &Credential) -> Result<Data, Error> {
         let data = self.read(namespace, &credential.secret).await?;
-        Ok(Data { data, secret: format!("{namespace}/{}", credential.secret) })
+        let mut data = Data { data, secret: format!("{namespace}/{}", credential.secret) };
+        if let Some(wanted) = &credential.assertion {
+            let client_id = data.client_id(wanted.client_id.as_deref(), wanted.client_id_key.as_deref())?;
+            let claims = Claims {
+                client_id: &client_id,
+                audience: &wanted.audience,
+                key_id: wanted.key_id.as_deref(),
+                now: Timestamp::now(),
+            };
+            let signed = data.signed(&wanted.private_key_key, wanted.algorithm, &claims)?;
+            let hidden = data.data.insert(ASSERTION.to_owned(), signed.as_bytes().to_vec());
+            hidden.into_iter().for_each(|mut hidden| hidden.zeroize());
+        }
+        Ok(data)
     }
 
     async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -138,27 +143,100 @@ impl Data {
             }
             Shown::Basic(basic) => basic_header(&self.data, basic).map(|value| vec![(header::AUTHORIZATION, value)]),
         };
-        headers.map_err(|why| Error::new(Class::Invalid, format!("Secret {}: {why}", self.secret)))
+        headers.map_err(|why| self.wrong(&why))
+    }
+
+    /// The client certificate, with its private key.
+    pub(super) fn identity(&self, wanted: &HttpClientCertificate) -> Result<Identity, Error> {
+        let mut pem = Zeroizing::new(Vec::new());
+        for key in [&wanted.certificate_key, &wanted.private_key_key] {
+            let part = self.data.get(key).ok_or_else(|| self.wrong(&format!("it has no key {key:?}")))?;
+            // Made at its size, so that no copy of a key is left behind by growing.
+            let mut longer = Zeroizing::new(Vec::with_capacity(pem.len() + part.len() + 1));
+            longer.extend_from_slice(&pem);
+            longer.extend_from_slice(part);
+            longer.push(b'\n');
+            pem = longer;
+        }
+        Ok(Identity { pem })
+    }
+
+    /// One key of it, as text, without a line break at its end.
+    pub(super) fn text(&self, key: &str) -> Result<&str, Error> {
+        let bytes = self.data.get(key).ok_or_else(|| self.wrong(&format!("it has no key {key:?}")))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| self.wrong(&format!("its key {key:?} is no text")))?;
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(self.wrong(&format!("its key {key:?} is empty"))),
+            text => Ok(text),
+        }
+    }
+
+    /// The id of a client: as the provider object says it, or a key of the Secret.
+    pub(super) fn client_id(&self, said: Option<&str>, key: Option<&str>) -> Result<String, Error> {
+        match said {
+            Some(said) => Ok(said.to_owned()),
+            None => self.text(key.unwrap_or(CLIENT_ID)).map(str::to_owned),
+        }
+    }
+
+    /// A client assertion, signed with a key of the Secret.
+    pub(super) fn signed(
+        &self,
+        key: &str,
+        algorithm: SigningAlgorithm,
+        claims: &Claims<'_>,
+    ) -> Result<Zeroizing<String>, Error> {
+        let pem = self.text(key)?.as_bytes();
+        assertion::sign(pem, algorithm, claims).map_err(|why| self.wrong(&format!("its key {key:?} {why}")))
+    }
+
+    /// The Secret, as its namespace and name.
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// A digest of all of it: tells whether it was replaced, not what it is.
+    pub(super) fn digest(&self, settings: &impl serde::Serialize) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let settings = serde_json::to_vec(settings).unwrap_or_default();
+        let parts = self.data.iter().filter(|(key, _)| *key != ASSERTION);
+        let parts = parts.flat_map(|(key, value)| [key.as_bytes(), value.as_slice()]);
+        for part in parts.chain([settings.as_slice()]) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// Something of it that cannot be used.
+    pub(super) fn wrong(&self, why: &str) -> Error {
+        Error::new(Class::Invalid, format!("Secret {}: {why}", self.secret))
     }
 }
 
 /// HTTP Basic authentication (RFC 7617). OAuth 2.0 encodes both parts as in forms first (RFC 6749, section 2.3.1), which also
 /// makes a colon possible.
 fn basic_header(data: &BTreeMap<String, Vec<u8>>, basic: &HttpBasic) -> Result<HeaderValue, String> {
-    let part = |key: &str| {
+    let text = |key: &str| {
         let bytes = data.get(key).ok_or_else(|| format!("it has no key {key:?}"))?;
         let text = std::str::from_utf8(bytes).map_err(|_| format!("its key {key:?} is no text"))?;
-        let text = text.trim_end_matches(['\r', '\n']);
-        Ok::<_, String>(match basic.form_encoded {
-            true => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
-            false => text.to_owned(),
-        })
+        Ok::<_, String>(text.trim_end_matches(['\r', '\n']))
     };
-    let (username, password) = (part(&basic.username_key)?, Zeroizing::new(part(&basic.password_key)?));
+    let encoded = |text: &str| match basic.form_encoded {
+        true => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+        false => text.to_owned(),
+    };
+    let username = basic.username.as_deref().map_or_else(|| text(&basic.username_key), Ok)?;
+    let (username, password) = (encoded(username), Zeroizing::new(encoded(text(&basic.password_key)?)));
     if username.contains(':') {
         return Err("the user name has a colon, which HTTP Basic authentication cannot show".to_owned());
     }
-    let shown = Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(format!("{username}:{}", *password))));
+    basic_value(&username, &password)
+}
+
+/// The header of HTTP Basic authentication.
+pub(super) fn basic_value(username: &str, password: &str) -> Result<HeaderValue, String> {
+    let shown = Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(format!("{username}:{password}"))));
     let mut value =
         HeaderValue::try_from(format!("Basic {}", *shown)).map_err(|_| "it cannot stand in a header".to_owned())?;
     value.set_sensitive(true);

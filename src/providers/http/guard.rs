@@ -57,9 +57,7 @@ impl Reach {
     /// Why not, and what to do.
     pub fn check(&self, url: &Url) -> Result<(), String> {
         if url.scheme() != "https" && !self.plain_http {
-            return Err(
-                "baseUrl: has to begin with https://; the operator's flag --allow-plain-http allows http://".to_owned()
-            );
+            return Err("has to begin with https://; the operator's flag --allow-plain-http allows http://".to_owned());
         }
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
@@ -67,7 +65,7 @@ impl Reach {
             Some(Host::Domain(_)) | None => return Ok(()),
         };
         match self.refusal(address) {
-            Some(why) => Err(format!("baseUrl: {}", refused(&address.to_string(), why))),
+            Some(why) => Err(refused(&address.to_string(), why)),
             None => Ok(()),
         }
     }

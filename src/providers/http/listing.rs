@@ -2,21 +2,19 @@
 
 use serde_json::Value;
 
-use super::{
-    Http, MAX_PAGES, answer,
-    paging::Next,
-    recipe::{List, RevokeBy as Names},
-    unreadable,
-};
+use super::{Http, answer, calls::unreadable, paging::Next, recipe::List};
 use crate::{
     api::provider::http::HttpMeaning,
     core::{
         census::Census,
-        token::{Handle, Listed, Naming, Owner, Specification},
+        token::{Listed, Naming, Owner, Specification},
     },
     providers::{Class, Error},
     secret_value::{SecretValue, TokenSet},
 };
+
+/// Pages of a list that are read; a list that goes on for ever is a mistake of the recipe.
+const MAX_PAGES: usize = 50;
 
 impl Http {
     /// Everything of ours that is listed and alive; `None` if tokens are not listed.
@@ -64,10 +62,10 @@ impl Http {
     /// The values of all tokens of the account, by fingerprint; `None` where they are not listed.
     pub(super) async fn census(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
         let Some(list) = &self.recipe.list_values else { return Ok(None) };
-        let doing = format!("cannot list the tokens at {}", self.host());
+        let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
         let lane = self.lane(owner);
-        let rendered = self.identified(owner, &list.operation, &self.scope(specification, &[]), &doing).await?;
-        let received = self.call(&lane, rendered, &doing).await?;
+        let prepared = self.identified(owner, &list.operation, &self.scope(specification, &[]), &doing).await?;
+        let received = self.call(&lane, prepared, &doing).await?;
         let meant = answer::meaning(&list.operation.answer, &received);
         if meant.meaning != HttpMeaning::Success {
             return Err(self.refusal(&lane, meant, &received, &doing));
@@ -86,15 +84,15 @@ impl Http {
         specification: &Specification,
         mut look: impl FnMut(&Value, String, &str) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
-        let doing = format!("cannot list the tokens at {}", self.host());
+        let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
         let lane = self.lane(owner);
         let mut next = Next::First;
         for _ in 0..MAX_PAGES {
             let scope = self.scope(specification, &[]);
-            let mut rendered = self.identified(owner, &list.operation, &scope, &doing).await?;
-            next.apply(&mut rendered.url, &list.paging);
-            let page = rendered.url.clone();
-            let received = self.call(&lane, rendered, &doing).await?;
+            let mut prepared = self.identified(owner, &list.operation, &scope, &doing).await?;
+            next.apply(&mut prepared.rendered.url, &list.paging);
+            let page = prepared.rendered.url.clone();
+            let received = self.call(&lane, prepared, &doing).await?;
             let meant = answer::meaning(&list.operation.answer, &received);
             if meant.meaning != HttpMeaning::Success {
                 return Err(self.refusal(&lane, meant, &received, &doing));
@@ -113,15 +111,5 @@ impl Http {
             }
         }
         Err(Error::new(Class::Invalid, format!("{doing}: it goes on after {MAX_PAGES} pages; look at list.paging")))
-    }
-
-    pub(super) fn handle(&self, name: &str, id: Option<String>, doing: &str) -> Result<Handle, Error> {
-        Ok(match self.recipe.revoke_by() {
-            None if self.recipe.in_place.is_some() => Handle::Replaced {},
-            None => Handle::Nothing {},
-            Some(Names::Name) => Handle::Name { name: name.to_owned() },
-            Some(Names::Value) => Handle::Value {},
-            Some(Names::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
-        })
     }
 }

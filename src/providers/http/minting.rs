@@ -1,10 +1,10 @@
 //! A token is minted: sent once, and whatever is not a clear answer is an unknown outcome.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{CREATE_PATIENCE, Http, answer, recipe::Expires, render::Scope, stay_away};
+use super::{Http, answer, calls::stay_away, recipe::Expires, render::Scope};
 use crate::{
     api::provider::http::HttpMeaning,
     core::schedule,
@@ -12,12 +12,15 @@ use crate::{
     secret_value::{SecretValue, TokenSet},
 };
 
+/// How long a create waits for a place among the calls to its provider.
+const CREATE_PATIENCE: Duration = Duration::from_secs(5);
+
 impl Http {
     /// Mints one token.
     pub(super) async fn mint(&self, request: &Request) -> Result<Minted, Error> {
         let Request { owner, id: name, specification, lifetime, .. } = request;
-        let doing = format!("cannot mint a token at {}", self.host());
         let create = &self.recipe.create;
+        let doing = format!("cannot mint a token at {}", self.host(&create.operation));
         let now = Timestamp::now();
         let permissions = self.translate(specification);
         let replaced = self.to_be_replaced(request, &doing).await?;
@@ -28,10 +31,10 @@ impl Http {
             replaced: replaced.as_ref(),
             ..self.scope(specification, &permissions)
         };
-        let rendered = self.identified(owner, &create.operation, &scope, &doing).await?;
+        let prepared = self.identified(owner, &create.operation, &scope, &doing).await?;
         let lane = self.lane(owner);
         let leave = lane.enter_within(CREATE_PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
-        let received = self.send(rendered, &doing).await.map_err(|(error, unsent)| match unsent {
+        let received = self.send(prepared, &doing).await.map_err(|(error, unsent)| match unsent {
             true => error,
             false => Error::new(Class::Unknown, error.to_string()),
         })?;
@@ -66,6 +69,13 @@ impl Http {
         let has_no_end = self.recipe.revoke.is_none() || self.recipe.list.is_none();
         if expires_at.is_none() && has_no_end && self.recipe.in_place.is_none() {
             return Err(unknown("an expiry"));
+        }
+        let granted =
+            create.granted.as_ref().map(|wanted| answer::granted(wanted, body)).filter(|found| !found.is_empty());
+        let missing = granted.map(|granted| self.missing(specification, &granted)).unwrap_or_default();
+        if !missing.is_empty() {
+            let message = format!("{doing}: it granted less than was asked for, without {}", missing.join(", "));
+            return Err(Error::new(Class::Unknown, message));
         }
         let handle = self.handle(name, id, &doing)?;
         Ok(Minted { values, handle, issued_at: now, expires_at })

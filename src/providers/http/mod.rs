@@ -2,7 +2,7 @@
 //!
 //! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
-//! - `minting`, `listing`, `trying` are what the driver does with them
+//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying` are what the driver does with it
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //!
 //! Guarantees: each call is sent once; a create that may have been sent and was not answered is an unknown outcome; no answer's
@@ -11,8 +11,14 @@
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
 //! everything for a moment kills nothing.
 
+mod admin_tokens;
 pub mod answer;
+pub mod assertion;
+mod calls;
+mod clients;
 pub mod compile;
+mod compile_answer;
+pub mod compile_credential;
 mod compile_request;
 mod credential;
 pub mod guard;
@@ -23,21 +29,18 @@ pub mod recipe;
 pub mod render;
 pub mod template;
 pub mod throttle;
+pub mod token_request;
 pub mod transport;
 mod trying;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use http::StatusCode;
-use jiff::Timestamp;
-use serde_json::Value;
+use url::Url;
 
 pub use self::credential::Shared;
 use self::{
-    answer::{Meant, Received},
-    recipe::{Asks, Operation, Recipe, RevokeBy as Names},
-    render::{Parameters, Rendered, Scope},
-    throttle::{Closed, Lane, Pause},
+    recipe::{Asks, Recipe, RevokeBy as Names},
+    render::Scope,
 };
 use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
@@ -49,18 +52,6 @@ use crate::{
     },
     secret_value::TokenSet,
 };
-
-/// Pages of a list that are read; a list that goes on for ever is a mistake of the recipe.
-const MAX_PAGES: usize = 50;
-
-/// How long a call waits for a place among the calls to its provider.
-const PATIENCE: Duration = Duration::from_millis(300);
-
-/// How long nothing is sent to a provider whose limit is used up, at least.
-const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
-
-/// How long a create waits for a place among the calls to its provider.
-const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The driver of one provider object.
 #[derive(Clone)]
@@ -85,8 +76,10 @@ impl Http {
     ) -> Result<Self, Vec<String>> {
         let recipe =
             compile::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        if let Err(why) = shared.reach.check(&recipe.base) {
-            return Err(vec![why]);
+        let told = |(place, base): (String, &Url)| Some(format!("{place}: {}", shared.reach.check(base).err()?));
+        let out_of_reach: Vec<String> = recipe.bases().into_iter().filter_map(told).collect();
+        if !out_of_reach.is_empty() {
+            return Err(out_of_reach);
         }
         Ok(Self {
             name,
@@ -103,128 +96,6 @@ impl Http {
         self.name
     }
 
-    /// Where the credential's Secret is.
-    fn credential_namespace<'a>(&'a self, owner: &'a Owner) -> &'a str {
-        self.shared.namespace_of(self.reference.kind, &owner.namespace)
-    }
-
-    /// Whether the credential is there and can be shown; asks the API server, not the provider.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
-        let Some(credential) = &self.recipe.credential else { return Ok(()) };
-        let namespace = self.shared.namespace_of(self.reference.kind, namespace);
-        self.shared.data(namespace, credential).await?.headers(&credential.shown).map(drop)
-    }
-
-    fn lane(&self, owner: &Owner) -> Arc<Lane> {
-        let Self { reference, shared, .. } = self;
-        let namespace = shared.namespace_of(reference.kind, &owner.namespace);
-        shared.throttle.lane(&format!("{}/{namespace}/{}", reference.kind.as_str(), reference.name))
-    }
-
-    /// The parameters and permissions of a specification, for templates.
-    fn scope<'a>(&'a self, specification: &'a Specification, permissions: &'a [Value]) -> Scope<'a> {
-        Scope {
-            permissions,
-            parameters: Some(Parameters { known: &self.recipe.parameters, given: &specification.parameters }),
-            ..Scope::default()
-        }
-    }
-
-    fn render(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Rendered, Error> {
-        render::request(&self.recipe.base, &operation.request, scope)
-            .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
-    }
-
-    /// A request that shows who we are, unless it says otherwise itself.
-    async fn identified(
-        &self,
-        owner: &Owner,
-        operation: &Operation,
-        scope: &Scope<'_>,
-        doing: &str,
-    ) -> Result<Rendered, Error> {
-        let Some(credential) = &self.recipe.credential else { return self.render(operation, scope, doing) };
-        let within = |error: Error| Error::new(error.class(), format!("{doing}: {error}"));
-        let data = self.shared.data(self.credential_namespace(owner), credential).await.map_err(within)?;
-        let mut rendered = self.render(operation, &Scope { credential: Some(data.keys()), ..*scope }, doing)?;
-        for (name, value) in data.headers(&credential.shown).map_err(within)? {
-            rendered.headers.entry(name).or_insert(value);
-        }
-        Ok(rendered)
-    }
-
-    async fn send(&self, rendered: Rendered, doing: &str) -> Result<Received, (Error, bool)> {
-        let client = self.shared.client(self.ca_bundle.as_deref(), self.recipe.timeout);
-        let client = client.map_err(|why| (Error::new(Class::Invalid, format!("{doing}: {why}")), true))?;
-        transport::send(&client, rendered).await.map_err(|failure| {
-            let error = Error::new(Class::Unavailable, format!("{doing}: {}", failure.why));
-            (error, failure.unsent)
-        })
-    }
-
-    /// A call that may be repeated later.
-    async fn call(&self, lane: &Lane, rendered: Rendered, doing: &str) -> Result<Received, Error> {
-        let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
-        self.send(rendered, doing).await.map_err(|(error, _)| error)
-    }
-
-    /// What an answer that is no success means.
-    fn refusal(&self, lane: &Lane, meant: Meant<'_>, received: &Received, doing: &str) -> Error {
-        let status = told(received.status);
-        let do_this = || meant.remedy.map_or_else(|| self.remedy(), str::to_owned);
-        let (class, what) = match meant.meaning {
-            HttpMeaning::RateLimited => {
-                let retry_after = answer::retry_after(&received.headers, Timestamp::now());
-                // Without a word about when, the usual growing waits of each token.
-                if let Some(wait) = retry_after {
-                    lane.pause(wait, Pause::TooFast);
-                }
-                (Class::RateLimited { retry_after }, format!("it asks to slow down ({status})"))
-            }
-            HttpMeaning::QuotaExceeded => {
-                let asked = answer::retry_after(&received.headers, Timestamp::now());
-                let retry_after = asked.map_or(QUOTA_PAUSE, |wait| wait.max(QUOTA_PAUSE));
-                lane.pause(retry_after, Pause::Quota);
-                (Class::QuotaExceeded { retry_after }, format!("the limit of the plan is used up ({status})"))
-            }
-            HttpMeaning::AccountSuspended => {
-                (Class::AccountSuspended, format!("the account may not use it now ({status})"))
-            }
-            HttpMeaning::Unavailable => (Class::Unavailable, format!("it does not work now ({status})")),
-            HttpMeaning::Unauthorized => {
-                let what = format!("it does not accept the operator's credential ({status}); {}", do_this());
-                return Error::new(Class::Unauthorized, format!("{doing}: {what}"));
-            }
-            HttpMeaning::Refused if received.status == StatusCode::FORBIDDEN => {
-                let what = format!("the operator's credential may not do this ({status}); {}", do_this());
-                return Error::new(Class::Refused, format!("{doing}: {what}"));
-            }
-            HttpMeaning::Duplicate => (Class::Conflict, format!("it has a token of this name already ({status})")),
-            HttpMeaning::Gone => {
-                (Class::Invalid, format!("it finds nothing there ({status}); look at baseUrl, path and parameters"))
-            }
-            HttpMeaning::Refused | HttpMeaning::Success => {
-                (Class::Invalid, format!("it refuses the request ({status}); look at the recipe and the parameters"))
-            }
-        };
-        let remedy = meant.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        Error::new(class, format!("{doing}: {what}{remedy}"))
-    }
-
-    fn remedy(&self) -> String {
-        match &self.recipe.credential {
-            Some(credential) => format!("look at the Secret {} of its credential", credential.secret),
-            None => "the provider object names no credential".to_owned(),
-        }
-    }
-
-    fn host(&self) -> &str {
-        self.recipe.base.host_str().unwrap_or_default()
-    }
-
     /// Whether the value of a token is listed no more, where values are listed.
     async fn is_gone(
         &self,
@@ -236,31 +107,6 @@ impl Http {
         let census = self.census(owner, specification).await?;
         Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
     }
-
-    fn translate(&self, specification: &Specification) -> Vec<Value> {
-        let known = &self.recipe.permissions;
-        specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
-    }
-}
-
-fn told(status: StatusCode) -> String {
-    format!("status {}", status.as_u16())
-}
-
-fn unreadable(doing: &str) -> Error {
-    Error::new(Class::Invalid, format!("{doing}: the answer does not say what the recipe expects; look at its paths"))
-}
-
-fn stay_away(closed: Closed, doing: &str) -> Error {
-    let later = |wait| Class::RateLimited { retry_after: Some(wait) };
-    let (class, why) = match closed {
-        Closed::Paused(left, Pause::TooFast) => (later(left), "it asked for a pause that is not over"),
-        Closed::Paused(left, Pause::Quota) => {
-            (Class::QuotaExceeded { retry_after: left }, "the limit of the plan was used up a moment ago")
-        }
-        Closed::Busy(wait) => (later(wait), "other calls to it have not been answered yet"),
-    };
-    Error::new(class, format!("{doing}: {why}"))
 }
 
 impl Provider for Http {
@@ -330,7 +176,7 @@ impl Provider for Http {
     ) -> Result<(), Error> {
         // It ends by itself; nobody is told that it was revoked.
         let Some((operation, by)) = &self.recipe.revoke else { return Ok(()) };
-        let doing = format!("cannot revoke {} at {}", token.id(), self.host());
+        let doing = format!("cannot revoke {} at {}", token.id(), self.host(operation));
         let token_id = match token.handle() {
             Handle::Id { id } => Some(id.as_str()),
             _ => None,
@@ -351,9 +197,9 @@ impl Provider for Http {
         };
         let scope =
             Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
-        let rendered = self.identified(owner, operation, &scope, &doing).await?;
+        let prepared = self.identified(owner, operation, &scope, &doing).await?;
         let lane = self.lane(owner);
-        let received = self.call(&lane, rendered, &doing).await?;
+        let received = self.call(&lane, prepared, &doing).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),

@@ -1,6 +1,9 @@
 //! What a compiled recipe is: every template parsed, every path compiled, every name known. [`super::compile`] makes it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use http::{HeaderName, Method};
 use serde_json::Value;
@@ -21,6 +24,8 @@ pub struct Recipe {
     pub activation: Duration,
     pub propagation: Duration,
     pub credential: Option<Credential>,
+    /// Keys of its Secret that the requests name.
+    pub credential_keys: BTreeSet<String>,
     pub parameters: BTreeMap<String, api::HttpParameter>,
     /// What stands for each permission in `${permissions}`.
     pub permissions: BTreeMap<String, Value>,
@@ -78,6 +83,28 @@ impl Recipe {
         }
     }
 
+    /// Where requests go, by the place where that is said.
+    #[must_use]
+    pub fn bases(&self) -> Vec<(String, &Url)> {
+        let mut bases = vec![("baseUrl".to_owned(), &self.base)];
+        let oauth2 = self.credential.as_ref().and_then(|credential| credential.oauth2.as_ref());
+        bases.extend(oauth2.map(|oauth2| ("credential.oauth2.tokenUrl".to_owned(), &oauth2.token_url)));
+        let list = self.list.iter().map(|list| ("list", &list.operation));
+        let list_values = self.list_values.iter().map(|list| ("listValues", &list.operation));
+        let revoke = self.revoke.iter().map(|(operation, _)| ("revoke", operation));
+        let operations = [("create", &self.create.operation), ("verify", &self.verify.operation)];
+        let operations = operations.into_iter().chain(list).chain(list_values).chain(revoke);
+        for (name, operation) in operations {
+            bases.extend(operation.request.base.as_ref().map(|base| (format!("{name}.request.baseUrl"), base)));
+        }
+        for (name, operation) in &self.verify.probes {
+            bases.extend(
+                operation.request.base.as_ref().map(|base| (format!("verify.probes.{name}.request.baseUrl"), base)),
+            );
+        }
+        bases
+    }
+
     /// What revoke names a token by; `None` where nothing revokes.
     #[must_use]
     pub fn revoke_by(&self) -> Option<RevokeBy> {
@@ -90,6 +117,19 @@ impl Recipe {
 pub struct Credential {
     pub secret: String,
     pub shown: Shown,
+    /// Shown in the TLS handshake.
+    pub certificate: Option<api::HttpClientCertificate>,
+    /// What `${credential.assertion}` stands for.
+    pub assertion: Option<api::HttpAssertion>,
+    /// An access token that is obtained first.
+    pub oauth2: Option<OAuth2>,
+}
+
+/// How the operator obtains an access token for itself.
+#[derive(Clone, Debug)]
+pub struct OAuth2 {
+    pub token_url: Url,
+    pub settings: api::HttpOAuth2,
 }
 
 /// How the credential is shown.
@@ -119,6 +159,8 @@ pub struct Operation {
 /// A request to be rendered.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Where it goes instead of where the recipe's requests go.
+    pub base: Option<Url>,
     pub method: Method,
     pub path: Template,
     pub query: Vec<(String, Template)>,
@@ -145,7 +187,7 @@ pub enum Json {
 }
 
 /// What answers mean.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub cases: Vec<Case>,
     pub statuses: BTreeMap<u16, api::HttpMeaning>,
@@ -174,6 +216,7 @@ pub struct Create {
     pub operation: Operation,
     pub values: BTreeMap<String, JsonPath>,
     pub id: Option<JsonPath>,
+    pub granted: Option<Granted>,
     pub expires: Option<Expires>,
     /// The request says how long the token shall live.
     pub asks_lifetime: bool,
@@ -231,12 +274,18 @@ pub struct Verify {
     pub operation: Operation,
     /// The credential is shown beside the token.
     pub shows_credential: bool,
-    pub permissions: Option<JsonPath>,
-    /// They are one text with spaces between.
-    pub with_spaces: bool,
+    pub granted: Option<Granted>,
     /// Calls that show that a token has a permission.
     pub probes: BTreeMap<String, Operation>,
     pub expires: Option<Time>,
+}
+
+/// Where an answer says what a token may do.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub path: JsonPath,
+    /// It is one text with spaces between.
+    pub with_spaces: bool,
 }
 
 /// A time in an answer.

@@ -60,11 +60,12 @@ pub struct Rendered {
 /// Why a request cannot be made: told to people, so it never holds a value that is secret.
 pub type Trouble = String;
 
-/// Renders a request onto a base URL.
+/// Renders a request onto its own base URL, or else onto `base`.
 ///
 /// # Errors
 /// A value that is missing, or that cannot stand where it should.
 pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rendered, Trouble> {
+    let base = request.base.as_ref().unwrap_or(base);
     let mut url = base.clone();
     let below = base.path().trim_end_matches('/');
     url.set_path(&format!("{below}{}", path(&request.path, scope)?));

@@ -7,6 +7,7 @@ use zeroize::Zeroize;
 
 use super::{
     answer::{Body, Received},
+    clients::Identity,
     guard::{GuardedResolver, Reach},
     render::Rendered,
 };
@@ -22,11 +23,15 @@ pub struct Failure {
     pub unsent: bool,
 }
 
-/// A client for one provider object.
+/// A client for one set of certificates.
 ///
 /// # Errors
 /// What is wrong with the certificates.
-pub fn client(ca_bundle: Option<&str>, timeout: Duration, reach: &Arc<Reach>) -> Result<Client, String> {
+pub(super) fn client(
+    ca_bundle: Option<&str>,
+    identity: Option<&Identity>,
+    reach: &Arc<Reach>,
+) -> Result<Client, String> {
     // An error says that the process has chosen one already, as the Kubernetes client does.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -37,7 +42,6 @@ pub fn client(ca_bundle: Option<&str>, timeout: Duration, reach: &Arc<Reach>) ->
         .http1_only()
         // A kept connection that the other side closes meanwhile would make it unclear whether a request was sent.
         .pool_max_idle_per_host(0)
-        .timeout(timeout)
         .https_only(!reach.plain_http)
         .user_agent(concat!("tokenturn/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }));
@@ -48,16 +52,21 @@ pub fn client(ca_bundle: Option<&str>, timeout: Duration, reach: &Arc<Reach>) ->
         }
         builder = builder.tls_certs_only(certificates);
     }
+    if let Some(Identity { pem }) = identity {
+        let identity = reqwest::Identity::from_pem(pem)
+            .map_err(|error| format!("the client certificate cannot be used: {}", cause(&error)))?;
+        builder = builder.identity(identity);
+    }
     builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
 }
 
-/// Sends a request and reads its answer.
+/// Sends a request and reads its answer, within `timeout`, connection included.
 ///
 /// # Errors
 /// No answer; what is known of why.
-pub async fn send(client: &Client, rendered: Rendered) -> Result<Received, Failure> {
+pub async fn send(client: &Client, rendered: Rendered, timeout: Duration) -> Result<Received, Failure> {
     let Rendered { method, url, headers, body } = rendered;
-    let mut request = client.request(method, url).headers(headers);
+    let mut request = client.request(method, url).headers(headers).timeout(timeout);
     if let Some(mut body) = body {
         request = request.body(std::mem::take(&mut *body));
     }

@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 use super::{
     Http,
     answer::{self, Received},
+    calls::told,
     render::Scope,
-    told,
 };
 use crate::{
     api::provider::http::HttpMeaning,
@@ -25,31 +24,21 @@ impl Http {
         specification: &Specification,
         values: &TokenSet,
     ) -> Result<(HttpMeaning, Received), Error> {
-        let doing = format!("cannot try the token at {}", self.host());
-        let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
         let verify = &self.recipe.verify;
-        let rendered = match verify.shows_credential {
+        let doing = format!("cannot try the token at {}", self.host(&verify.operation));
+        let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
+        let prepared = match verify.shows_credential {
             true => self.identified(owner, &verify.operation, &scope, &doing).await?,
-            false => self.render(&verify.operation, &scope, &doing)?,
+            false => self.anonymous(&verify.operation, &scope, &doing)?,
         };
         let lane = self.lane(owner);
-        let received = self.call(&lane, rendered, &doing).await?;
+        let received = self.call(&lane, prepared, &doing).await?;
         let meant = answer::meaning(&verify.operation.answer, &received);
         if answer::says_nothing_of_the_token(verify.shows_credential, meant) {
             return Err(self.refusal(&lane, meant, &received, &doing));
         }
         let meaning = meant.meaning;
         Ok((meaning, received))
-    }
-
-    /// What an answer says that a token may do, one by one.
-    fn granted(&self, path: &JsonPath, body: &Value) -> Vec<Value> {
-        let found = path.query(body);
-        if !self.recipe.verify.with_spaces {
-            return found.iter().map(|value| (*value).clone()).collect();
-        }
-        let texts = found.iter().filter_map(|value| value.as_str());
-        texts.flat_map(str::split_whitespace).map(Value::from).collect()
     }
 
     /// Tries a token and compares what it may do with what was asked for.
@@ -60,7 +49,7 @@ impl Http {
         values: &TokenSet,
     ) -> Result<Verification, Error> {
         let (meaning, received) = self.try_out(owner, specification, values).await?;
-        let host = self.host();
+        let host = self.host(&self.recipe.verify.operation);
         if meaning != HttpMeaning::Success {
             return Ok(Verification::NotYet { why: format!("{host} does not accept it ({})", told(received.status)) });
         }
@@ -69,9 +58,9 @@ impl Http {
             None => None,
             Some(wanted) => answer::time(wanted, body, Timestamp::now()).unwrap_or_default(),
         };
-        let (mut missing, surplus) = match &self.recipe.verify.permissions {
+        let (mut missing, surplus) = match &self.recipe.verify.granted {
             None => (Vec::new(), Vec::new()),
-            Some(path) => self.compare(specification, self.granted(path, body)),
+            Some(wanted) => self.compare(specification, answer::granted(wanted, body)),
         };
         missing.extend(self.probe(owner, specification, values).await?);
         Ok(match missing.is_empty() {
@@ -82,9 +71,7 @@ impl Http {
 
     /// What a token may not do that it should, and what it may do beyond.
     fn compare(&self, specification: &Specification, granted: Vec<Value>) -> (Vec<String>, Vec<String>) {
-        let known = &self.recipe.permissions;
-        let has = |name: &&String| known.get(*name).is_some_and(|value| granted.contains(value));
-        let missing = specification.permissions.iter().filter(|name| !has(name)).cloned().collect();
+        let missing = self.missing(specification, &granted);
         let asked = self.translate(specification);
         let beyond = granted.into_iter().filter(|found| !asked.contains(found)).map(|found| match found {
             Value::String(text) => text,
@@ -103,11 +90,11 @@ impl Http {
         let mut missing = Vec::new();
         for name in &specification.permissions {
             let Some(operation) = self.recipe.verify.probes.get(name) else { continue };
-            let doing = format!("cannot try whether the token has {name:?} at {}", self.host());
+            let doing = format!("cannot try whether the token has {name:?} at {}", self.host(operation));
             let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-            let rendered = self.render(operation, &scope, &doing)?;
+            let prepared = self.anonymous(operation, &scope, &doing)?;
             let lane = self.lane(owner);
-            let received = self.call(&lane, rendered, &doing).await?;
+            let received = self.call(&lane, prepared, &doing).await?;
             let meant = answer::meaning(&operation.answer, &received);
             match meant.meaning {
                 HttpMeaning::Success => {}
@@ -153,7 +140,7 @@ impl Http {
                 Class::Invalid,
                 format!(
                     "cannot tell whether {name} is alive at {}: its value is lost, and tokens are not listed",
-                    self.host()
+                    self.host(&self.recipe.verify.operation)
                 ),
             )),
         }

@@ -1,18 +1,30 @@
-// An authorization server for the tests: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
+// An authorization server for the tests: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009), discovery
+// (RFC 8414, OpenID Connect), client assertions (RFC 7523).
 //
-//   node server.mjs CLIENT_ID CLIENT_SECRET      prints its port when it answers, and ends with its standard input
+//   node server.mjs CLIENTS      prints its port when it answers, and ends with its standard input
+//
+// CLIENTS is a JSON array of client metadata (RFC 7591). `public_key`, a key in PEM, becomes `jwks`.
+import { createPublicKey } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 
-const [client_id, client_secret] = process.argv.slice(2);
 const scopes = 'api:read api:write';
+const clients = JSON.parse(process.argv[2]).map(({ public_key, ...client }) => ({
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+  scope: scopes,
+  ...(public_key && { jwks: { keys: [createPublicKey(public_key).export({ format: 'jwk' })] } }),
+  ...client,
+}));
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address();
   const provider = new Provider(`http://127.0.0.1:${port}`, {
-    clients: [{ client_id, client_secret, grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: scopes }],
+    clients,
     scopes: ['openid', ...scopes.split(' ')],
     ttl: { ClientCredentials: 600 },
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },

@@ -1,0 +1,194 @@
+//! Access tokens of an OAuth 2.0 authorization server, by the client credentials grant (RFC 6749, section 4.4).
+//!
+//! - [`metadata`] knows where a server says what it has, and reads it
+//! - [`recipe`] makes a recipe of the settings and of where the endpoints are
+//!
+//! What the provider can do depends on the settings only; the endpoints are read before each operation, within its time, so that a
+//! server can move them.
+
+pub mod metadata;
+pub mod recipe;
+
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::metadata::{Endpoints, Issuer};
+use crate::{
+    api::{
+        OAuth2Provider, ProviderRef,
+        provider::{http::HttpMeaning, oauth2::OAuth2Revocation},
+    },
+    core::{
+        census::Census,
+        revocable::Revocable,
+        token::{Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+    },
+    providers::{
+        Capabilities, Class, Error, Minted, Problem, Provider, Request,
+        http::{Http, Shared, answer},
+    },
+    secret_value::TokenSet,
+};
+
+/// How long an operation may take, where the settings do not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An operation that has less time than this is not begun.
+const LEAST: Duration = Duration::from_millis(500);
+
+/// The driver of one provider object.
+#[derive(Clone)]
+pub struct OAuth2 {
+    settings: Arc<OAuth2Provider>,
+    /// Where the metadata is; `None` where the endpoints are said.
+    issuer: Option<Issuer>,
+    /// The driver for the endpoints that are said; else one whose endpoints are not known, for what needs none.
+    shape: Http,
+    reference: ProviderRef,
+    shared: Shared,
+}
+
+impl OAuth2 {
+    /// A driver for a provider object.
+    ///
+    /// # Errors
+    /// Every mistake of the settings.
+    pub fn new(settings: &OAuth2Provider, reference: &ProviderRef, shared: &Shared) -> Result<Self, Vec<String>> {
+        let issuer = settings.issuer.as_deref().map(Issuer::parse).transpose().map_err(|why| vec![why])?;
+        let endpoints = match (&issuer, &settings.endpoints) {
+            (Some(issuer), None) => issuer.stand_ins(),
+            (None, Some(said)) => Endpoints::parse(said)?,
+            _ => return Err(vec!["spec.oauth2: say exactly one of issuer and endpoints".to_owned()]),
+        };
+        let timeout = settings.timeout.map_or(TIMEOUT, Duration::from);
+        let shape = driver(settings, &endpoints, timeout, reference, shared)?;
+        let (settings, reference, shared) = (Arc::new(settings.clone()), reference.clone(), shared.clone());
+        Ok(Self { settings, issuer, shape, reference, shared })
+    }
+
+    /// Whether the credential is there and can be shown; asks the API server, not the provider.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
+        self.shape.check_credential(namespace).await
+    }
+
+    /// The driver for the endpoints as they are now.
+    async fn at_work(&self, owner: &Owner) -> Result<Cow<'_, Http>, Error> {
+        let Some(issuer) = &self.issuer else { return Ok(Cow::Borrowed(&self.shape)) };
+        let doing = format!("cannot read the metadata of {issuer}");
+        let timeout = self.settings.timeout.map_or(TIMEOUT, Duration::from);
+        let started = Instant::now();
+        let endpoints = self.endpoints(owner, issuer, timeout, &doing).await?;
+        let left = timeout.saturating_sub(started.elapsed());
+        if left < LEAST {
+            let why = format!("{doing}: it took all the time of the operation; look at timeout");
+            return Err(Error::new(Class::Unavailable, why));
+        }
+        driver(&self.settings, &endpoints, left, &self.reference, &self.shared)
+            .map(Cow::Owned)
+            .map_err(|mistakes| Error::new(Class::Invalid, format!("{doing}: {}", mistakes.join("; "))))
+    }
+
+    async fn endpoints(
+        &self,
+        owner: &Owner,
+        issuer: &Issuer,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Endpoints, Error> {
+        let started = Instant::now();
+        let invalid = |why: &str| Error::new(Class::Invalid, format!("{doing}: {why}"));
+        for address in issuer.addresses() {
+            let left = timeout.saturating_sub(started.elapsed());
+            let received = self.shape.look_up(owner, address, left, doing).await?;
+            match answer::usual(received.status) {
+                HttpMeaning::Success => {
+                    let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
+                    return metadata::read(body, issuer, self.settings.client.client.method)
+                        .map_err(|why| invalid(&why));
+                }
+                HttpMeaning::Gone => {}
+                _ => return Err(self.shape.not_looked_up(owner, &received, doing)),
+            }
+        }
+        let [one, other] = issuer.addresses();
+        Err(invalid(&format!("there is nothing at {one} and {other}; look at issuer, or say endpoints")))
+    }
+}
+
+fn driver(
+    settings: &OAuth2Provider,
+    endpoints: &Endpoints,
+    timeout: Duration,
+    reference: &ProviderRef,
+    shared: &Shared,
+) -> Result<Http, Vec<String>> {
+    let recipe = recipe::recipe(settings, endpoints, timeout)?;
+    // Its mistakes are told in the words of the settings that it is made of.
+    let renamed = |mistake: String| match mistake.strip_prefix("permissions") {
+        Some(rest) => format!("spec.oauth2.scopes{rest}"),
+        None => format!("spec.oauth2.{mistake}"),
+    };
+    Http::new("oauth2", &recipe, reference, shared).map_err(|mistakes| mistakes.into_iter().map(renamed).collect())
+}
+
+impl Provider for OAuth2 {
+    fn capabilities(&self) -> Capabilities {
+        self.shape.capabilities()
+    }
+
+    fn check(&self, specification: &Specification) -> Vec<Problem> {
+        self.shape.check(specification)
+    }
+
+    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+        self.at_work(owner).await?.preflight(owner, specification).await
+    }
+
+    /// Tokens of an authorization server have no names and are listed nowhere.
+    async fn list(&self, _: &Owner, _: &Naming, _: &Specification) -> Result<Vec<Listed>, Error> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        self.at_work(&request.owner).await?.create(request).await
+    }
+
+    async fn verify(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        values: &TokenSet,
+    ) -> Result<Verification, Error> {
+        self.at_work(owner).await?.verify(owner, specification, values).await
+    }
+
+    async fn revoke(
+        &self,
+        owner: &Owner,
+        specification: &Specification,
+        token: &Revocable,
+        values: Option<&TokenSet>,
+    ) -> Result<(), Error> {
+        // It ends by itself; the server need not be asked for that.
+        if self.settings.revocation == OAuth2Revocation::Never {
+            return Ok(());
+        }
+        self.at_work(owner).await?.revoke(owner, specification, token, values).await
+    }
+
+    async fn liveness(
+        &self,
+        owner: &Owner,
+        naming: &Naming,
+        token: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<Liveness, Error> {
+        self.at_work(owner).await?.liveness(owner, naming, token, values).await
+    }
+}

@@ -1,0 +1,364 @@
+//! The calls of a driver: who shows what, sent once, and what an answer that is no success is told as.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
+use reqwest::Client;
+use serde_json::Value;
+
+use super::{
+    Http,
+    admin_tokens::{Held, Slot, Token, forget},
+    answer,
+    answer::{Meant, Received},
+    clients::Identity,
+    credential::{Data, Shared},
+    recipe::{Answer, Credential, OAuth2, Operation, RevokeBy as Names},
+    render,
+    render::{Parameters, Rendered, Scope},
+    throttle::{Closed, Lane, Pause},
+    token_request, transport,
+};
+use crate::{
+    api::provider::http::HttpMeaning,
+    core::token::{Handle, Owner, Specification},
+    providers::{Class, Error},
+};
+use url::Url;
+use zeroize::Zeroizing;
+
+/// How long a call waits for a place among the calls to its provider.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long nothing is sent to a provider whose limit is used up, at least.
+const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// A call that has less time than this is not begun: it would only be unclear whether it was made.
+const LEAST: Duration = Duration::from_millis(500);
+
+/// Who the operator is in a call: what its Secret says, and a client that shows its certificate, if it has one.
+struct Who {
+    data: Data,
+    client: Client,
+}
+
+/// A request that is ready to be sent, and by whom.
+pub(super) struct Prepared {
+    pub rendered: Rendered,
+    client: Client,
+    /// What is left of the time that the call may take.
+    timeout: Duration,
+    /// The access token that it shows.
+    access_token: Option<Shown>,
+}
+
+/// An access token that a call shows, where it is held, and how long it took to have it.
+struct Shown {
+    token: Token,
+    slot: Slot,
+    spent: Duration,
+}
+
+impl Http {
+    /// Where the credential's Secret is.
+    pub(super) fn credential_namespace<'a>(&'a self, owner: &'a Owner) -> &'a str {
+        self.shared.namespace_of(self.reference.kind, &owner.namespace)
+    }
+
+    /// Whether the credential is there and can be shown; asks the API server, not the provider.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
+        let Some(credential) = &self.recipe.credential else { return Ok(()) };
+        let namespace = self.shared.namespace_of(self.reference.kind, namespace);
+        let Who { data, .. } = self.who(namespace, credential).await?;
+        data.headers(&credential.shown)?;
+        for key in &self.recipe.credential_keys {
+            data.text(key)?;
+        }
+        match &credential.oauth2 {
+            None => Ok(()),
+            Some(wanted) => token_request::request(wanted, &data, Timestamp::now()).map(drop),
+        }
+    }
+
+    /// Who we are, read anew.
+    async fn who(&self, namespace: &str, credential: &Credential) -> Result<Who, Error> {
+        let data = self.shared.data(namespace, credential).await?;
+        let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
+        let client = self.client(identity.as_ref()).map_err(|why| match identity {
+            None => Error::new(Class::Invalid, why),
+            // What is wrong may be in the Secret.
+            Some(_) => data.wrong(&why),
+        })?;
+        Ok(Who { data, client })
+    }
+
+    /// The provider object's name among all.
+    fn object(&self, owner: &Owner) -> String {
+        let Self { reference, .. } = self;
+        format!("{}/{}/{}", reference.kind.as_str(), self.credential_namespace(owner), reference.name)
+    }
+
+    pub(super) fn lane(&self, owner: &Owner) -> Arc<Lane> {
+        self.shared.throttle.lane(&self.object(owner))
+    }
+
+    /// An access token for the operator itself: the one that is held, or a new one.
+    async fn access_token(&self, owner: &Owner, wanted: &OAuth2, who: &Who) -> Result<Shown, Error> {
+        let doing = format!("no access token from {}", wanted.token_url.host_str().unwrap_or_default());
+        let timeout = self.recipe.timeout;
+        let started = Instant::now();
+        let slot = self.shared.admin_tokens.slot(&self.object(owner));
+        let held = tokio::time::timeout(timeout, slot.clone().lock_owned()).await;
+        let mut held = held.map_err(|_| {
+            Error::new(Class::Unavailable, format!("{doing}: another call has been waiting for one all the time"))
+        })?;
+        let made_with = who.data.digest(&wanted.settings);
+        if let Some(token) = held.as_ref().and_then(|held| held.usable(&made_with, Instant::now())) {
+            return Ok(Shown { token, slot, spent: started.elapsed() });
+        }
+        *held = None;
+        let rendered = token_request::request(wanted, &who.data, Timestamp::now())?;
+        let lane = self.lane(owner);
+        let leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
+        let asked = Instant::now();
+        let left = timeout.saturating_sub(started.elapsed());
+        let received = transport::send(&who.client, rendered, left).await;
+        drop(leave);
+        let received =
+            received.map_err(|failure| Error::new(Class::Unavailable, format!("{doing}: {}", failure.why)))?;
+        let granted = token_request::read(&received, who.data.secret(), Timestamp::now()).map_err(|error| {
+            if let Class::RateLimited { retry_after: Some(wait) } = error.class() {
+                lane.pause(wait, Pause::TooFast);
+            }
+            Error::new(error.class(), format!("{doing}: {error}"))
+        })?;
+        let new = Held::new(made_with, granted, asked);
+        let token = new.token();
+        *held = Some(new);
+        Ok(Shown { token, slot, spent: started.elapsed() })
+    }
+
+    /// The parameters and permissions of a specification, for templates.
+    pub(super) fn scope<'a>(&'a self, specification: &'a Specification, permissions: &'a [Value]) -> Scope<'a> {
+        Scope {
+            permissions,
+            parameters: Some(Parameters { known: &self.recipe.parameters, given: &specification.parameters }),
+            ..Scope::default()
+        }
+    }
+
+    fn rendered(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Rendered, Error> {
+        render::request(&self.recipe.base, &operation.request, scope)
+            .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
+    }
+
+    fn client(&self, identity: Option<&Identity>) -> Result<Client, String> {
+        let Shared { clients, reach, .. } = &self.shared;
+        clients.get(self.ca_bundle.as_deref(), identity, reach)
+    }
+
+    /// A request that shows nobody.
+    pub(super) fn anonymous(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Prepared, Error> {
+        let rendered = self.rendered(operation, scope, doing)?;
+        let client = self.client(None).map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))?;
+        Ok(Prepared { rendered, client, timeout: self.recipe.timeout, access_token: None })
+    }
+
+    /// A request that shows who we are, unless it says otherwise itself.
+    pub(super) async fn identified(
+        &self,
+        owner: &Owner,
+        operation: &Operation,
+        scope: &Scope<'_>,
+        doing: &str,
+    ) -> Result<Prepared, Error> {
+        let Some(credential) = &self.recipe.credential else { return self.anonymous(operation, scope, doing) };
+        let within = |error: Error| Error::new(error.class(), format!("{doing}: {error}"));
+        let who = self.who(self.credential_namespace(owner), credential).await.map_err(within)?;
+        let data = &who.data;
+        let mut rendered = self.rendered(operation, &Scope { credential: Some(data.keys()), ..*scope }, doing)?;
+        for (name, value) in data.headers(&credential.shown).map_err(within)? {
+            rendered.headers.entry(name).or_insert(value);
+        }
+        let mut timeout = self.recipe.timeout;
+        let mut access_token = None;
+        if let Some(wanted) = &credential.oauth2 {
+            let shown = self.access_token(owner, wanted, &who).await.map_err(within)?;
+            let value = bearer(&shown.token).map_err(|why| within(data.wrong(&why)))?;
+            rendered.headers.entry(header::AUTHORIZATION).or_insert(value);
+            timeout = timeout.saturating_sub(shown.spent);
+            access_token = Some(shown);
+        }
+        Ok(Prepared { rendered, client: who.client, timeout, access_token })
+    }
+
+    /// Sends a request once. The flag beside an error says that it cannot have arrived.
+    pub(super) async fn send(&self, prepared: Prepared, doing: &str) -> Result<Received, (Error, bool)> {
+        let Prepared { rendered, client, timeout, access_token } = prepared;
+        if access_token.is_some() && timeout < LEAST.min(self.recipe.timeout / 2) {
+            let why = format!("{doing}: the access token for it came too late; look at timeout");
+            return Err((Error::new(Class::Unavailable, why), true));
+        }
+        let received = transport::send(&client, rendered, timeout).await.map_err(|failure| {
+            let error = Error::new(Class::Unavailable, format!("{doing}: {}", failure.why));
+            (error, failure.unsent)
+        })?;
+        // It may have been revoked before its time: the next call gets another one. This one is not repeated.
+        if let Some(Shown { token, slot, .. }) = access_token.filter(|_| received.status == StatusCode::UNAUTHORIZED) {
+            forget(&slot, &token).await;
+        }
+        Ok(received)
+    }
+
+    /// A call that may be repeated later.
+    pub(super) async fn call(&self, lane: &Lane, prepared: Prepared, doing: &str) -> Result<Received, Error> {
+        let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
+        self.send(prepared, doing).await.map_err(|(error, _)| error)
+    }
+
+    /// Asks for something that is public, showing nobody.
+    pub(in crate::providers) async fn look_up(
+        &self,
+        owner: &Owner,
+        url: Url,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Received, Error> {
+        let client = self.client(None).map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))?;
+        let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
+        let rendered = Rendered { method: Method::GET, url, headers: HeaderMap::from_iter([accept]), body: None };
+        let prepared = Prepared { rendered, client, timeout, access_token: None };
+        self.call(&self.lane(owner), prepared, doing).await
+    }
+
+    /// Why it was not found.
+    pub(in crate::providers) fn not_looked_up(&self, owner: &Owner, received: &Received, doing: &str) -> Error {
+        match answer::usual(received.status) {
+            HttpMeaning::RateLimited | HttpMeaning::Unavailable => {
+                let usual = Answer::default();
+                self.refusal(&self.lane(owner), answer::meaning(&usual, received), received, doing)
+            }
+            _ => Error::new(Class::Invalid, format!("{doing}: it is not given to us ({})", told(received.status))),
+        }
+    }
+
+    /// What an answer that is no success means.
+    pub(super) fn refusal(&self, lane: &Lane, meant: Meant<'_>, received: &Received, doing: &str) -> Error {
+        let status = match meant.word {
+            None => told(received.status),
+            Some(word) => format!("{}, {word}", told(received.status)),
+        };
+        let asked = || answer::retry_after(&received.headers, Timestamp::now());
+        let (class, what, advice) = match meant.meaning {
+            HttpMeaning::RateLimited => {
+                let retry_after = asked();
+                // Without a word about when, the usual growing waits of each token.
+                if let Some(wait) = retry_after {
+                    lane.pause(wait, Pause::TooFast);
+                }
+                (Class::RateLimited { retry_after }, "it asks to slow down", None)
+            }
+            HttpMeaning::QuotaExceeded => {
+                let retry_after = asked().map_or(QUOTA_PAUSE, |wait| wait.max(QUOTA_PAUSE));
+                lane.pause(retry_after, Pause::Quota);
+                (Class::QuotaExceeded { retry_after }, "the limit of the plan is used up", None)
+            }
+            HttpMeaning::AccountSuspended => (Class::AccountSuspended, "the account may not use it now", None),
+            HttpMeaning::Unavailable => (Class::Unavailable, "it does not work now", None),
+            HttpMeaning::Unauthorized => {
+                (Class::Unauthorized, "it does not accept the operator's credential", Some(self.remedy()))
+            }
+            HttpMeaning::Refused if received.status == StatusCode::FORBIDDEN => {
+                (Class::Refused, "the operator's credential may not do this", Some(self.remedy()))
+            }
+            HttpMeaning::Duplicate => (Class::Conflict, "it has a token of this name already", None),
+            HttpMeaning::Gone => {
+                let advice = "look at baseUrl, path and parameters".to_owned();
+                (Class::Invalid, "it finds nothing there", Some(advice))
+            }
+            HttpMeaning::Refused | HttpMeaning::Success => match meant.lacks {
+                Some(path) => {
+                    let advice = format!("look at what is expected of {path}");
+                    (Class::Invalid, "the answer is not as it should be", Some(advice))
+                }
+                None => {
+                    let advice = "look at the recipe and the parameters".to_owned();
+                    (Class::Invalid, "it refuses the request", Some(advice))
+                }
+            },
+        };
+        let advice = meant.remedy.map(str::to_owned).or(advice);
+        let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+        Error::new(class, format!("{doing}: {what} ({status}){advice}"))
+    }
+
+    pub(super) fn remedy(&self) -> String {
+        match &self.recipe.credential {
+            Some(credential) => format!("look at the Secret {} of its credential", credential.secret),
+            None => "the provider object names no credential".to_owned(),
+        }
+    }
+
+    /// Where an operation's request goes, for messages.
+    pub(super) fn host<'a>(&'a self, operation: &'a Operation) -> &'a str {
+        operation.request.base.as_ref().unwrap_or(&self.recipe.base).host_str().unwrap_or_default()
+    }
+
+    /// What revoke will name a token by.
+    pub(super) fn handle(&self, name: &str, id: Option<String>, doing: &str) -> Result<Handle, Error> {
+        Ok(match self.recipe.revoke_by() {
+            None if self.recipe.in_place.is_some() => Handle::Replaced {},
+            None => Handle::Nothing {},
+            Some(Names::Name) => Handle::Name { name: name.to_owned() },
+            Some(Names::Value) => Handle::Value {},
+            Some(Names::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
+        })
+    }
+
+    /// Which of the permissions that were asked for are not among those that were granted.
+    pub(super) fn missing(&self, specification: &Specification, granted: &[Value]) -> Vec<String> {
+        let known = &self.recipe.permissions;
+        let is_granted = |name: &String| known.get(name).is_some_and(|value| granted.contains(value));
+        specification.permissions.iter().filter(|name| !is_granted(name)).cloned().collect()
+    }
+
+    pub(super) fn translate(&self, specification: &Specification) -> Vec<Value> {
+        let known = &self.recipe.permissions;
+        specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
+    }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, String> {
+    let written = Zeroizing::new(format!("Bearer {token}"));
+    let value = HeaderValue::try_from(written.as_str());
+    let mut value = value.map_err(|_| "the access token that it gets cannot stand in a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub(super) fn told(status: StatusCode) -> String {
+    format!("status {}", status.as_u16())
+}
+
+pub(super) fn unreadable(doing: &str) -> Error {
+    Error::new(Class::Invalid, format!("{doing}: the answer does not say what the recipe expects; look at its paths"))
+}
+
+pub(super) fn stay_away(closed: Closed, doing: &str) -> Error {
+    let later = |wait| Class::RateLimited { retry_after: Some(wait) };
+    let (class, why) = match closed {
+        Closed::Paused(left, Pause::TooFast) => (later(left), "it asked for a pause that is not over"),
+        Closed::Paused(left, Pause::Quota) => {
+            (Class::QuotaExceeded { retry_after: left }, "the limit of the plan was used up a moment ago")
+        }
+        Closed::Busy(wait) => (later(wait), "other calls to it have not been answered yet"),
+    };
+    Error::new(class, format!("{doing}: {why}"))
+}
