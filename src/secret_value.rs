@@ -64,6 +64,13 @@ impl TokenSet {
         Self(BTreeMap::from([(Self::TOKEN.to_owned(), value)]))
     }
 
+    /// The set with one more value.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: SecretValue) -> Self {
+        self.0.insert(field.to_owned(), value);
+        self
+    }
+
     /// One value.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&SecretValue> {

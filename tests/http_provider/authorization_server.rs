@@ -40,9 +40,19 @@ fn clients() -> Value {
 
 impl Server {
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// One that wants a nonce in proofs of possession.
+    pub fn with_nonce() -> Self {
+        Self::with(&["nonce"])
+    }
+
+    fn with(more: &[&str]) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".servers/oidc");
         let mut process = Command::new("node")
             .args(["server.mjs", &clients().to_string()])
+            .args(more)
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -4,6 +4,7 @@ mod admin_tokens;
 mod authorization_server;
 mod calls;
 mod certificates;
+mod dpop;
 mod faults;
 mod in_place;
 mod keycloak;

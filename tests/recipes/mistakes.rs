@@ -179,6 +179,7 @@ fn each_mistake_is_told_with_its_place() {
             "create.request.path: `${replaced.token}` needs inPlace.initial.token",
         ),
         ("/verify/probes", json!({"nope": {"request": {"path": "/x"}}}), "verify.probes.nope: is none of permissions"),
+        ("/create/dpop", json!(true), "create.values.dpopKey: is the name"),
         ("/create/permissions", json!("scope"), "create.permissions: is no JSONPath"),
         ("/create/values", json!({}), "create.values: is empty"),
         ("/create/values/token", json!("token"), "create.values.token: is no JSONPath (RFC 9535)"),
@@ -205,6 +206,9 @@ fn each_mistake_is_told_with_its_place() {
             Some((parent, "1")) => recipe.pointer_mut(parent).unwrap()[1] = value.clone(),
             Some((parent, name)) => recipe.pointer_mut(parent).unwrap()[name] = value.clone(),
             None => unreachable!(),
+        }
+        if pointer == "/create/dpop" {
+            recipe["create"]["values"]["dpopKey"] = json!("$.key");
         }
         let mistakes = compiled(recipe).expect_err(pointer);
         assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{pointer} {value}: {mistakes:?}");

@@ -224,6 +224,12 @@ pub struct HttpCreate {
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
 
+    /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the
+    /// value `dpopKey`, the private key as a JWK, which whoever uses the token needs. Where the token is tried with the credential, the
+    /// answer has to name the key (`cnf.jkt`); else the call shows a proof. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop: bool,
+
     /// Where the provider's id of the token is in the answer. Needed where revoke or list use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]

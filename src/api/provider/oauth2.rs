@@ -52,6 +52,10 @@ pub struct OAuth2Provider {
     #[schemars(length(min = 1, max = 2048))]
     pub resource: Option<String>,
 
+    /// What the tokens are. Default `Bearer`.
+    #[serde(default)]
+    pub token_type: OAuth2TokenType,
+
     /// How a token is tried. Default: by introspection, which also says its scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<OAuth2Verify>,
@@ -127,4 +131,15 @@ pub enum OAuth2Revocation {
     /// They end when they expire, and are minted anew in time. For servers that cannot revoke, and for tokens that APIs accept without
     /// asking the server.
     Never,
+}
+
+/// What a token is (RFC 6749, section 7.1).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OAuth2TokenType {
+    /// Whoever has it can use it (RFC 6750).
+    #[default]
+    Bearer,
+    /// It is bound to a key of its own (RFC 9449). The token set has the value `dpopKey` beside `token`: the private key as a JWK, which
+    /// the workload needs to use the token. A server that gives another type is refused.
+    DPoP,
 }

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// A call that has less time than this is not begun: it would only be unclear whether it was made.
-const LEAST: Duration = Duration::from_millis(500);
+pub(super) const LEAST: Duration = Duration::from_millis(500);
 
 /// Who the operator is in a call: what its Secret says, and a client that shows its certificate, if it has one.
 struct Who {
@@ -54,6 +54,14 @@ pub(super) struct Prepared {
     timeout: Duration,
     /// The access token that it shows.
     access_token: Option<Shown>,
+}
+
+impl Prepared {
+    /// The same with no more time than this.
+    pub fn within(mut self, span: Duration) -> Self {
+        self.timeout = self.timeout.min(span);
+        self
+    }
 }
 
 /// An access token that a call shows, where it is held, and how long it took to have it.

@@ -13,12 +13,13 @@ use url::Url;
 
 use super::{
     compile_request::variables,
+    dpop,
     recipe::{
         Asks, Create, Expires, List, ListValues, Operation, Paging, Recipe, RevokeBy, Time, Verify, parameter_value,
     },
     template::{Template, Variable},
 };
-use crate::api::provider::http as api;
+use crate::{api::provider::http as api, secret_value::TokenSet};
 
 /// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
 /// up waiting for it.
@@ -244,6 +245,12 @@ impl Compiler<'_> {
                 values.insert(name.clone(), path);
             }
         }
+        if create.dpop && !create.values.contains_key(TokenSet::TOKEN) {
+            self.wrong("create.values", "has to have token where dpop is said: the proof of a call names it");
+        }
+        if create.dpop && create.values.contains_key(dpop::KEY) {
+            self.wrong(format!("create.values.{}", dpop::KEY), "is the name of the key that dpop makes");
+        }
         let id = self.optional_path("create.id", create.id.as_ref());
         let granted = self.granted("create.permissions", create.permissions.as_ref(), create.permissions_with_spaces);
         let said = self.time("create.expires", create.expires.as_ref())?;
@@ -269,6 +276,7 @@ impl Compiler<'_> {
             id: id?,
             granted: granted?,
             expires,
+            is_bound: create.dpop,
             asks_lifetime,
             asks: asks_permissions,
         })

@@ -1,19 +1,16 @@
 //! A token is minted: sent once, and whatever is not a clear answer is an unknown outcome.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Http, answer, calls::stay_away, recipe::Expires, render::Scope};
+use super::{Http, answer, dpop, recipe::Expires, render::Scope};
 use crate::{
     api::provider::http::HttpMeaning,
     core::schedule,
     providers::{Class, Error, Minted, Request},
     secret_value::{SecretValue, TokenSet},
 };
-
-/// How long a create waits for a place among the calls to its provider.
-const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Http {
     /// Mints one token.
@@ -31,14 +28,10 @@ impl Http {
             replaced: replaced.as_ref(),
             ..self.scope(specification, &permissions)
         };
-        let prepared = self.identified(owner, &create.operation, &scope, &doing).await?;
+        let key = create.is_bound.then(dpop::Key::generate).transpose();
+        let key = key.map_err(|why| Error::new(Class::Unavailable, format!("{doing}: {why}")))?;
+        let received = self.send_create(owner, &scope, key.as_ref(), &doing).await?;
         let lane = self.lane(owner);
-        let leave = lane.enter_within(CREATE_PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
-        let received = self.send(prepared, &doing).await.map_err(|(error, unsent)| match unsent {
-            true => error,
-            false => Error::new(Class::Unknown, error.to_string()),
-        })?;
-        drop(leave);
         let unknown = |what: &str| {
             let message = format!(
                 "{doing}: it answered success, but {what} is not where the recipe says; the token is looked for by its name"
@@ -58,6 +51,8 @@ impl Http {
         }
         let body = received.body.json().ok_or_else(|| unknown("JSON"))?;
         let values = answer::values(&create.values, body).map_err(|name| unknown(&format!("the value {name:?}")))?;
+        let values =
+            key.iter().fold(values, |values, key| values.with(dpop::KEY, SecretValue::new(key.jwk().as_bytes())));
         let id =
             create.id.as_ref().map(|path| answer::scalar(path, body).ok_or_else(|| unknown("the id"))).transpose()?;
         let expires_at = match &create.expires {

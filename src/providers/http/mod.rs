@@ -14,6 +14,7 @@
 mod admin_tokens;
 pub mod answer;
 pub mod assertion;
+mod bound;
 mod calls;
 mod clients;
 pub mod compile;
@@ -21,6 +22,7 @@ mod compile_answer;
 pub mod compile_credential;
 mod compile_request;
 mod credential;
+pub mod dpop;
 pub mod guard;
 mod listing;
 mod minting;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use url::Url;
 
-use super::template::Template;
+use super::{dpop, template::Template};
 use crate::{
     api::provider::http as api,
     providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy},
@@ -77,7 +77,10 @@ impl Recipe {
             label,
             reread: rereads,
             slots: None,
-            fields: self.create.values.keys().cloned().collect(),
+            fields: {
+                let key = self.create.is_bound.then(|| dpop::KEY.to_owned());
+                self.create.values.keys().cloned().chain(key).collect()
+            },
             activation: self.activation,
             propagation: self.propagation,
         }
@@ -218,6 +221,8 @@ pub struct Create {
     pub id: Option<JsonPath>,
     pub granted: Option<Granted>,
     pub expires: Option<Expires>,
+    /// It is bound to a key of its own.
+    pub is_bound: bool,
     /// The request says how long the token shall live.
     pub asks_lifetime: bool,
     pub asks: Asks,

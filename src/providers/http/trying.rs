@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     Http,
     answer::{self, Received},
+    bound,
     calls::told,
     render::Scope,
 };
@@ -27,12 +28,15 @@ impl Http {
         let verify = &self.recipe.verify;
         let doing = format!("cannot try the token at {}", self.host(&verify.operation));
         let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-        let prepared = match verify.shows_credential {
-            true => self.identified(owner, &verify.operation, &scope, &doing).await?,
-            false => self.anonymous(&verify.operation, &scope, &doing)?,
-        };
         let lane = self.lane(owner);
-        let received = self.call(&lane, prepared, &doing).await?;
+        let received = match (verify.shows_credential, self.recipe.create.is_bound) {
+            (true, _) => {
+                let prepared = self.identified(owner, &verify.operation, &scope, &doing).await?;
+                self.call(&lane, prepared, &doing).await?
+            }
+            (false, true) => self.try_bound(owner, &verify.operation, &scope, values, &doing).await?,
+            (false, false) => self.call(&lane, self.anonymous(&verify.operation, &scope, &doing)?, &doing).await?,
+        };
         let meant = answer::meaning(&verify.operation.answer, &received);
         if answer::says_nothing_of_the_token(verify.shows_credential, meant) {
             return Err(self.refusal(&lane, meant, &received, &doing));
@@ -54,6 +58,12 @@ impl Http {
             return Ok(Verification::NotYet { why: format!("{host} does not accept it ({})", told(received.status)) });
         }
         let body = received.body.json().unwrap_or(&Value::Null);
+        if self.recipe.create.is_bound && self.recipe.verify.shows_credential {
+            let key = bound::token_key(values, &format!("cannot try the token at {host}"))?;
+            if body["cnf"]["jkt"] != key.thumbprint() {
+                return Ok(Verification::Insufficient { missing: vec!["the binding to its key".to_owned()] });
+            }
+        }
         let expires_at = match &self.recipe.verify.expires {
             None => None,
             Some(wanted) => answer::time(wanted, body, Timestamp::now()).unwrap_or_default(),

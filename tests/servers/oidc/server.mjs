@@ -1,9 +1,9 @@
 // An authorization server for the tests: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009), discovery
-// (RFC 8414, OpenID Connect), client assertions (RFC 7523).
+// (RFC 8414, OpenID Connect), client assertions (RFC 7523), tokens that are bound to a key (RFC 9449).
 //
-//   node server.mjs CLIENTS      prints its port when it answers, and ends with its standard input
+//   node server.mjs CLIENTS [nonce]      prints its port when it answers, and ends with its standard input
 //
-// CLIENTS is a JSON array of client metadata (RFC 7591). `public_key`, a key in PEM, becomes `jwks`.
+// With `nonce` proofs of possession have to hold one. CLIENTS is a JSON array of client metadata (RFC 7591). `public_key`, a key in PEM, becomes `jwks`.
 import { createPublicKey } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -30,6 +30,7 @@ server.listen(0, '127.0.0.1', () => {
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true, allowedPolicy: async () => true },
+      dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 1), requireNonce: () => process.argv[3] === 'nonce' },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => 'urn:api',

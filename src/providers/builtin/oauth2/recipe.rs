@@ -15,7 +15,7 @@ use crate::{
                 HttpAnswer, HttpCase, HttpCreate, HttpExpectation, HttpMeaning, HttpMethod, HttpPermission,
                 HttpRequest, HttpRevoke, HttpTime, HttpTimeFormat, HttpVerify,
             },
-            oauth2::OAuth2Revocation,
+            oauth2::{OAuth2Revocation, OAuth2TokenType},
         },
     },
     providers::http::{
@@ -138,6 +138,7 @@ fn proof(client: &OAuth2Client) -> Form {
 
 fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
     let has_scopes = !settings.scopes.is_empty();
+    let is_bound = settings.token_type == OAuth2TokenType::DPoP;
     let mut form = proof(&settings.client.client);
     let mut say = |name: &str, value: Option<String>| form.extend(value.map(|value| (name.to_owned(), value)));
     say("grant_type", Some("client_credentials".to_owned()));
@@ -151,9 +152,13 @@ fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
         answer: HttpAnswer {
             cases: cases(&settings.client.secret_ref.name),
             // Compared without regard to case (RFC 6749, section 5.1).
-            expect: vec![expectation("$.token_type", &["Bearer", "bearer", "BEARER"])],
+            expect: vec![match is_bound {
+                false => expectation("$.token_type", &["Bearer", "bearer", "BEARER"]),
+                true => expectation("$.token_type", &["DPoP", "dpop", "DPOP"]),
+            }],
             ..HttpAnswer::default()
         },
+        dpop: is_bound,
         values: BTreeMap::from([("token".to_owned(), "$.access_token".to_owned())]),
         id: None,
         permissions: is_said_here.then(|| "$.scope".to_owned()),
@@ -167,7 +172,11 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
     let has_scopes = !settings.scopes.is_empty();
     if let Some(verify) = &settings.verify {
         let url = endpoint("verify.url", &verify.url)?;
-        let shown = ("Authorization".to_owned(), "Bearer ${token.values.token}".to_owned());
+        let kind = match settings.token_type {
+            OAuth2TokenType::Bearer => "Bearer",
+            OAuth2TokenType::DPoP => "DPoP",
+        };
+        let shown = ("Authorization".to_owned(), format!("{kind} ${{token.values.token}}"));
         return Ok(HttpVerify {
             request: HttpRequest { headers: BTreeMap::from([shown]), ..request(HttpMethod::Get, &url) },
             show_credential: false,
@@ -235,6 +244,7 @@ fn cases(secret: &str) -> Vec<HttpCase> {
         ),
         ("invalid_target", refused, "look at resource and audience"),
         ("unsupported_grant_type", refused, "the server has no client credentials grant; allow it there"),
+        ("invalid_dpop_proof", refused, "look at the clocks of the operator and of the server"),
         ("invalid_request", refused, "the server misses something in it; look at resource and audience"),
     ];
     known.map(|(name, meaning, advice)| case(name, meaning, advice)).to_vec()
