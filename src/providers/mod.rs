@@ -1,7 +1,8 @@
 //! Providers: who mints, verifies, lists and revokes tokens.
 //!
 //! One trait, one file per driver, one enum of all drivers. A driver makes calls and classifies their errors; it decides
-//! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`.
+//! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`
+//! that may have had an effect.
 
 pub mod builtin;
 pub mod error;

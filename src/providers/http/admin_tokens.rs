@@ -35,8 +35,11 @@ impl AdminTokens {
     pub fn slot(&self, name: &str) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // One that is held is in use.
-        slots.retain(|_, slot| slot.try_lock().map_or(true, |held| held.as_ref().is_some_and(|held| now < held.until)));
+        // One that somebody waits for stays, so that there are never two of one provider object.
+        slots.retain(|_, slot| {
+            let is_kept = |held: &Option<Held>| held.as_ref().is_some_and(|held| now < held.until);
+            Arc::strong_count(slot) > 1 || slot.try_lock().map_or(true, |held| is_kept(&held))
+        });
         slots.entry(name.to_owned()).or_default().clone()
     }
 }

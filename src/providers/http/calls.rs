@@ -149,7 +149,8 @@ impl Http {
         })?;
         let new = Held::new(made_with, granted, asked);
         let token = new.token();
-        *held = Some(new);
+        // One that does not say how long it lives is for this call only.
+        *held = Some(new).filter(|new| new.usable(&made_with, asked).is_some());
         Ok(Shown { token, slot, spent: started.elapsed() })
     }
 

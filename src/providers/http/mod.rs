@@ -4,8 +4,10 @@
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
 //! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying` are what the driver does with it
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
+//! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own, which `admin_tokens` holds
+//! - [`dpop`] binds a token to a key of its own
 //!
-//! Guarantees: each call is sent once; a create that may have been sent and was not answered is an unknown outcome; no answer's
+//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have been sent and was not answered is an unknown outcome; no answer's
 //! body and no URL is ever told, because both may hold tokens; only tokens with exactly our names are listed.
 //!
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
