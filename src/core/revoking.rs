@@ -6,6 +6,7 @@ use super::{
     decide::on_fault,
     guards::Guard,
     observed::Observed,
+    report,
     revocable::Revocable,
     schedule,
     step::{Decision, Ruling, Step},
@@ -71,8 +72,13 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
         return Ok(None);
     }
     let left = token.expires_at.map(|at| schedule::until(observed.now, at)).filter(|left| !left.is_zero());
+    let left = left.unwrap_or(EXPIRY_POLL);
+    // A provider that did not answer is asked again soon: nobody else would see before the expiry that it answers again.
+    let unanswered = matches!(report::provider_health(observed), Some(Err(_)));
+    let wake = if unanswered { left.min(schedule::backoff(observed.memory.failures)) } else { left };
     let message = format!("{} cannot be revoked at its provider; {}", token.id, ends(token));
-    Ok(Some(Decision::wait(left.unwrap_or(EXPIRY_POLL), Reason::AwaitingExpiry, message)))
+    let step = Step::Wait { wake: Some(wake), failed: unanswered };
+    Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message)))
 }
 
 /// When a token ends that nothing revokes.

@@ -359,7 +359,26 @@ fn revoke(observed: &Observed, resource: &Resource, record: &Record, previous: &
         let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));
         return Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message).with_pickup(Pickup::proven())));
     }
-    revoke_committed(observed, record, previous, previous.revoke.as_ref())
+    let ruling = revoke_committed(observed, record, previous, previous.revoke.as_ref())?;
+    Ok(ruling.map(|decision| before_the_next(observed, resource, record, previous, decision)))
+}
+
+/// A wait for an expiry ends when the next rotation is due, if that is sooner.
+fn before_the_next(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    previous: &Superseded,
+    mut decision: Decision,
+) -> Decision {
+    if previous.token.handle == (Handle::Nothing {})
+        && let Step::Wait { wake: Some(wake), .. } = &mut decision.step
+        && let (Ok(plan), Some(current)) = (&resource.plan, &record.ledger.current)
+    {
+        let (at, _) = schedule::next(plan, current);
+        *wake = (*wake).min(schedule::until(observed.now, at));
+    }
+    decision
 }
 
 fn revoke_committed(

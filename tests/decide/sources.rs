@@ -1,12 +1,12 @@
 //! Tokens that nothing revokes, and left-overs at another provider than the one that is asked now.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Observed, Question, Target},
+        observed::{Fault, Observed, Question, Target},
         pickup::{Judgement, judge},
         record::{Ledger, RevokeIntent},
         step::Step,
@@ -41,6 +41,33 @@ fn a_token_that_nothing_revokes_is_waited_for_and_never_revoked() {
     assert!(matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake.as_secs() == 3_600), "{decision:?}");
     waiting.answers.liveness.insert(generation(1, 1), Ok(Liveness::Dead));
     assert_eq!(decided(&waiting).step.label(), "save Forgotten(Generation { sequence: 1, attempt: 1 })");
+}
+
+/// One look that failed left `ProviderReady` at `False` until the old token expired.
+#[test]
+fn a_provider_that_does_not_answer_is_asked_again_long_before_the_expiry() {
+    for looked_at in [generation(1, 1), generation(2, 2)] {
+        let mut unanswered = observed(Some(superseded()), carrying(generation(2, 2)));
+        let message = "no answer in time".to_owned();
+        let fault = Fault { reason: Reason::ProviderUnavailable, message, needs_person: false, retry_after: None };
+        unanswered.answers.liveness.insert(looked_at, Err(fault));
+        let decision = decided(&unanswered);
+        assert_eq!(decision.reason, Reason::AwaitingExpiry);
+        let Step::Wait { wake: Some(wake), failed: true } = decision.step else { panic!("{decision:?}") };
+        assert_eq!(wake.as_secs(), 2, "{looked_at}");
+    }
+}
+
+/// The next rotation was late by as much as the old token lived on.
+#[test]
+fn a_token_that_nothing_revokes_is_waited_for_no_longer_than_the_next_rotation() {
+    let mut waiting = observed(Some(superseded()), carrying(generation(2, 2)));
+    let plan = &mut waiting.resource.as_mut().expect("the object").plan;
+    plan.as_mut().expect("a plan").interval = Duration::from_secs(600);
+    let decision = decided(&waiting);
+    assert_eq!(decision.reason, Reason::AwaitingExpiry);
+    let Step::Wait { wake: Some(wake), .. } = decision.step else { panic!("{decision:?}") };
+    assert!(wake.as_secs() <= 600, "{wake:?}");
 }
 
 #[test]
