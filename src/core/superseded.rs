@@ -371,7 +371,7 @@ fn before_the_next(
     previous: &Superseded,
     mut decision: Decision,
 ) -> Decision {
-    if previous.token.handle == (Handle::Nothing {})
+    if !previous.token.handle.is_revocable()
         && let Step::Wait { wake: Some(wake), .. } = &mut decision.step
         && let (Ok(plan), Some(current)) = (&resource.plan, &record.ledger.current)
     {

@@ -6,6 +6,8 @@
 
 use http::{Method, Uri};
 
+use crate::connect::Purpose;
+
 /// One effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
@@ -31,14 +33,7 @@ impl Effect {
     /// The effect that a request is, if it is one.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri, body: &[u8]) -> Option<Self> {
-        let verb = match *method {
-            Method::GET => "GET",
-            Method::POST => "POST",
-            Method::PUT => "PUT",
-            Method::PATCH => "PATCH",
-            Method::DELETE => "DELETE",
-            _ => "OTHER",
-        };
+        let verb = verb(method);
         let reads = verb == "GET";
         let query = uri.query().unwrap_or_default();
         let dry_run = query.split('&').any(|pair| pair.starts_with("dryRun="));
@@ -70,6 +65,20 @@ impl Effect {
         Some(Self { verb, object, kind })
     }
 
+    /// The effect that a call to a provider is.
+    #[must_use]
+    pub fn asked(method: &Method, purpose: Purpose) -> Self {
+        let (object, kind) = match purpose {
+            Purpose::Create => ("provider/create", Kind::Write),
+            Purpose::List => ("provider/list", Kind::Call),
+            Purpose::Verify => ("provider/verify", Kind::Call),
+            Purpose::Revoke => ("provider/revoke", Kind::Write),
+            Purpose::Authorize => ("provider/authorize", Kind::Call),
+            Purpose::Discover => ("provider/discover", Kind::Call),
+        };
+        Self { verb: verb(method), object, kind }
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> String {
@@ -78,6 +87,17 @@ impl Effect {
 }
 
 const RIGHTS: Effect = Effect { verb: "POST", object: "access-reviews", kind: Kind::Burst };
+
+fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}
 
 /// Where a request goes.
 struct Place<'a> {
@@ -180,6 +200,14 @@ mod tests {
             let found = Effect::of(&method, &uri.parse().unwrap(), body.as_bytes()).map(|effect| effect.name());
             assert_eq!(found.as_deref(), expected, "{method} {uri}");
         }
+    }
+
+    #[test]
+    fn calls_to_a_provider_have_the_names_of_what_they_are_for() {
+        let asked = Effect::asked(&Method::GET, Purpose::Create);
+        assert_eq!((asked.name().as_str(), asked.kind), ("GET provider/create", Kind::Write));
+        let asked = Effect::asked(&Method::POST, Purpose::Verify);
+        assert_eq!((asked.name().as_str(), asked.kind), ("POST provider/verify", Kind::Call));
     }
 
     #[test]

@@ -1,34 +1,22 @@
 //! What sits under the client: passes requests on, or carries out the fault that the plan has for them.
 
 use std::{
-    fs,
-    future::Future,
     io,
-    path::Path,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::FutureExt;
 use http::{Request, Response, StatusCode};
 use kube::{client::Body, core::Status};
-use rustix::process::{Signal, getpid, kill_process};
 use tower::{BoxError, Layer, Service};
 
-use super::{
-    effect::Effect,
-    plan::{self, Entry, Fault},
-};
+use super::{effect::Effect, plan};
+use crate::connect::Instead;
 
 /// How long an answer that does not come is waited for: what the operator's client waits.
 const GIVEN_UP: Duration = Duration::from_secs(30);
-
-/// Longest delay of a late answer: a later one would be a lost one.
-const LATEST: Duration = Duration::from_secs(28);
-
-/// From the signal until the process has taken note of it.
-const NOTED: Duration = Duration::from_millis(50);
 
 /// Puts [`Faulty`] around a service.
 pub struct Faults;
@@ -69,7 +57,7 @@ where
         let sent = self.inner.call(request);
         match met {
             None => sent.boxed(),
-            Some((fault, journal, process)) => carry_out(fault, sent, journal, process).boxed(),
+            Some(met) => met.carry_out(sent, GIVEN_UP, |instead| Err(told(instead))).boxed(),
         }
     }
 }
@@ -80,46 +68,12 @@ fn content(body: &Body) -> Vec<u8> {
     whole.and_then(Result::ok).map(|bytes| bytes.to_vec()).unwrap_or_default()
 }
 
-async fn carry_out<B>(
-    fault: Fault,
-    sent: impl Future<Output = Answer<B>>,
-    journal: std::path::PathBuf,
-    process: String,
-) -> Answer<B> {
-    let refused = |code| Err(refusal(code));
-    match fault {
-        Fault::CrashBefore => die(),
-        Fault::CrashAfter => {
-            let _ = sent.await;
-            die()
-        }
-        Fault::ReplyLost => {
-            let _ = sent.await;
-            Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
-        }
-        Fault::Conflict => refused(StatusCode::CONFLICT),
-        Fault::Limited => refused(StatusCode::TOO_MANY_REQUESTS),
-        Fault::Internal => refused(StatusCode::INTERNAL_SERVER_ERROR),
-        Fault::Unavailable => refused(StatusCode::SERVICE_UNAVAILABLE),
-        Fault::Timeout => {
-            tokio::time::sleep(GIVEN_UP).await;
-            Err(io::Error::from(io::ErrorKind::TimedOut).into())
-        }
-        Fault::Late => {
-            let answer = sent.await;
-            another_has_acted(&journal, &process).await;
-            answer
-        }
-        Fault::Frozen => {
-            let answer = sent.await;
-            raise(Signal::STOP);
-            answer
-        }
-        Fault::Terminate => {
-            raise(Signal::TERM);
-            tokio::time::sleep(NOTED).await;
-            sent.await
-        }
+/// A fault as the client would have met it.
+fn told(instead: Instead) -> BoxError {
+    match instead {
+        Instead::Refused(code) => refusal(code),
+        Instead::Broken => io::Error::from(io::ErrorKind::ConnectionReset).into(),
+        Instead::Silence => io::Error::from(io::ErrorKind::TimedOut).into(),
     }
 }
 
@@ -137,32 +91,4 @@ fn refusal(code: StatusCode) -> BoxError {
         status.details = serde_json::from_value(details).ok();
     }
     kube::Error::Api(status.boxed()).into()
-}
-
-/// Ends the process at once: no unwinding, no clean-up, nothing that is still to be sent.
-fn die() -> ! {
-    raise(Signal::KILL);
-    loop {
-        std::thread::park();
-    }
-}
-
-fn raise(signal: Signal) {
-    kill_process(getpid(), signal).expect("a process may signal itself");
-}
-
-/// Waits until another process of the run has sent a write, or as long as an answer can be late.
-async fn another_has_acted(journal: &Path, process: &str) {
-    let (started, told) = (Instant::now(), writes_of_others(journal, process));
-    while started.elapsed() < LATEST && writes_of_others(journal, process) == told {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    // Sent is not yet carried out.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-}
-
-fn writes_of_others(journal: &Path, process: &str) -> usize {
-    let text = fs::read_to_string(journal).unwrap_or_default();
-    let entries = text.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
-    entries.filter(|entry| entry.process != process && entry.writes).count()
 }

@@ -78,7 +78,7 @@ pub struct Entry {
     pub occurrence: u32,
     /// Changes an object that is stored.
     pub writes: bool,
-    /// Where it goes, without the query.
+    /// Where it goes, without the query; not told of providers.
     pub path: String,
     /// What this process makes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,10 +95,17 @@ pub struct Armed {
     burst: Option<Instant>,
 }
 
-/// Counts an effect, writes it down, and says what is to go wrong with it, and where the journal is.
+/// What is to go wrong with an effect, and by whom that is written down where.
+pub struct Met {
+    pub fault: Fault,
+    pub journal: PathBuf,
+    pub process: String,
+}
+
+/// Counts an effect, writes it down, and says what is to go wrong with it.
 ///
 /// Without a plan nothing is counted.
-pub fn meet(effect: &Effect, path: &str) -> Option<(Fault, PathBuf, String)> {
+pub fn meet(effect: &Effect, path: &str) -> Option<Met> {
     let mut armed = state()?;
     armed.as_mut()?.meet(effect, path)
 }
@@ -126,7 +133,7 @@ impl Armed {
         Some(Self { plan, journal, counts: BTreeMap::new(), burst: None })
     }
 
-    fn meet(&mut self, effect: &Effect, path: &str) -> Option<(Fault, PathBuf, String)> {
+    fn meet(&mut self, effect: &Effect, path: &str) -> Option<Met> {
         let now = Instant::now();
         let together = effect.kind == Kind::Burst && self.burst.is_some_and(|last| now - last < BURST);
         self.burst = (effect.kind == Kind::Burst).then_some(now);
@@ -155,7 +162,7 @@ impl Armed {
         line.push(b'\n');
         // One write, so that lines of several processes do not mix.
         self.journal.write_all(&line).expect("the journal can be written");
-        fault.map(|fault| (fault, self.plan.journal.clone(), self.plan.process.clone()))
+        fault.map(|fault| Met { fault, journal: self.plan.journal.clone(), process: self.plan.process.clone() })
     }
 }
 
@@ -184,7 +191,7 @@ mod tests {
         let rights = Effect { verb: "POST", object: "access-reviews", kind: Kind::Burst };
         let run = || {
             let mut armed = Armed::load(&file).unwrap();
-            [rights, rights, put, rights, put, put].map(|effect| armed.meet(&effect, "/p").map(|(fault, ..)| fault))
+            [rights, rights, put, rights, put, put].map(|effect| armed.meet(&effect, "/p").map(|met| met.fault))
         };
         assert_eq!(run(), [None, None, None, None, Some(Fault::CrashAfter), None]);
         assert_eq!(run(), [None; 6], "another process has carried it out");

@@ -15,6 +15,7 @@ use super::{
     render::Scope,
 };
 use crate::{
+    connect::Purpose,
     core::token::Owner,
     providers::{Class, Error},
     secret_value::TokenSet,
@@ -54,7 +55,7 @@ impl Http {
         }
         let lane = self.lane(owner);
         let _leave = lane.enter_within(CREATE_PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
-        self.send(prepared, doing).await.map_err(|(error, unsent)| match unsent {
+        self.send(Purpose::Create, prepared, doing).await.map_err(|(error, unsent)| match unsent {
             true => error,
             false => Error::new(Class::Unknown, error.to_string()),
         })
@@ -75,11 +76,11 @@ impl Http {
         let lane = self.lane(owner);
         let mut prepared = self.anonymous(operation, scope, doing)?;
         prove(&mut prepared, &key, token, None, doing)?;
-        let received = self.call(&lane, prepared, doing).await?;
+        let received = self.call(&lane, Purpose::Verify, prepared, doing).await?;
         let Some(nonce) = dpop::wanted_nonce(&received) else { return about_the_token(received, doing) };
         let mut prepared = self.anonymous(operation, scope, doing)?.within(self.left(started, doing)?);
         prove(&mut prepared, &key, token, Some(&nonce), doing)?;
-        about_the_token(self.call(&lane, prepared, doing).await?, doing)
+        about_the_token(self.call(&lane, Purpose::Verify, prepared, doing).await?, doing)
     }
 
     /// What is left of the time of an operation.

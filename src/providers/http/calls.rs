@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     api::provider::http::HttpMeaning,
+    connect::Purpose,
     core::token::{Handle, Owner, Specification},
     providers::{Class, Error},
 };
@@ -137,7 +138,7 @@ impl Http {
         let leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
         let asked = Instant::now();
         let left = timeout.saturating_sub(started.elapsed());
-        let received = transport::send(&who.client, rendered, left).await;
+        let received = transport::send(&who.client, Purpose::Authorize, rendered, left).await;
         drop(leave);
         let received =
             received.map_err(|failure| Error::new(Class::Unavailable, format!("{doing}: {}", failure.why)))?;
@@ -209,13 +210,18 @@ impl Http {
     }
 
     /// Sends a request once. The flag beside an error says that it cannot have arrived.
-    pub(super) async fn send(&self, prepared: Prepared, doing: &str) -> Result<Received, (Error, bool)> {
+    pub(super) async fn send(
+        &self,
+        purpose: Purpose,
+        prepared: Prepared,
+        doing: &str,
+    ) -> Result<Received, (Error, bool)> {
         let Prepared { rendered, client, timeout, access_token } = prepared;
         if access_token.is_some() && timeout < LEAST.min(self.recipe.timeout / 2) {
             let why = format!("{doing}: the access token for it came too late; look at timeout");
             return Err((Error::new(Class::Unavailable, why), true));
         }
-        let received = transport::send(&client, rendered, timeout).await.map_err(|failure| {
+        let received = transport::send(&client, purpose, rendered, timeout).await.map_err(|failure| {
             let error = Error::new(Class::Unavailable, format!("{doing}: {}", failure.why));
             (error, failure.unsent)
         })?;
@@ -227,9 +233,15 @@ impl Http {
     }
 
     /// A call that may be repeated later.
-    pub(super) async fn call(&self, lane: &Lane, prepared: Prepared, doing: &str) -> Result<Received, Error> {
+    pub(super) async fn call(
+        &self,
+        lane: &Lane,
+        purpose: Purpose,
+        prepared: Prepared,
+        doing: &str,
+    ) -> Result<Received, Error> {
         let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
-        self.send(prepared, doing).await.map_err(|(error, _)| error)
+        self.send(purpose, prepared, doing).await.map_err(|(error, _)| error)
     }
 
     /// Asks for something that is public, showing nobody.
@@ -244,7 +256,7 @@ impl Http {
         let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
         let rendered = Rendered { method: Method::GET, url, headers: HeaderMap::from_iter([accept]), body: None };
         let prepared = Prepared { rendered, client, timeout, access_token: None };
-        self.call(&self.lane(owner), prepared, doing).await
+        self.call(&self.lane(owner), Purpose::Discover, prepared, doing).await
     }
 
     /// Why it was not found.

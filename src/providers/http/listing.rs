@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Http, answer, calls::unreadable, paging::Next, recipe::List};
 use crate::{
     api::provider::http::HttpMeaning,
+    connect::Purpose,
     core::{
         census::Census,
         token::{Listed, Naming, Owner, Specification},
@@ -65,7 +66,7 @@ impl Http {
         let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
         let lane = self.lane(owner);
         let prepared = self.identified(owner, &list.operation, &self.scope(specification, &[]), &doing).await?;
-        let received = self.call(&lane, prepared, &doing).await?;
+        let received = self.call(&lane, Purpose::List, prepared, &doing).await?;
         let meant = answer::meaning(&list.operation.answer, &received);
         if meant.meaning != HttpMeaning::Success {
             return Err(self.refusal(&lane, meant, &received, &doing));
@@ -92,7 +93,7 @@ impl Http {
             let mut prepared = self.identified(owner, &list.operation, &scope, &doing).await?;
             next.apply(&mut prepared.rendered.url, &list.paging);
             let page = prepared.rendered.url.clone();
-            let received = self.call(&lane, prepared, &doing).await?;
+            let received = self.call(&lane, Purpose::List, prepared, &doing).await?;
             let meant = answer::meaning(&list.operation.answer, &received);
             if meant.meaning != HttpMeaning::Success {
                 return Err(self.refusal(&lane, meant, &received, &doing));

@@ -49,6 +49,7 @@ use self::{
 use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
 use crate::{
     api::{HttpProvider, ProviderRef, provider::http::HttpMeaning},
+    connect::Purpose,
     core::{
         census::Census,
         revocable::Revocable,
@@ -203,7 +204,7 @@ impl Provider for Http {
             Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
         let prepared = self.identified(owner, operation, &scope, &doing).await?;
         let lane = self.lane(owner);
-        let received = self.call(&lane, prepared, &doing).await?;
+        let received = self.call(&lane, Purpose::Revoke, prepared, &doing).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
+use http::{HeaderValue, StatusCode, header};
 use reqwest::{Certificate, Client, redirect, retry};
 use zeroize::Zeroize;
 
@@ -11,6 +12,7 @@ use super::{
     guard::{GuardedResolver, Reach},
     render::Rendered,
 };
+use crate::connect::{self, Call, Instead, Purpose};
 
 /// Largest answer that is read. Lists are paged; nothing else is long.
 const MAX_ANSWER: usize = 4 << 20;
@@ -64,7 +66,31 @@ pub(super) fn client(
 ///
 /// # Errors
 /// No answer; what is known of why.
-pub async fn send(client: &Client, rendered: Rendered, timeout: Duration) -> Result<Received, Failure> {
+pub async fn send(
+    client: &Client,
+    purpose: Purpose,
+    rendered: Rendered,
+    timeout: Duration,
+) -> Result<Received, Failure> {
+    let call = Call { method: rendered.method.clone(), purpose, timeout };
+    connect::ask(&call, exchange(client, rendered, timeout), instead).await
+}
+
+/// What a planned fault looks like from here.
+fn instead(instead: Instead) -> Result<Received, Failure> {
+    let lost = |why: &str| Err(Failure { why: why.to_owned(), unsent: false });
+    match instead {
+        Instead::Refused(status) => {
+            let is_asked_to_wait = status == StatusCode::TOO_MANY_REQUESTS;
+            let wait = is_asked_to_wait.then_some((header::RETRY_AFTER, HeaderValue::from_static("2")));
+            Ok(Received { status, headers: wait.into_iter().collect(), body: Body::Empty })
+        }
+        Instead::Broken => lost("the connection broke"),
+        Instead::Silence => lost("no answer in time"),
+    }
+}
+
+async fn exchange(client: &Client, rendered: Rendered, timeout: Duration) -> Result<Received, Failure> {
     let Rendered { method, url, headers, body } = rendered;
     let mut request = client.request(method, url).headers(headers).timeout(timeout);
     if let Some(mut body) = body {

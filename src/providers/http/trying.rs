@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::provider::http::HttpMeaning,
+    connect::Purpose,
     core::token::{Issued, Liveness, Naming, Owner, Specification, Verification},
     providers::{Class, Error},
     secret_value::TokenSet,
@@ -32,10 +33,12 @@ impl Http {
         let received = match (verify.shows_credential, self.recipe.create.is_bound) {
             (true, _) => {
                 let prepared = self.identified(owner, &verify.operation, &scope, &doing).await?;
-                self.call(&lane, prepared, &doing).await?
+                self.call(&lane, Purpose::Verify, prepared, &doing).await?
             }
             (false, true) => self.try_bound(owner, &verify.operation, &scope, values, &doing).await?,
-            (false, false) => self.call(&lane, self.anonymous(&verify.operation, &scope, &doing)?, &doing).await?,
+            (false, false) => {
+                self.call(&lane, Purpose::Verify, self.anonymous(&verify.operation, &scope, &doing)?, &doing).await?
+            }
         };
         let meant = answer::meaning(&verify.operation.answer, &received);
         if answer::says_nothing_of_the_token(verify.shows_credential, meant) {
@@ -104,7 +107,7 @@ impl Http {
             let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
             let prepared = self.anonymous(operation, &scope, &doing)?;
             let lane = self.lane(owner);
-            let received = self.call(&lane, prepared, &doing).await?;
+            let received = self.call(&lane, Purpose::Verify, prepared, &doing).await?;
             let meant = answer::meaning(&operation.answer, &received);
             match meant.meaning {
                 HttpMeaning::Success => {}
