@@ -37,7 +37,8 @@ pub struct Args {
     /// Seed of the sample; without it, the time.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Only every n-th run of each scenario and mode; each effect and each fault still comes up.
+    /// Only every n-th run of each scenario and mode; each effect and each fault still comes up. Of scenarios at HTTP providers a
+    /// quarter of that, and with one replica where no mode is named.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub every: usize,
     /// Runs at the same time. They wait more than they compute; a machine with two cores can have this many.
@@ -100,10 +101,23 @@ impl Args {
             )
             .into());
         }
+        let is_at_http = |name: &str| scenario::named(name).is_some_and(|row| row.provider.is_some());
+        let is_sampled = |name: &str, mode: Mode| {
+            let is_sample = self.every > 1 && self.mode.is_empty();
+            !is_sample || mode == Mode::One || !is_at_http(name)
+        };
         let wants = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
         let rows = TABLE.iter().map(|row| row.name).filter(|name| wants(&self.scenario, name));
         let modes = Mode::ALL.into_iter().filter(|mode| wants(&self.mode, mode.name()));
-        Ok(rows.flat_map(|name| modes.clone().map(move |mode| (name, mode))).collect())
+        let fields = rows.flat_map(|name| modes.clone().map(move |mode| (name, mode)));
+        Ok(fields.filter(|(name, mode)| is_sampled(name, *mode)).collect())
+    }
+
+    /// How many runs of a scenario there are to one that is made.
+    pub fn every_of(&self, scenario: &str) -> usize {
+        let is_at_http = scenario::named(scenario).is_some_and(|row| row.provider.is_some());
+        // What is above the provider is sampled with that of the cluster.
+        if is_at_http && self.every > 1 { self.every * 4 } else { self.every.max(1) }
     }
 
     pub fn wants_fault(&self, fault: tokenturn::connect::faults::plan::Fault) -> bool {

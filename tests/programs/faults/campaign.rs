@@ -169,10 +169,14 @@ fn singles(references: &BTreeMap<Field, Reference>, args: &Args) -> Vec<Key> {
     for ((scenario, mode), reference) in references {
         let effects = reference.effects.iter().flat_map(|(name, most)| (1..=*most).map(move |number| (name, number)));
         let faults: Vec<_> = mode.faults().iter().filter(|fault| args.wants_fault(**fault)).collect();
+        let (row_of, every) = (scenario::named(scenario), args.every_of(scenario));
         for (row, (effect, occurrence)) in effects.enumerate() {
             for (column, fault) in faults.iter().enumerate() {
                 // Along the diagonals, so that each effect and each fault comes up.
-                if (row + column) % args.every.max(1) == 0 && !mode.is_the_same_as_another(effect, **fault) {
+                if (row + column) % every == 0
+                    && !mode.is_the_same_as_another(effect, **fault)
+                    && row_of.is_some_and(|row| row.ends_with(effect, **fault))
+                {
                     let planned = Planned { effect: effect.clone(), occurrence, fault: **fault };
                     keys.push(Key { scenario, mode: *mode, faults: vec![planned] });
                 }

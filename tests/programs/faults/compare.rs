@@ -50,7 +50,9 @@ fn plain(path: &str, text: &str) -> String {
         let round = rest.split_once('-').map_or("", |(_, round)| round);
         return format!("{sequence}.*{round}");
     }
-    if text.parse::<jiff::Timestamp>().is_ok() { "a time".to_owned() } else { text.to_owned() }
+    let is_time = |word: &str| word.parse::<jiff::Timestamp>().is_ok();
+    let words = text.split(' ').map(|word| if is_time(word) { "a time" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The fields that are the same in both of two runs.

@@ -10,6 +10,7 @@ use tokenturn::connect::faults::plan::{Fault, Planned};
 use super::{
     compare,
     menu::{Key, Mode},
+    provider,
     replicas::End,
     run::Outcome,
     scenario::Scenario,
@@ -61,9 +62,17 @@ impl Reference {
     }
 }
 
+/// Whether an effect is a call to an HTTP provider; the condition of its object is not.
+pub fn asks_provider(effect: &str) -> bool {
+    effect.contains(" provider/") && !effect.ends_with("/status")
+}
+
 /// Whether an effect stores nothing.
 pub fn only_looks(effect: &str) -> bool {
-    effect.starts_with("GET ")
+    let changes_there = effect.ends_with("provider/create") || effect.ends_with("provider/revoke");
+    (effect.starts_with("GET ") && !changes_there)
+        || effect.ends_with("provider/list")
+        || effect.ends_with("provider/verify")
         || effect.ends_with("review")
         || effect.ends_with("reviews")
         || effect.ends_with("dry-run")
@@ -86,7 +95,8 @@ pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<Stri
     expect(outcome.target_lives != Some(false), "the token in the target is dead".to_owned());
     let seen = &outcome.seen;
     let live = scenario.end.live();
-    expect(seen.live.len() == live, format!("{} tokens are alive instead of {live}", seen.live.len()));
+    let most = live + if outcome.leaves_behind { most_cost(key) } else { 0 };
+    expect((live..=most).contains(&seen.live.len()), format!("{} tokens are alive instead of {live}", seen.live.len()));
     let mut attempts: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for (sequence, attempt) in &seen.published {
         attempts.entry(*sequence).or_default().insert(*attempt);
@@ -96,6 +106,10 @@ pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<Stri
             && seen.published.is_sorted_by_key(|(sequence, _)| sequence),
         format!("the target carried {:?} one after another", seen.published),
     );
+    if let Some(account) = &outcome.account {
+        wrong.extend(provider::wrong(scenario, outcome, account));
+    }
+    let mut expect = |holds: bool, otherwise: String| wrong.extend((!holds).then_some(otherwise));
     for End { process, code, fault, took } in &outcome.ends {
         let (expected, in_time) = match fault {
             Some(Fault::CrashBefore | Fault::CrashAfter) => (*code == Some(137), true),
@@ -115,7 +129,7 @@ pub fn comparison(key: &Key, outcome: &Outcome, reference: &Reference) -> Vec<St
     let mut wrong = Vec::new();
     let mut expect = |holds: bool, otherwise: String| wrong.extend((!holds).then_some(otherwise));
     let minted = outcome.seen.minted.len();
-    let most = reference.minted + key.faults.iter().map(|planned| costs(key.mode, planned)).sum::<usize>();
+    let most = reference.minted + most_cost(key);
     expect(
         (reference.minted..=most).contains(&minted),
         format!("{minted} tokens were minted, {} without faults and at most {most} with this one", reference.minted),
@@ -136,8 +150,14 @@ pub fn comparison(key: &Key, outcome: &Outcome, reference: &Reference) -> Vec<St
     wrong
 }
 
+/// How many tokens the faults of a run may cost.
+fn most_cost(key: &Key) -> usize {
+    key.faults.iter().map(|planned| costs(key.mode, planned)).sum()
+}
+
 /// How many tokens a fault may cost: at most the one whose create or store it hits.
 fn costs(mode: Mode, planned: &Planned) -> usize {
-    let between = ["POST bound-secret", "POST token", "PUT record", "POST record"].contains(&planned.effect.as_str());
+    let between = ["POST bound-secret", "POST token", "PUT record", "POST record"].contains(&planned.effect.as_str())
+        || planned.effect.ends_with("provider/create");
     usize::from(planned.fault != Fault::Terminate && (between || mode != Mode::One))
 }

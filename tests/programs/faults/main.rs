@@ -7,7 +7,8 @@
 //! - [`scenario`]: the table of what happens; [`menu`]: which faults are tried in which mode
 //! - [`stage`]: what all runs share; [`eyes`]: the runner's own watches
 //! - [`world`]: the namespace of a run; [`replicas`]: its operators; [`run`]: from the start to the end
-//! - [`judge`]: what must hold; [`compare`]: end states
+//! - [`contract`]: the server of an HTTP provider
+//! - [`judge`]: what must hold; [`provider`]: what must hold at an HTTP provider; [`compare`]: end states
 //! - [`campaign`]: all runs; [`pairs`]: sampled pairs of faults; [`report`]: the table
 //!
 //! The operators are administrators here: rights are the subject of other tests.
@@ -15,10 +16,12 @@
 mod args;
 mod campaign;
 mod compare;
+mod contract;
 mod eyes;
 mod judge;
 mod menu;
 mod pairs;
+mod provider;
 mod replicas;
 mod report;
 mod run;

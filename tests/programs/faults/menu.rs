@@ -54,7 +54,7 @@ impl Mode {
         let stores = !judge::only_looks(effect);
         match fault {
             Fault::CrashAfter => self == Self::One && !stores,
-            Fault::Conflict => !stores && !effect.ends_with("dry-run"),
+            Fault::Conflict => !stores && !effect.ends_with("dry-run") || judge::asks_provider(effect),
             _ => false,
         }
     }

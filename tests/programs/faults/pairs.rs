@@ -7,6 +7,7 @@ use tokenturn::connect::faults::plan::Planned;
 use super::{
     judge::Reference,
     menu::{Key, Mode},
+    scenario,
 };
 
 /// So many pairs over all scenarios and modes; the same seed and the same effects give the same pairs.
@@ -23,9 +24,12 @@ pub fn sample(references: &BTreeMap<(&'static str, Mode), Reference>, number: us
                 .iter()
                 .flat_map(|(name, most)| (1..=*most).map(move |number| (name, number)))
                 .collect();
-            let mut planned = || {
+            let mut planned = || loop {
                 let (effect, occurrence) = dice.of(&effects);
-                Planned { effect: (*effect).clone(), occurrence: *occurrence, fault: *dice.of(mode.faults()) }
+                let fault = *dice.of(mode.faults());
+                if scenario::named(scenario).is_none_or(|row| row.ends_with(effect, fault)) {
+                    return Planned { effect: (*effect).clone(), occurrence: *occurrence, fault };
+                }
             };
             let faults = vec![planned(), planned()];
             Key { scenario, mode: *mode, faults }

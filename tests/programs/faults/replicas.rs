@@ -107,6 +107,9 @@ impl Replicas {
             "--settle=1s".to_owned(),
             "--concurrency=2".to_owned(),
             "--admin-address=127.0.0.1:0".to_owned(),
+            // For the servers of HTTP providers.
+            "--allow-loopback-providers".to_owned(),
+            "--allow-plain-http".to_owned(),
         ];
         let env = [("KUBECONFIG", kubeconfig), (VARIABLE, self.plan(&name).display().to_string())];
         let env = [("NO_COLOR", "1".to_owned()), ("RUST_BACKTRACE", "1".to_owned())].into_iter().chain(env);
@@ -228,6 +231,14 @@ impl Replicas {
     /// How long nothing has happened: no effect, no start, no end.
     pub fn quiet(&self) -> Duration {
         self.changed.elapsed()
+    }
+
+    /// The lines of every log that say something.
+    pub fn lines_with(&self, what: &str) -> Vec<String> {
+        let texts = self.logs.iter().map(|path| fs::read_to_string(path).unwrap_or_default());
+        texts
+            .flat_map(|text| text.lines().filter(|line| line.contains(what)).map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The last lines of every log.

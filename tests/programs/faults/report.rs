@@ -58,11 +58,11 @@ impl Report {
 
     pub fn print(&self) {
         println!(
-            "{:<16} {:<13} {:>7} {:>6} {:>8} {:>9}",
+            "{:<18} {:<13} {:>7} {:>6} {:>8} {:>9}",
             "scenario", "mode", "effects", "runs", "failures", "unreached"
         );
         for ((scenario, mode), Row { effects, runs, failures, unreached }) in &self.rows {
-            println!("{scenario:<16} {:<13} {effects:>7} {runs:>6} {failures:>8} {unreached:>9}", mode.name());
+            println!("{scenario:<18} {:<13} {effects:>7} {runs:>6} {failures:>8} {unreached:>9}", mode.name());
         }
         for failed in &self.failed {
             println!("\nmake faults ARGS=\"--only '{}", failed.replacen('\n', "'\"\n", 1));

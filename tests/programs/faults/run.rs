@@ -1,15 +1,17 @@
 //! One run: sets the world up, arms the faults, lets the scenario happen, waits for its end, and gathers what is judged.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokenturn::{connect::faults::plan::Entry, testkit::Token};
 
 use super::{
     Failure, compare,
+    contract::Account,
     eyes::Seen,
     menu::Key,
     replicas::{self, Replicas},
@@ -39,6 +41,16 @@ pub struct Outcome {
     pub ends: Vec<replicas::End>,
     pub seen: Seen,
     pub refused: usize,
+    /// What became of the tokens of an HTTP provider.
+    pub account: Option<Account>,
+    /// Whether it may have tokens at the end that a lost answer left behind, and whether they have to be told.
+    pub leaves_behind: bool,
+    pub tells: bool,
+    /// Fingerprints of the tokens that consumers ever called with, and of those that are to be alive.
+    pub held: BTreeSet<String>,
+    pub expected: BTreeSet<String>,
+    /// What was told of tokens that were left behind.
+    pub told: Vec<String>,
     /// Whether the token in the target is accepted; `None` where there is no target.
     pub target_lives: Option<bool>,
     /// Generation of the Deployment: how often its template or size was changed.
@@ -52,16 +64,25 @@ pub struct Outcome {
 
 pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Result<Outcome, Failure> {
     let interruptions = stage.eyes.interruptions();
-    let world = World::create(&stage, &format!("{}-{}", scenario.name, key.mode.name()), scenario.consumers).await?;
+    let world = World::create(&stage, &format!("{}-{}", scenario.name, key.mode.name()), scenario).await?;
     let mut replicas = Replicas::new(&stage, &world.name, key.mode, &key.faults);
     let finished = play(scenario, &world, &mut replicas).await;
-    let seen = stage.eyes.of(&world.name);
+    let seen = world.seen();
     let objects = (world.target().await?, world.object().await?, world.workload().await?, world.provider().await?);
     let (target, object, workload, provider) = objects;
-    let target_lives = match world.token().await? {
-        Some(token) => Some(stage.accepts(token.reveal()).await?),
+    let current = world.token().await?;
+    let target_lives = match &current {
+        Some(token) => Some(world.accepts(token).await?),
         None => None,
     };
+    let held: BTreeSet<String> = stage.history.counts(&world.name).into_keys().collect();
+    let mut expected: BTreeSet<String> = current.iter().map(Token::fingerprint).collect();
+    if matches!(scenario.end, End::AwaitingExpiry { .. }) {
+        expected.extend(held.iter().cloned());
+    }
+    let mut told = world.told("LeftBehind").await?;
+    told.extend(replicas.lines_with("the answer to a create was lost"));
+    let contract = world.contract.as_ref();
     let rollouts = workload.as_ref().and_then(|object| object["metadata"]["generation"].as_i64()).unwrap_or(0);
     // How far its controllers have come with the pods says nothing of the operator; the generation says how often it rolled.
     let workload = workload.map(|mut object| {
@@ -73,6 +94,12 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         unfinished: finished.err().map(|error| error.to_string()),
         fired: replicas.fired(),
         refused: stage.history.refused(&world.name),
+        account: contract.map(|contract| contract.account()),
+        leaves_behind: world.leaves_behind(),
+        tells: contract.is_some_and(|contract| contract.tells()),
+        held,
+        expected,
+        told,
         target_lives,
         rollouts,
         state: parts.into_iter().flat_map(|(name, part)| compare::fields(name, part)).collect(),
@@ -144,20 +171,30 @@ async fn until_end(
 
 /// What is not yet as it has to be.
 async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<String>, Failure> {
-    let seen = world.stage.eyes.of(&world.name);
-    if seen.live.len() != end.live() {
+    let seen = world.seen();
+    // How many may be left behind is judged in the end.
+    let surplus = seen.live.len().checked_sub(end.live());
+    if surplus.is_none_or(|surplus| surplus > 0 && !world.leaves_behind()) {
         return Ok(Some(format!("{} tokens are alive", seen.live.len())));
     }
-    let End::AtRest { sequence } = end else {
-        let left = seen.object.is_some() || seen.target || !seen.records.is_empty();
-        return Ok(left.then(|| "object, Secret or record is still there".to_owned()));
+    let (sequence, awaits_expiry) = match end {
+        End::AtRest { sequence } => (sequence, false),
+        End::AwaitingExpiry { sequence } => (sequence, true),
+        End::Gone => {
+            let left = seen.object.is_some() || seen.target || !seen.records.is_empty();
+            return Ok(left.then(|| "object, Secret or record is still there".to_owned()));
+        }
     };
     let status = seen.object.and_then(|object| object.status).unwrap_or_default();
     let says = |type_: &str, wanted: &str| {
         status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == wanted)
     };
-    let well = says("Reconciling", "False") && says("Ready", "True") && says("ProviderReady", "True");
-    if status.sequence != Some(sequence) || status.previous.is_some() || !well {
+    let waits = |condition: &Condition| condition.type_ == "Reconciling" && condition.reason == "AwaitingExpiry";
+    let rests = match awaits_expiry {
+        true => status.previous.is_some() && status.conditions.iter().any(waits),
+        false => status.previous.is_none() && says("Reconciling", "False"),
+    };
+    if status.sequence != Some(sequence) || !rests || !says("Ready", "True") || !says("ProviderReady", "True") {
         let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
         return Ok(Some(told.collect::<Vec<_>>().join(", ")));
     }

@@ -2,14 +2,17 @@
 
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::json;
+use tokenturn::{connect::faults::plan::Fault, testkit::contract::Wire};
 
-use super::{Failure, world::World};
+use super::{Failure, judge, world::World};
 
 /// How a scenario ends when everything is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// This rotation is current, its token is the only one alive, and nothing is left to do.
     AtRest { sequence: i64 },
+    /// The same, but that nothing revokes tokens: each is alive until it expires.
+    AwaitingExpiry { sequence: i64 },
     /// Object, record, Secret and tokens are gone.
     Gone,
 }
@@ -19,6 +22,7 @@ impl End {
     pub fn live(self) -> usize {
         match self {
             Self::AtRest { .. } => 1,
+            Self::AwaitingExpiry { sequence } => usize::try_from(sequence).unwrap_or_default(),
             Self::Gone => 0,
         }
     }
@@ -29,6 +33,8 @@ type Act = for<'a> fn(&'a World) -> BoxFuture<'a, Result<(), Failure>>;
 /// One row.
 pub struct Scenario {
     pub name: &'static str,
+    /// How the provider speaks, if it is not the cluster itself.
+    pub provider: Option<Wire>,
     /// Pods of a Deployment that uses the token; they call all the time.
     pub consumers: usize,
     /// Whether there is a first token, and the consumers hold it, when the faults are armed. Without one, the operator itself
@@ -39,9 +45,10 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 5] = [
+pub const TABLE: [Scenario; 11] = [
     Scenario {
         name: "first-issue",
+        provider: None,
         consumers: 1,
         issued: false,
         act: |world| world.create_token().boxed(),
@@ -49,6 +56,7 @@ pub const TABLE: [Scenario; 5] = [
     },
     Scenario {
         name: "rotation",
+        provider: None,
         consumers: 2,
         issued: true,
         act: |world| world.rotate_now().boxed(),
@@ -56,6 +64,7 @@ pub const TABLE: [Scenario; 5] = [
     },
     Scenario {
         name: "target-deleted",
+        provider: None,
         consumers: 1,
         issued: true,
         act: |world| world.delete_target().boxed(),
@@ -63,26 +72,83 @@ pub const TABLE: [Scenario; 5] = [
     },
     Scenario {
         name: "target-changed",
+        provider: None,
         consumers: 1,
         issued: true,
         // What is not a token at all: a consumer that got it would be refused.
         act: |world| world.change_target(json!({"stringData": {"token": "somebody-else"}})).boxed(),
         end: End::AtRest { sequence: 1 },
     },
+    Scenario { name: "deletion", provider: None, consumers: 1, issued: true, act: delete, end: End::Gone },
     Scenario {
-        name: "deletion",
+        name: "gitlab-issue",
+        provider: Some(Wire::GitLab),
+        consumers: 1,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::AtRest { sequence: 1 },
+    },
+    Scenario {
+        name: "gitlab-rotation",
+        provider: Some(Wire::GitLab),
         consumers: 1,
         issued: true,
-        act: |world| {
-            async move {
-                world.delete_token().await?;
-                world.scale(0).await
-            }
-            .boxed()
-        },
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
+    },
+    Scenario {
+        name: "gitlab-deletion",
+        provider: Some(Wire::GitLab),
+        consumers: 1,
+        issued: true,
+        act: delete,
         end: End::Gone,
     },
+    // Revoked by value, and not listed.
+    Scenario {
+        name: "oauth2-rotation",
+        provider: Some(Wire::OAuth2),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
+    },
+    // Neither revoked nor listed.
+    Scenario {
+        name: "licensing-rotation",
+        provider: Some(Wire::Licensing),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AwaitingExpiry { sequence: 2 },
+    },
+    // Listed by value: what a lost answer left behind is told.
+    Scenario {
+        name: "synoptic-rotation",
+        provider: Some(Wire::Synoptic),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
+    },
 ];
+
+fn delete(world: &World) -> BoxFuture<'_, Result<(), Failure>> {
+    async move {
+        world.delete_token().await?;
+        world.scale(0).await
+    }
+    .boxed()
+}
+
+impl Scenario {
+    /// Whether a run with this fault ends within its time: a provider that says with 429 that a plan is used up is left alone for
+    /// a quarter of an hour.
+    pub fn ends_with(&self, effect: &str, fault: Fault) -> bool {
+        let is_a_quota = self.provider == Some(Wire::Licensing) && fault == Fault::Limited;
+        !(is_a_quota && judge::asks_provider(effect))
+    }
+}
 
 /// The row of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {

@@ -6,7 +6,13 @@ use http::Method;
 use serde_json::{Value, json};
 use tokenturn::testkit::{NodeOptions, SimulatedNode, Token};
 
-use super::{Failure, stage::Stage};
+use super::{
+    Failure,
+    contract::{self, Contract},
+    eyes::Seen,
+    scenario::Scenario,
+    stage::Stage,
+};
 
 const TOKENS: &str = "apis/tokenturn.dev/v1alpha1";
 const TARGET: &str = "api-token";
@@ -14,27 +20,37 @@ const TARGET: &str = "api-token";
 pub struct World {
     pub stage: Arc<Stage>,
     pub name: String,
+    /// The server of the provider, if that is not the cluster itself.
+    pub contract: Option<Arc<Contract>>,
     _node: SimulatedNode,
 }
 
 impl World {
-    pub async fn create(stage: &Arc<Stage>, stem: &str, consumers: usize) -> Result<Self, Failure> {
+    pub async fn create(stage: &Arc<Stage>, stem: &str, scenario: &Scenario) -> Result<Self, Failure> {
         let name = stage.unique(stem);
+        let contract = match scenario.provider {
+            Some(wire) => Some(Arc::new(Contract::start(wire).await?)),
+            None => None,
+        };
         stage.send(Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": name}})).await?;
         let mut options = NodeOptions::named(&name);
-        options.calls = Some(stage.calls.clone());
+        options.calls = Some(contract.as_ref().map_or_else(|| stage.calls.clone() as Arc<_>, contract::calls));
         options.call_every = Duration::from_millis(500);
         // Nothing judges this node by its heartbeat.
         options.heartbeat = Duration::from_secs(10);
         let node = SimulatedNode::start(&stage.config, &stage.history, options).await?;
-        let world = Self { stage: stage.clone(), name, _node: node };
+        let world = Self { stage: stage.clone(), name, contract, _node: node };
         world.post("api/v1", "serviceaccounts", json!({"metadata": {"name": "api-client"}})).await?;
-        let provider = json!({
+        let cluster = json!({
             "apiVersion": "tokenturn.dev/v1alpha1", "kind": "TokenProvider",
             "metadata": {"name": "cluster"}, "spec": {"kubernetes": {}},
         });
+        if let Some(contract) = &world.contract {
+            world.post("api/v1", "secrets", contract.credential()).await?;
+        }
+        let provider = world.contract.as_ref().map_or(cluster, |contract| contract.provider());
         world.post(TOKENS, "tokenproviders", provider).await?;
-        world.deployment(consumers).await?;
+        world.deployment(scenario.consumers).await?;
         Ok(world)
     }
 
@@ -85,7 +101,7 @@ impl World {
     // What happens in scenarios.
 
     pub async fn create_token(&self) -> Result<(), Failure> {
-        let object = json!({
+        let mut object = json!({
             "apiVersion": "tokenturn.dev/v1alpha1",
             "kind": "RotatedToken",
             "metadata": {"name": "api"},
@@ -98,6 +114,11 @@ impl World {
                 "secret": {"name": TARGET},
             },
         });
+        if let Some(contract) = &self.contract {
+            let spec = object["spec"].as_object_mut().ok_or("the object has a spec")?;
+            spec.retain(|name, _| !["permissions", "parameters"].contains(&name.as_str()));
+            spec.extend(contract.asked().map(|(name, value)| (name.to_owned(), value.clone())));
+        }
         self.post(TOKENS, "rotatedtokens", object).await
     }
 
@@ -123,6 +144,36 @@ impl World {
     }
 
     // What is there.
+
+    /// What was ever seen here. What a provider has minted is known by its server.
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.stage.eyes.of(&self.name);
+        if let Some(account) = self.contract.as_ref().map(|contract| contract.account()) {
+            (seen.minted, seen.live) = (account.minted, account.live);
+        }
+        seen
+    }
+
+    /// Whether a token whose answer was lost cannot be ended but by its expiry.
+    pub fn leaves_behind(&self) -> bool {
+        self.contract.as_ref().is_some_and(|contract| contract.leaves_behind())
+    }
+
+    /// Whether a token is accepted now.
+    pub async fn accepts(&self, token: &Token) -> Result<bool, kube::Error> {
+        match &self.contract {
+            Some(contract) => Ok(contract.accepts(token.reveal())),
+            None => self.stage.accepts(token.reveal()).await,
+        }
+    }
+
+    /// What Events with this reason say.
+    pub async fn told(&self, reason: &str) -> Result<Vec<String>, kube::Error> {
+        let events = self.stage.get(&self.path("apis/events.k8s.io/v1", "events")).await?.unwrap_or_default();
+        let events = events["items"].as_array().cloned().unwrap_or_default().into_iter();
+        let told = events.filter(|event| event["reason"] == reason);
+        Ok(told.filter_map(|event| event["note"].as_str().map(str::to_owned)).collect())
+    }
 
     pub async fn target(&self) -> Result<Option<Value>, kube::Error> {
         self.stage.get(&self.path("api/v1", &format!("secrets/{TARGET}"))).await

@@ -1,0 +1,34 @@
+//! The oracle for HTTP providers: what must hold of the tokens at their server, by its own account.
+
+use std::collections::BTreeSet;
+
+use tokenturn::connect::faults::plan::Entry;
+
+use super::{contract::Account, run::Outcome, scenario::Scenario};
+
+/// What is wrong at the server of a provider, whatever the run was.
+pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<String> {
+    let mut wrong = account.wrong.clone();
+    wrong.extend(creates(scenario, outcome, account));
+    let expected: BTreeSet<&String> = outcome.expected.iter().collect();
+    let left: Vec<&String> = account.live.iter().filter(|token| !expected.contains(token)).collect();
+    for token in left {
+        if outcome.held.contains(token) {
+            wrong.push(format!("{token} was published, is not current, and is alive"));
+        }
+        if outcome.tells && !outcome.told.iter().any(|message| message.contains(token.as_str())) {
+            wrong.push(format!("{token} was left behind, and nobody was told"));
+        }
+    }
+    wrong
+}
+
+/// A create is sent once for each attempt, and nothing below the operator repeats it.
+fn creates(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Option<String> {
+    let sent = |entry: &&Entry| entry.effect.ends_with("provider/create");
+    let sent = usize::from(scenario.issued) + outcome.entries.iter().filter(sent).count();
+    let attempts = outcome.seen.published.iter().map(|(_, attempt)| *attempt).max().unwrap_or(0);
+    let is_once = account.creates <= sent && i64::try_from(sent).is_ok_and(|sent| sent <= attempts);
+    let told = format!("{sent} creates were sent and {} came, in {attempts} attempts", account.creates);
+    (!is_once).then_some(told)
+}
