@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use clap::Parser;
 
 use super::{
-    Failure,
+    Failure, judge,
     menu::{Key, Mode, fault_name, planned},
     scenario::{self, TABLE},
 };
@@ -37,8 +37,8 @@ pub struct Args {
     /// Seed of the sample; without it, the time.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Only every n-th run of each scenario and mode; each effect and each fault still comes up. Of scenarios at HTTP providers a
-    /// quarter of that, and with one replica where no mode is named.
+    /// Only every n-th run of each scenario and mode; each effect and each fault still comes up. Of scenarios at HTTP providers
+    /// every n/4-th at a create or revoke, and with one replica where no mode is named.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub every: usize,
     /// Runs at the same time. They wait more than they compute; a machine with two cores can have this many.
@@ -113,11 +113,14 @@ impl Args {
         Ok(fields.filter(|(name, mode)| is_sampled(name, *mode)).collect())
     }
 
-    /// How many runs of a scenario there are to one that is made.
-    pub fn every_of(&self, scenario: &str) -> usize {
+    /// Whether an effect is taken, and how many runs there are to one that is made. Of a scenario at an HTTP provider a sample takes
+    /// what changes something there, more often: the rest is sampled with the cluster's own scenarios.
+    pub fn sampled(&self, scenario: &str, effect: &str) -> Option<usize> {
         let is_at_http = scenario::named(scenario).is_some_and(|row| row.provider.is_some());
-        // What is above the provider is sampled with that of the cluster.
-        if is_at_http && self.every > 1 { self.every * 4 } else { self.every.max(1) }
+        match is_at_http && self.every > 1 {
+            true => judge::changes_at_provider(effect).then_some((self.every / 4).max(1)),
+            false => Some(self.every.max(1)),
+        }
     }
 
     pub fn wants_fault(&self, fault: tokenturn::connect::faults::plan::Fault) -> bool {

@@ -169,8 +169,9 @@ fn singles(references: &BTreeMap<Field, Reference>, args: &Args) -> Vec<Key> {
     for ((scenario, mode), reference) in references {
         let effects = reference.effects.iter().flat_map(|(name, most)| (1..=*most).map(move |number| (name, number)));
         let faults: Vec<_> = mode.faults().iter().filter(|fault| args.wants_fault(**fault)).collect();
-        let (row_of, every) = (scenario::named(scenario), args.every_of(scenario));
-        for (row, (effect, occurrence)) in effects.enumerate() {
+        let row_of = scenario::named(scenario);
+        let effects = effects.filter_map(|(name, number)| Some((name, number, args.sampled(scenario, name)?)));
+        for (row, (effect, occurrence, every)) in effects.enumerate() {
             for (column, fault) in faults.iter().enumerate() {
                 // Along the diagonals, so that each effect and each fault comes up.
                 if (row + column) % every == 0

@@ -67,10 +67,14 @@ pub fn asks_provider(effect: &str) -> bool {
     effect.contains(" provider/") && !effect.ends_with("/status")
 }
 
+/// Whether an effect is a call that changes something at an HTTP provider, whatever its method.
+pub fn changes_at_provider(effect: &str) -> bool {
+    effect.ends_with("provider/create") || effect.ends_with("provider/revoke")
+}
+
 /// Whether an effect stores nothing.
 pub fn only_looks(effect: &str) -> bool {
-    let changes_there = effect.ends_with("provider/create") || effect.ends_with("provider/revoke");
-    (effect.starts_with("GET ") && !changes_there)
+    (effect.starts_with("GET ") && !changes_at_provider(effect))
         || effect.ends_with("provider/list")
         || effect.ends_with("provider/verify")
         || effect.ends_with("review")
