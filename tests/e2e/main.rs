@@ -6,6 +6,7 @@ mod backup;
 mod deletion;
 mod drift;
 mod edits;
+mod examples;
 mod first_issue;
 mod http_recipes;
 mod network;
