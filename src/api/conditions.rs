@@ -105,6 +105,10 @@ pub enum Reason {
     QuotaExceeded,
     /// The account may not use the provider now: its licence or plan has run out.
     AccountSuspended,
+    /// The operator's credential at the provider expires soon.
+    CredentialExpiring,
+    /// The provider's clock and ours are far apart.
+    ClockSkewed,
     /// The provider answers as needed.
     ProviderAnswers,
     /// New rotations are suspended by the spec.
@@ -123,7 +127,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -166,6 +170,8 @@ impl Reason {
         Self::ProviderRefused,
         Self::QuotaExceeded,
         Self::AccountSuspended,
+        Self::CredentialExpiring,
+        Self::ClockSkewed,
         Self::ProviderAnswers,
         Self::Suspended,
         Self::Deleting,
@@ -221,6 +227,8 @@ impl Reason {
             Self::ProviderRefused => "ProviderRefused",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::AccountSuspended => "AccountSuspended",
+            Self::CredentialExpiring => "CredentialExpiring",
+            Self::ClockSkewed => "ClockSkewed",
             Self::ProviderAnswers => "ProviderAnswers",
             Self::Suspended => "Suspended",
             Self::Deleting => "Deleting",

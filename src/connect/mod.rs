@@ -24,6 +24,8 @@ pub enum Purpose {
     Authorize,
     /// Where the endpoints are is looked up.
     Discover,
+    /// The operator's credential is tried.
+    Check,
 }
 
 /// A call to a provider, without anything that could hold a value.

@@ -46,22 +46,53 @@ impl Events {
 
     /// Writes one Event on a RotatedToken. A failure is logged and replaces no other error.
     pub async fn write(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
-        let event = self.event(owner, kind, reason, action, note, Timestamp::now());
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &owner.namespace);
+        let regarding = ObjectReference {
+            api_version: Some(format!("{GROUP}/v1alpha1")),
+            kind: Some("RotatedToken".to_owned()),
+            namespace: Some(owner.namespace.clone()),
+            name: Some(owner.name.clone()),
+            uid: Some(owner.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.write_about(regarding, &owner.namespace, kind, reason, action, note).await;
+    }
+
+    /// Writes one Event on any object; `namespace` is where it is written, for objects that have none.
+    pub async fn write_about(
+        &self,
+        regarding: ObjectReference,
+        namespace: &str,
+        kind: Kind,
+        reason: Reason,
+        action: &str,
+        note: &str,
+    ) {
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let event = self.event(regarding, &namespace, kind, reason, action, note);
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             tracing::warn!(%error, %reason, "could not write an event");
         }
     }
 
-    fn event(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str, at: Timestamp) -> Event {
+    fn event(
+        &self,
+        regarding: ObjectReference,
+        namespace: &str,
+        kind: Kind,
+        reason: Reason,
+        action: &str,
+        note: &str,
+    ) -> Event {
+        let at = Timestamp::now();
         let type_ = match kind {
             Kind::Normal => "Normal",
             Kind::Warning => "Warning",
         };
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", owner.name, at.as_nanosecond())),
-                namespace: Some(owner.namespace.clone()),
+                name: Some(format!("{}.{:x}", regarding.name.as_deref().unwrap_or_default(), at.as_nanosecond())),
+                namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             type_: Some(type_.to_owned()),
@@ -71,14 +102,7 @@ impl Events {
             event_time: Some(MicroTime(at)),
             reporting_controller: Some(format!("{GROUP}/{CONTROLLER}")),
             reporting_instance: Some(self.instance.clone()),
-            regarding: Some(ObjectReference {
-                api_version: Some(format!("{GROUP}/v1alpha1")),
-                kind: Some("RotatedToken".to_owned()),
-                namespace: Some(owner.namespace.clone()),
-                name: Some(owner.name.clone()),
-                uid: Some(owner.uid.clone()),
-                ..ObjectReference::default()
-            }),
+            regarding: Some(regarding),
             ..Event::default()
         }
     }

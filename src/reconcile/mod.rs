@@ -13,6 +13,7 @@ pub mod pass;
 pub mod perform;
 pub mod pod_news;
 pub mod pod_watch;
+mod provider_health;
 pub mod provider_status;
 pub mod queue;
 pub mod stamps;

@@ -1,6 +1,6 @@
 //! `ProviderReady` on provider objects: whether the operator can mint and revoke there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -11,7 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::context::Context;
+use super::{context::Context, provider_health};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
@@ -19,8 +19,11 @@ use crate::{
         names::FIELD_MANAGER,
     },
     core::{observed::Fault, schedule},
-    kube_io::access::{self, Right},
-    providers::{Driver, Error},
+    kube_io::{
+        access::{self, Right},
+        events::Kind,
+    },
+    providers::{Driver, Error, http::Health},
 };
 
 /// What the `kubernetes` provider needs beside what every rotation needs.
@@ -40,6 +43,13 @@ pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: 
         match context.stop.run_until_cancelled(looked).await {
             None | Some(Ok(Outcome::Known)) => return,
             Some(Ok(Outcome::Unfinished)) => {}
+            Some(Ok(Outcome::Again)) => {
+                failures = 0;
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => continue,
+                    () = context.stop.cancelled() => return,
+                }
+            }
             Some(Err(error)) => {
                 let (kind, name) = (reference.kind.as_str(), &reference.name);
                 tracing::warn!(kind, name, %error, "could not write the condition of a provider, trying again");
@@ -59,7 +69,12 @@ enum Outcome {
     /// Something is missing that no change of the provider object would tell: an answer of the API server, the credential's
     /// Secret, which is not watched.
     Unfinished,
+    /// It answers; a credential can be revoked or expire without a word, so it is asked again after [`AGAIN`].
+    Again,
 }
+
+/// How often a provider is asked whether it accepts the credential.
+const AGAIN: Duration = Duration::from_secs(3600);
 
 async fn once(context: &Context, namespace: Option<&str>, reference: &ProviderRef) -> Result<Outcome, kube::Error> {
     match (reference.kind, namespace) {
@@ -92,7 +107,8 @@ where
     let (spec, shown) = parts(&object);
     let shown = shown.unwrap_or_default();
     let (outcome, reason, message) = judge(context, &spec, reference, namespace).await;
-    let ready = reason == Reason::ProviderAnswers;
+    let warns = matches!(reason, Reason::CredentialExpiring | Reason::ClockSkewed);
+    let ready = warns || reason == Reason::ProviderAnswers;
     let status = if ready { "True" } else { "False" };
     let before =
         shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
@@ -116,6 +132,12 @@ where
         "status": wanted,
     });
     api.patch_status(&reference.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await?;
+    let is_told = shown.conditions.iter().any(|condition| condition.reason == reason.as_str());
+    if warns && !is_told {
+        let note = wanted.conditions.first().map(|condition| condition.message.as_str()).unwrap_or_default();
+        let regarding = object.object_ref(&());
+        context.events.write_about(regarding, &context.namespace, Kind::Warning, reason, "Check", note).await;
+    }
     Ok(outcome)
 }
 
@@ -137,15 +159,21 @@ async fn judge(
     };
     match driver {
         Driver::Kubernetes(_) => kubernetes(context, namespace).await,
-        Driver::Http(driver) => credential(driver.check_credential(namespace).await, "the recipe is complete"),
-        Driver::OAuth2(driver) => credential(driver.check_credential(namespace).await, "the settings are complete"),
+        Driver::Http(driver) => healthy(driver.health(namespace).await, "the recipe is complete"),
+        Driver::OAuth2(driver) => {
+            let found = driver.check_credential(namespace).await;
+            healthy(found.map(|()| Health::default()), "the settings are complete")
+        }
     }
 }
 
-/// What is known of a provider that is not asked: whether the credential for it is there.
-fn credential(found: Result<(), Error>, complete: &str) -> (Outcome, Reason, String) {
+/// What is known of the credential.
+fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, String) {
     match found {
-        Ok(()) => (Outcome::Known, Reason::ProviderAnswers, format!("{complete} and its credential is there")),
+        Ok(health) => {
+            let (reason, message) = provider_health::told(health, complete, Timestamp::now());
+            (if health.is_accepted { Outcome::Again } else { Outcome::Known }, reason, message)
+        }
         Err(error) => {
             let fault = Fault::from(&error);
             (Outcome::Unfinished, fault.reason, fault.message)

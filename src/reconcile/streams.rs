@@ -13,6 +13,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio::task::AbortHandle;
 
 use super::{context::Context, provider_status};
 use crate::{
@@ -209,6 +210,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut generations: HashMap<(Option<String>, String), Option<i64>> = HashMap::new();
+    let mut renewals: HashMap<(Option<String>, String), AbortHandle> = HashMap::new();
     run(api, watcher::Config::default(), kind.as_str(), |seen| {
         let (object, present) = match seen {
             Seen::Present { object, .. } => (object, true),
@@ -216,6 +218,7 @@ where
         };
         let (namespace, name) = (object.namespace(), object.name_any());
         let key = (namespace.clone(), name.clone());
+        let renewal = key.clone();
         let changed = if present {
             let generation = object.metadata.generation;
             generations.insert(key, generation) != Some(generation)
@@ -232,9 +235,13 @@ where
                 context.queue.add(owner, DEBOUNCE);
             }
         }
+        if changed && let Some(before) = renewals.remove(&renewal) {
+            before.abort();
+        }
         if present && changed {
             // Beside the watch, which must not wait for an API server that does not answer.
-            context.tasks.spawn(provider_status::renew(context.clone(), namespace, reference));
+            let renewing = context.tasks.spawn(provider_status::renew(context.clone(), namespace, reference));
+            renewals.insert(renewal, renewing.abort_handle());
         }
         std::future::ready(())
     })

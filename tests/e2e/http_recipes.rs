@@ -339,3 +339,48 @@ async fn a_refresh_token_is_rotated_in_place() -> Outcome {
     assert!([&second, &third].iter().all(|value| server.accepts(value)), "no family was ended");
     world.assert_nobody_noticed().await
 }
+
+/// The provider is asked whether it accepts the credential, and for how long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_expires_or_is_refused_is_told() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::GitLab).await?);
+    let mut example = example("http/gitlab-project-token", &server);
+    let world = world("credential", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    let ready = async |reason: &str, status: &str| {
+        until(reason, PATIENCE, async || {
+            let provider = world.space.api::<TokenProvider>().get("gitlab").await.ok()?;
+            let mut conditions = provider.status?.conditions.into_iter();
+            conditions.find(|one| one.type_ == "ProviderReady" && one.reason == reason && one.status == status)
+        })
+        .await
+    };
+    let secret = json!({"metadata": {"name": example.credential}, "stringData": {"token": ADMIN}});
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    let day = (jiff::Timestamp::now() + Duration::from_secs(5 * 86_400)).to_string()[..10].to_owned();
+    server.plan(Operation::Verify, Fault::Refused(200, json!({"active": true, "expires_at": day})));
+    world.apply(&example.objects[0].to_string()).await?;
+    let condition = ready("CredentialExpiring", "True").await?;
+    assert!(condition.message.contains(&day), "{}", condition.message);
+    until("a warning on the provider object", PATIENCE, async || {
+        let events = world.space.api::<Event>().list(&kube::api::ListParams::default()).await.ok()?.items;
+        let about = |event: &Event| event.regarding.as_ref().and_then(|object| object.kind.clone());
+        events.into_iter().find(|event| {
+            event.reason.as_deref() == Some("CredentialExpiring") && about(event).as_deref() == Some("TokenProvider")
+        })
+    })
+    .await?;
+    // Another one is put there, and it is wrong; then it is right.
+    let put = async |token: &str| {
+        let patch = Patch::Merge(json!({"stringData": {"token": token}}));
+        world.space.api::<Secret>().patch(&example.credential, &PatchParams::default(), &patch).await
+    };
+    put("wrong").await?;
+    example.objects[0]["spec"]["http"]["timeout"] = json!("9s");
+    world.apply(&example.objects[0].to_string()).await?;
+    let condition = ready("CredentialRejected", "False").await?;
+    assert!(condition.message.contains(&example.credential), "{}", condition.message);
+    put(ADMIN).await?;
+    let condition = ready("ProviderAnswers", "True").await?;
+    assert!(condition.message.contains("accepts the credential"), "{}", condition.message);
+    Ok(())
+}

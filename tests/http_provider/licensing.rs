@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenturn::{
     core::token::Verification,
-    providers::Class,
+    providers::{Class, Provider},
     testkit::contract::{Fault, Operation, Wire},
 };
 
@@ -71,4 +71,20 @@ async fn permissions_are_tried() {
     assert_eq!(scene.verify(&minted).await.unwrap(), works);
     plan(&scene, Operation::Verify, 401, "Invalid token");
     assert!(matches!(scene.verify(&minted).await.unwrap(), Verification::NotYet { .. }));
+}
+
+/// Where it is asked for, no token is minted for a tenant whose licence has run out.
+#[tokio::test]
+async fn a_licence_is_asked_for_before_each_token() {
+    let mut scene = Scene::new(Wire::Licensing).await;
+    scene.credential(serde_json::json!({"licenseKey": "LICENCE-main"})).await;
+    let licensing = scene.source.provider.backend.licensing.as_mut().unwrap();
+    licensing.licence = Some(serde_json::from_value(serde_json::json!({})).unwrap());
+    scene.rebuild();
+    let preflight = async || scene.driver.preflight(&scene.owner, &scene.source.specification).await;
+    preflight().await.unwrap();
+    scene.server.store().tenants[0].is_expired = true;
+    let error = preflight().await.unwrap_err();
+    assert!(error.class() == Class::AccountSuspended && error.to_string().contains("renew it"), "{error}");
+    assert_eq!(scene.server.count(Operation::Create), 0);
 }

@@ -146,6 +146,14 @@ impl Scene {
         self.driver = Http::new(self.kind, &self.recipe, reference, &self.shared).expect("that works");
     }
 
+    /// Makes the driver anew of what the provider object says.
+    pub fn rebuild(&mut self) {
+        let (kind, recipe) = builtin::recipe(&self.source.provider.backend).expect("a built-in recipe");
+        (self.kind, self.recipe) = (kind, recipe.expect("that works"));
+        let reference = &self.source.specification.provider;
+        self.driver = Http::new(self.kind, &self.recipe, reference, &self.shared).expect("that works");
+    }
+
     /// Puts something else into the credential's Secret.
     pub async fn credential(&self, data: serde_json::Value) {
         let name = &self.recipe.credential.as_ref().expect("a credential").secret_ref.name;

@@ -68,6 +68,11 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_values: Option<HttpListValues>,
 
+    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `ProviderReady` says what came of
+    /// it. Without it the condition says only that the credential is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<HttpCheck>,
+
     /// Tries a token with its own value.
     pub verify: HttpVerify,
 
@@ -253,6 +258,22 @@ pub struct HttpCreate {
     /// `${lifetime|...}`. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expires_as_asked: bool,
+}
+
+/// How the credential is tried.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpCheck {
+    /// What is sent, with the credential. It has to change nothing, and knows no parameters.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// When the credential expires. Two weeks before, a warning Event on the provider object and its condition say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<HttpTime>,
 }
 
 /// How tokens are listed.

@@ -33,4 +33,32 @@ pub struct LicensingProvider {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 13))]
     pub probes: BTreeMap<String, String>,
+
+    /// Asks, with a licence key and without a token, whether the tenant's licence is valid: before each token, and every hour for
+    /// `ProviderReady`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<LicenceCheck>,
+}
+
+/// Asks whether a licence is valid.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LicenceCheck {
+    /// Key of the licence key in the Secret of `credentialsRef`. Default `licenseKey`.
+    #[serde(default = "licence_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+
+    /// Where to ask. Default `/licenses/validate`.
+    #[serde(default = "validate")]
+    #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
+    pub path: String,
+}
+
+fn licence_key() -> String {
+    "licenseKey".to_owned()
+}
+
+fn validate() -> String {
+    "/licenses/validate".to_owned()
 }

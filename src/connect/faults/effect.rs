@@ -75,6 +75,7 @@ impl Effect {
             Purpose::Revoke => ("provider/revoke", Kind::Write),
             Purpose::Authorize => ("provider/authorize", Kind::Call),
             Purpose::Discover => ("provider/discover", Kind::Call),
+            Purpose::Check => ("provider/check", Kind::Call),
         };
         Self { verb: verb(method), object, kind }
     }

@@ -1,11 +1,18 @@
 //! `licensing`: access tokens of software-licensing.io for a User Token.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use super::{connect, key, parse};
 use crate::api::{
     HttpProvider,
     provider::{
         LicensingProvider,
-        http::{HttpAnswer, HttpMeaning, HttpPermission, HttpProbe, HttpRequest},
+        http::{
+            HttpAnswer, HttpCheck, HttpMeaning, HttpMethod, HttpPermission, HttpProbe, HttpRequest, SecretKeyReference,
+        },
+        licensing::LicenceCheck,
     },
 };
 
@@ -28,7 +35,7 @@ const PERMISSIONS: [&str; 13] = [
 
 /// The recipe for a spec.
 pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<String>> {
-    let LicensingProvider { endpoint, credentials_ref, verify_path, probes } = spec;
+    let LicensingProvider { endpoint, credentials_ref, verify_path, probes, licence } = spec;
     let unknown = probes.keys().filter(|name| !PERMISSIONS.contains(&name.as_str()));
     let mistakes: Vec<String> =
         unknown.map(|name| format!("probes.{name}: is none of {}", PERMISSIONS.join(", "))).collect();
@@ -38,6 +45,18 @@ pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<Strin
     let mut recipe = parse(include_str!("licensing.yaml"), &[("<key>", key(credentials_ref, "userToken")?)])?;
     connect(&mut recipe, endpoint, credentials_ref);
     recipe.verify.request.path = verify_path.clone().unwrap_or_else(|| "/products".to_owned());
+    if let Some(LicenceCheck { key: named, path }) = licence {
+        let licence = SecretKeyReference { key: Some(named.clone()), ..credentials_ref.clone() };
+        let shown = format!("${{credential.{}}}", key(&licence, "")?);
+        let request = HttpRequest {
+            method: HttpMethod::Post,
+            path: path.clone(),
+            json: Some(json!({ "licenseKey": shown })),
+            headers: BTreeMap::new(),
+            ..recipe.verify.request.clone()
+        };
+        recipe.check = Some(HttpCheck { request, answer: recipe.create.answer.clone(), expires: None });
+    }
     let answer = without_forgiveness(&recipe.verify.answer);
     for (name, path) in probes {
         recipe.permissions.push(HttpPermission { name: name.clone(), value: None });

@@ -18,8 +18,9 @@ pub(super) fn recipe(spec: &SynopticProvider) -> Result<HttpProvider, Vec<String
     }
     if let Some(path) = tokens_path {
         let lists = recipe.list_values.as_mut().map(|list| &mut list.request);
+        let checks = recipe.check.as_mut().map(|check| &mut check.request);
         let revokes = recipe.revoke.as_mut().map(|revoke| &mut revoke.request);
-        for request in [Some(&mut recipe.create.request), lists, revokes].into_iter().flatten() {
+        for request in [Some(&mut recipe.create.request), lists, checks, revokes].into_iter().flatten() {
             request.path.clone_from(path);
         }
     }

@@ -14,9 +14,7 @@ use url::Url;
 use super::{
     compile_request::variables,
     dpop,
-    recipe::{
-        Asks, Create, Expires, List, ListValues, Operation, Paging, Recipe, RevokeBy, Time, Verify, parameter_value,
-    },
+    recipe::{Asks, Check, Create, Expires, Operation, Recipe, RevokeBy, Time, Verify, parameter_value},
     template::{Template, Variable},
 };
 use crate::{api::provider::http as api, secret_value::TokenSet};
@@ -56,6 +54,7 @@ pub(super) enum Known {
     Introspect,
     Revoke,
     Credential,
+    Check,
 }
 
 impl Known {
@@ -67,7 +66,7 @@ impl Known {
             | Variable::Replaced(_)
             | Variable::Expires
             | Variable::Lifetime => self == Self::Create,
-            Variable::Parameter(_) => self != Self::Credential,
+            Variable::Parameter(_) => !matches!(self, Self::Credential | Self::Check),
             Variable::Credential(_) => self != Self::Verify,
             Variable::TokenId | Variable::TokenName => self == Self::Revoke,
             Variable::TokenValue(_) => matches!(self, Self::Verify | Self::Introspect | Self::Revoke),
@@ -83,6 +82,7 @@ impl Known {
             Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
             Self::Introspect => "verify knows token.values, parameters and credential",
             Self::Revoke => "revoke knows token.id, token.name, token.values, parameters and credential",
+            Self::Check => "check knows credential",
             Self::Credential => "the credential's headers know credential.KEY",
         }
     }
@@ -126,6 +126,7 @@ impl Compiler<'_> {
         let create = self.create();
         let list = recipe.list.as_ref().map(|list| self.list(list));
         let list_values = recipe.list_values.as_ref().map(|list| self.list_values(list));
+        let check = recipe.check.as_ref().map(|check| self.check(check));
         let verify = self.verify();
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
         if let Some(in_place) = &recipe.in_place {
@@ -155,6 +156,10 @@ impl Compiler<'_> {
             list: match list {
                 None => None,
                 Some(list) => Some(list?),
+            },
+            check: match check {
+                None => None,
+                Some(check) => Some(check?),
             },
             in_place: recipe.in_place.as_ref().map(|in_place| in_place.initial.clone()),
             list_values: match list_values {
@@ -302,66 +307,6 @@ impl Compiler<'_> {
         asks
     }
 
-    fn list(&mut self, list: &api::HttpList) -> Option<List> {
-        let operation = self.operation("list", Known::List, &list.request, &list.answer);
-        let names = variables(&self.recipe.create.request).contains(&Variable::Name);
-        if !names {
-            self.wrong("create.request", "never says ${name}, so list could not tell whose a token is");
-        }
-        let items = self.path("list.items", &list.items);
-        let name = self.path("list.name", &list.name);
-        let id = self.optional_path("list.id", list.id.as_ref());
-        let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
-        let mut values = BTreeMap::new();
-        for (name, path) in &list.values {
-            let place = format!("list.values.{name}");
-            if !self.recipe.create.values.contains_key(name) {
-                self.wrong(&place, "is none of create.values");
-            }
-            if let Some(path) = self.path(&place, path) {
-                values.insert(name.clone(), path);
-            }
-        }
-        let paging = self.paging(list.paging.as_ref());
-        Some(List {
-            operation: operation?,
-            items: items?,
-            name: name?,
-            id: id?,
-            alive: alive?,
-            values,
-            paging: paging?,
-        })
-    }
-
-    fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
-        let operation = self.operation("listValues", Known::List, &list.request, &list.answer);
-        if self.recipe.list.is_some() {
-            self.wrong("listValues", "say list or listValues, not both");
-        }
-        if !self.recipe.create.values.keys().eq(["token"]) {
-            self.wrong("listValues", "needs create.values to be one value, named token");
-        }
-        let values = self.path("listValues.values", &list.values);
-        Some(ListValues { operation: operation?, values: values? })
-    }
-
-    fn paging(&mut self, paging: Option<&api::HttpPaging>) -> Option<Paging> {
-        let Some(api::HttpPaging { page, cursor, link }) = paging else { return Some(Paging::None) };
-        match (page, cursor, link) {
-            (Some(page), None, None) => Some(Paging::Page { parameter: page.parameter.clone(), first: page.first }),
-            (None, Some(cursor), None) => {
-                let next = self.path("list.paging.cursor.next", &cursor.next)?;
-                Some(Paging::Cursor { parameter: cursor.parameter.clone(), next })
-            }
-            (None, None, Some(api::HttpLink {})) => Some(Paging::Link),
-            _ => {
-                self.wrong("list.paging", "say exactly one of page, cursor and link");
-                None
-            }
-        }
-    }
-
     fn verify(&mut self) -> Option<Verify> {
         let verify = &self.recipe.verify;
         let known = if verify.show_credential { Known::Introspect } else { Known::Verify };
@@ -381,6 +326,15 @@ impl Compiler<'_> {
         })
     }
 
+    fn check(&mut self, check: &api::HttpCheck) -> Option<Check> {
+        if self.recipe.credential.is_none() {
+            self.wrong("check", "needs credential: there is none to try");
+        }
+        let operation = self.operation("check", Known::Check, &check.request, &check.answer);
+        let expires = self.time("check.expires", check.expires.as_ref());
+        Some(Check { operation: operation?, expires: expires? })
+    }
+
     fn probe(&mut self, name: &str, probe: &api::HttpProbe) -> Option<(String, Operation)> {
         let place = format!("verify.probes.{name}");
         if !self.recipe.permissions.iter().any(|permission| permission.name == name) {
@@ -394,37 +348,6 @@ impl Compiler<'_> {
         }
         let operation = self.operation(&place, Known::Verify, &probe.request, &probe.answer)?;
         Some((name.to_owned(), operation))
-    }
-
-    fn in_place(&mut self, in_place: &api::HttpInPlace) {
-        for (place, is_there) in [("list", self.recipe.list.is_some()), ("revoke", self.recipe.revoke.is_some())] {
-            if is_there {
-                self.wrong(place, "is of no use with inPlace: a new token ends the old one");
-            }
-        }
-        let shown = variables(&self.recipe.verify.request);
-        for variable in shown.iter().filter(|_| !in_place.initial.is_empty()) {
-            if let Variable::TokenValue(name) = variable
-                && !in_place.initial.contains_key(name)
-            {
-                let why = format!(
-                    "shows ${{{variable}}}, which the first token does not have: add it to inPlace.initial, or show another one"
-                );
-                self.wrong("verify.request", why);
-            }
-        }
-        for (name, key) in &in_place.initial {
-            let place = format!("inPlace.initial.{name}");
-            if !self.recipe.create.values.contains_key(name) {
-                self.wrong(&place, "is none of create.values");
-            }
-            if self.recipe.credential.is_none() {
-                self.wrong(&place, "needs credential: the key is one of its Secret");
-            }
-            if key.is_empty() {
-                self.wrong(&place, "names no key");
-            }
-        }
     }
 
     fn knows_expiry(&self) -> bool {

@@ -18,10 +18,13 @@ pub mod answer;
 pub mod assertion;
 mod bound;
 mod calls;
+mod checking;
 mod clients;
 pub mod compile;
 mod compile_answer;
 pub mod compile_credential;
+mod compile_in_place;
+mod compile_list;
 mod compile_request;
 mod credential;
 pub mod dpop;
@@ -41,7 +44,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-pub use self::credential::Shared;
+pub use self::{checking::Health, credential::Shared};
 use self::{
     recipe::{Asks, Recipe, RevokeBy as Names},
     render::Scope,
@@ -151,6 +154,7 @@ impl Provider for Http {
         let nobody = Naming::new("preflight", "");
         if self.listed(owner, &nobody, specification).await?.is_none() {
             self.check_credential(&owner.namespace).await?;
+            self.ask_about_credential(&owner.namespace).await?;
         }
         Ok(None)
     }

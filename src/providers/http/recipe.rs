@@ -34,6 +34,7 @@ pub struct Recipe {
     /// Where tokens have no names: everything there is, by value.
     pub list_values: Option<ListValues>,
     pub verify: Verify,
+    pub check: Option<Check>,
     /// A new token ends the old one; for each value of the old one that has to be shown, the key of the credential's Secret with the
     /// first.
     pub in_place: Option<BTreeMap<String, String>>,
@@ -100,6 +101,8 @@ impl Recipe {
         for (name, operation) in operations {
             bases.extend(operation.request.base.as_ref().map(|base| (format!("{name}.request.baseUrl"), base)));
         }
+        let check = self.check.as_ref().and_then(|check| check.operation.request.base.as_ref());
+        bases.extend(check.map(|base| ("check.request.baseUrl".to_owned(), base)));
         for (name, operation) in &self.verify.probes {
             bases.extend(
                 operation.request.base.as_ref().map(|base| (format!("verify.probes.{name}.request.baseUrl"), base)),
@@ -282,6 +285,13 @@ pub struct Verify {
     pub granted: Option<Granted>,
     /// Calls that show that a token has a permission.
     pub probes: BTreeMap<String, Operation>,
+    pub expires: Option<Time>,
+}
+
+/// How the credential is tried.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub operation: Operation,
     pub expires: Option<Time>,
 }
 

@@ -68,6 +68,7 @@ pub fn recipe(
         in_place: None,
         list: None,
         list_values: None,
+        check: None,
         verify,
         revoke,
         activation: settings.activation,

@@ -1,0 +1,73 @@
+//! How a recipe lists tokens: by name, page by page, or all of them by value.
+
+use std::collections::BTreeMap;
+
+use super::{
+    compile::{Compiler, Known},
+    compile_request::variables,
+    recipe::{List, ListValues, Paging},
+    template::Variable,
+};
+use crate::api::provider::http as api;
+
+impl Compiler<'_> {
+    pub(super) fn list(&mut self, list: &api::HttpList) -> Option<List> {
+        let operation = self.operation("list", Known::List, &list.request, &list.answer);
+        let names = variables(&self.recipe.create.request).contains(&Variable::Name);
+        if !names {
+            self.wrong("create.request", "never says ${name}, so list could not tell whose a token is");
+        }
+        let items = self.path("list.items", &list.items);
+        let name = self.path("list.name", &list.name);
+        let id = self.optional_path("list.id", list.id.as_ref());
+        let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
+        let mut values = BTreeMap::new();
+        for (name, path) in &list.values {
+            let place = format!("list.values.{name}");
+            if !self.recipe.create.values.contains_key(name) {
+                self.wrong(&place, "is none of create.values");
+            }
+            if let Some(path) = self.path(&place, path) {
+                values.insert(name.clone(), path);
+            }
+        }
+        let paging = self.paging(list.paging.as_ref());
+        Some(List {
+            operation: operation?,
+            items: items?,
+            name: name?,
+            id: id?,
+            alive: alive?,
+            values,
+            paging: paging?,
+        })
+    }
+
+    pub(super) fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
+        let operation = self.operation("listValues", Known::List, &list.request, &list.answer);
+        if self.recipe.list.is_some() {
+            self.wrong("listValues", "say list or listValues, not both");
+        }
+        if !self.recipe.create.values.keys().eq(["token"]) {
+            self.wrong("listValues", "needs create.values to be one value, named token");
+        }
+        let values = self.path("listValues.values", &list.values);
+        Some(ListValues { operation: operation?, values: values? })
+    }
+
+    fn paging(&mut self, paging: Option<&api::HttpPaging>) -> Option<Paging> {
+        let Some(api::HttpPaging { page, cursor, link }) = paging else { return Some(Paging::None) };
+        match (page, cursor, link) {
+            (Some(page), None, None) => Some(Paging::Page { parameter: page.parameter.clone(), first: page.first }),
+            (None, Some(cursor), None) => {
+                let next = self.path("list.paging.cursor.next", &cursor.next)?;
+                Some(Paging::Cursor { parameter: cursor.parameter.clone(), next })
+            }
+            (None, None, Some(api::HttpLink {})) => Some(Paging::Link),
+            _ => {
+                self.wrong("list.paging", "say exactly one of page, cursor and link");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What is said of a provider that answers: its credential, how long that lives, and its clock. Pure.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{api::conditions::Reason, core::schedule, providers::http::Health};
+
+/// How long before a credential expires people are told.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// How far clocks may be apart before people are told: lifetimes are off by as much, and assertions begin to be refused.
+const APART: SignedDuration = SignedDuration::from_mins(5);
+
+/// Reason and sentence for `ProviderReady`, which is true with all of them.
+pub fn told(health: Health, complete: &str, now: Timestamp) -> (Reason, String) {
+    let Health { is_accepted, expires_at, ahead } = health;
+    let accepted = match is_accepted {
+        true => "the provider accepts the credential".to_owned(),
+        false => format!("{complete} and its credential is there"),
+    };
+    if let Some(at) = expires_at {
+        let message = format!("{accepted}, which expires at {at}");
+        return match at <= schedule::after(now, EXPIRES_SOON) {
+            true => (Reason::CredentialExpiring, format!("{message}: put a new one into its Secret before that")),
+            false => (Reason::ProviderAnswers, message),
+        };
+    }
+    match ahead.filter(|ahead| ahead.abs() > APART) {
+        None => (Reason::ProviderAnswers, accepted),
+        Some(ahead) => {
+            let side = if ahead.is_positive() { "ahead of" } else { "behind" };
+            let minutes = ahead.abs().as_mins();
+            let message = format!(
+                "{accepted}; its clock is {minutes} min {side} ours, and lifetimes are off by that: set the clocks"
+            );
+            (Reason::ClockSkewed, message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_told_two_weeks_before_and_a_clock_that_is_far_off_at_once() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let said = |expires: Option<i64>, minutes: Option<i64>| {
+            let expires_at = expires.map(|days| now + SignedDuration::from_hours(24 * days));
+            let ahead = minutes.map(SignedDuration::from_mins);
+            told(Health { is_accepted: true, expires_at, ahead }, "it", now)
+        };
+        assert_eq!(said(None, Some(4)).0, Reason::ProviderAnswers);
+        assert_eq!(said(Some(15), Some(1)).0, Reason::ProviderAnswers);
+        let (reason, message) = said(Some(14), None);
+        assert!(reason == Reason::CredentialExpiring && message.contains("2026-12-06"), "{message}");
+        let (reason, message) = said(None, Some(-7));
+        assert!(reason == Reason::ClockSkewed && message.contains("7 min behind ours"), "{message}");
+        let (reason, message) = told(Health::default(), "the recipe is complete", now);
+        assert_eq!(
+            (reason, message.as_str()),
+            (Reason::ProviderAnswers, "the recipe is complete and its credential is there")
+        );
+    }
+}
