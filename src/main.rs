@@ -26,7 +26,12 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Run(args) => {
             telemetry::start(&args.log_level, args.log_format)?;
-            tokio::runtime::Runtime::new()?.block_on(run::run(*args))
+            runtime()?.block_on(run::run(*args))
         }
     }
+}
+
+/// Passes are polled on the stack of a worker, and an unoptimized build needs much of it to read a record.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build()
 }

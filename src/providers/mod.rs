@@ -250,6 +250,7 @@ macro_rules! of_driver {
     };
 }
 
+/// What a driver waits for is on the heap: the largest of them would be part of every pass, and of the stack that polls it.
 impl Provider for Driver {
     fn capabilities(&self) -> Capabilities {
         of_driver!(self, driver => driver.capabilities())
@@ -260,15 +261,15 @@ impl Provider for Driver {
     }
 
     async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        of_driver!(self, driver => driver.preflight(owner, specification).await)
+        of_driver!(self, driver => Box::pin(driver.preflight(owner, specification)).await)
     }
 
     async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
-        of_driver!(self, driver => driver.list(owner, naming, specification).await)
+        of_driver!(self, driver => Box::pin(driver.list(owner, naming, specification)).await)
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        of_driver!(self, driver => driver.create(request).await)
+        of_driver!(self, driver => Box::pin(driver.create(request)).await)
     }
 
     async fn verify(
@@ -277,7 +278,7 @@ impl Provider for Driver {
         specification: &Specification,
         values: &TokenSet,
     ) -> Result<Verification, Error> {
-        of_driver!(self, driver => driver.verify(owner, specification, values).await)
+        of_driver!(self, driver => Box::pin(driver.verify(owner, specification, values)).await)
     }
 
     async fn revoke(
@@ -287,7 +288,7 @@ impl Provider for Driver {
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
-        of_driver!(self, driver => driver.revoke(owner, specification, token, values).await)
+        of_driver!(self, driver => Box::pin(driver.revoke(owner, specification, token, values)).await)
     }
 
     async fn liveness(
@@ -297,6 +298,6 @@ impl Provider for Driver {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        of_driver!(self, driver => driver.liveness(owner, naming, token, values).await)
+        of_driver!(self, driver => Box::pin(driver.liveness(owner, naming, token, values)).await)
     }
 }

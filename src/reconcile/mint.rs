@@ -76,7 +76,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         surplus: Vec::new(),
     };
     tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
-    store(&context, &driver, mint, token, values).await.map_err(failure)
+    Box::pin(store(&context, &driver, mint, token, values)).await.map_err(failure)
 }
 
 /// Compare-and-set the record with the pending token; on conflict revoke it, because somebody else is ahead.

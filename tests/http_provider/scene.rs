@@ -60,7 +60,7 @@ fn recipe(backend: &mut Backend, url: &str, timeout: &str) -> (&'static str, Htt
     if let Some(recipe) = &mut backend.http {
         recipe.base_url = url.to_owned();
         recipe.timeout = timeout;
-        return ("http", recipe.clone());
+        return ("http", (**recipe).clone());
     }
     if let Some(fossa) = &mut backend.fossa {
         fossa.endpoint = Endpoint { base_url: Some(url.to_owned()), timeout, ..Endpoint::default() };

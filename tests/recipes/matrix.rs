@@ -90,7 +90,7 @@ fn table() -> String {
     table.push_str(&row("[`kubernetes`](../permissions.md)", kubernetes::capabilities()));
     for (name, backend) in examples() {
         let recipe = match (&backend.http, &backend.oauth2) {
-            (Some(recipe), _) => recipe.clone(),
+            (Some(recipe), _) => (**recipe).clone(),
             (None, Some(settings)) => of_oauth2(settings),
             (None, None) => builtin::recipe(&backend).expect("a provider of this version").1.expect("that works"),
         };

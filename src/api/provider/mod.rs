@@ -56,6 +56,7 @@ pub struct TokenProviderSpec {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
+    // The large ones are boxed: a ledger has one for each of its tokens, and what it is read with is on the stack.
     /// Tokens of ServiceAccounts of the cluster itself, by the TokenRequest API. Each token is bound to a small Secret of its
     /// own; deleting that Secret revokes it. Needs no settings: `kubernetes: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,23 +64,23 @@ pub struct Backend {
 
     /// Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpProvider>,
+    pub http: Option<Box<HttpProvider>>,
 
     /// API tokens of FOSSA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fossa: Option<FossaProvider>,
+    pub fossa: Option<Box<FossaProvider>>,
 
     /// Access tokens of the licensing API of software-licensing.io.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub licensing: Option<LicensingProvider>,
+    pub licensing: Option<Box<LicensingProvider>>,
 
     /// Public tokens of Synoptic Data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub synoptic: Option<SynopticProvider>,
+    pub synoptic: Option<Box<SynopticProvider>>,
 
     /// Access tokens of an OAuth 2.0 authorization server, by the client credentials grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth2: Option<OAuth2Provider>,
+    pub oauth2: Option<Box<OAuth2Provider>>,
 }
 
 /// How the API of a built-in provider is reached.

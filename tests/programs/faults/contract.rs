@@ -73,7 +73,7 @@ impl Contract {
         let [provider, token] = documents.as_slice() else { return Err("an example has two objects".into()) };
         let backend: Backend = serde_json::from_value(provider["spec"].clone())?;
         let built_in = builtin::recipe(&backend).map(|(_, recipe)| recipe).transpose();
-        let recipe = built_in.map_err(|mistakes| mistakes.join("; "))?.or(backend.http);
+        let recipe = built_in.map_err(|mistakes| mistakes.join("; "))?.or(backend.http.map(|recipe| *recipe));
         let mut recipe = recipe.ok_or("an example has a recipe")?;
         let server = ContractServer::start(wire).await?;
         recipe.base_url = server.url();
