@@ -10,6 +10,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, provider_health};
 use crate::{
@@ -35,19 +36,19 @@ const KUBERNETES: [Right<'static>; 4] = [
 ];
 
 /// Finds out how a provider object is doing and writes it down if it is not there yet. What fails is logged and tried again
-/// until it succeeds or the process is asked to end: nothing else would wake it before the object changes.
-pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: ProviderRef) {
+/// until it succeeds or is asked to stop: nothing else would wake it before the object changes.
+pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Option<String>, reference: ProviderRef) {
     let mut failures = 0;
     loop {
         let looked = once(&context, namespace.as_deref(), &reference);
-        match context.stop.run_until_cancelled(looked).await {
+        match stop.run_until_cancelled(looked).await {
             None | Some(Ok(Outcome::Known)) => return,
             Some(Ok(Outcome::Unfinished)) => {}
             Some(Ok(Outcome::Again)) => {
                 failures = 0;
                 tokio::select! {
                     () = tokio::time::sleep(AGAIN) => continue,
-                    () = context.stop.cancelled() => return,
+                    () = stop.cancelled() => return,
                 }
             }
             Some(Err(error)) => {
@@ -57,7 +58,7 @@ pub async fn renew(context: Arc<Context>, namespace: Option<String>, reference: 
         }
         tokio::select! {
             () = tokio::time::sleep(schedule::backoff(failures)) => failures += 1,
-            () = context.stop.cancelled() => return,
+            () = stop.cancelled() => return,
         }
     }
 }

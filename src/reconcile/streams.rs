@@ -13,7 +13,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
-use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, provider_status};
 use crate::{
@@ -210,7 +210,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut generations: HashMap<(Option<String>, String), Option<i64>> = HashMap::new();
-    let mut renewals: HashMap<(Option<String>, String), AbortHandle> = HashMap::new();
+    let mut renewals: HashMap<(Option<String>, String), CancellationToken> = HashMap::new();
     run(api, watcher::Config::default(), kind.as_str(), |seen| {
         let (object, present) = match seen {
             Seen::Present { object, .. } => (object, true),
@@ -236,12 +236,13 @@ where
             }
         }
         if changed && let Some(before) = renewals.remove(&renewal) {
-            before.abort();
+            before.cancel();
         }
         if present && changed {
             // Beside the watch, which must not wait for an API server that does not answer.
-            let renewing = context.tasks.spawn(provider_status::renew(context.clone(), namespace, reference));
-            renewals.insert(renewal, renewing.abort_handle());
+            let stop = context.stop.child_token();
+            context.tasks.spawn(provider_status::renew(context.clone(), stop.clone(), namespace, reference));
+            renewals.insert(renewal, stop);
         }
         std::future::ready(())
     })
