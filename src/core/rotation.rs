@@ -197,7 +197,9 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     }
     // A spec that was mended is tried at once, and so is what a person asks for.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
-    let in_place = ledger.current.as_ref().is_some_and(|current| current.token.handle == Handle::Replaced {});
+    // Of a first token nothing is known yet but what the provider can do.
+    let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle == Handle::Replaced {});
+    let in_place = replaced || plan.in_place;
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));

@@ -66,6 +66,22 @@ fn the_next_attempt_waits_a_minute() {
     );
 }
 
+/// The first token is made of one that a person gave, and that one is good once too.
+#[test]
+fn the_next_attempt_at_a_first_token_waits_a_minute() {
+    let blank = Ledger { current: None, sequence: 0, ..intended(at_rest(generation(1, 1)), generation(1, 1)) };
+    let mut lost = observed(Some(blank), tokenturn::core::observed::Target::Absent);
+    lost.answers.listing = Some(Ok(vec![]));
+    lost.memory.fresh = None;
+    assert!(matches!(decided(&lost).step, Step::Save { .. }), "{:?}", decided(&lost));
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").in_place = true;
+    let decision = decided(&lost);
+    assert!(
+        matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == Duration::from_secs(60)),
+        "{decision:?}"
+    );
+}
+
 /// There is no other: it is tried on and on, until a person asks for another one.
 #[test]
 fn a_token_that_does_not_pass_is_kept() {
