@@ -1,5 +1,7 @@
 //! Refresh tokens that are good once: each is shown once, and only while it is known to be good.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokenturn::{
     core::token::{Handle, Liveness, Verification},
@@ -60,6 +62,16 @@ async fn a_first_token_that_cannot_be_looked_at_is_not_shown() {
     assert_eq!(scene.replace(1, None).await.unwrap_err().class(), Class::Unavailable);
     assert_eq!(scene.server.count(Operation::Refresh), 0);
     scene.replace(1, None).await.unwrap();
+}
+
+/// What is asked first is part of the create's time: later, another replica could clear up behind it.
+#[tokio::test]
+async fn a_create_that_has_no_time_left_is_not_sent() {
+    let scene = scene().await;
+    scene.server.plan(Operation::Verify, Fault::Slow(Duration::from_millis(800)));
+    let error = scene.replace(1, None).await.unwrap_err();
+    assert!(error.class() == Class::Unavailable && error.to_string().contains("look at timeout"), "{error}");
+    assert_eq!(scene.server.count(Operation::Refresh), 0);
 }
 
 #[tokio::test]

@@ -25,16 +25,18 @@ use crate::{
 const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Http {
-    /// Sends a create: once, and where a key is given and the answer wants a nonce, which says that nothing was minted, once more.
+    /// Sends a create, which has what is left of its time since `started`, so that it is over before another replica gives up waiting
+    /// for it: once, and where a key is given and the answer wants a nonce, which says that nothing was minted, once more.
     pub(super) async fn send_create(
         &self,
         owner: &Owner,
         scope: &Scope<'_>,
         key: Option<&Key>,
+        started: Instant,
         doing: &str,
     ) -> Result<Received, Error> {
-        let started = Instant::now();
-        let received = self.mint_once(owner, scope, key.map(|key| (key, None)), self.recipe.timeout, doing).await?;
+        let left = self.left(started, doing)?;
+        let received = self.mint_once(owner, scope, key.map(|key| (key, None)), left, doing).await?;
         let Some((key, nonce)) = key.zip(dpop::wanted_nonce(&received)) else { return Ok(received) };
         let left = self.left(started, doing)?;
         self.mint_once(owner, scope, Some((key, Some(&nonce))), left, doing).await
@@ -86,8 +88,10 @@ impl Http {
     /// What is left of the time of an operation.
     fn left(&self, started: Instant, doing: &str) -> Result<Duration, Error> {
         let left = self.recipe.timeout.saturating_sub(started.elapsed());
-        let late = || format!("{doing}: a nonce was wanted when no time was left; look at timeout");
-        (left >= LEAST).then_some(left).ok_or_else(|| Error::new(Class::Unavailable, late()))
+        let late = || format!("{doing}: what had to be asked for first took all of its time; look at timeout");
+        (left >= LEAST.min(self.recipe.timeout / 2))
+            .then_some(left)
+            .ok_or_else(|| Error::new(Class::Unavailable, late()))
     }
 }
 

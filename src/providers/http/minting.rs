@@ -1,6 +1,6 @@
 //! A token is minted: sent once, and whatever is not a clear answer is an unknown outcome.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use jiff::Timestamp;
 
@@ -19,6 +19,7 @@ impl Http {
         let create = &self.recipe.create;
         let doing = format!("cannot mint a token at {}", self.host(&create.operation));
         let now = Timestamp::now();
+        let started = Instant::now();
         let permissions = self.translate(specification);
         let replaced = self.to_be_replaced(request, &doing).await?;
         let scope = Scope {
@@ -30,7 +31,7 @@ impl Http {
         };
         let key = create.is_bound.then(dpop::Key::generate).transpose();
         let key = key.map_err(|why| Error::new(Class::Unavailable, format!("{doing}: {why}")))?;
-        let received = self.send_create(owner, &scope, key.as_ref(), &doing).await?;
+        let received = self.send_create(owner, &scope, key.as_ref(), started, &doing).await?;
         let lane = self.lane(owner);
         let unknown = |what: &str| {
             let message = format!(
@@ -75,6 +76,7 @@ impl Http {
         let handle = self.handle(name, id, &doing)?;
         Ok(Minted { values, handle, issued_at: now, expires_at })
     }
+
     /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has
     /// put into the credential's Secret. That one is shown only if it is accepted: it may have been used up by an attempt whose answer was
     /// lost, and to show it again can end all its successors.

@@ -7,8 +7,9 @@
 //! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own, which `admin_tokens` holds
 //! - [`dpop`] binds a token to a key of its own
 //!
-//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have been sent and was not answered is an unknown outcome; no answer's
-//! body and no URL is ever told, because both may hold tokens; only tokens with exactly our names are listed.
+//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
+//! been sent and was not answered is an unknown outcome; no answer's body and no URL is ever told, because both may hold tokens; only
+//! tokens with exactly our names are listed.
 //!
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
 //! everything for a moment kills nothing.
