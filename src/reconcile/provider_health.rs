@@ -19,13 +19,14 @@ pub fn told(health: Health, complete: &str, now: Timestamp) -> (Reason, String) 
         true => "the provider accepts the credential".to_owned(),
         false => format!("{complete} and its credential is there"),
     };
-    if let Some(at) = expires_at {
-        let message = format!("{accepted}, which expires at {at}");
-        return match at <= schedule::after(now, EXPIRES_SOON) {
-            true => (Reason::CredentialExpiring, format!("{message}: put a new one into its Secret before that")),
-            false => (Reason::ProviderAnswers, message),
-        };
-    }
+    let accepted = match expires_at {
+        None => accepted,
+        Some(at) if at <= schedule::after(now, EXPIRES_SOON) => {
+            let message = format!("{accepted}, which expires at {at}: put a new one into its Secret before that");
+            return (Reason::CredentialExpiring, message);
+        }
+        Some(at) => format!("{accepted}, which expires at {at}"),
+    };
     match ahead.filter(|ahead| ahead.abs() > APART) {
         None => (Reason::ProviderAnswers, accepted),
         Some(ahead) => {
@@ -57,6 +58,7 @@ mod tests {
         assert!(reason == Reason::CredentialExpiring && message.contains("2026-12-06"), "{message}");
         let (reason, message) = said(None, Some(-7));
         assert!(reason == Reason::ClockSkewed && message.contains("7 min behind ours"), "{message}");
+        assert_eq!(said(Some(15), Some(9)).0, Reason::ClockSkewed, "an expiry that is far away hides nothing");
         let (reason, message) = told(Health::default(), "the recipe is complete", now);
         assert_eq!(
             (reason, message.as_str()),
