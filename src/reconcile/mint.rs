@@ -102,6 +102,13 @@ async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, va
     if stored.is_some_and(|(record, _)| record.ledger.tokens().any(|known| known.generation == token.generation)) {
         return Ok(());
     }
+    if !token.handle.is_revocable() {
+        tracing::warn!(
+            id = token.id,
+            "another replica is ahead; nothing revokes the token that was minted here, it is left to its end"
+        );
+        return Ok(());
+    }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
     revoke(context, driver, &mint.owner, &token, &all).await
 }
