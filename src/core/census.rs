@@ -21,7 +21,7 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
         return None;
     }
     let message = format!(
-        "the answer to a create was lost, and since then {} appeared at the provider whose SHA-256 begins with {}; if neither a \
+        "the answer to a create may have been lost, and since then {} appeared at the provider whose SHA-256 begins with {}; if neither a \
          person nor another RotatedToken made it, it is what the lost answer left behind: it ends when it expires, or disable it",
         if appeared.len() == 1 { "a token".to_owned() } else { format!("{} tokens", appeared.len()) },
         appeared.join(", ")

@@ -216,7 +216,10 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         Ok(census) => census,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
-    let failure = census::left_behind(ledger, census).or_else(|| observed.memory.mint_failure.clone());
+    // What was clearly refused left nothing behind; of an attempt of another process, or before a restart, nothing is known.
+    let latest = observed.memory.mint_failure.clone();
+    let may_be_lost = latest.as_ref().is_none_or(|failure| failure.reason == Reason::ProviderUnavailable);
+    let failure = census::left_behind(ledger, census).filter(|_| may_be_lost).or(latest);
     let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };

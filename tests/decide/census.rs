@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        record::Ledger,
+        record::{Failure, Ledger},
         step::{Change, Step},
     },
 };
@@ -65,6 +65,23 @@ fn what_appeared_since_a_lost_create_is_told_once() {
 fn a_create_that_was_never_carried_out_leaves_nothing_to_tell() {
     assert_eq!(told(&next(&lost(census(["aaaa"])), census(["aaaa"]))), None);
     assert_eq!(told(&next(&lost(census(["aaaa"])), census([]))), None);
+}
+
+/// Whatever appeared then is somebody else's.
+#[test]
+fn a_create_that_was_refused_left_nothing_behind() {
+    let ledger = lost(census(["aaaa"]));
+    let mut refused = observed(Some(ledger), carrying(generation(1, 1)));
+    refused.answers.listing = Some(Ok(vec![]));
+    refused.answers.preflight = Some(Ok(Some(census(["aaaa", "bbbb"]))));
+    refused.memory.fresh = None;
+    for (reason, told) in
+        [(Reason::CredentialRejected, Reason::CredentialRejected), (Reason::ProviderUnavailable, Reason::LeftBehind)]
+    {
+        refused.memory.mint_failure = Some(Failure { reason, message: "why".into() });
+        let Step::Save { ledger, .. } = decided(&refused).step else { panic!("{:?}", decided(&refused)) };
+        assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.reason), Some(told));
+    }
 }
 
 /// The tokens that the record knows are ours, whenever they appeared.
