@@ -5,7 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use super::record::{Failure, Ledger};
+use super::{
+    plan::Plan,
+    record::{Failure, Intent, Ledger},
+    token::{Generation, Owner},
+};
 use crate::api::conditions::Reason;
 
 /// The fingerprints of all tokens of an account at one time.
@@ -27,6 +31,18 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
         appeared.join(", ")
     );
     Some(Failure { reason: Reason::LeftBehind, message })
+}
+
+/// What an attempt may have left behind where nothing finds or ends it, as a failure to be told.
+#[must_use]
+pub fn left_unseen(plan: &Plan, intent: &Intent, owner: &Owner) -> Option<Failure> {
+    let Generation { sequence, attempt } = intent.generation;
+    let message = format!(
+        "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has one whose name ends in \
+         {}-{sequence}-{attempt}, delete that",
+        owner.uid
+    );
+    plan.leaves_behind.then_some(Failure { reason: Reason::LeftBehind, message })
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

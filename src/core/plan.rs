@@ -31,6 +31,17 @@ impl Trouble {
     }
 }
 
+/// What becomes of a token when its successor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Succession {
+    /// Nothing: both are valid until the old one is revoked or expires.
+    Overlap,
+    /// The provider ends the old one.
+    Replaced,
+    /// The provider keeps the old one for a while, in a place of which there is one.
+    Displaced,
+}
+
 /// The provider object as it was found, with the driver's opinion of the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Offer {
@@ -42,8 +53,9 @@ pub enum Offer {
         spec: Box<TokenProviderSpec>,
         /// Names of the values that its tokens consist of.
         fields: Vec<String>,
-        /// A new token ends the old one at the provider.
-        in_place: bool,
+        succession: Succession,
+        /// What an answer that was lost left behind is found by nobody, and does not end.
+        leaves_behind: bool,
         /// Mistakes in permissions and parameters.
         problems: Vec<Trouble>,
     },
@@ -82,8 +94,9 @@ pub struct Plan {
     pub lifetime: Duration,
     /// At this number of live tokens nothing is minted.
     pub max_live: usize,
-    /// A new token ends the old one at the provider: nothing is valid between the mint and the restart of the workloads.
-    pub in_place: bool,
+    pub succession: Succession,
+    /// What an answer that was lost left behind has to be told by its name.
+    pub leaves_behind: bool,
 }
 
 /// Validates a spec against the provider that it names.
@@ -92,10 +105,12 @@ pub struct Plan {
 /// Everything that has to be mended, in one message.
 pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
-    let (provider, fields, in_place, problems) = match offer {
+    let (provider, fields, succession, leaves_behind, problems) = match offer {
         Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
         Offer::Unusable(why) => return Err(Trouble::new(Reason::InvalidSpec, format!("{reference} {why}"))),
-        Offer::Found { spec, fields, in_place, problems } => (*spec, fields, in_place, problems),
+        Offer::Found { spec, fields, succession, leaves_behind, problems } => {
+            (*spec, fields, succession, leaves_behind, problems)
+        }
     };
     let mut troubles = problems;
     troubles.extend(field_problems(spec, &fields));
@@ -118,7 +133,8 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
         max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
         source: Source { specification, provider },
-        in_place,
+        succession,
+        leaves_behind,
     })
 }
 
@@ -213,7 +229,8 @@ mod tests {
         Offer::Found {
             spec: Box::new(TokenProviderSpec { backend: Backend::default(), policy }),
             fields: vec!["token".into()],
-            in_place: false,
+            succession: Succession::Overlap,
+            leaves_behind: false,
             problems: vec![],
         }
     }

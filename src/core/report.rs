@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     observed::{Fault, Observed},
-    plan::Trouble,
+    plan::{Succession, Trouble},
     record::{Finished, Ledger, Snapshot, Superseded},
     schedule,
     step::{Decision, Phase, Step},
@@ -20,8 +20,11 @@ use crate::api::{
 const MAX_BLOCKERS: usize = 10;
 
 /// What has to be known before the first rotation in place.
-const IN_PLACE: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload may be refused from then \
+const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload may be refused from then \
                         until it is restarted; there is no grace period and no way back";
+
+const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only for a time of its own, which has to be \
+                         longer than the restart of all workloads takes; there is no way back";
 
 /// The status after a decision. `shown` is the status as it stands: times of conditions that do not change and what this
 /// pass did not look at are kept from it, and nothing else is read from it.
@@ -150,8 +153,11 @@ fn conditions(
             list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
         }
     }
-    if observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok()).is_some_and(|plan| plan.in_place) {
-        list.set(OVERLAP, false, Reason::InPlace, IN_PLACE);
+    let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+    match plan.map(|plan| plan.succession) {
+        Some(Succession::Replaced) => list.set(OVERLAP, false, Reason::InPlace, REPLACED),
+        Some(Succession::Displaced) => list.set(OVERLAP, false, Reason::InPlace, DISPLACED),
+        Some(Succession::Overlap) | None => {}
     }
     list.list
 }

@@ -10,7 +10,7 @@ use super::{
     revocable::Revocable,
     schedule,
     step::{Decision, Ruling, Step},
-    token::{Handle, Issued, Liveness},
+    token::{Issued, Liveness},
 };
 use crate::api::conditions::Reason;
 
@@ -25,7 +25,7 @@ pub fn liveness_or_revoke(
     revocable: impl FnOnce() -> Option<Revocable>,
 ) -> Ruling {
     let generation = token.generation;
-    if !token.handle.is_revocable() {
+    if !is_revocable(observed, token) {
         return await_expiry(observed, token);
     }
     let sent = observed.memory.revoke_sent.filter(|(sent, _)| *sent == generation).map(|(_, at)| at);
@@ -63,6 +63,15 @@ pub fn liveness_or_revoke(
     }
 }
 
+/// Whether a call can revoke a token now.
+fn is_revocable(observed: &Observed, token: &Issued) -> bool {
+    let previous = observed.record.as_ref().and_then(|record| record.ledger.previous.as_ref());
+    match previous.is_some_and(|previous| previous.token.generation == token.generation) {
+        true => token.handle.is_revocable_after_its_successor(),
+        false => token.handle.is_revocable(),
+    }
+}
+
 /// How often a token is tried that cannot be revoked, when its expiry is not known or has passed.
 const EXPIRY_POLL: Duration = Duration::from_secs(600);
 
@@ -84,7 +93,7 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
 /// When a token ends that nothing revokes.
 pub fn ends(token: &Issued) -> String {
     match token.expires_at {
-        None if token.handle == (Handle::Replaced {}) => {
+        None if token.handle.is_in_place() => {
             "only a token that replaces it ends it: end it at the provider by hand, or set spec.deletionPolicy: Orphan"
                 .to_owned()
         }

@@ -10,12 +10,13 @@ use super::{
     decide::{STALLED_WAKE, intended, on_fault},
     guards::Guard,
     observed::{Observed, Question, Record, Resource},
+    plan::Succession,
     readopt,
     record::{Failure, Intent, Ledger},
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Handle, Issued, Liveness, Source},
+    token::{Generation, Issued, Liveness, Source},
     transition, verifying,
 };
 use crate::api::conditions::Reason;
@@ -68,7 +69,7 @@ fn replaced(
     intent: &Intent,
 ) -> Result<Result<Option<Generation>, Decision>, Question> {
     let of_there = |token: &&Issued| {
-        token.handle == Handle::Replaced {}
+        token.handle.is_in_place()
             && token.source.specification.provider == intent.source.specification.provider
     };
     let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
@@ -198,8 +199,8 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     // A spec that was mended is tried at once, and so is what a person asks for.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     // Of a first token nothing is known yet but what the provider can do.
-    let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle == Handle::Replaced {});
-    let in_place = replaced || plan.in_place;
+    let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle.is_in_place());
+    let in_place = replaced || plan.succession != Succession::Overlap;
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
@@ -219,7 +220,8 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     // What was clearly refused left nothing behind; of an attempt of another process, or before a restart, nothing is known.
     let latest = observed.memory.mint_failure.clone();
     let may_be_lost = latest.as_ref().is_none_or(|failure| failure.reason == Reason::ProviderUnavailable);
-    let failure = census::left_behind(ledger, census).filter(|_| may_be_lost).or(latest);
+    let told = census::left_behind(ledger, census).or_else(|| census::left_unseen(plan, intent, &observed.owner));
+    let failure = told.filter(|_| may_be_lost).or(latest);
     let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };

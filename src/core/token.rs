@@ -99,13 +99,27 @@ pub enum Handle {
     Nothing {},
     /// Nothing revokes it but its successor, which ends it at the provider.
     Replaced {},
+    /// Its successor takes its place at the provider, which goes on accepting it for a while: then, and only then, a call revokes it.
+    Displaced {},
 }
 
 impl Handle {
-    /// Whether a call can revoke it.
+    /// Whether a call can revoke it as long as nothing has replaced it.
     #[must_use]
     pub fn is_revocable(&self) -> bool {
-        !matches!(self, Self::Nothing {} | Self::Replaced {})
+        !matches!(self, Self::Nothing {}) && !self.is_in_place()
+    }
+
+    /// Whether a call can revoke it when its successor is there.
+    #[must_use]
+    pub fn is_revocable_after_its_successor(&self) -> bool {
+        self.is_revocable() || *self == Self::Displaced {}
+    }
+
+    /// Whether there is one token of its kind at a time, and a new one ends it, or takes its place.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        matches!(self, Self::Replaced {} | Self::Displaced {})
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     rotation::FOREIGN_INTENT,
     schedule,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Handle, Issued, Liveness, Verification},
+    token::{Generation, Issued, Liveness, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -35,7 +35,7 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
     // It has ended the one before it: there is no better one until a person has looked.
-    let only = pending.handle == Handle::Replaced {} && !is_asked(resource, record);
+    let only = pending.handle.is_in_place() && !is_asked(resource, record);
     Ok(Some(match verification {
         _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
         Verification::Works { .. } => publish(resource, generation),

@@ -71,6 +71,8 @@ pub enum LostAnswer {
     Repeat,
     /// The same; what appeared at the account meanwhile is told.
     TellAndRepeat,
+    /// Another one is minted; the name of the lost one is told.
+    TellItsName,
     /// The next attempt replaces it.
     ReplaceAgain,
     /// It must never be repeated; a person has to look.

@@ -13,12 +13,12 @@ use crate::{
     },
     core::{
         observed::{Answers, Delays, Observed, Record, Resource, Target},
-        plan::{self, Offer, TargetPlan, Trouble},
+        plan::{self, Offer, Succession, TargetPlan, Trouble},
         token::{Owner, Specification},
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
-    providers::{Problem, Provider, Strategy},
+    providers::{LostAnswer, Problem, Provider, RevokeBy, Strategy},
 };
 
 /// The objects as they were read, to write them by.
@@ -128,8 +128,18 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
         Problem::Parameter(message) => Trouble::new(Reason::InvalidSpec, message),
     });
     let capabilities = driver.capabilities();
-    let in_place = capabilities.strategy == Strategy::InPlace;
-    Offer::Found { spec: Box::new(provider), fields: capabilities.fields, in_place, problems: problems.collect() }
+    let succession = match (capabilities.strategy, capabilities.revoke_by) {
+        (Strategy::InPlace, RevokeBy::Nothing) => Succession::Replaced,
+        (Strategy::InPlace, _) => Succession::Displaced,
+        (Strategy::Overlap | Strategy::Reissue, _) => Succession::Overlap,
+    };
+    Offer::Found {
+        spec: Box::new(provider),
+        fields: capabilities.fields,
+        succession,
+        leaves_behind: capabilities.lost_answer == LostAnswer::TellItsName,
+        problems: problems.collect(),
+    }
 }
 
 fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record>) -> Delays {

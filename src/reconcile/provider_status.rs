@@ -161,10 +161,7 @@ async fn judge(
     match driver {
         Driver::Kubernetes(_) => kubernetes(context, namespace).await,
         Driver::Http(driver) => healthy(driver.health(namespace).await, "the recipe is complete"),
-        Driver::OAuth2(driver) => {
-            let found = driver.check_credential(namespace).await;
-            healthy(found.map(|()| Health::default()), "the settings are complete")
-        }
+        Driver::OAuth2(driver) => healthy(driver.health(namespace).await, "the settings are complete"),
     }
 }
 

@@ -107,7 +107,8 @@ pub fn resource() -> Resource {
             interval: Duration::from_secs(30 * 86_400),
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
-            in_place: false,
+            succession: tokenturn::core::plan::Succession::Overlap,
+            leaves_behind: false,
             max_live: 4,
         }),
     }

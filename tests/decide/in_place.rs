@@ -6,6 +6,7 @@ use tokenturn::{
     api::conditions::{OVERLAP, Reason},
     core::{
         observed::Observed,
+        plan::Succession,
         record::Ledger,
         report,
         step::{Phase, Step},
@@ -74,7 +75,7 @@ fn the_next_attempt_at_a_first_token_waits_a_minute() {
     lost.answers.listing = Some(Ok(vec![]));
     lost.memory.fresh = None;
     assert!(matches!(decided(&lost).step, Step::Save { .. }), "{:?}", decided(&lost));
-    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").in_place = true;
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").succession = Succession::Replaced;
     let decision = decided(&lost);
     assert!(
         matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == Duration::from_secs(60)),
@@ -123,7 +124,7 @@ fn a_condition_says_so_before_the_first_rotation() {
         status.conditions.into_iter().find(|condition| condition.type_ == OVERLAP)
     };
     assert_eq!(shown(&rests), None);
-    rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").in_place = true;
+    rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").succession = Succession::Replaced;
     let told = shown(&rests).expect("a condition");
     assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "InPlace"));
 }

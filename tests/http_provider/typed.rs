@@ -76,8 +76,8 @@ impl Typed {
 
     pub async fn check_credential(&self) -> Result<(), Error> {
         match &self.driver {
-            Driver::Http(driver) => driver.check_credential(&self.owner.namespace).await,
-            Driver::OAuth2(driver) => driver.check_credential(&self.owner.namespace).await,
+            Driver::Http(driver) => driver.health(&self.owner.namespace).await.map(drop),
+            Driver::OAuth2(driver) => driver.health(&self.owner.namespace).await.map(drop),
             Driver::Kubernetes(_) => unreachable!("no example of it is here"),
         }
     }

@@ -47,7 +47,9 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
         LostAnswer::Recover => "read again",
         LostAnswer::Repeat => "ends when it expires",
         LostAnswer::TellAndRepeat => "told, ends when it expires",
+        LostAnswer::TellItsName => "told by its name, for a person to delete",
         LostAnswer::ReplaceAgain => "replaced by the next attempt",
+        LostAnswer::Human if strategy == "in place" => "told, a person gives a new first token",
         LostAnswer::Human => "told, for a person to revoke",
     };
     format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))

@@ -7,16 +7,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use super::credential::*;
 use super::http_answer::is_default;
-pub use super::http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat};
+pub use super::{
+    credential::*,
+    http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat},
+    http_end::{HttpInPlace, HttpOnlyIf, HttpPresent, HttpRevoke, HttpStep},
+    http_list::*,
+};
 use crate::api::duration::GoDuration;
 
 /// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.
 ///
 /// Texts of requests may contain substitutions: `${name}` (the name that tokenturn gives the token; it is found again by it),
 /// `${permissions}` (a JSON array, or `${permissions|commas}`, `${permissions|spaces}`), `${expires|FORMAT}` with rfc3339,
-/// date, minute, unix or unixMillis, `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
+/// date, minute, unix or unixMillis, `${random}` (22 random letters, digits, `-` and `_`: 128 bits), `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
 /// `${credential.KEY}` and `${credential.assertion}` (where the credential is shown), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
 /// for `${`. A substitution is encoded for where it stands and never changes the structure of URL, body or header.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -52,7 +56,7 @@ pub struct HttpProvider {
     pub permissions: Vec<HttpPermission>,
 
     /// A new token ends the old one at the provider, so the two never overlap: workloads may be refused between the create and their
-    /// restart. Say this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list and revoke.
+    /// restart. Say this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list, and revoke but with `present`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_place: Option<HttpInPlace>,
 
@@ -69,12 +73,17 @@ pub struct HttpProvider {
     pub list_values: Option<HttpListValues>,
 
     /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `ProviderReady` says what came of
-    /// it. Without it the condition says only that the credential is there.
+    /// it. Without it the list is asked for where that needs no parameters; else the condition says only that the credential is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<HttpCheck>,
 
     /// Tries a token with its own value.
     pub verify: HttpVerify,
+
+    /// Asks about a token that was revoked, for an API that can be asked for one: `Gone` says that it is dead, `Success` that it is not. A token
+    /// counts as dead when `verify` does not accept it and this says so too; instead of it, `list` is looked through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<HttpStep>,
 
     /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to say: they are minted anew in time, and
     /// the old one is left to its expiry.
@@ -88,18 +97,6 @@ pub struct HttpProvider {
     /// How long a revoked token may go on being accepted. Default `0s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<GoDuration>,
-}
-
-/// Rotation in place.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpInPlace {
-    /// For an API that makes a new token of the old one: `create.request` shows it as `${replaced.NAME}`, and here is for each such
-    /// value the key of the credential's Secret with which the first token is made. A token is shown for its successor only while `verify`
-    /// accepts it, because one that was used up may end all its successors; so `verify` must not use it up.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub initial: BTreeMap<String, String>,
 }
 
 /// A parameter that a RotatedToken gives.
@@ -229,6 +226,16 @@ pub struct HttpCreate {
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
 
+    /// Names of values that only revoke needs, as a token that deletes what was made. They are kept in the operator's record and never published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    pub private: Vec<String>,
+
+    /// For tokens that neither expire nor can be listed: what an answer that was lost may have left behind is told by its name (condition and Event
+    /// `LeftBehind`), for a person to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tell_lost: bool,
+
     /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the
     /// value `dpopKey`, the private key as a JWK, which whoever uses the token needs. Where the token is tried with the credential, the
     /// answer has to name the key (`cnf.jkt`); else the call shows a proof. Default false.
@@ -275,115 +282,6 @@ pub struct HttpCheck {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 }
-
-/// How tokens are listed.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpList {
-    /// What is sent.
-    pub request: HttpRequest,
-
-    /// What answers mean.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub answer: HttpAnswer,
-
-    /// Where the tokens are (JSONPath, RFC 9535): `$[*]`, `$.result[*]`.
-    #[schemars(length(min = 1, max = 1024))]
-    pub items: String,
-
-    /// Where a token's name is, from the token on: `$.name`. Only names that tokenturn gave to tokens of the same RotatedToken count.
-    #[schemars(length(min = 1, max = 1024))]
-    pub name: String,
-
-    /// Where a token's id is, from the token on: `$.id`. Needed where revoke uses it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
-    pub id: Option<String>,
-
-    /// Where a token's values are, from the token on, for APIs that show them again: `token: $.token`. A token whose answer was lost
-    /// is revoked with them, where revoke uses a value; they are not kept.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    pub values: BTreeMap<String, String>,
-
-    /// What a token says that is alive; others are left out, for APIs that go on listing revoked tokens.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    pub alive: Vec<HttpExpectation>,
-
-    /// How the next page is asked for. Without it there is one page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paging: Option<HttpPaging>,
-}
-
-/// How the values of all tokens are listed.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpListValues {
-    /// What is sent.
-    pub request: HttpRequest,
-
-    /// What answers mean.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub answer: HttpAnswer,
-
-    /// Where the values are (JSONPath, RFC 9535): `$.TOKENS[*]`.
-    #[schemars(length(min = 1, max = 1024))]
-    pub values: String,
-}
-
-/// How the next page is asked for: exactly one of these.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.page), has(self.cursor), has(self.link)].filter(x, x).size() == 1").message("say exactly one of page, cursor and link"))]
-pub struct HttpPaging {
-    /// By the number of the page, until a page brings nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<HttpPageNumber>,
-
-    /// By a text that the answer gives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<HttpCursor>,
-
-    /// By the header `Link` with `rel="next"` (RFC 8288). Only followed on the same origin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<HttpLink>,
-}
-
-/// Paging by number.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpPageNumber {
-    /// Query parameter of the number.
-    #[schemars(length(min = 1, max = 256))]
-    pub parameter: String,
-
-    /// Number of the first page. Default 1.
-    #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1))]
-    pub first: i32,
-}
-
-fn one() -> i32 {
-    1
-}
-
-/// Paging by cursor.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpCursor {
-    /// Query parameter of the cursor.
-    #[schemars(length(min = 1, max = 256))]
-    pub parameter: String,
-
-    /// Where the next cursor is in the answer (JSONPath, RFC 9535). Absent, null or empty: there is no next page.
-    #[schemars(length(min = 1, max = 1024))]
-    pub next: String,
-}
-
-/// Paging by `Link` header: no settings.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpLink {}
 
 /// How a token is tried.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -432,18 +330,6 @@ pub struct HttpProbe {
     pub request: HttpRequest,
 
     /// What answers mean.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub answer: HttpAnswer,
-}
-
-/// How a token is revoked.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpRevoke {
-    /// What is sent.
-    pub request: HttpRequest,
-
-    /// What answers mean. `Gone` counts as success; that the token is dead is proven by trying it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 }

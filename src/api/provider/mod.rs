@@ -5,6 +5,8 @@ pub mod credential;
 pub mod fossa;
 pub mod http;
 pub mod http_answer;
+pub mod http_end;
+pub mod http_list;
 pub mod licensing;
 pub mod oauth2;
 pub mod synoptic;

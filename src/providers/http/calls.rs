@@ -336,6 +336,7 @@ impl Http {
     pub(super) fn handle(&self, name: &str, id: Option<String>, doing: &str) -> Result<Handle, Error> {
         Ok(match self.recipe.revoke_by() {
             None if self.recipe.in_place.is_some() => Handle::Replaced {},
+            Some(_) if self.recipe.in_place.is_some() => Handle::Displaced {},
             None => Handle::Nothing {},
             Some(Names::Name) => Handle::Name { name: name.to_owned() },
             Some(Names::Value) => Handle::Value {},

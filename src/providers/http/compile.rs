@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     compile_request::variables,
     dpop,
-    recipe::{Asks, Check, Create, Expires, Operation, Recipe, RevokeBy, Time, Verify, parameter_value},
+    recipe::{Asks, Check, Create, Expires, List, ListValues, Operation, Recipe, Time, Verify, parameter_value},
     template::{Template, Variable},
 };
 use crate::{api::provider::http as api, secret_value::TokenSet};
@@ -64,6 +64,7 @@ impl Known {
             | Variable::Permissions
             | Variable::Permission
             | Variable::Replaced(_)
+            | Variable::Random
             | Variable::Expires
             | Variable::Lifetime => self == Self::Create,
             Variable::Parameter(_) => !matches!(self, Self::Credential | Self::Check),
@@ -76,7 +77,7 @@ impl Known {
     pub(super) fn told(self) -> &'static str {
         match self {
             Self::Create => {
-                "create knows name, permissions, permission, expires, lifetime, parameters, credential and with inPlace replaced"
+                "create knows name, permissions, permission, random, expires, lifetime, parameters, credential and with inPlace replaced"
             }
             Self::List => "list knows parameters and credential",
             Self::Verify => "verify knows token.values and parameters, and with showCredential: true credential",
@@ -128,18 +129,30 @@ impl Compiler<'_> {
         let list_values = recipe.list_values.as_ref().map(|list| self.list_values(list));
         let check = recipe.check.as_ref().map(|check| self.check(check));
         let verify = self.verify();
+        let confirm = recipe.confirm.as_ref().map(|confirm| self.confirm(confirm));
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
-        if let Some(in_place) = &recipe.in_place {
-            self.in_place(in_place);
+        let in_place = recipe.in_place.as_ref().map(|in_place| self.in_place(in_place));
+        if recipe.in_place.is_some() {
+            // The next token ends it.
         } else if recipe.revoke.is_none() {
             self.nothing_revokes();
-        } else if recipe.list.is_none() && !self.knows_expiry() {
-            self.wrong("list", "is needed where tokens do not expire: one whose answer was lost would live for ever");
+        } else if recipe.list.is_none() && !self.knows_expiry() && !recipe.create.tell_lost {
+            let why = "is needed where tokens do not expire: one whose answer was lost would live for ever; an API that has none can have create.tellLost";
+            self.wrong("list", why);
         }
+        self.tells_lost();
         let timeout = recipe.timeout.map_or(TIMEOUT, Duration::from);
         if timeout.is_zero() || timeout > MAX_TIMEOUT {
             self.wrong("timeout", format!("has to be more than 0 and at most {} s", MAX_TIMEOUT.as_secs()));
         }
+        let list = match list {
+            None => None,
+            Some(list) => Some(list?),
+        };
+        let list_values = match list_values {
+            None => None,
+            Some(list) => Some(list?),
+        };
         Some(Recipe {
             base: base?,
             timeout,
@@ -153,19 +166,20 @@ impl Compiler<'_> {
             parameters: recipe.parameters.clone(),
             permissions,
             create: create?,
-            list: match list {
-                None => None,
-                Some(list) => Some(list?),
-            },
             check: match check {
-                None => None,
+                None => self.check_by_list(list.as_ref(), list_values.as_ref()),
                 Some(check) => Some(check?),
             },
-            in_place: recipe.in_place.as_ref().map(|in_place| in_place.initial.clone()),
-            list_values: match list_values {
+            in_place: match in_place {
                 None => None,
-                Some(list) => Some(list?),
+                Some(in_place) => Some(in_place?),
             },
+            confirm: match confirm {
+                None => None,
+                Some(confirm) => Some(confirm?),
+            },
+            list,
+            list_values,
             verify: verify?,
             revoke: match revoke {
                 None => None,
@@ -250,6 +264,12 @@ impl Compiler<'_> {
                 values.insert(name.clone(), path);
             }
         }
+        for name in create.private.iter().filter(|name| !create.values.contains_key(*name)) {
+            self.wrong("create.private", format!("{name:?} is none of create.values"));
+        }
+        if create.values.keys().all(|name| create.private.contains(name)) && !create.values.is_empty() {
+            self.wrong("create.private", "leaves nothing to be published");
+        }
         if create.dpop && !create.values.contains_key(TokenSet::TOKEN) {
             self.wrong("create.values", "has to have token where dpop is said: the proof of a call names it");
         }
@@ -278,6 +298,8 @@ impl Compiler<'_> {
         Some(Create {
             operation: operation?,
             values,
+            private: create.private.iter().cloned().collect(),
+            tells_lost: create.tell_lost,
             id: id?,
             granted: granted?,
             expires,
@@ -335,6 +357,16 @@ impl Compiler<'_> {
         Some(Check { operation: operation?, expires: expires? })
     }
 
+    /// Who may list tokens is known: a list that needs no parameters tries the credential where nothing else does.
+    fn check_by_list(&self, list: Option<&List>, list_values: Option<&ListValues>) -> Option<Check> {
+        let said = self.recipe.list.as_ref().map(|list| &list.request);
+        let request = said.or(self.recipe.list_values.as_ref().map(|list| &list.request))?;
+        let needs_parameters = variables(request).iter().any(|variable| matches!(variable, Variable::Parameter(_)));
+        let operation = list.map(|list| &list.operation).or(list_values.map(|list| &list.operation))?;
+        let can_be_asked = !needs_parameters && self.recipe.credential.is_some();
+        can_be_asked.then(|| Check { operation: operation.clone(), expires: None })
+    }
+
     fn probe(&mut self, name: &str, probe: &api::HttpProbe) -> Option<(String, Operation)> {
         let place = format!("verify.probes.{name}");
         if !self.recipe.permissions.iter().any(|permission| permission.name == name) {
@@ -350,7 +382,7 @@ impl Compiler<'_> {
         Some((name.to_owned(), operation))
     }
 
-    fn knows_expiry(&self) -> bool {
+    pub(super) fn knows_expiry(&self) -> bool {
         self.recipe.create.expires.is_some() || self.recipe.create.expires_as_asked
     }
 
@@ -362,35 +394,6 @@ impl Compiler<'_> {
         if self.recipe.list.is_some() {
             self.wrong("list", "is of no use without revoke: what is found could not be revoked");
         }
-    }
-
-    fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<(Operation, RevokeBy)> {
-        let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
-        let by = self.revoke_by(&revoke.request);
-        Some((operation?, by?))
-    }
-
-    fn revoke_by(&mut self, request: &api::HttpRequest) -> Option<RevokeBy> {
-        let named = variables(request);
-        let by = if named.contains(&Variable::TokenId) {
-            RevokeBy::Id
-        } else if named.contains(&Variable::TokenName) {
-            RevokeBy::Name
-        } else if named.iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
-            RevokeBy::Value
-        } else {
-            self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
-            return None;
-        };
-        if by == RevokeBy::Id {
-            if self.recipe.create.id.is_none() {
-                self.wrong("create.id", "is needed, because revoke says ${token.id}");
-            }
-            if self.recipe.list.as_ref().is_some_and(|list| list.id.is_none()) {
-                self.wrong("list.id", "is needed, because revoke says ${token.id}");
-            }
-        }
-        Some(by)
     }
 
     pub(super) fn path(&mut self, place: &str, path: &str) -> Option<JsonPath> {

@@ -19,6 +19,9 @@ impl Compiler<'_> {
         }
         let items = self.path("list.items", &list.items);
         let name = self.path("list.name", &list.name);
+        if list.name_ends_before.as_ref().is_some_and(String::is_empty) {
+            self.wrong("list.nameEndsBefore", "is empty");
+        }
         let id = self.optional_path("list.id", list.id.as_ref());
         let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
         let mut values = BTreeMap::new();
@@ -36,6 +39,7 @@ impl Compiler<'_> {
             operation: operation?,
             items: items?,
             name: name?,
+            name_ends_before: list.name_ends_before.clone(),
             id: id?,
             alive: alive?,
             values,

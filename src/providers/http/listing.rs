@@ -102,7 +102,7 @@ impl Http {
             let items = list.items.query(body);
             for item in items.iter() {
                 let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
-                if let Some(name) = answer::scalar(&list.name, item).filter(|_| alive) {
+                if let Some(name) = list.name_of(item).filter(|_| alive) {
                     look(item, name, &doing)?;
                 }
             }

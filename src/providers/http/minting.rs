@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
 
 use super::{Http, answer, dpop, recipe::Expires, render::Scope};
 use crate::{
@@ -21,12 +24,17 @@ impl Http {
         let now = Timestamp::now();
         let started = Instant::now();
         let permissions = self.translate(specification);
+        if let Some(values) = self.already_there(request, &doing).await? {
+            return Ok(Minted { values, handle: self.handle(name, None, &doing)?, issued_at: now, expires_at: None });
+        }
         let replaced = self.to_be_replaced(request, &doing).await?;
+        let random = random().map_err(|why| Error::new(Class::Unavailable, format!("{doing}: {why}")))?;
         let scope = Scope {
             name: Some(name),
             lifetime: Some(*lifetime),
             expires: Some(schedule::after(now, *lifetime)),
             replaced: replaced.as_ref(),
+            random: Some(&random),
             ..self.scope(specification, &permissions)
         };
         let key = create.is_bound.then(dpop::Key::generate).transpose();
@@ -62,7 +70,7 @@ impl Http {
             Some(Expires::Said(wanted)) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
         };
         // What ends a token that cannot be revoked, or found again, is its expiry.
-        let has_no_end = self.recipe.revoke.is_none() || self.recipe.list.is_none();
+        let has_no_end = self.recipe.revoke.is_none() || (self.recipe.list.is_none() && !create.tells_lost);
         if expires_at.is_none() && has_no_end && self.recipe.in_place.is_none() {
             return Err(unknown("an expiry"));
         }
@@ -77,13 +85,23 @@ impl Http {
         Ok(Minted { values, handle, issued_at: now, expires_at })
     }
 
+    /// The token that has taken the place already of the one that is to be replaced: by an attempt whose answer was lost, or by a person. To
+    /// mint one more would end the token that is published.
+    async fn already_there(&self, request: &Request, doing: &str) -> Result<Option<TokenSet>, Error> {
+        let present = self.recipe.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
+        let (Some(present), Some(replaced)) = (present, &request.replaces) else { return Ok(None) };
+        let found = self.read(&request.owner, &request.specification, present, doing).await?;
+        Ok(found.filter(|found| found != replaced))
+    }
+
     /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has
     /// put into the credential's Secret. That one is shown only if it is accepted: it may have been used up by an attempt whose answer was
     /// lost, and to show it again can end all its successors.
     async fn to_be_replaced(&self, request: &Request, doing: &str) -> Result<Option<TokenSet>, Error> {
-        let (Some(initial), Some(credential)) = (&self.recipe.in_place, &self.recipe.credential) else {
+        let (Some(in_place), Some(credential)) = (&self.recipe.in_place, &self.recipe.credential) else {
             return Ok(None);
         };
+        let initial = &in_place.initial;
         if initial.is_empty() || request.replaces.is_some() {
             return Ok(request.replaces.clone());
         }
@@ -106,4 +124,11 @@ impl Http {
             )),
         }
     }
+}
+
+/// What `${random}` stands for in one request.
+fn random() -> Result<Zeroizing<String>, String> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| "there are no random numbers".to_owned())?;
+    Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
-//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying` are what the driver does with it
+//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `revoking` are what the driver does with it
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own, which `admin_tokens` holds
 //! - [`dpop`] binds a token to a key of its own
@@ -24,7 +24,7 @@ mod clients;
 pub mod compile;
 mod compile_answer;
 pub mod compile_credential;
-mod compile_in_place;
+mod compile_end;
 mod compile_list;
 mod compile_request;
 mod credential;
@@ -35,6 +35,7 @@ mod minting;
 mod paging;
 pub mod recipe;
 pub mod render;
+mod revoking;
 pub mod template;
 pub mod throttle;
 pub mod token_request;
@@ -47,17 +48,15 @@ use url::Url;
 
 pub use self::{checking::Health, credential::Shared};
 use self::{
-    recipe::{Asks, Recipe, RevokeBy as Names},
-    render::Scope,
+    recipe::{Asks, Recipe},
 };
-use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request};
+use super::{Capabilities, Error, Minted, Problem, Provider, Request};
 use crate::{
-    api::{HttpProvider, ProviderRef, provider::http::HttpMeaning},
-    connect::Purpose,
+    api::{HttpProvider, ProviderRef},
     core::{
         census::Census,
         revocable::Revocable,
-        token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -103,18 +102,6 @@ impl Http {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
-    }
-
-    /// Whether the value of a token is listed no more, where values are listed.
-    async fn is_gone(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: Option<&TokenSet>,
-    ) -> Result<bool, Error> {
-        let Some(values) = values else { return Ok(false) };
-        let census = self.census(owner, specification).await?;
-        Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
     }
 }
 
@@ -184,39 +171,7 @@ impl Provider for Http {
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
-        // It ends by itself; nobody is told that it was revoked.
-        let Some((operation, by)) = &self.recipe.revoke else { return Ok(()) };
-        let doing = format!("cannot revoke {} at {}", token.id(), self.host(operation));
-        let token_id = match token.handle() {
-            Handle::Id { id } => Some(id.as_str()),
-            _ => None,
-        };
-        let shown;
-        let values = match values {
-            None if *by == Names::Value => {
-                shown = self.values_of(owner, token.id(), specification).await?;
-                let Some(values) = &shown else {
-                    let message = format!(
-                        "{doing}: it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand"
-                    );
-                    return Err(Error::new(Class::Invalid, message));
-                };
-                Some(values)
-            }
-            known => known,
-        };
-        let scope =
-            Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
-        let prepared = self.identified(owner, operation, &scope, &doing).await?;
-        let lane = self.lane(owner);
-        let received = self.call(&lane, Purpose::Revoke, prepared, &doing).await?;
-        let meant = answer::meaning(&operation.answer, &received);
-        match meant.meaning {
-            HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
-            // An API that refuses to revoke what is revoked already.
-            HttpMeaning::Refused if self.is_gone(owner, specification, values).await? => Ok(()),
-            _ => Err(self.refusal(&lane, meant, &received, &doing)),
-        }
+        self.end(owner, specification, token, values).await
     }
 
     async fn liveness(

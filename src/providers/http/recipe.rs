@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use url::Url;
 
-use super::{dpop, template::Template};
+use super::{answer, dpop, template::Template};
 use crate::{
     api::provider::http as api,
     providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy},
@@ -35,11 +35,12 @@ pub struct Recipe {
     pub list_values: Option<ListValues>,
     pub verify: Verify,
     pub check: Option<Check>,
-    /// A new token ends the old one; for each value of the old one that has to be shown, the key of the credential's Secret with the
-    /// first.
-    pub in_place: Option<BTreeMap<String, String>>,
-    /// How a token is revoked, and what it is named by then; `None` where tokens end when they expire.
-    pub revoke: Option<(Operation, RevokeBy)>,
+    /// A new token ends the old one, or takes its place.
+    pub in_place: Option<InPlace>,
+    /// Asks whether a token that was revoked is gone.
+    pub confirm: Option<Operation>,
+    /// How a token is revoked; `None` where tokens end when they expire.
+    pub revoke: Option<Revoke>,
 }
 
 impl Recipe {
@@ -48,7 +49,8 @@ impl Recipe {
     pub fn capabilities(&self) -> Capabilities {
         let label = self.list.is_some();
         let expires = self.create.expires.is_some();
-        let rereads = self.list_values.is_some() || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
+        let present = self.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
+        let rereads = present.is_some() || self.list_values.is_some() || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
             strategy: match (&self.in_place, &self.revoke) {
                 (Some(_), _) => Strategy::InPlace,
@@ -67,12 +69,14 @@ impl Recipe {
                 (true, false) => Expiry::Fixed,
             },
             lost_answer: match (label, self.revoke_by()) {
-                _ if self.in_place.as_ref().is_some_and(BTreeMap::is_empty) => LostAnswer::ReplaceAgain,
+                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.present.is_some()) => LostAnswer::Recover,
+                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.initial.is_empty()) => LostAnswer::ReplaceAgain,
                 _ if self.in_place.is_some() => LostAnswer::Human,
                 (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
                 (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
                 (false, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
                 (false, _) if expires => LostAnswer::Repeat,
+                (false, _) if self.create.tells_lost => LostAnswer::TellItsName,
                 _ => LostAnswer::Human,
             },
             label,
@@ -80,7 +84,8 @@ impl Recipe {
             slots: None,
             fields: {
                 let key = self.create.is_bound.then(|| dpop::KEY.to_owned());
-                self.create.values.keys().cloned().chain(key).collect()
+                let published = self.create.values.keys().filter(|name| !self.create.private.contains(*name));
+                published.cloned().chain(key).collect()
             },
             activation: self.activation,
             propagation: self.propagation,
@@ -95,9 +100,16 @@ impl Recipe {
         bases.extend(oauth2.map(|oauth2| ("credential.oauth2.tokenUrl".to_owned(), &oauth2.token_url)));
         let list = self.list.iter().map(|list| ("list", &list.operation));
         let list_values = self.list_values.iter().map(|list| ("listValues", &list.operation));
-        let revoke = self.revoke.iter().map(|(operation, _)| ("revoke", operation));
+        let revoke = self.revoke.iter().flat_map(|revoke| {
+            let only_if = revoke.only_if.iter().map(|read| ("revoke.onlyIf", &read.operation));
+            let first = revoke.first.iter().map(|operation| ("revoke.first", operation));
+            only_if.chain(first).chain([("revoke", &revoke.operation)])
+        });
+        let present = self.in_place.iter().filter_map(|in_place| in_place.present.as_ref());
+        let present = present.map(|present| ("inPlace.present", &present.operation));
+        let confirm = self.confirm.iter().map(|operation| ("confirm", operation));
         let operations = [("create", &self.create.operation), ("verify", &self.verify.operation)];
-        let operations = operations.into_iter().chain(list).chain(list_values).chain(revoke);
+        let operations = operations.into_iter().chain(list).chain(list_values).chain(revoke).chain(present).chain(confirm);
         for (name, operation) in operations {
             bases.extend(operation.request.base.as_ref().map(|base| (format!("{name}.request.baseUrl"), base)));
         }
@@ -114,7 +126,7 @@ impl Recipe {
     /// What revoke names a token by; `None` where nothing revokes.
     #[must_use]
     pub fn revoke_by(&self) -> Option<RevokeBy> {
-        self.revoke.as_ref().map(|(_, by)| *by)
+        self.revoke.as_ref().map(|revoke| revoke.by)
     }
 }
 
@@ -145,6 +157,33 @@ pub enum Shown {
     Nowhere,
     Headers(Vec<(HeaderName, Template)>),
     Basic(api::HttpBasic),
+}
+
+/// How a new token replaces the old one.
+#[derive(Clone, Debug)]
+pub struct InPlace {
+    /// For each value of the old one that has to be shown, the key of the credential's Secret with the first.
+    pub initial: BTreeMap<String, String>,
+    /// Reads the token that the API has now.
+    pub present: Option<Reading>,
+}
+
+/// A call whose answer has values of a token.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub operation: Operation,
+    pub values: BTreeMap<String, JsonPath>,
+}
+
+/// How a token is revoked.
+#[derive(Clone, Debug)]
+pub struct Revoke {
+    /// Which token the calls would end, where they do not say.
+    pub only_if: Option<Reading>,
+    /// What has to be done before.
+    pub first: Vec<Operation>,
+    pub operation: Operation,
+    pub by: RevokeBy,
 }
 
 /// What revoke names the token by.
@@ -221,6 +260,10 @@ pub struct Expectation {
 pub struct Create {
     pub operation: Operation,
     pub values: BTreeMap<String, JsonPath>,
+    /// Those that are not published.
+    pub private: BTreeSet<String>,
+    /// What a lost answer left behind is told by its name.
+    pub tells_lost: bool,
     pub id: Option<JsonPath>,
     pub granted: Option<Granted>,
     pub expires: Option<Expires>,
@@ -254,11 +297,25 @@ pub struct List {
     pub operation: Operation,
     pub items: JsonPath,
     pub name: JsonPath,
+    /// What follows the name, where it is not alone.
+    pub name_ends_before: Option<String>,
     pub id: Option<JsonPath>,
     pub alive: Vec<Expectation>,
     /// Where values are shown again.
     pub values: BTreeMap<String, JsonPath>,
     pub paging: Paging,
+}
+
+impl List {
+    /// The name of a token that is listed.
+    #[must_use]
+    pub fn name_of(&self, item: &Value) -> Option<String> {
+        let text = answer::scalar(&self.name, item)?;
+        match &self.name_ends_before {
+            None => Some(text),
+            Some(end) => text.split_once(end.as_str()).map(|(name, _)| name.to_owned()),
+        }
+    }
 }
 
 /// All tokens of an account, by value.

@@ -39,6 +39,7 @@ pub struct Scope<'a> {
     pub token_name: Option<&'a str>,
     pub token_values: Option<&'a TokenSet>,
     pub replaced: Option<&'a TokenSet>,
+    pub random: Option<&'a str>,
     pub credential: Option<&'a BTreeMap<String, Vec<u8>>>,
 }
 
@@ -170,6 +171,7 @@ fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
     let given = |text: Option<&str>| text.map(|text| Value::String(text.to_owned())).ok_or_else(missing);
     match variable {
         Variable::Name => given(scope.name),
+        Variable::Random => given(scope.random),
         Variable::TokenId => given(scope.token_id),
         Variable::TokenName => given(scope.token_name),
         Variable::TokenValue(name) => given(scope.token_values.and_then(|set| set.get(name)?.expose_str())),

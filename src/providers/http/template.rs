@@ -16,6 +16,8 @@ pub enum Variable {
     Permissions,
     /// The one permission asked for, where a token has exactly one.
     Permission,
+    /// Random text, another one for each create.
+    Random,
     /// When the new token shall expire.
     Expires,
     /// How long the new token shall live.
@@ -38,7 +40,7 @@ impl Variable {
     /// Whether what it stands for must not be told.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        matches!(self, Self::Credential(_) | Self::TokenValue(_) | Self::Replaced(_))
+        matches!(self, Self::Credential(_) | Self::TokenValue(_) | Self::Replaced(_) | Self::Random)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -47,6 +49,7 @@ impl Variable {
             "name" => Self::Name,
             "permissions" => Self::Permissions,
             "permission" => Self::Permission,
+            "random" => Self::Random,
             "expires" => Self::Expires,
             "lifetime" => Self::Lifetime,
             "token.id" => Self::TokenId,
@@ -72,6 +75,7 @@ impl fmt::Display for Variable {
             Self::Name => f.write_str("name"),
             Self::Permissions => f.write_str("permissions"),
             Self::Permission => f.write_str("permission"),
+            Self::Random => f.write_str("random"),
             Self::Expires => f.write_str("expires"),
             Self::Lifetime => f.write_str("lifetime"),
             Self::Parameter(name) => write!(f, "parameters.{name}"),
@@ -226,7 +230,7 @@ fn substitution(inside: &str) -> Result<Part, String> {
     };
     let variable = Variable::parse(name).ok_or_else(|| {
         format!(
-            "`${{{}}}` is not known; there are name, permissions, permission, expires, lifetime, parameters.NAME, credential.KEY, token.id, \
+            "`${{{}}}` is not known; there are name, permissions, permission, random, expires, lifetime, parameters.NAME, credential.KEY, token.id, \
              token.name, token.values.NAME, replaced.NAME",
             shortened(inside)
         )

@@ -8,12 +8,13 @@ use super::{
     answer::{self, Received},
     bound,
     calls::told,
+    recipe::Operation,
     render::Scope,
 };
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
-    core::token::{Issued, Liveness, Naming, Owner, Specification, Verification},
+    core::token::{Handle, Issued, Liveness, Naming, Owner, Specification, Verification},
     providers::{Class, Error},
     secret_value::TokenSet,
 };
@@ -138,6 +139,14 @@ impl Http {
         if accepted == Some(true) {
             return Ok(Liveness::Alive);
         }
+        if let Some(confirm) = &self.recipe.confirm {
+            let gone = self.is_confirmed(owner, confirm, token, values).await?;
+            return Ok(match (gone, accepted) {
+                (true, _) => Liveness::Dead,
+                (false, Some(_)) => Liveness::Ending,
+                (false, None) => Liveness::Alive,
+            });
+        }
         let is_listed = match (self.listed(owner, naming, specification).await?, values) {
             (Some(listed), _) => Some(listed.iter().any(|found| found.id == *name)),
             (None, Some(values)) => {
@@ -156,6 +165,36 @@ impl Http {
                     self.host(&self.recipe.verify.operation)
                 ),
             )),
+        }
+    }
+
+    /// Whether the API says of a token that it is gone.
+    async fn is_confirmed(
+        &self,
+        owner: &Owner,
+        confirm: &Operation,
+        token: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<bool, Error> {
+        let doing = format!("cannot ask about {} at {}", token.id, self.host(confirm));
+        let token_id = match &token.handle {
+            Handle::Id { id } => Some(id.as_str()),
+            _ => None,
+        };
+        let scope = Scope {
+            token_id,
+            token_name: Some(&token.id),
+            token_values: values,
+            ..self.scope(&token.source.specification, &[])
+        };
+        let prepared = self.identified(owner, confirm, &scope, &doing).await?;
+        let lane = self.lane(owner);
+        let received = self.call(&lane, Purpose::Verify, prepared, &doing).await?;
+        let meant = answer::meaning(&confirm.answer, &received);
+        match meant.meaning {
+            HttpMeaning::Success => Ok(false),
+            HttpMeaning::Gone => Ok(true),
+            _ => Err(self.refusal(&lane, meant, &received, &doing)),
         }
     }
 }

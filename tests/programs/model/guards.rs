@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 40] = [
+pub const CASES: [Case; 41] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -63,6 +63,7 @@ pub const CASES: [Case; 40] = [
     habit(Habit::TargetVersion, "pending token refused, two replicas"),
     habit(Habit::CreateSoon, "deleted at once, no crash"),
     core(Guard::RetireSettle, "deleted at once, no crash"),
+    habit(Habit::ReadPresent, "token displaced"),
     habit(Habit::PublishSoon, "deleted at once, no crash"),
     habit(Habit::RecordVersion, "rotation, two replicas"),
     habit(Habit::CountTerminating, "rotation"),

@@ -44,6 +44,8 @@ impl Model for TokenModel {
             went_back: false,
             created: [Token::NONE; ATTEMPTS],
             alive: 0,
+            present: 0,
+            former: 0,
             published: 0,
             killed: 0,
             wanting: 0,

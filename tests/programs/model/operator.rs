@@ -29,6 +29,7 @@ use tokenturn::core::{
 use crate::{
     builder::{carrying, issued, listed, now, owner, resource, values, workload},
     keep::{Kept, Memo},
+    scenarios::Ends,
     state::{Answers, Ask, EffectId, Life, Listed, MemoryId, RecordId, StampId, Target, Token, Verdict, Wish},
 };
 
@@ -57,8 +58,7 @@ pub struct Start {
     pub elected: bool,
     pub grace: bool,
     /// Its tokens are such that nothing revokes them.
-    pub expiring: bool,
-    pub in_place: bool,
+    pub ends: Ends,
     pub guards: Guards,
 }
 
@@ -216,10 +216,11 @@ impl Operator {
             let noted = self.records.get(record.0);
             let mut kept = noted.record.values.clone();
             kept.insert(token.generation(), values(token.generation()));
-            let handle = |token: Issued| match (self.start.expiring, self.start.in_place) {
-                (true, _) => Handle::Nothing {},
-                (_, true) => Handle::Replaced {},
-                _ => token.handle,
+            let handle = |token: Issued| match self.start.ends {
+                Ends::Revoked => token.handle,
+                Ends::Expired => Handle::Nothing {},
+                Ends::Replaced => Handle::Replaced {},
+                Ends::Displaced => Handle::Displaced {},
             };
             let token = Issued { handle: handle(issued(token.generation())), ..issued(token.generation()) };
             self.keep_record(transition::store(&noted.record.ledger, token), kept)

@@ -13,6 +13,19 @@ pub enum Begins {
     Pending,
 }
 
+/// How tokens end at the provider, and what is listed there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// They are listed, and each is revoked.
+    Revoked,
+    /// Nothing lists or revokes them: they end when they expire, which is after whoever needs them is gone.
+    Expired,
+    /// A new one ends the others, and a used-up one must not be shown; nothing lists or revokes them.
+    Replaced,
+    /// A new one takes the place of the last one, which the provider keeps until then, and can be asked to end. The one in place can be read.
+    Displaced,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub name: &'static str,
@@ -25,10 +38,7 @@ pub struct Scenario {
     /// Replicas agree on one.
     pub elected: bool,
     pub grace: bool,
-    /// Nothing lists or revokes tokens: they end when they expire, which is after whoever needs them is gone.
-    pub expiring: bool,
-    /// A new token ends the others, and a used-up one must not be shown; nothing lists or revokes them.
-    pub in_place: bool,
+    pub ends: Ends,
     /// The node can fall silent.
     pub node_fails: bool,
     /// What is restored from a backup is the target as well as the record.
@@ -64,8 +74,7 @@ const ONE: Scenario = Scenario {
     attempts: 6,
     elected: false,
     grace: false,
-    expiring: false,
-    in_place: false,
+    ends: Ends::Revoked,
     node_fails: false,
     restores_target: false,
     late: false,
@@ -73,7 +82,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 30] = [
+pub const SMALL: [Scenario; 32] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -214,14 +223,14 @@ pub const SMALL: [Scenario; 30] = [
     },
     Scenario {
         name: "token that nothing revokes",
-        expiring: true,
+        ends: Ends::Expired,
         attempts: 4,
         budget: Budget { rotations: 2, crashes: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "token that nothing revokes, two replicas",
-        expiring: true,
+        ends: Ends::Expired,
         replicas: 2,
         attempts: 4,
         budget: Budget { rotations: 1, refusals: 1, deletion: true, ..NOTHING },
@@ -229,14 +238,29 @@ pub const SMALL: [Scenario; 30] = [
     },
     Scenario {
         name: "token replaced in place",
-        in_place: true,
+        ends: Ends::Replaced,
         attempts: 5,
         budget: Budget { rotations: 2, crashes: 1, lost: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "token replaced in place, two replicas",
-        in_place: true,
+        ends: Ends::Replaced,
+        replicas: 2,
+        attempts: 4,
+        budget: Budget { rotations: 1, crashes: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token displaced",
+        ends: Ends::Displaced,
+        attempts: 5,
+        budget: Budget { rotations: 2, crashes: 1, lost: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token displaced, two replicas",
+        ends: Ends::Displaced,
         replicas: 2,
         attempts: 4,
         budget: Budget { rotations: 1, crashes: 1, starts: 1, ..NOTHING },

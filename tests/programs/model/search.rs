@@ -61,8 +61,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
     let start = Start {
         elected: scenario.elected,
         grace: scenario.grace,
-        expiring: scenario.expiring,
-        in_place: scenario.in_place,
+        ends: scenario.ends,
         guards,
     };
     let world = World {
@@ -70,8 +69,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         replicas: scenario.replicas,
         without: habit,
         grace: scenario.grace,
-        expiring: scenario.expiring,
-        in_place: scenario.in_place,
+        ends: scenario.ends,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };

@@ -276,6 +276,9 @@ pub struct State {
     /// By attempt: which token was created.
     pub created: [Token; ATTEMPTS],
     pub alive: u16,
+    /// Where there is one token and the one before it: the attempts whose token is the one, and the other.
+    pub present: u16,
+    pub former: u16,
     /// Attempts that were ever in the target.
     pub published: u16,
     /// Attempts that somebody else has killed: not our fault.

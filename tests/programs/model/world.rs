@@ -2,6 +2,7 @@
 
 use crate::{
     operator::{Effect, Facts, Look, Operator, Ruling},
+    scenarios::Ends,
     state::{
         Activity, Answers, Ask, Base, EffectId, Late, Life, Listed, MemoryId, PODS, Pod, PodSeen, RecordId, Replica,
         State, Target, Token, Verdict,
@@ -86,6 +87,8 @@ pub enum Habit {
     Contact,
     /// A create that was not sent soon after its intent is not sent any more.
     CreateSoon,
+    /// The token that the provider has is read before another one is made.
+    ReadPresent,
     /// A publish that was not sent soon after the look is not sent any more.
     PublishSoon,
 }
@@ -96,8 +99,7 @@ pub struct World {
     /// The habit that is taken away.
     pub without: Habit,
     pub grace: bool,
-    pub expiring: bool,
-    pub in_place: bool,
+    pub ends: Ends,
     /// A token is dead when the provider refuses it; without that, when a revoke was sent.
     pub confirms_death: bool,
 }
@@ -213,7 +215,7 @@ impl World {
         for replica in &mut state.replicas[..self.replicas] {
             replica.memory = self.operator.age(replica.memory);
         }
-        if self.expiring {
+        if self.ends == Ends::Expired {
             self.expire(state);
         }
         bases(state).for_each(|base| base.old = true);
@@ -321,7 +323,7 @@ impl World {
             Ask::Preflight => answers.preflight = true,
             Ask::Listing => {
                 let mut listing = [Token::NONE; 6];
-                let listed = state.live_tokens().filter(|_| !self.expiring && !self.in_place);
+                let listed = state.live_tokens().filter(|_| self.ends == Ends::Revoked);
                 for (place, token) in listing.iter_mut().zip(listed) {
                     *place = token;
                 }
@@ -415,11 +417,11 @@ impl World {
                 if !replaces.is_none() && !state.is_alive(replaces) {
                     state.broke("S10 a token that was used up is shown for another one");
                 }
-                self.mint(state, token);
+                self.mint(state, token, replaces);
                 true
             }
             Effect::Revoke(token) => {
-                if self.expiring || self.in_place {
+                if matches!(self.ends, Ends::Expired | Ends::Replaced) {
                     state.broke("S8 a revoke is sent of a token that nothing revokes");
                 }
                 self.look_at_successor(state, base, token);
@@ -526,7 +528,7 @@ impl World {
         true
     }
 
-    fn mint(&self, state: &mut State, token: Token) {
+    fn mint(&self, state: &mut State, token: Token, replaces: Token) {
         let facts = self.operator.facts(state.record);
         let Some(place) = state.created.get_mut(usize::from(token.attempt())) else {
             state.broke("L1-L3 attempts without end");
@@ -535,11 +537,15 @@ impl World {
         // The record may have gone back: then the number of an attempt comes again, and its old token was swept before.
         let again = !place.is_none() && (!state.went_back || state.alive & token.bit() != 0);
         *place = token;
-        if self.in_place {
-            // It ends all others, which is what the provider does and not ours to answer for.
-            state.killed |= state.alive;
-            state.alive = 0;
-            bases(state).for_each(|base| base.news = true);
+        match self.ends {
+            Ends::Revoked | Ends::Expired => {}
+            Ends::Replaced => {
+                // It ends all others, which is what the provider does and not ours to answer for.
+                state.killed |= state.alive;
+                state.alive = 0;
+                bases(state).for_each(|base| base.news = true);
+            }
+            Ends::Displaced => self.displace(state, token, replaces),
         }
         state.alive |= token.bit();
         if again {
@@ -548,6 +554,26 @@ impl World {
         if facts.is_some_and(|facts| facts.counter < token.attempt()) {
             state.broke("S10 a create whose intent is not committed");
         }
+    }
+
+    /// The token in place is taken if it is another one than the one to be replaced; else a new one takes its place, and what was kept before
+    /// ends.
+    fn displace(&self, state: &mut State, token: Token, replaces: Token) {
+        let is_other = !replaces.is_none() && state.present & replaces.bit() == 0;
+        if is_other && self.keeps(Habit::ReadPresent) {
+            state.present |= token.bit();
+            return;
+        }
+        let ended = state.former & state.alive;
+        let is_ended = |held: Token| held.bit() & ended != 0;
+        if state.pods.iter().any(|pod| pod.life != Life::None && is_ended(pod.holds)) {
+            state.broke("S1 a create ends a token that a pod holds");
+        }
+        if is_ended(state.target.carries) {
+            state.broke("S2 a create ends the token that the target carries");
+        }
+        state.alive &= !ended;
+        (state.former, state.present) = (state.present, token.bit());
     }
 
     /// The old token goes only while the new one works.
@@ -561,10 +587,11 @@ impl World {
     /// Revokes a token on the word of the record that was read. Without one, it is in no record, and only the replica that
     /// minted it knows it.
     fn revoke(&self, state: &mut State, token: Token, read: Option<RecordId>) {
-        if !state.is_alive(token) {
+        // What has no successor at the provider is not ended by the call.
+        if !state.is_alive(token) || (self.ends == Ends::Displaced && state.former & token.bit() == 0) {
             return;
         }
-        state.alive &= !token.bit();
+        state.alive &= if self.ends == Ends::Displaced { !state.former } else { !token.bit() };
         if state.is_held(token) {
             state.broke("S1 a token is revoked while a pod holds it");
         }
@@ -626,7 +653,7 @@ impl World {
                 return;
             }
             // There is nothing to send.
-            _ if self.expiring || self.in_place => {}
+            _ if self.ends != Ends::Revoked => {}
             _ => self.revoke(state, token, None),
         }
         if fate != Fate::ReplyLost {
@@ -646,7 +673,7 @@ impl World {
             Some(Late::Store { base, token }) => {
                 self.save(state, base, self.operator.store(base.record, token));
             }
-            Some(Late::Discard { .. }) if self.expiring || self.in_place => {}
+            Some(Late::Discard { .. }) if self.ends != Ends::Revoked => {}
             Some(Late::Discard { token }) => self.revoke(state, token, None),
         }
     }

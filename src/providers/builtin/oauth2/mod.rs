@@ -28,7 +28,7 @@ use crate::{
     },
     providers::{
         Capabilities, Class, Error, Minted, Problem, Provider, Request,
-        http::{Http, Shared, answer},
+        http::{Health, Http, Shared, answer},
     },
     secret_value::TokenSet,
 };
@@ -69,12 +69,15 @@ impl OAuth2 {
         Ok(Self { settings, issuer, shape, reference, shared })
     }
 
-    /// Whether the credential is there and can be shown; asks the API server, not the provider.
+    /// Whether the metadata is there, and the server knows the client.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
-        self.shape.check_credential(namespace).await
+    /// What is wrong with them.
+    pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
+        self.shape.check_credential(namespace).await?;
+        // For no token: only the namespace counts.
+        let nobody = Owner { namespace: namespace.to_owned(), name: String::new(), uid: String::new() };
+        self.at_work(&nobody).await?.health(namespace).await
     }
 
     /// The driver for the endpoints as they are now.

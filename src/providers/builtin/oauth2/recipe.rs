@@ -12,7 +12,7 @@ use crate::{
         provider::{
             credential::{HttpAssertion, HttpBasic, HttpClientCertificate, HttpCredential, OAuth2Client, OAuth2Method},
             http::{
-                HttpAnswer, HttpCase, HttpCreate, HttpExpectation, HttpMeaning, HttpMethod, HttpPermission,
+                HttpAnswer, HttpCase, HttpCheck, HttpCreate, HttpExpectation, HttpMeaning, HttpMethod, HttpPermission,
                 HttpRequest, HttpRevoke, HttpTime, HttpTimeFormat, HttpVerify,
             },
             oauth2::{OAuth2Revocation, OAuth2TokenType},
@@ -68,7 +68,8 @@ pub fn recipe(
         in_place: None,
         list: None,
         list_values: None,
-        check: None,
+        check: check(settings, endpoints),
+        confirm: None,
         verify,
         revoke,
         activation: settings.activation,
@@ -159,6 +160,8 @@ fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
             }],
             ..HttpAnswer::default()
         },
+        private: Vec::new(),
+        tell_lost: false,
         dpop: is_bound,
         values: BTreeMap::from([("token".to_owned(), "$.access_token".to_owned())]),
         id: None,
@@ -208,6 +211,16 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
     })
 }
 
+/// Whether the server knows the client: it is asked about a token that there is not, which changes nothing (RFC 7662, section 2.2: such a one is not
+/// active).
+fn check(settings: &OAuth2Provider, endpoints: &Endpoints) -> Option<HttpCheck> {
+    let url = endpoints.introspection.as_ref()?;
+    let mut form = proof(&settings.client.client);
+    form.insert("token".to_owned(), "tokenturn-asks-whether-its-client-is-known".to_owned());
+    let answer = HttpAnswer { cases: cases(&settings.client.secret_ref.name), ..HttpAnswer::default() };
+    Some(HttpCheck { request: post(url, form), answer, expires: None })
+}
+
 /// That a token is dead is proven by trying it: success is also said of what was not revoked (RFC 7009, section 2.2).
 fn revoke(settings: &OAuth2Provider, url: &Url) -> HttpRevoke {
     let mut cases = cases(&settings.client.secret_ref.name);
@@ -215,6 +228,8 @@ fn revoke(settings: &OAuth2Provider, url: &Url) -> HttpRevoke {
         "the server cannot revoke tokens of this kind, and it ends when it expires; say spec.oauth2.revocation: Never";
     cases.push(case("unsupported_token_type", HttpMeaning::Refused, advice));
     HttpRevoke {
+        only_if: None,
+        first: Vec::new(),
         request: post(url, of_token(&settings.client.client)),
         answer: HttpAnswer { cases, ..HttpAnswer::default() },
     }
