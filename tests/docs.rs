@@ -74,6 +74,35 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
+/// How every page of a provider begins, section by section, and how it ends. Others may stand between.
+const FIRST_SECTIONS: [&str; 4] = [
+    "The smallest YAML that works",
+    "What the credential needs",
+    "How to get the credential",
+    "Strategy and its limits",
+];
+const LAST_SECTION: [&str; 1] = ["What happens when something fails"];
+
+#[test]
+fn the_pages_of_providers_have_one_shape_and_link_every_example() {
+    let folder = project().join("docs/providers");
+    let mut pages = String::new();
+    for path in files(&folder, "md").into_iter().filter(|path| !path.ends_with("README.md")) {
+        let text = read(&path);
+        let sections: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let is_shaped = sections.starts_with(&FIRST_SECTIONS) && sections.ends_with(&LAST_SECTION);
+        assert!(is_shaped || path.ends_with("http.md"), "{}: {sections:?}", path.display());
+        pages.push_str(&text);
+    }
+    for provider in ["http", "fossa", "licensing", "synoptic", "oauth2"] {
+        for example in files(&project().join("examples").join(provider), "yaml") {
+            let inside = example.strip_prefix(project()).expect("a file of the project");
+            let link = format!("](../../{})", inside.display());
+            assert!(pages.contains(&link), "no page of a provider links to {}", inside.display());
+        }
+    }
+}
+
 /// S1 to S16 and L1 to L7, each with a test that holds it and with what remains.
 #[test]
 fn every_promise_names_tests_that_exist_and_what_remains() {
