@@ -166,6 +166,30 @@ impl Realm {
         self.send(Method::POST, &mapping, &json!(roles)).await.map(drop)
     }
 
+    /// Makes the realm keep the secret of a client for two days when it makes another one.
+    pub async fn keeps_rotated_secrets(&self) -> Result<(), Error> {
+        let periods = json!({"expiration-period": 2_592_000, "rotated-expiration-period": 172_800, "remaining-rotation-period": 86_400});
+        let executor = json!({"executor": "secret-rotation", "configuration": periods});
+        let profiles = json!({"profiles": [{"name": "rotation", "executors": [executor]}]});
+        self.send(Method::PUT, &self.admin("/client-policies/profiles"), &profiles).await?;
+        let every = json!({"condition": "any-client", "configuration": {}});
+        let policy = json!({"name": "rotation", "enabled": true, "conditions": [every], "profiles": ["rotation"]});
+        self.send(Method::PUT, &self.admin("/client-policies/policies"), &json!({"policies": [policy]})).await.map(drop)
+    }
+
+    /// A token with which clients can be registered (RFC 7591, section 3) that ask for these client scopes.
+    pub async fn initial_access_token(&self, scopes: &[&str]) -> Result<String, Error> {
+        let all = self.send(Method::GET, &self.admin("/client-scopes"), &Value::Null).await?;
+        let all = all.as_array().cloned().unwrap_or_default();
+        for scope in all.iter().filter(|scope| scope["name"].as_str().is_some_and(|name| scopes.contains(&name))) {
+            let offered = format!("/default-optional-client-scopes/{}", scope["id"].as_str().unwrap_or_default());
+            self.send(Method::PUT, &self.admin(&offered), &Value::Null).await?;
+        }
+        let wanted = json!({"expiration": 3600, "count": 10});
+        let given = self.send(Method::POST, &self.admin("/clients-initial-access"), &wanted).await?;
+        Ok(given["token"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Calls the server's own `userinfo` with a token: an API that asks nobody else.
     pub async fn use_token(&self, token: &str) -> Result<StatusCode, Error> {
         let url = format!("{}/protocol/openid-connect/userinfo", self.issuer());

@@ -128,3 +128,50 @@ fn a_condition_says_so_before_the_first_rotation() {
     let told = shown(&rests).expect("a condition");
     assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "InPlace"));
 }
+
+/// A token that another one displaced works on, so it has a grace period, and it is revoked after that.
+#[test]
+fn a_displaced_token_is_revoked_and_the_one_in_place_is_not() {
+    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
+    ledger.previous.as_mut().expect("an old token").token.handle = Handle::Displaced {};
+    let mut waits = observed(Some(ledger.clone()), carrying(generation(2, 2)));
+    waits.resource.as_mut().expect("the object").grace = Duration::from_secs(86_400);
+    assert_eq!(decided(&waits).reason, Reason::InGrace);
+    let picked_up = observed(Some(ledger), carrying(generation(2, 2)));
+    let Step::Save { ledger, .. } = decided(&picked_up).step else { panic!("{:?}", decided(&picked_up)) };
+    let revokes = observed(Some(*ledger), carrying(generation(2, 2)));
+    let Step::Revoke { token, .. } = decided(&revokes).step else { panic!("{:?}", decided(&revokes)) };
+    assert_eq!(token.generation(), generation(1, 1));
+}
+
+/// It is compared with what the provider has: what is another one was left there by a lost answer, and is taken.
+#[test]
+fn a_displaced_token_is_shown_for_its_successor() {
+    let mut observed = minting(Liveness::Alive);
+    let record = observed.record.as_mut().expect("a record");
+    record.ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
+    assert_eq!(replaces(&observed), Some(generation(1, 1)));
+}
+
+/// Where nothing finds what a lost answer left behind, its name is told, once, and another attempt is made.
+#[test]
+fn what_nothing_finds_is_told_by_its_name() {
+    let mut lost = minting(Liveness::Alive);
+    lost.memory.fresh = None;
+    let record = lost.record.as_mut().expect("a record");
+    record.ledger.current.as_mut().expect("a token").token.handle = issued(generation(1, 1)).handle;
+    let failure = |observed: &Observed| match decided(observed).step {
+        Step::Save { ledger, .. } => ledger.intent.expect("another attempt").failure,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failure(&lost), None);
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").leaves_behind = true;
+    let told = failure(&lost).expect("it is told");
+    assert_eq!(told.reason, Reason::LeftBehind);
+    assert!(told.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", told.message);
+    // What was clearly refused left nothing behind.
+    let refused = tokenturn::core::record::Failure { reason: Reason::ProviderRefused, message: "no".into() };
+    lost.memory.mint_failure = Some(refused.clone());
+    assert_eq!(failure(&lost), Some(refused));
+}

@@ -110,8 +110,20 @@ impl Typed {
 
     pub async fn mint(&self, attempt: i64) -> (Issued, Minted) {
         let minted = self.create(attempt).await.unwrap();
+        (self.issued(attempt, &minted), minted)
+    }
+
+    /// The successor of a token that it ends, or displaces.
+    pub async fn replace(&self, attempt: i64, old: &Minted) -> (Issued, Minted) {
+        let request = Request { replaces: Some(old.values.clone()), ..self.request(attempt) };
+        let minted = self.driver.create(&request).await.unwrap();
+        (self.issued(attempt, &minted), minted)
+    }
+
+    /// What the ledger would remember of a token.
+    fn issued(&self, attempt: i64, minted: &Minted) -> Issued {
         let request = self.request(attempt);
-        let issued = Issued {
+        Issued {
             generation: request.generation,
             id: request.id,
             handle: minted.handle.clone(),
@@ -120,8 +132,7 @@ impl Typed {
             expires_at: minted.expires_at,
             source: self.source.clone(),
             surplus: vec![],
-        };
-        (issued, minted)
+        }
     }
 
     pub async fn verify(&self, minted: &Minted) -> Result<Verification, Error> {

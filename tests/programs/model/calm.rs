@@ -155,7 +155,8 @@ pub fn is_at_rest(world: &World, state: &State) -> bool {
         && !facts.current.is_none()
         && facts.seen == state.wish.rotations
         && state.target.carries == facts.current
-        && state.alive == facts.current.bit()
+        // One that was found in place has two names.
+        && (state.alive == facts.current.bit() || (state.alive == state.present && state.is_alive(facts.current)))
 }
 
 fn hash(state: &State, phase: u64) -> u64 {

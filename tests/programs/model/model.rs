@@ -5,7 +5,7 @@ use stateright::{Model, Property};
 use crate::{
     calm::Calm,
     operator::Effect,
-    scenarios::{Begins, Scenario},
+    scenarios::{Begins, Ends, Scenario},
     state::{
         ATTEMPTS, Activity, Ask, Late, Life, PODS, Pod, REPLICAS, RecordId, Replica, StampId, State, Target, Token,
         Wish,
@@ -273,9 +273,9 @@ impl TokenModel {
     /// S3: two tokens, and one for each attempt that was begun since, or that a replica has still in hand. What is alive from
     /// before a record that was lost comes on top, see docs/guarantees.md.
     ///
-    /// What nothing revokes lives until it expires.
+    /// What nothing revokes lives until it expires, and where one displaces another the provider has two at most.
     fn few_live(&self, state: &State) -> bool {
-        if self.scenario.expiring {
+        if matches!(self.scenario.ends, Ends::Expired | Ends::Displaced) {
             return true;
         }
         let Some(facts) = self.world.operator.facts(state.record) else { return true };

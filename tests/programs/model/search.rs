@@ -58,12 +58,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         Some(Without::Habit(habit)) => (Guards::default(), habit),
         None => (Guards::default(), Habit::All),
     };
-    let start = Start {
-        elected: scenario.elected,
-        grace: scenario.grace,
-        ends: scenario.ends,
-        guards,
-    };
+    let start = Start { elected: scenario.elected, grace: scenario.grace, ends: scenario.ends, guards };
     let world = World {
         operator: Operator::new(start),
         replicas: scenario.replicas,

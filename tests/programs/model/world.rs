@@ -461,7 +461,7 @@ impl World {
 
     /// What nothing revokes is forgotten only when nobody holds it: nobody would be waited for after that.
     fn look_at_let_go(&self, state: &mut State, next: RecordId) {
-        let Some(before) = self.operator.facts(state.record).filter(|_| self.expiring) else { return };
+        let Some(before) = self.operator.facts(state.record).filter(|_| self.ends == Ends::Expired) else { return };
         let after = self.operator.facts(next).unwrap_or_default();
         let known = [after.current, after.previous, after.pending];
         if !before.previous.is_none() && !known.contains(&before.previous) && state.is_held(before.previous) {

@@ -1,5 +1,6 @@
 // An authorization server for the tests: client credentials (RFC 6749), introspection (RFC 7662), revocation (RFC 7009), discovery
-// (RFC 8414, OpenID Connect), client assertions (RFC 7523), tokens that are bound to a key (RFC 9449).
+// (RFC 8414, OpenID Connect), client assertions (RFC 7523), tokens that are bound to a key (RFC 9449), registration of clients
+// (RFC 7591, 7592) with the initial access token `initial`.
 //
 //   node server.mjs CLIENTS [nonce]      prints its port when it answers, and ends with its standard input
 //
@@ -30,6 +31,8 @@ server.listen(0, '127.0.0.1', () => {
       clientCredentials: { enabled: true },
       introspection: { enabled: true, allowedPolicy: async () => true },
       revocation: { enabled: true, allowedPolicy: async () => true },
+      registration: { enabled: true, initialAccessToken: 'initial' },
+      registrationManagement: { enabled: true },
       dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 1), requireNonce: () => process.argv[3] === 'nonce' },
       resourceIndicators: {
         enabled: true,

@@ -74,21 +74,7 @@ trait Speech {
 }
 
 impl Wire {
-    /// Those with a recipe, under `examples` or built in.
-    pub const RECIPES: [Self; 11] = [
-        Self::GitLab,
-        Self::Grafana,
-        Self::Cloudflare,
-        Self::Datadog,
-        Self::Sentry,
-        Self::SonarQube,
-        Self::Artifactory,
-        Self::OAuth2,
-        Self::Licensing,
-        Self::Fossa,
-        Self::Synoptic,
-    ];
-
+    /// All of them; each has an example of ours.
     pub const ALL: [Self; 12] = [
         Self::GitLab,
         Self::Grafana,

@@ -47,7 +47,7 @@ impl Speech for Okta {
             }
             ["api", "v1", "apps", _, "credentials", "secrets", _, "lifecycle", "activate"] => post(Activate),
             ["api", "v1", "apps", _, "credentials", "secrets", _, "lifecycle", "deactivate"] => post(Deactivate),
-            ["oauth2", "v1", "token"] => post(Verify),
+            ["oauth2", "v1", "token"] | ["oauth2", _, "v1", "token"] => post(Verify),
             _ => None,
         }
     }
@@ -122,13 +122,14 @@ fn change(operation: Operation, secret: &Stored, store: &mut Store) -> Answer {
 
 /// The token endpoint, which shows whether a secret works.
 fn token(asked: &Asked, store: &Store) -> Answer {
-    let known =
-        asked.basic().is_some_and(|(app, secret)| store.accepted(&secret).is_some_and(|found| found.account == app));
-    if !known {
+    let form = asked.form();
+    let in_form = || Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone()));
+    let shown = asked.basic().or_else(in_form);
+    let is_known = |(app, secret): (String, String)| store.accepted(&secret).is_some_and(|found| found.account == app);
+    if !shown.is_some_and(is_known) {
         let why = "The client secret supplied for a confidential client is invalid.";
         return Answer::json(401, json!({"error": "invalid_client", "error_description": why}));
     }
-    let form = asked.form();
     if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
         return Answer::json(400, json!({"error": "unsupported_grant_type"}));
     }
