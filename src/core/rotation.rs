@@ -69,8 +69,7 @@ fn replaced(
     intent: &Intent,
 ) -> Result<Result<Option<Generation>, Decision>, Question> {
     let of_there = |token: &&Issued| {
-        token.handle.is_in_place()
-            && token.source.specification.provider == intent.source.specification.provider
+        token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
     };
     let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
         return Ok(Ok(None));

@@ -6,13 +6,25 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::credential_login::{HttpLogin, HttpServiceAccount};
+
 /// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("say headers or basic, not both"), validation = Rule::new("!(has(self.oauth2) && has(self.basic))").message("say oauth2 or basic, not both"), validation = Rule::new("!has(self.oauth2) || !(has(self.oauth2.clientId) && has(self.oauth2.clientIdKey))").message("say clientId or clientIdKey, not both"))]
+#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("say headers or basic, not both"), validation = Rule::new("has(self.secretRef) || has(self.serviceAccount)").message("say secretRef or serviceAccount"), validation = Rule::new("!(has(self.oauth2) && has(self.login))").message("say oauth2 or login, not both"), validation = Rule::new("!(has(self.oauth2) && has(self.basic))").message("say oauth2 or basic, not both"), validation = Rule::new("!has(self.oauth2) || !(has(self.oauth2.clientId) && has(self.oauth2.clientIdKey))").message("say clientId or clientIdKey, not both"))]
 pub struct HttpCredential {
     /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
-    pub secret_ref: SecretReference,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+
+    /// A ServiceAccount of the same namespace, whose token stands for `${credential.serviceAccountToken}`: a new one for each call, for APIs that
+    /// take the tokens of a cluster for an identity (OIDC federation, RFC 8693). Instead of a Secret, or beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<HttpServiceAccount>,
+
+    /// A call that comes first and gives what stands for `${credential.session}`, for APIs where one logs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<HttpLogin>,
 
     /// Headers that show the credential: `Authorization: "Bearer ${credential.token}"`, `PRIVATE-TOKEN: "${credential.token}"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

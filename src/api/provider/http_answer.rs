@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::api::duration::GoDuration;
+
 /// What a status, or a body, means.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMeaning {
@@ -108,6 +110,11 @@ pub struct HttpTime {
     /// How it is written. Default `Rfc3339`.
     #[serde(default)]
     pub format: HttpTimeFormat,
+
+    /// How long from now, where the answer has no time there that can be read, for an API that always gives the same. Default: such an
+    /// answer gives no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<GoDuration>,
 }
 
 /// How an API writes a time.

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, http::SecretKeyReference};
+use super::{
+    Endpoint,
+    http::{HttpRequest, SecretKeyReference},
+};
 
 /// Access tokens of the licensing API of software-licensing.io (<https://docs.software-licensing.io/authorization.html>), minted with
 /// a User Token. They live 24 hours and nothing revokes them: they are minted anew when a third of their life is left, and at once
 /// when the API does not accept the current one any more.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.userToken) || !has(self.probes)").message("probes are of access tokens; leave them out with userToken"))]
 pub struct LicensingProvider {
     /// Where the API is. `baseUrl` is `https://api.software-licensing.io/v1` unless it says another one.
     #[serde(flatten)]
@@ -38,6 +43,29 @@ pub struct LicensingProvider {
     /// `ProviderReady`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<LicenceCheck>,
+
+    /// Rotates the User Token itself, in place, instead of minting access tokens: the answer to a leak. It ends the old User Token and all
+    /// access tokens at once. The RotatedToken has to write the Secret of `credentialsRef`, with the same key: from there the operator, and
+    /// whoever else mints access tokens with it, take the new one. The User Token needs the permission Edit User Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_token: Option<UserTokenRefresh>,
+}
+
+/// How a User Token is replaced. The provider's documentation says that it can be, not by which call: it has to be said here.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UserTokenRefresh {
+    /// What is sent, with an access token as `Authorization: Bearer`.
+    pub request: HttpRequest,
+
+    /// Where the new User Token is in the answer (JSONPath, RFC 9535). Default `$.userToken`.
+    #[serde(default = "user_token")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub value: String,
+}
+
+fn user_token() -> String {
+    "$.userToken".to_owned()
 }
 
 /// Asks whether a licence is valid.

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod credential;
+pub mod credential_login;
 pub mod fossa;
 pub mod http;
 pub mod http_answer;

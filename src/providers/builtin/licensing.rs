@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{connect, key, parse};
+use super::{connect, key, licensing_user_token, parse};
 use crate::api::{
     HttpProvider,
     provider::{
@@ -35,15 +35,22 @@ const PERMISSIONS: [&str; 13] = [
 
 /// The recipe for a spec.
 pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<String>> {
-    let LicensingProvider { endpoint, credentials_ref, verify_path, probes, licence } = spec;
+    let LicensingProvider { endpoint, credentials_ref, verify_path, probes, licence, user_token } = spec;
     let unknown = probes.keys().filter(|name| !PERMISSIONS.contains(&name.as_str()));
     let mistakes: Vec<String> =
         unknown.map(|name| format!("probes.{name}: is none of {}", PERMISSIONS.join(", "))).collect();
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let mut recipe = parse(include_str!("licensing.yaml"), &[("<key>", key(credentials_ref, "userToken")?)])?;
+    let named = key(credentials_ref, "userToken")?;
+    let mut recipe = parse(include_str!("licensing.yaml"), &[("<key>", named)])?;
     connect(&mut recipe, endpoint, credentials_ref);
+    if let Some(refresh) = user_token {
+        return match probes.is_empty() {
+            true => licensing_user_token::recipe(refresh, recipe),
+            false => Err(vec!["probes: are of access tokens; leave them out with userToken".to_owned()]),
+        };
+    }
     recipe.verify.request.path = verify_path.clone().unwrap_or_else(|| "/products".to_owned());
     if let Some(LicenceCheck { key: named, path }) = licence {
         let licence = SecretKeyReference { key: Some(named.clone()), ..credentials_ref.clone() };

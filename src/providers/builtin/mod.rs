@@ -4,13 +4,18 @@
 //! mends them all.
 
 mod fossa;
+mod fossa_exchange;
 mod licensing;
+mod licensing_user_token;
 pub mod oauth2;
 mod synoptic;
 
 use crate::api::{
     Backend, HttpProvider,
-    provider::{Endpoint, http::SecretKeyReference},
+    provider::{
+        Endpoint,
+        http::{SecretKeyReference, SecretReference},
+    },
 };
 
 /// The built-in recipe that a provider object asks for, and the provider's name; `None` if it asks for none.
@@ -33,15 +38,25 @@ fn parse(text: &str, marks: &[(&str, &str)]) -> Result<HttpProvider, Vec<String>
 
 /// Puts what all typed specs say into a recipe: where the API is, how it is reached, and the Secret of the credential.
 fn connect(recipe: &mut HttpProvider, endpoint: &Endpoint, reference: &SecretKeyReference) {
+    reach(recipe, endpoint);
+    if let Some(credential) = &mut recipe.credential {
+        credential.secret_ref = Some(SecretReference { name: reference.name.clone() });
+    }
+}
+
+/// The same without a Secret.
+fn reach(recipe: &mut HttpProvider, endpoint: &Endpoint) {
     let Endpoint { base_url, ca_bundle, timeout } = endpoint;
     if let Some(address) = base_url {
         recipe.base_url.clone_from(address);
     }
     recipe.ca_bundle.clone_from(ca_bundle);
     recipe.timeout = *timeout;
-    if let Some(credential) = &mut recipe.credential {
-        credential.secret_ref.name.clone_from(&reference.name);
-    }
+}
+
+/// A text in which nothing is substituted.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
 }
 
 /// The key of a credential's Secret, for templates.

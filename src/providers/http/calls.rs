@@ -1,9 +1,6 @@
 //! The calls of a driver: who shows what, sent once, and what an answer that is no success is told as.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
@@ -12,14 +9,15 @@ use serde_json::Value;
 
 use super::{
     Http,
-    admin_tokens::{Held, Slot, Token, forget},
+    admin_tokens::forget,
     answer,
     answer::{Meant, Received},
     clients::Identity,
-    credential::{Data, Shared},
-    recipe::{Answer, Credential, OAuth2, Operation, RevokeBy as Names},
+    credential::{Data, SESSION, Shared},
+    recipe::{Answer, Credential, Operation, RevokeBy as Names},
     render,
     render::{Parameters, Rendered, Scope},
+    session::Shown,
     throttle::{Closed, Lane, Pause},
     token_request, transport,
 };
@@ -33,7 +31,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 /// How long a call waits for a place among the calls to its provider.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long nothing is sent to a provider whose limit is used up, at least.
 const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -42,9 +40,9 @@ const QUOTA_PAUSE: Duration = Duration::from_secs(15 * 60);
 pub(super) const LEAST: Duration = Duration::from_millis(500);
 
 /// Who the operator is in a call: what its Secret says, and a client that shows its certificate, if it has one.
-struct Who {
-    data: Data,
-    client: Client,
+pub(super) struct Who {
+    pub data: Data,
+    pub client: Client,
 }
 
 /// A request that is ready to be sent, and by whom.
@@ -63,13 +61,6 @@ impl Prepared {
         self.timeout = self.timeout.min(span);
         self
     }
-}
-
-/// An access token that a call shows, where it is held, and how long it took to have it.
-struct Shown {
-    token: Token,
-    slot: Slot,
-    spent: Duration,
 }
 
 impl Http {
@@ -109,50 +100,13 @@ impl Http {
     }
 
     /// The provider object's name among all.
-    fn object(&self, owner: &Owner) -> String {
+    pub(super) fn object(&self, owner: &Owner) -> String {
         let Self { reference, .. } = self;
         format!("{}/{}/{}", reference.kind.as_str(), self.credential_namespace(owner), reference.name)
     }
 
     pub(super) fn lane(&self, owner: &Owner) -> Arc<Lane> {
         self.shared.throttle.lane(&self.object(owner))
-    }
-
-    /// An access token for the operator itself: the one that is held, or a new one.
-    async fn access_token(&self, owner: &Owner, wanted: &OAuth2, who: &Who) -> Result<Shown, Error> {
-        let doing = format!("no access token from {}", wanted.token_url.host_str().unwrap_or_default());
-        let timeout = self.recipe.timeout;
-        let started = Instant::now();
-        let slot = self.shared.admin_tokens.slot(&self.object(owner));
-        let held = tokio::time::timeout(timeout, slot.clone().lock_owned()).await;
-        let mut held = held.map_err(|_| {
-            Error::new(Class::Unavailable, format!("{doing}: another call has been waiting for one all the time"))
-        })?;
-        let made_with = who.data.digest(&wanted.settings);
-        if let Some(token) = held.as_ref().and_then(|held| held.usable(&made_with, Instant::now())) {
-            return Ok(Shown { token, slot, spent: started.elapsed() });
-        }
-        *held = None;
-        let rendered = token_request::request(wanted, &who.data, Timestamp::now())?;
-        let lane = self.lane(owner);
-        let leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, &doing))?;
-        let asked = Instant::now();
-        let left = timeout.saturating_sub(started.elapsed());
-        let received = transport::send(&who.client, Purpose::Authorize, rendered, left).await;
-        drop(leave);
-        let received =
-            received.map_err(|failure| Error::new(Class::Unavailable, format!("{doing}: {}", failure.why)))?;
-        let granted = token_request::read(&received, who.data.secret(), Timestamp::now()).map_err(|error| {
-            if let Class::RateLimited { retry_after: Some(wait) } = error.class() {
-                lane.pause(wait, Pause::TooFast);
-            }
-            Error::new(error.class(), format!("{doing}: {error}"))
-        })?;
-        let new = Held::new(made_with, granted, asked);
-        let token = new.token();
-        // One that does not say how long it lives is for this call only.
-        *held = Some(new).filter(|new| new.usable(&made_with, asked).is_some());
-        Ok(Shown { token, slot, spent: started.elapsed() })
     }
 
     /// The parameters and permissions of a specification, for templates.
@@ -164,7 +118,7 @@ impl Http {
         }
     }
 
-    fn rendered(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Rendered, Error> {
+    pub(super) fn rendered(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Rendered, Error> {
         render::request(&self.recipe.base, &operation.request, scope)
             .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
     }
@@ -191,22 +145,23 @@ impl Http {
     ) -> Result<Prepared, Error> {
         let Some(credential) = &self.recipe.credential else { return self.anonymous(operation, scope, doing) };
         let within = |error: Error| Error::new(error.class(), format!("{doing}: {error}"));
-        let who = self.who(self.credential_namespace(owner), credential).await.map_err(within)?;
+        let mut who = self.who(self.credential_namespace(owner), credential).await.map_err(within)?;
+        let session = self.session(owner, credential, &who).await.map_err(within)?;
+        if let Some(shown) = session.as_ref().filter(|_| credential.login.is_some()) {
+            who.data.put(SESSION, shown.token.as_bytes());
+        }
         let data = &who.data;
         let mut rendered = self.rendered(operation, &Scope { credential: Some(data.keys()), ..*scope }, doing)?;
         for (name, value) in data.headers(&credential.shown).map_err(within)? {
             rendered.headers.entry(name).or_insert(value);
         }
-        let mut timeout = self.recipe.timeout;
-        let mut access_token = None;
-        if let Some(wanted) = &credential.oauth2 {
-            let shown = self.access_token(owner, wanted, &who).await.map_err(within)?;
+        let timeout =
+            session.as_ref().map_or(self.recipe.timeout, |shown| self.recipe.timeout.saturating_sub(shown.spent));
+        if let Some(shown) = session.as_ref().filter(|_| credential.oauth2.is_some()) {
             let value = bearer(&shown.token).map_err(|why| within(data.wrong(&why)))?;
             rendered.headers.entry(header::AUTHORIZATION).or_insert(value);
-            timeout = timeout.saturating_sub(shown.spent);
-            access_token = Some(shown);
         }
-        Ok(Prepared { rendered, client: who.client, timeout, access_token })
+        Ok(Prepared { rendered, client: who.client, timeout, access_token: session })
     }
 
     /// Sends a request once. The flag beside an error says that it cannot have arrived.
@@ -218,7 +173,7 @@ impl Http {
     ) -> Result<Received, (Error, bool)> {
         let Prepared { rendered, client, timeout, access_token } = prepared;
         if access_token.is_some() && timeout < LEAST.min(self.recipe.timeout / 2) {
-            let why = format!("{doing}: the access token for it came too late; look at timeout");
+            let why = format!("{doing}: what the operator has to obtain first came too late; look at timeout");
             return Err((Error::new(Class::Unavailable, why), true));
         }
         let received = transport::send(&client, purpose, rendered, timeout).await.map_err(|failure| {
@@ -322,7 +277,7 @@ impl Http {
 
     pub(super) fn remedy(&self) -> String {
         match &self.recipe.credential {
-            Some(credential) => format!("look at the Secret {} of its credential", credential.secret),
+            Some(credential) => format!("look at {}", credential.told()),
             None => "the provider object names no credential".to_owned(),
         }
     }

@@ -84,7 +84,7 @@ impl Known {
             Self::Introspect => "verify knows token.values, parameters and credential",
             Self::Revoke => "revoke knows token.id, token.name, token.values, parameters and credential",
             Self::Check => "check knows credential",
-            Self::Credential => "the credential's headers know credential.KEY",
+            Self::Credential => "the credential's headers and its login know credential.KEY",
         }
     }
 }
@@ -413,11 +413,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn time(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
+    pub(super) fn time(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
         match time {
             None => Some(None),
-            Some(api::HttpTime { path, format }) => {
-                self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format }))
+            Some(api::HttpTime { path, format, otherwise }) => {
+                let otherwise = otherwise.map(Duration::from);
+                self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format, otherwise }))
             }
         }
     }

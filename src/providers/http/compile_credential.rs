@@ -5,7 +5,10 @@ use url::Url;
 
 use super::{
     compile::{Compiler, Known},
-    recipe::{Credential, OAuth2, Shown},
+    compile_request::variables,
+    credential::SESSION,
+    recipe::{Credential, Login, OAuth2, Shown},
+    template::Variable,
 };
 use crate::api::provider::{
     credential::{OAuth2Client, OAuth2Method},
@@ -32,13 +35,37 @@ impl Compiler<'_> {
             None => None,
             Some(oauth2) => Some(self.oauth2(credential, oauth2)?),
         };
+        if credential.secret_ref.is_none() && credential.service_account.is_none() {
+            self.wrong("credential", "say secretRef or serviceAccount");
+        }
+        let login = credential.login.as_ref().map(|login| self.login(credential, login));
         Some(Credential {
-            secret: credential.secret_ref.name.clone(),
+            secret: credential.secret_ref.as_ref().map(|secret| secret.name.clone()),
+            service_account: credential.service_account.clone(),
+            login: match login {
+                None => None,
+                Some(login) => Some(login?),
+            },
             shown: shown?,
             certificate: credential.client_certificate.clone(),
             assertion: credential.assertion.clone(),
             oauth2,
         })
+    }
+
+    fn login(&mut self, credential: &api::HttpCredential, login: &api::HttpLogin) -> Option<Login> {
+        let place = "credential.login";
+        if credential.oauth2.is_some() {
+            self.wrong("credential", "say oauth2 or login, not both");
+        }
+        let session = Variable::Credential(SESSION.to_owned());
+        if variables(&login.request).contains(&session) {
+            self.wrong(format!("{place}.request"), "shows the session that it is for");
+        }
+        let operation = self.operation(place, Known::Credential, &login.request, &login.answer);
+        let value = self.path(&format!("{place}.value"), &login.value);
+        let expires = self.time(&format!("{place}.expires"), login.expires.as_ref());
+        Some(Login { operation: operation?, value: value?, expires: expires?, settings: login.clone() })
     }
 
     fn oauth2(&mut self, credential: &api::HttpCredential, settings: &api::HttpOAuth2) -> Option<OAuth2> {

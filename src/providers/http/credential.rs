@@ -18,12 +18,13 @@ use super::{
     guard::Reach,
     recipe::{Credential, Shown},
     render::{Scope, header_value},
+    service_account,
     throttle::Throttle,
 };
 use crate::{
     api::{
         ProviderKind,
-        names::ROLE_LABEL,
+        names::{ROLE_LABEL, ROLE_TARGET},
         provider::http::{HttpBasic, HttpClientCertificate, SigningAlgorithm},
     },
     providers::{Class, Error},
@@ -31,6 +32,12 @@ use crate::{
 
 /// The substitution of an assertion.
 const ASSERTION: &str = "assertion";
+
+/// The substitution of the token of a ServiceAccount.
+const SERVICE_ACCOUNT_TOKEN: &str = "serviceAccountToken";
+
+/// The substitution of what a login gives.
+pub(super) const SESSION: &str = "session";
 
 /// Key of a client's id, where nothing else is said.
 const CLIENT_ID: &str = "clientId";
@@ -69,10 +76,18 @@ impl Shared {
         }
     }
 
-    /// What the credential's Secret holds, and what is signed with it.
+    /// What the credential's Secret holds, what is signed with it, and a token of its ServiceAccount.
     pub(super) async fn data(&self, namespace: &str, credential: &Credential) -> Result<Data, Error> {
-        let data = self.read(namespace, &credential.secret).await?;
-        let mut data = Data { data, secret: format!("{namespace}/{}", credential.secret) };
+        let held = match &credential.secret {
+            None => BTreeMap::new(),
+            Some(secret) => self.read(namespace, secret).await?,
+        };
+        let secret = credential.secret.as_deref().unwrap_or_default();
+        let mut data = Data { data: held, secret: format!("{namespace}/{secret}") };
+        if let Some(account) = &credential.service_account {
+            let token = service_account::token(&self.kubernetes, namespace, account).await?;
+            data.put(SERVICE_ACCOUNT_TOKEN, token.as_bytes());
+        }
         if let Some(wanted) = &credential.assertion {
             let client_id = data.client_id(wanted.client_id.as_deref(), wanted.client_id_key.as_deref())?;
             let claims = Claims {
@@ -82,8 +97,7 @@ impl Shared {
                 now: Timestamp::now(),
             };
             let signed = data.signed(&wanted.private_key_key, wanted.algorithm, &claims)?;
-            let hidden = data.data.insert(ASSERTION.to_owned(), signed.as_bytes().to_vec());
-            hidden.into_iter().for_each(|mut hidden| hidden.zeroize());
+            data.put(ASSERTION, signed.as_bytes());
         }
         Ok(data)
     }
@@ -104,8 +118,10 @@ impl Shared {
             let message = format!("the Secret {namespace}/{name} of the credential does not exist; create it");
             return Err(Error::new(Class::Invalid, message));
         };
-        // Records and targets hold tokens of others; a provider object must not be a way to read them.
-        if secret.metadata.labels.iter().flatten().any(|(name, _)| name == ROLE_LABEL) {
+        // Records hold the tokens of all; a provider object must not be a way to read them. A target is a Secret like any other of its
+        // namespace: so the operator's own credential can be rotated.
+        let role = secret.metadata.labels.as_ref().and_then(|labels| labels.get(ROLE_LABEL));
+        if role.is_some_and(|role| role != ROLE_TARGET) {
             let message = format!("the Secret {namespace}/{name} is written by tokenturn and cannot be a credential");
             return Err(Error::new(Class::Invalid, message));
         }
@@ -126,6 +142,12 @@ impl Drop for Data {
 }
 
 impl Data {
+    /// Adds what stands for a substitution; it hides a key of that name.
+    pub(super) fn put(&mut self, name: &str, value: &[u8]) {
+        let hidden = self.data.insert(name.to_owned(), value.to_vec());
+        hidden.into_iter().for_each(|mut hidden| hidden.zeroize());
+    }
+
     /// For the templates of requests.
     pub(super) fn keys(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.data
@@ -197,9 +219,10 @@ impl Data {
 
     /// A digest of all of it: tells whether it was replaced, not what it is.
     pub(super) fn digest(&self, settings: &impl serde::Serialize) -> [u8; 32] {
+        let made = [ASSERTION, SERVICE_ACCOUNT_TOKEN, SESSION];
         let mut hash = Sha256::new();
         let settings = serde_json::to_vec(settings).unwrap_or_default();
-        let parts = self.data.iter().filter(|(key, _)| *key != ASSERTION);
+        let parts = self.data.iter().filter(|(key, _)| !made.contains(&key.as_str()));
         let parts = parts.flat_map(|(key, value)| [key.as_bytes(), value.as_slice()]);
         for part in parts.chain([settings.as_slice()]) {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

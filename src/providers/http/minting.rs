@@ -108,7 +108,10 @@ impl Http {
         let namespace = self.credential_namespace(&request.owner);
         let data = self.shared.data(namespace, credential).await?;
         let told = |why: String| {
-            Error::new(Class::Invalid, format!("{doing}: Secret {namespace}/{} {why}", credential.secret))
+            Error::new(
+                Class::Invalid,
+                format!("{doing}: Secret {namespace}/{} {why}", credential.secret.as_deref().unwrap_or_default()),
+            )
         };
         let mut values = BTreeMap::new();
         for (name, key) in initial {

@@ -4,7 +4,7 @@
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
 //! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `revoking` are what the driver does with it
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
-//! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own, which `admin_tokens` holds
+//! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
 //! - [`dpop`] binds a token to a key of its own
 //!
 //! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
@@ -36,6 +36,8 @@ mod paging;
 pub mod recipe;
 pub mod render;
 mod revoking;
+mod service_account;
+mod session;
 pub mod template;
 pub mod throttle;
 pub mod token_request;
@@ -46,10 +48,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+use self::recipe::{Asks, Recipe};
 pub use self::{checking::Health, credential::Shared};
-use self::{
-    recipe::{Asks, Recipe},
-};
 use super::{Capabilities, Error, Minted, Problem, Provider, Request};
 use crate::{
     api::{HttpProvider, ProviderRef},

@@ -50,7 +50,9 @@ impl Recipe {
         let label = self.list.is_some();
         let expires = self.create.expires.is_some();
         let present = self.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
-        let rereads = present.is_some() || self.list_values.is_some() || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
+        let rereads = present.is_some()
+            || self.list_values.is_some()
+            || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
             strategy: match (&self.in_place, &self.revoke) {
                 (Some(_), _) => Strategy::InPlace,
@@ -70,7 +72,9 @@ impl Recipe {
             },
             lost_answer: match (label, self.revoke_by()) {
                 _ if self.in_place.as_ref().is_some_and(|in_place| in_place.present.is_some()) => LostAnswer::Recover,
-                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.initial.is_empty()) => LostAnswer::ReplaceAgain,
+                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.initial.is_empty()) => {
+                    LostAnswer::ReplaceAgain
+                }
                 _ if self.in_place.is_some() => LostAnswer::Human,
                 (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
                 (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
@@ -96,6 +100,9 @@ impl Recipe {
     #[must_use]
     pub fn bases(&self) -> Vec<(String, &Url)> {
         let mut bases = vec![("baseUrl".to_owned(), &self.base)];
+        let login = self.credential.as_ref().and_then(|credential| credential.login.as_ref());
+        let login = login.and_then(|login| login.operation.request.base.as_ref());
+        bases.extend(login.map(|base| ("credential.login.request.baseUrl".to_owned(), base)));
         let oauth2 = self.credential.as_ref().and_then(|credential| credential.oauth2.as_ref());
         bases.extend(oauth2.map(|oauth2| ("credential.oauth2.tokenUrl".to_owned(), &oauth2.token_url)));
         let list = self.list.iter().map(|list| ("list", &list.operation));
@@ -109,7 +116,8 @@ impl Recipe {
         let present = present.map(|present| ("inPlace.present", &present.operation));
         let confirm = self.confirm.iter().map(|operation| ("confirm", operation));
         let operations = [("create", &self.create.operation), ("verify", &self.verify.operation)];
-        let operations = operations.into_iter().chain(list).chain(list_values).chain(revoke).chain(present).chain(confirm);
+        let operations =
+            operations.into_iter().chain(list).chain(list_values).chain(revoke).chain(present).chain(confirm);
         for (name, operation) in operations {
             bases.extend(operation.request.base.as_ref().map(|base| (format!("{name}.request.baseUrl"), base)));
         }
@@ -133,7 +141,10 @@ impl Recipe {
 /// Who the operator is.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    pub secret: String,
+    pub secret: Option<String>,
+    pub service_account: Option<api::HttpServiceAccount>,
+    /// What is called first.
+    pub login: Option<Login>,
     pub shown: Shown,
     /// Shown in the TLS handshake.
     pub certificate: Option<api::HttpClientCertificate>,
@@ -141,6 +152,28 @@ pub struct Credential {
     pub assertion: Option<api::HttpAssertion>,
     /// An access token that is obtained first.
     pub oauth2: Option<OAuth2>,
+}
+
+impl Credential {
+    /// What a person has to look at.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match (&self.secret, &self.service_account) {
+            (Some(secret), _) => format!("the Secret {secret} of its credential"),
+            (None, Some(account)) => format!("the ServiceAccount {} of its credential", account.name),
+            (None, None) => "its credential".to_owned(),
+        }
+    }
+}
+
+/// How the operator obtains a session.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub operation: Operation,
+    pub value: JsonPath,
+    pub expires: Option<Time>,
+    /// What it was made of: another one gives another session.
+    pub settings: api::HttpLogin,
 }
 
 /// How the operator obtains an access token for itself.
@@ -365,6 +398,8 @@ pub struct Granted {
 pub struct Time {
     pub path: JsonPath,
     pub format: api::HttpTimeFormat,
+    /// How long from now, where there is none that can be read.
+    pub otherwise: Option<Duration>,
 }
 
 /// Whether a parameter can have a value.

@@ -9,7 +9,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use tokenturn::{
-    api::{Backend, GoDuration},
+    api::{Backend, GoDuration, provider::http::SecretReference},
     providers::{LostAnswer, builtin, http::compile},
     testkit::{
         Outcome as Called, Seat, Token,
@@ -82,7 +82,7 @@ impl Contract {
             recipe.propagation = Some("1s".parse::<GoDuration>()?);
         }
         if let Some(credential) = &mut recipe.credential {
-            credential.secret_ref.name = CREDENTIAL.to_owned();
+            credential.secret_ref = Some(SecretReference { name: CREDENTIAL.to_owned() });
         }
         let compiled = compile::compile(&recipe)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::json;
 use url::Url;
 
-use super::metadata::{Endpoints, endpoint};
+use super::{
+    super::literal,
+    metadata::{Endpoints, endpoint},
+};
 use crate::{
     api::{
         HttpProvider, OAuth2Provider,
@@ -109,7 +112,9 @@ fn credential(settings: &OAuth2Provider, token_endpoint: &Url) -> HttpCredential
     let certificate =
         certificate.or_else(|| (method == OAuth2Method::TlsClientAuth).then(HttpClientCertificate::default));
     HttpCredential {
-        secret_ref: settings.client.secret_ref.clone(),
+        secret_ref: Some(settings.client.secret_ref.clone()),
+        service_account: None,
+        login: None,
         headers: BTreeMap::new(),
         basic: (method == OAuth2Method::ClientSecretBasic).then_some(basic),
         client_certificate: certificate,
@@ -167,7 +172,11 @@ fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
         id: None,
         permissions: is_said_here.then(|| "$.scope".to_owned()),
         permissions_with_spaces: is_said_here,
-        expires: Some(HttpTime { path: "$.expires_in".to_owned(), format: HttpTimeFormat::SecondsFromNow }),
+        expires: Some(HttpTime {
+            path: "$.expires_in".to_owned(),
+            format: HttpTimeFormat::SecondsFromNow,
+            otherwise: None,
+        }),
         expires_as_asked: false,
     }
 }
@@ -207,7 +216,7 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
         permissions: has_scopes.then(|| "$.scope".to_owned()),
         permissions_with_spaces: has_scopes,
         probes: BTreeMap::new(),
-        expires: Some(HttpTime { path: "$.exp".to_owned(), format: HttpTimeFormat::UnixSeconds }),
+        expires: Some(HttpTime { path: "$.exp".to_owned(), format: HttpTimeFormat::UnixSeconds, otherwise: None }),
     })
 }
 
@@ -298,9 +307,4 @@ fn request(method: HttpMethod, url: &Url) -> HttpRequest {
         form: Form::new(),
         multipart: Form::new(),
     }
-}
-
-/// A text in which nothing is substituted.
-fn literal(text: &str) -> String {
-    text.replace("${", "$${")
 }
