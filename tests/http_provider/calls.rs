@@ -88,7 +88,7 @@ async fn a_request_can_have_an_address_of_its_own() {
     assert!(mistakes.len() == 1 && mistakes[0].contains("link-local"), "{mistakes:?}");
 }
 
-/// A create that could not even connect is no unknown outcome.
+/// A create that could not even connect is no unknown outcome, whether that was refused or took all of its time.
 #[tokio::test]
 async fn what_was_never_sent_is_not_unknown() {
     let mut scene = Scene::new(Wire::Grafana).await;
@@ -99,6 +99,13 @@ async fn what_was_never_sent_is_not_unknown() {
     scene.driver = Http::new("http", &recipe, &scene.source.specification.provider, &shared).unwrap();
     let error = scene.create(1).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable, "{error}");
+    // Somebody is there and never says a word of TLS.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    recipe.base_url = format!("https://{}/api", silent.local_addr().unwrap());
+    recipe.timeout = Some("1s".parse().unwrap());
+    scene.driver = Http::new("http", &recipe, &scene.source.specification.provider, &shared).unwrap();
+    let error = scene.create(2).await.unwrap_err();
+    assert!(error.class() == Class::Unavailable && error.to_string().contains("no connection in time"), "{error}");
     assert_eq!(scene.server.count(Operation::Create), 0);
 }
 

@@ -153,6 +153,11 @@ impl Scene {
         self.driver = Http::new(self.kind, &self.recipe, reference, &self.shared).expect("that works");
     }
 
+    /// What the driver runs.
+    pub fn recipe(&self) -> &HttpProvider {
+        &self.recipe
+    }
+
     /// Makes the driver anew of what the provider object says.
     pub fn rebuild(&mut self) {
         let (kind, recipe) = builtin::recipe(&self.source.provider.backend).expect("a built-in recipe");

@@ -1,4 +1,4 @@
-//! A TLS server that lets nobody in without a certificate of the tests' authority, before a server that speaks plain HTTP.
+//! A TLS server before one that speaks plain HTTP. It lets nobody in without a certificate of the tests' authority, or everybody.
 
 use std::{
     path::{Path, PathBuf},
@@ -31,26 +31,34 @@ pub struct Gate {
     shown: Arc<Mutex<Vec<CertificateDer<'static>>>>,
 }
 
+/// TLS with the tests' certificate; whether it asks for the client's.
+pub fn acceptor(asks: bool) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file("authority.crt")).unwrap()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = if asks { config.with_client_cert_verifier(clients) } else { config.with_no_client_auth() };
+    let chain = vec![CertificateDer::from_pem_file(file("server.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()))
+}
+
 impl Gate {
-    /// Passes on to `behind`, whose URL is plain HTTP.
+    /// Passes on to `behind`, whose URL is plain HTTP, who shows a certificate.
     pub async fn before(behind: &str) -> Self {
+        Self::with(acceptor(true), behind).await
+    }
+
+    /// Passes everybody on.
+    pub async fn open(behind: &str) -> Self {
+        Self::with(acceptor(false), behind).await
+    }
+
+    async fn with(acceptor: TlsAcceptor, behind: &str) -> Self {
         let address = behind.strip_prefix("http://").unwrap();
         let (address, path) = address.split_once('/').map_or((address, String::new()), |(a, p)| (a, format!("/{p}")));
         let address = address.to_owned();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(file("authority.crt")).unwrap()).unwrap();
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients)
-            .with_single_cert(
-                vec![CertificateDer::from_pem_file(file("server.crt")).unwrap()],
-                PrivateKeyDer::from_pem_file(file("server.key")).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}{path}", listener.local_addr().unwrap());
         let shown = Arc::new(Mutex::new(Vec::new()));

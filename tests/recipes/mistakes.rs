@@ -40,6 +40,11 @@ fn each_mistake_is_told_with_its_place() {
         ("/baseUrl", json!("ftp://api.example.com"), "baseUrl: has to begin with https://"),
         ("/baseUrl", json!("https://me:secret@api.example.com"), "baseUrl: names a user"),
         ("/baseUrl", json!("https://api.example.com/?a=b"), "baseUrl: has a query"),
+        ("/proxy", json!({"url": "proxy.example.com"}), "proxy.url: is no URL"),
+        ("/proxy", json!({"url": "proxy.example.com:3128"}), "proxy.url: has to begin with http:// or https://"),
+        ("/proxy", json!({"url": "socks5://proxy.example.com"}), "proxy.url: has to begin with http:// or https://"),
+        ("/proxy", json!({"url": "http://a:b@proxy.example.com"}), "proxy.url: names a user; put username"),
+        ("/proxy", json!({"url": "http://proxy.example.com/x"}), "proxy.url: has a path"),
         ("/caBundle", json!("x".repeat(70_000)), "caBundle: and everything else are larger than 64 KiB together"),
         ("/timeout", json!("1m"), "timeout: has to be more than 0 and at most 15 s"),
         (

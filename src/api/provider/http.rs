@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::http_answer::is_default;
+use super::{http_answer::is_default, proxy::Proxy};
 pub use super::{
     credential::*,
     http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat},
@@ -35,6 +35,10 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
+
+    /// An HTTP proxy through which all calls go. Default: none; proxies of the environment are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 
     /// How long one call may take, connection included. Default `10s`, at most `15s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ pub mod http_end;
 pub mod http_list;
 pub mod licensing;
 pub mod oauth2;
+pub mod proxy;
 pub mod synoptic;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -23,6 +24,7 @@ pub use self::{
     http::HttpProvider,
     licensing::LicensingProvider,
     oauth2::OAuth2Provider,
+    proxy::Proxy,
     synoptic::SynopticProvider,
 };
 use super::duration::GoDuration;
@@ -99,6 +101,10 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
+
+    /// An HTTP proxy through which all calls go. Default: none; proxies of the environment are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 
     /// How long one call may take, connection included. Default `10s`, at most `15s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::credential::{HttpClientCertificate, OAuth2Client, SecretReference};
+use super::{
+    credential::{HttpClientCertificate, OAuth2Client, SecretReference},
+    proxy::Proxy,
+};
 use crate::api::duration::GoDuration;
 
 /// Access tokens of an OAuth 2.0 authorization server, by the client credentials grant (RFC 6749, section 4.4). Old and new token are
@@ -28,6 +31,10 @@ pub struct OAuth2Provider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
+
+    /// An HTTP proxy through which all calls go. Default: none; proxies of the environment are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 
     /// How long one operation may take, reading the metadata included. Default `10s`, at most `15s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -46,11 +46,12 @@ fn connect(recipe: &mut HttpProvider, endpoint: &Endpoint, reference: &SecretKey
 
 /// The same without a Secret.
 fn reach(recipe: &mut HttpProvider, endpoint: &Endpoint) {
-    let Endpoint { base_url, ca_bundle, timeout } = endpoint;
+    let Endpoint { base_url, ca_bundle, proxy, timeout } = endpoint;
     if let Some(address) = base_url {
         recipe.base_url.clone_from(address);
     }
     recipe.ca_bundle.clone_from(ca_bundle);
+    recipe.proxy.clone_from(proxy);
     recipe.timeout = *timeout;
 }
 

@@ -76,11 +76,12 @@ impl Http {
         let token = values.get(TokenSet::TOKEN).and_then(|token| token.expose_str());
         let started = Instant::now();
         let lane = self.lane(owner);
-        let mut prepared = self.anonymous(operation, scope, doing)?;
+        let mut prepared = self.anonymous(owner, operation, scope, doing).await?;
         prove(&mut prepared, &key, token, None, doing)?;
         let received = self.call(&lane, Purpose::Verify, prepared, doing).await?;
         let Some(nonce) = dpop::wanted_nonce(&received) else { return about_the_token(received, doing) };
-        let mut prepared = self.anonymous(operation, scope, doing)?.within(self.left(started, doing)?);
+        let mut prepared = self.anonymous(owner, operation, scope, doing).await?;
+        prepared = prepared.within(self.left(started, doing)?);
         prove(&mut prepared, &key, token, Some(&nonce), doing)?;
         about_the_token(self.call(&lane, Purpose::Verify, prepared, doing).await?, doing)
     }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
-use reqwest::Client;
 use serde_json::Value;
 
 use super::{
@@ -12,8 +11,9 @@ use super::{
     admin_tokens::forget,
     answer,
     answer::{Meant, Received},
-    clients::Identity,
+    clients::{Client, Identity},
     credential::{Data, SESSION, Shared},
+    proxy::Via,
     recipe::{Answer, Credential, Operation, RevokeBy as Names},
     render,
     render::{Parameters, Rendered, Scope},
@@ -74,11 +74,14 @@ impl Http {
     /// # Errors
     /// What is wrong with it.
     pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
-        let Some(credential) = &self.recipe.credential else { return Ok(()) };
         let namespace = self.shared.namespace_of(self.reference.kind, namespace);
+        let Some(credential) = &self.recipe.credential else { return self.via(namespace).await.map(drop) };
         let Who { data, .. } = self.who(namespace, credential).await?;
-        data.headers(&credential.shown)?;
-        for key in &self.recipe.credential_keys {
+        // A session is not obtained for a look.
+        if credential.login.is_none() {
+            data.headers(&credential.shown)?;
+        }
+        for key in self.recipe.credential_keys.iter().filter(|key| *key != SESSION || credential.login.is_none()) {
             data.text(key)?;
         }
         match &credential.oauth2 {
@@ -91,7 +94,8 @@ impl Http {
     async fn who(&self, namespace: &str, credential: &Credential) -> Result<Who, Error> {
         let data = self.shared.data(namespace, credential).await?;
         let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
-        let client = self.client(identity.as_ref()).map_err(|why| match identity {
+        let via = self.via(namespace).await?;
+        let client = self.client(identity.as_ref(), via).map_err(|why| match identity {
             None => Error::new(Class::Invalid, why),
             // What is wrong may be in the Secret.
             Some(_) => data.wrong(&why),
@@ -123,15 +127,28 @@ impl Http {
             .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
     }
 
-    fn client(&self, identity: Option<&Identity>) -> Result<Client, String> {
+    fn client(&self, identity: Option<&Identity>, via: Option<Via>) -> Result<Client, String> {
         let Shared { clients, reach, .. } = &self.shared;
-        clients.get(self.ca_bundle.as_deref(), identity, reach)
+        clients.get(self.ca_bundle.as_deref(), identity, via, reach)
+    }
+
+    /// A client that shows nobody to the API.
+    async fn plain_client(&self, owner: &Owner, doing: &str) -> Result<Client, Error> {
+        let via = self.via(self.credential_namespace(owner)).await;
+        let client = via.and_then(|via| self.client(None, via).map_err(|why| Error::new(Class::Invalid, why)));
+        client.map_err(|error| Error::new(error.class(), format!("{doing}: {error}")))
     }
 
     /// A request that shows nobody.
-    pub(super) fn anonymous(&self, operation: &Operation, scope: &Scope<'_>, doing: &str) -> Result<Prepared, Error> {
+    pub(super) async fn anonymous(
+        &self,
+        owner: &Owner,
+        operation: &Operation,
+        scope: &Scope<'_>,
+        doing: &str,
+    ) -> Result<Prepared, Error> {
         let rendered = self.rendered(operation, scope, doing)?;
-        let client = self.client(None).map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))?;
+        let client = self.plain_client(owner, doing).await?;
         Ok(Prepared { rendered, client, timeout: self.recipe.timeout, access_token: None })
     }
 
@@ -143,7 +160,9 @@ impl Http {
         scope: &Scope<'_>,
         doing: &str,
     ) -> Result<Prepared, Error> {
-        let Some(credential) = &self.recipe.credential else { return self.anonymous(operation, scope, doing) };
+        let Some(credential) = &self.recipe.credential else {
+            return self.anonymous(owner, operation, scope, doing).await;
+        };
         let within = |error: Error| Error::new(error.class(), format!("{doing}: {error}"));
         let mut who = self.who(self.credential_namespace(owner), credential).await.map_err(within)?;
         let session = self.session(owner, credential, &who).await.map_err(within)?;
@@ -177,7 +196,7 @@ impl Http {
             return Err((Error::new(Class::Unavailable, why), true));
         }
         let received = transport::send(&client, purpose, rendered, timeout).await.map_err(|failure| {
-            let error = Error::new(Class::Unavailable, format!("{doing}: {}", failure.why));
+            let error = Error::new(failure.class, format!("{doing}: {}", failure.why));
             (error, failure.unsent)
         })?;
         // It may have been revoked before its time: the next call gets another one. This one is not repeated.
@@ -207,7 +226,7 @@ impl Http {
         timeout: Duration,
         doing: &str,
     ) -> Result<Received, Error> {
-        let client = self.client(None).map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))?;
+        let client = self.plain_client(owner, doing).await?;
         let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
         let rendered = Rendered { method: Method::GET, url, headers: HeaderMap::from_iter([accept]), body: None };
         let prepared = Prepared { rendered, client, timeout, access_token: None };

@@ -1,4 +1,4 @@
-//! The clients of all drivers: one for each set of certificates, with or without a client certificate.
+//! The clients of all drivers: one for each set of certificates and proxy, with or without a client certificate.
 
 use std::{
     collections::HashMap,
@@ -6,16 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::Client;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{guard::Reach, transport};
+use super::{guard::Reach, proxy::Via, transport};
 
 /// Clients that are kept; beyond that all are made anew.
 const MAX_CLIENTS: usize = 64;
 
-/// How long a client that holds a private key is kept after it was last made: a certificate that was replaced leaves the memory.
+/// How long a client that holds a private key or a password is kept after it was last made: what was replaced leaves the memory.
 const KEY_KEPT: Duration = Duration::from_secs(300);
 
 /// A client certificate with its private key, in PEM.
@@ -23,14 +22,33 @@ pub(super) struct Identity {
     pub pem: Zeroizing<Vec<u8>>,
 }
 
-/// What tells clients apart: the authorities that they trust, and a digest of the certificate that they show.
-type Key = (Option<String>, Option<[u8; 32]>);
+/// A client, and the proxy that it goes through.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub http: reqwest::Client,
+    pub via: Option<Arc<Via>>,
+}
+
+/// What tells clients apart: the authorities that they trust, the proxy, and digests of what they show.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    ca_bundle: Option<String>,
+    identity: Option<[u8; 32]>,
+    proxy: Option<String>,
+    authorization: Option<[u8; 32]>,
+}
+
+impl Key {
+    fn holds_secrets(&self) -> bool {
+        self.identity.is_some() || self.authorization.is_some()
+    }
+}
 
 #[derive(Clone, Default)]
-pub(super) struct Clients(Arc<Mutex<HashMap<Key, (Instant, Client)>>>);
+pub(super) struct Clients(Arc<Mutex<HashMap<Key, (Instant, reqwest::Client)>>>);
 
 impl Clients {
-    /// A client, made once for each set of certificates.
+    /// A client, made once for each set of certificates and each way to a proxy.
     ///
     /// # Errors
     /// What is wrong with the certificates.
@@ -38,20 +56,29 @@ impl Clients {
         &self,
         ca_bundle: Option<&str>,
         identity: Option<&Identity>,
+        via: Option<Via>,
         reach: &Arc<Reach>,
     ) -> Result<Client, String> {
-        let digest = identity.map(|identity| Sha256::digest(&*identity.pem).into());
-        let key = (ca_bundle.map(str::to_owned), digest);
+        let authorization = via.as_ref().and_then(|via| via.authorization.as_ref());
+        let key = Key {
+            ca_bundle: ca_bundle.map(str::to_owned),
+            identity: identity.map(|identity| Sha256::digest(&*identity.pem).into()),
+            proxy: via.as_ref().map(|via| via.url.to_string()),
+            authorization: authorization.map(|header| Sha256::digest(header).into()),
+        };
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|(_, identity), (made, _)| identity.is_none() || made.elapsed() < KEY_KEPT);
-        if let Some((_, client)) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = transport::client(ca_bundle, identity, reach)?;
-        if clients.len() >= MAX_CLIENTS {
-            clients.clear();
-        }
-        clients.insert(key, (Instant::now(), client.clone()));
-        Ok(client)
+        clients.retain(|key, (made, _)| !key.holds_secrets() || made.elapsed() < KEY_KEPT);
+        let http = match clients.get(&key) {
+            Some((_, http)) => http.clone(),
+            None => {
+                let http = transport::client(ca_bundle, identity, via.as_ref(), reach)?;
+                if clients.len() >= MAX_CLIENTS {
+                    clients.clear();
+                }
+                clients.insert(key, (Instant::now(), http.clone()));
+                http
+            }
+        };
+        Ok(Client { http, via: via.map(Arc::new) })
     }
 }

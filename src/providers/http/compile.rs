@@ -121,6 +121,7 @@ impl Compiler<'_> {
             self.wrong("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10));
         }
         let base = self.base("baseUrl", &recipe.base_url);
+        let proxy = recipe.proxy.as_ref().map(|proxy| self.proxy(proxy));
         let credential = recipe.credential.as_ref().map(|credential| self.credential(credential));
         self.parameters();
         let permissions = self.permissions();
@@ -155,6 +156,10 @@ impl Compiler<'_> {
         };
         Some(Recipe {
             base: base?,
+            proxy: match proxy {
+                None => None,
+                Some(proxy) => Some(proxy?),
+            },
             timeout,
             activation: recipe.activation.map_or(ACTIVATION, Duration::from),
             propagation: recipe.propagation.map_or(Duration::ZERO, Duration::from),

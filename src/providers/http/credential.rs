@@ -80,7 +80,7 @@ impl Shared {
     pub(super) async fn data(&self, namespace: &str, credential: &Credential) -> Result<Data, Error> {
         let held = match &credential.secret {
             None => BTreeMap::new(),
-            Some(secret) => self.read(namespace, secret).await?,
+            Some(secret) => self.read(namespace, secret, "the credential").await?,
         };
         let secret = credential.secret.as_deref().unwrap_or_default();
         let mut data = Data { data: held, secret: format!("{namespace}/{secret}") };
@@ -102,20 +102,26 @@ impl Shared {
         Ok(data)
     }
 
-    async fn read(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    /// The header that shows the user name and the password of a Secret to a proxy.
+    pub(super) async fn proxy_authorization(&self, namespace: &str, name: &str) -> Result<HeaderValue, Error> {
+        let data = self.read(namespace, name, "the proxy").await?;
+        let data = Data { data, secret: format!("{namespace}/{name}") };
+        let [username_key, password_key] = ["username", "password"].map(str::to_owned);
+        let basic = HttpBasic { username: None, username_key, password_key, form_encoded: false };
+        basic_header(&data.data, &basic).map_err(|why| data.wrong(&why))
+    }
+
+    async fn read(&self, namespace: &str, name: &str, whose: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
         let secrets: Api<Secret> = Api::namespaced(self.kubernetes.clone(), namespace);
         let found = secrets.get_opt(name).await.map_err(|error| {
             let why = match &error {
                 kube::Error::Api(status) => status.message.clone(),
                 other => other.to_string(),
             };
-            Error::new(
-                Class::Unavailable,
-                format!("the Secret {namespace}/{name} of the credential cannot be read: {why}"),
-            )
+            Error::new(Class::Unavailable, format!("the Secret {namespace}/{name} of {whose} cannot be read: {why}"))
         })?;
         let Some(secret) = found else {
-            let message = format!("the Secret {namespace}/{name} of the credential does not exist; create it");
+            let message = format!("the Secret {namespace}/{name} of {whose} does not exist; create it");
             return Err(Error::new(Class::Invalid, message));
         };
         // Records hold the tokens of all; a provider object must not be a way to read them. A target is a Secret like any other of its

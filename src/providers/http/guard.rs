@@ -59,6 +59,14 @@ impl Reach {
         if url.scheme() != "https" && !self.plain_http {
             return Err("has to begin with https://; the operator's flag --allow-plain-http allows http://".to_owned());
         }
+        self.check_host(url)
+    }
+
+    /// Whether the host of a URL may be connected to, as far as it says by itself.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn check_host(&self, url: &Url) -> Result<(), String> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),

@@ -3,6 +3,7 @@
 //! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
 //! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `revoking` are what the driver does with it
+//! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
 //! - [`dpop`] binds a token to a key of its own
@@ -27,12 +28,14 @@ pub mod compile_credential;
 mod compile_end;
 mod compile_list;
 mod compile_request;
+mod connecting;
 mod credential;
 pub mod dpop;
 pub mod guard;
 mod listing;
 mod minting;
 mod paging;
+pub mod proxy;
 pub mod recipe;
 pub mod render;
 mod revoking;
@@ -85,7 +88,9 @@ impl Http {
         let recipe =
             compile::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let told = |(place, base): (String, &Url)| Some(format!("{place}: {}", shared.reach.check(base).err()?));
-        let out_of_reach: Vec<String> = recipe.bases().into_iter().filter_map(told).collect();
+        let proxy = recipe.proxy.as_ref();
+        let proxy = proxy.and_then(|proxy| Some(format!("proxy.url: {}", shared.reach.check_host(&proxy.url).err()?)));
+        let out_of_reach: Vec<String> = recipe.bases().into_iter().filter_map(told).chain(proxy).collect();
         if !out_of_reach.is_empty() {
             return Err(out_of_reach);
         }

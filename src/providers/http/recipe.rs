@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 use url::Url;
 
-use super::{answer, dpop, template::Template};
+use super::{answer, dpop, proxy::Proxy, template::Template};
 use crate::{
     api::provider::http as api,
     providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy},
@@ -20,6 +20,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub base: Url,
+    /// What all requests go through.
+    pub proxy: Option<Proxy>,
     pub timeout: Duration,
     pub activation: Duration,
     pub propagation: Duration,

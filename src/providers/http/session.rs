@@ -124,6 +124,6 @@ impl Http {
         let lane = self.lane(owner);
         let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
         let received = transport::send(&who.client, Purpose::Authorize, rendered, left).await;
-        received.map_err(|failure| Error::new(Class::Unavailable, format!("{doing}: {}", failure.why)))
+        received.map_err(|failure| Error::new(failure.class, format!("{doing}: {}", failure.why)))
     }
 }

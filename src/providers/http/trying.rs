@@ -38,7 +38,8 @@ impl Http {
             }
             (false, true) => self.try_bound(owner, &verify.operation, &scope, values, &doing).await?,
             (false, false) => {
-                self.call(&lane, Purpose::Verify, self.anonymous(&verify.operation, &scope, &doing)?, &doing).await?
+                let prepared = self.anonymous(owner, &verify.operation, &scope, &doing).await?;
+                self.call(&lane, Purpose::Verify, prepared, &doing).await?
             }
         };
         let meant = answer::meaning(&verify.operation.answer, &received);
@@ -106,7 +107,7 @@ impl Http {
             let Some(operation) = self.recipe.verify.probes.get(name) else { continue };
             let doing = format!("cannot try whether the token has {name:?} at {}", self.host(operation));
             let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-            let prepared = self.anonymous(operation, &scope, &doing)?;
+            let prepared = self.anonymous(owner, operation, &scope, &doing).await?;
             let lane = self.lane(owner);
             let received = self.call(&lane, Purpose::Verify, prepared, &doing).await?;
             let meant = answer::meaning(&operation.answer, &received);

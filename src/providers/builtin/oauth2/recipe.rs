@@ -63,6 +63,7 @@ pub fn recipe(
     Ok(HttpProvider {
         base_url: endpoints.token.origin().ascii_serialization(),
         ca_bundle: settings.ca_bundle.clone(),
+        proxy: settings.proxy.clone(),
         timeout: format!("{}ms", timeout.as_millis()).parse().ok(),
         credential: Some(credential(settings, &endpoints.token)),
         parameters: BTreeMap::new(),
