@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
     routing::post,
 };
 use serde_json::json;
@@ -32,6 +32,8 @@ struct State {
     seen: Vec<(HeaderMap, String)>,
     /// Status, body and how long it takes; then the usual answer.
     planned: VecDeque<(u16, String, Duration)>,
+    /// Seconds that the next answers say to wait.
+    retry_after: Option<u64>,
 }
 
 impl Endpoint {
@@ -41,14 +43,15 @@ impl Endpoint {
         endpoint.0.lock().unwrap().url = format!("http://{}", listener.local_addr().unwrap());
         let state = endpoint.clone();
         let token = post(async move |headers: HeaderMap, body: String| {
-            let planned = {
+            let (planned, wait_for) = {
                 let mut state = state.0.lock().unwrap();
                 state.seen.push((headers, body));
-                state.planned.pop_front()
+                (state.planned.pop_front(), state.retry_after)
             };
             let (status, body, wait) = planned.unwrap_or_else(|| usual(300));
             tokio::time::sleep(wait).await;
-            (StatusCode::from_u16(status).unwrap(), body)
+            let wait_for = wait_for.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds)));
+            (StatusCode::from_u16(status).unwrap(), wait_for.into_iter().collect::<HeaderMap>(), body)
         });
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/token", token)).await });
         endpoint
@@ -166,6 +169,21 @@ async fn refusals_of_the_token_endpoint_are_told_and_nothing_is_sent_to_the_api(
     let error = scene.driver.check_credential(&scene.owner.namespace).await.unwrap_err();
     assert!(error.to_string().contains("\"clientSecret\" is empty"), "{error}");
     assert_eq!(scene.server.count(Operation::Create), 0);
+}
+
+/// It is the same provider object: what keeps one waiting keeps all.
+#[tokio::test]
+async fn a_token_endpoint_that_does_not_work_can_ask_for_a_pause() {
+    let (scene, endpoint) = scene(json!({})).await;
+    endpoint.plan(503, &json!({}), Duration::ZERO);
+    endpoint.0.lock().unwrap().retry_after = Some(1);
+    let error = list(&scene).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unavailable, "{error}");
+    let error = list(&scene).await.unwrap_err();
+    assert!(matches!(error.class(), Class::RateLimited { retry_after: Some(_) }), "{error}");
+    assert_eq!(endpoint.seen().len(), 1);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    list(&scene).await.unwrap();
 }
 
 /// A token endpoint that is slow takes its time from the call, and ten calls wait for one answer.

@@ -136,6 +136,43 @@ async fn a_pause_is_kept() {
     .await;
 }
 
+/// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation too.
+#[tokio::test]
+async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
+    let wait = |name| vec![(name, "2".to_owned())];
+    let operations = [Operation::Create, Operation::List, Operation::Verify, Operation::Revoke];
+    let each = operations.map(async |operation| {
+        let scene = Scene::new(Wire::Grafana).await;
+        let (issued, minted) = scene.mint(1).await;
+        let failed = async || match operation {
+            Operation::Create => scene.create(2).await.unwrap_err(),
+            Operation::Revoke => scene.revoke(&issued, Some(&minted)).await.unwrap_err(),
+            Operation::Verify => scene.verify(&minted).await.unwrap_err(),
+            _ => scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err(),
+        };
+        // A word about limits is none about when it works again.
+        for (header, is_paused) in [("ratelimit-reset", false), ("retry-after", true)] {
+            scene.server.plan(operation, Fault::Status(503, wait(header)));
+            let class = failed().await.class();
+            // What a create has done is as open as ever.
+            let expected = if operation == Operation::Create { Class::Unknown } else { Class::Unavailable };
+            assert_eq!(class, expected, "{operation:?}");
+            let before = scene.server.seen().len();
+            match scene.liveness(&issued, Some(&minted)).await {
+                Ok(found) => assert!(!is_paused && found == Liveness::Alive, "{operation:?} {found:?}"),
+                Err(error) => {
+                    let is_asked_to_wait = matches!(error.class(), Class::RateLimited { retry_after: Some(_) });
+                    assert!(is_paused && is_asked_to_wait, "{operation:?} {header}: {error}");
+                    assert_eq!(scene.server.seen().len(), before, "nothing was sent: {operation:?}");
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive);
+    });
+    futures::future::join_all(each).await;
+}
+
 /// Calls that hang take a few places; the next caller is told to come back instead of waiting.
 #[tokio::test]
 async fn calls_that_hang_do_not_pile_up() {

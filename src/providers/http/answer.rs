@@ -260,6 +260,18 @@ fn said(wanted: &Time, body: &Value, now: Timestamp) -> Result<Option<Timestamp>
 /// answer's own `Date`, so that a wrong clock does not matter.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let others = ["x-retry-after", "x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset"];
+    wait(headers, now, &others)
+}
+
+/// When to come back to a server that does not work now (RFC 9110, section 10.2.3; for a revocation RFC 7009, section 2.2.1). The headers
+/// about limits stand in every answer of some providers, and say nothing of that.
+#[must_use]
+pub fn back_at_work(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    wait(headers, now, &[])
+}
+
+fn wait(headers: &HeaderMap, now: Timestamp, others: &[&str]) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let there = text(header::DATE.as_str()).and_then(http_date).unwrap_or(now);
     let until = |at: Timestamp| Duration::try_from(at.duration_since(there)).unwrap_or_default();
@@ -273,7 +285,6 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     };
     let standard =
         text(header::RETRY_AFTER.as_str()).and_then(|text| number(text).or_else(|| Some(until(http_date(text)?))));
-    let others = ["x-retry-after", "x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset"];
     let found = standard.or_else(|| others.iter().find_map(|name| number(text(name)?)))?;
     Some(found.clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
 }
@@ -334,6 +345,9 @@ mod tests {
         ] {
             let found = retry_after(&headers(&pairs), now).map(|wait| wait.as_secs());
             assert_eq!(found, seconds, "{pairs:?}");
+            let is_standard = |(name, value): &(&str, &str)| *name == "retry-after" && *value != "soon";
+            let of_standard = seconds.filter(|_| pairs.iter().any(is_standard));
+            assert_eq!(back_at_work(&headers(&pairs), now).map(|wait| wait.as_secs()), of_standard, "{pairs:?}");
         }
     }
 

@@ -254,10 +254,7 @@ impl Http {
         let (class, what, advice) = match meant.meaning {
             HttpMeaning::RateLimited => {
                 let retry_after = asked();
-                // Without a word about when, the usual growing waits of each token.
-                if let Some(wait) = retry_after {
-                    lane.pause(wait, Pause::TooFast);
-                }
+                pause(lane, retry_after);
                 (Class::RateLimited { retry_after }, "it asks to slow down", None)
             }
             HttpMeaning::QuotaExceeded => {
@@ -266,7 +263,10 @@ impl Http {
                 (Class::QuotaExceeded { retry_after }, "the limit of the plan is used up", None)
             }
             HttpMeaning::AccountSuspended => (Class::AccountSuspended, "the account may not use it now", None),
-            HttpMeaning::Unavailable => (Class::Unavailable, "it does not work now", None),
+            HttpMeaning::Unavailable => {
+                pause(lane, answer::back_at_work(&received.headers, Timestamp::now()));
+                (Class::Unavailable, "it does not work now", None)
+            }
             HttpMeaning::Unauthorized => {
                 (Class::Unauthorized, "it does not accept the operator's credential", Some(self.remedy()))
             }
@@ -331,6 +331,13 @@ impl Http {
     }
 }
 
+/// Keeps the pause that a provider asks for. Without a word about when, there are the usual growing waits of each token.
+pub(super) fn pause(lane: &Lane, asked: Option<Duration>) {
+    if let Some(wait) = asked {
+        lane.pause(wait, Pause::Asked);
+    }
+}
+
 fn bearer(token: &str) -> Result<HeaderValue, String> {
     let written = Zeroizing::new(format!("Bearer {token}"));
     let value = HeaderValue::try_from(written.as_str());
@@ -350,7 +357,7 @@ pub(super) fn unreadable(doing: &str) -> Error {
 pub(super) fn stay_away(closed: Closed, doing: &str) -> Error {
     let later = |wait| Class::RateLimited { retry_after: Some(wait) };
     let (class, why) = match closed {
-        Closed::Paused(left, Pause::TooFast) => (later(left), "it asked for a pause that is not over"),
+        Closed::Paused(left, Pause::Asked) => (later(left), "it asked for a pause that is not over"),
         Closed::Paused(left, Pause::Quota) => {
             (Class::QuotaExceeded { retry_after: left }, "the limit of the plan was used up a moment ago")
         }

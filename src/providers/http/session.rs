@@ -10,10 +10,9 @@ use super::{
     Http,
     admin_tokens::{Held, Slot, Token},
     answer::{self, Received},
-    calls::{PATIENCE, Who, stay_away, unreadable},
+    calls::{PATIENCE, Who, pause, stay_away, unreadable},
     recipe::{Credential, Login, OAuth2},
     render::{Rendered, Scope},
-    throttle::Pause,
     token_request::{self, Granted},
     transport,
 };
@@ -54,9 +53,12 @@ impl Http {
             let rendered = token_request::request(wanted, &who.data, Timestamp::now())?;
             let received = self.ask(owner, who, rendered, left, &doing).await?;
             token_request::read(&received, who.data.secret(), Timestamp::now()).map_err(|error| {
-                if let Class::RateLimited { retry_after: Some(wait) } = error.class() {
-                    self.lane(owner).pause(wait, Pause::TooFast);
-                }
+                let wait = match error.class() {
+                    Class::RateLimited { retry_after } => retry_after,
+                    Class::Unavailable => answer::back_at_work(&received.headers, Timestamp::now()),
+                    _ => None,
+                };
+                pause(&self.lane(owner), wait);
                 Error::new(error.class(), format!("{doing}: {error}"))
             })
         };

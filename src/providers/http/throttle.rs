@@ -35,8 +35,8 @@ pub struct Lane {
 /// Why a provider wants nothing to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pause {
-    /// It was asked too often.
-    TooFast,
+    /// It asked for one: it was asked too often, or does not work now.
+    Asked,
     /// The plan's limit is used up.
     Quota,
 }
@@ -111,9 +111,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_for_all_tokens_of_a_provider_and_for_no_other() {
         let throttle = Throttle::default();
-        throttle.lane("one").pause(Duration::from_secs(30), Pause::TooFast);
+        throttle.lane("one").pause(Duration::from_secs(30), Pause::Asked);
         throttle.lane("one").pause(Duration::from_secs(10), Pause::Quota);
-        assert_eq!(throttle.lane("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30), Pause::TooFast)));
+        assert_eq!(throttle.lane("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30), Pause::Asked)));
         assert!(throttle.lane("other").enter().is_ok());
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(throttle.lane("one").enter().is_ok());
