@@ -1,0 +1,145 @@
+//! An example at a server that speaks as its provider, the workload that uses its tokens, and what happens to both.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokenturn::{
+    api::RotatedTokenStatus,
+    testkit::{
+        Outcome as Call, Seat, Token,
+        consumer::TokenUse,
+        contract::{self, ADMIN, ContractServer, Wire},
+        install,
+        wait::until,
+    },
+};
+
+use crate::world::{Outcome, PATIENCE, World, is};
+
+/// The providers, by the name of the workload that calls each.
+struct Providers {
+    servers: BTreeMap<String, Arc<ContractServer>>,
+    client: reqwest::Client,
+}
+
+impl TokenUse for Providers {
+    fn call<'a>(&'a self, seat: &'a Seat, token: &'a Token) -> BoxFuture<'a, Call> {
+        async move {
+            let server = self.servers.iter().find(|(workload, _)| seat.pod.starts_with(&format!("{workload}-")));
+            let Some((_, server)) = server else { return Call::Unanswered("nobody's consumer".to_owned()) };
+            match server.use_token(&self.client, token.reveal()).await {
+                Ok(status) => Call::Answered(status),
+                Err(why) => Call::Unanswered(why),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// One example as it stands, but for where its provider is and how long the old token stays.
+pub struct Example {
+    pub objects: Vec<Value>,
+    pub token: String,
+    pub secret: String,
+    pub key: String,
+    pub credential: String,
+    /// What new tokens have their settings from, or are made of.
+    pub first: String,
+}
+
+pub fn example(name: &str, server: &ContractServer) -> Example {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.yaml"));
+    let text = std::fs::read_to_string(path).expect("the example");
+    let documents = install::documents(&text).expect("YAML");
+    let mut objects: Vec<Value> = documents.iter().map(|object| json!(object)).collect();
+    let (kind, _) = name.split_once('/').expect("a folder");
+    let settings = &mut objects[0]["spec"][kind];
+    if kind == "oauth2" {
+        let at = |path: &str| format!("{}/token{path}", server.url());
+        settings["issuer"] = Value::Null;
+        settings["endpoints"] =
+            json!({"token": at(""), "introspection": at("/introspection"), "revocation": at("/revocation")});
+        settings["client"]["clientId"] = json!(ADMIN);
+    } else {
+        settings["baseUrl"] = json!(server.url());
+    }
+    let named = [&settings["credential"]["secretRef"], &settings["credentialsRef"], &settings["client"]["secretRef"]];
+    let credential = named.into_iter().find_map(|named| named["name"].as_str()).expect("a credential").to_owned();
+    objects[1]["spec"]["gracePeriod"] = json!("0s");
+    let secret = objects[1]["spec"]["secret"]["name"].as_str().expect("a Secret").to_owned();
+    let data = objects[1]["spec"]["secret"]["data"].as_object();
+    let key = data.and_then(|data| data.keys().next().cloned()).unwrap_or_else(|| "token".to_owned());
+    let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let first = match server.wire() {
+        Wire::Synoptic => {
+            server.store().mint("", "template", vec![json!("origins")], None).expect("a token").value.clone()
+        }
+        _ => server.store().consent("", vec![json!("api:read")]),
+    };
+    Example { objects, token, secret, key, credential, first }
+}
+
+pub async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
+    world.tokens().get(token).await.ok()?.status
+}
+
+pub async fn finished(world: &World, token: &str, sequence: i64) -> Outcome {
+    let what = format!("rotation {sequence} of {token} to be finished");
+    let found = until(&what, PATIENCE, async || {
+        let status = status(world, token).await?;
+        let done =
+            status.sequence == Some(sequence) && status.previous.is_none() && is(&status, "Reconciling", "False");
+        done.then_some(())
+    });
+    match found.await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(format!("{error}\nlast status: {:#?}", status(world, token).await).into()),
+    }
+}
+
+/// A world with servers, their credentials and an operator that may reach them.
+pub async fn world(
+    stem: &str,
+    servers: BTreeMap<String, Arc<ContractServer>>,
+) -> Result<World, Box<dyn std::error::Error>> {
+    let calls = Arc::new(Providers { servers, client: contract::client() });
+    let world = World::of_consumers(stem, calls).await?;
+    let mut world = world.with_args(&["--allow-loopback-providers", "--allow-plain-http", "--log-level=trace"]);
+    world.start_operator().await?;
+    Ok(world)
+}
+
+pub async fn set_up(world: &World, example: &Example) -> Outcome {
+    let secret = json!({
+        "metadata": {"name": example.credential},
+        "stringData": {
+            "token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
+            "template": example.first, "refreshToken": example.first, "clientSecret": ADMIN,
+        },
+    });
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    for object in &example.objects {
+        world.apply(&object.to_string()).await?;
+    }
+    finished(world, &example.token, 1).await?;
+    let env = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": example.secret, "key": example.key}}}]);
+    let containers = json!([{"name": "app", "image": "none", "env": env}]);
+    let changes = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    world.deployment(&example.token, 2, changes).await?;
+    Ok(())
+}
+
+pub async fn value(world: &World, example: &Example) -> Result<String, Box<dyn std::error::Error>> {
+    let secret = world.space.api::<Secret>().get(&example.secret).await?;
+    let value = secret.data.and_then(|mut data| data.remove(&example.key)).ok_or("the Secret lacks its key")?;
+    Ok(String::from_utf8(value.0)?)
+}
+
+pub async fn rotate(world: &World, token: &str, request: &str) -> Outcome {
+    let patch = json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": request}}});
+    world.tokens().patch(token, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}

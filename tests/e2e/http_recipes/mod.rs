@@ -1,0 +1,6 @@
+//! The recipes under `examples`, from `kubectl apply` to the death of the old token: their consumers call the provider all
+//! the time, and are never refused.
+
+mod example;
+mod rotations;
+mod troubles;

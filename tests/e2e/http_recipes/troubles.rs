@@ -1,0 +1,118 @@
+//! What is wrong with a provider object, its Secret or the provider is told on the objects.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokenturn::{
+    api::TokenProvider,
+    testkit::{
+        contract::{ADMIN, ContractServer, Fault, Operation, Wire},
+        wait::until,
+    },
+};
+
+use super::example::{example, finished, rotate, status, world};
+use crate::world::{Outcome, PATIENCE, condition};
+
+/// What a provider refuses is told on the objects, and mended when it is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::Grafana).await?);
+    let mut example = example("http/grafana-service-account", &server);
+    let world = world("recipe-troubles", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    let ready = async |what: &str, says: &str| {
+        until(what, PATIENCE, async || {
+            let provider = world.space.api::<TokenProvider>().get("grafana").await.ok()?;
+            let conditions = provider.status?.conditions;
+            conditions.into_iter().find(|one| one.type_ == "ProviderReady" && one.message.contains(says))
+        })
+        .await
+    };
+    let told = async |says: &str| {
+        until(says, PATIENCE, async || {
+            let status = status(&world, "dashboards").await?;
+            condition(&status, "Ready").1.contains(says).then_some(())
+        })
+        .await
+    };
+    // A recipe that cannot work: the place and the reason.
+    let revoke = example.objects[0]["spec"]["http"]["revoke"].take();
+    example.objects[0]["spec"]["http"]["revoke"] =
+        json!({"request": {"method": "DELETE", "path": "/tokens/${token.nope}"}});
+    for object in &example.objects {
+        world.apply(&object.to_string()).await?;
+    }
+    let condition = ready("the recipe to be refused", "revoke.request.path").await?;
+    assert_eq!(
+        (condition.status.as_str(), condition.reason.as_str()),
+        ("False", "InvalidSpec"),
+        "{}",
+        condition.message
+    );
+    told("revoke.request.path").await?;
+    // The credential is missing.
+    example.objects[0]["spec"]["http"]["revoke"] = revoke;
+    world.apply(&example.objects[0].to_string()).await?;
+    ready("the credential to be missed", "does not exist; create it").await?;
+    told("does not exist; create it").await?;
+    assert!(server.seen().is_empty());
+    // It is there, and wrong; then it is right.
+    let secret = json!({"metadata": {"name": "grafana-admin"}, "stringData": {"token": "wrong"}});
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    told("does not accept the operator's credential").await?;
+    let right = Patch::Merge(json!({"stringData": {"token": ADMIN}}));
+    world.space.api::<Secret>().patch("grafana-admin", &PatchParams::default(), &right).await?;
+    rotate(&world, "dashboards", "mended").await?;
+    finished(&world, "dashboards", 1).await?;
+    ready("the provider to be ready", "its credential is there").await?;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.store().alive().len(), 1);
+    Ok(())
+}
+
+/// The provider is asked whether it accepts the credential, and for how long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_expires_or_is_refused_is_told() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::GitLab).await?);
+    let mut example = example("http/gitlab-project-token", &server);
+    let world = world("credential", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    let ready = async |reason: &str, status: &str| {
+        until(reason, PATIENCE, async || {
+            let provider = world.space.api::<TokenProvider>().get("gitlab").await.ok()?;
+            let mut conditions = provider.status?.conditions.into_iter();
+            conditions.find(|one| one.type_ == "ProviderReady" && one.reason == reason && one.status == status)
+        })
+        .await
+    };
+    let secret = json!({"metadata": {"name": example.credential}, "stringData": {"token": ADMIN}});
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    let day = (jiff::Timestamp::now() + Duration::from_secs(5 * 86_400)).to_string()[..10].to_owned();
+    server.plan(Operation::Verify, Fault::Refused(200, json!({"active": true, "expires_at": day})));
+    world.apply(&example.objects[0].to_string()).await?;
+    let condition = ready("CredentialExpiring", "True").await?;
+    assert!(condition.message.contains(&day), "{}", condition.message);
+    until("a warning on the provider object", PATIENCE, async || {
+        let events = world.space.api::<Event>().list(&kube::api::ListParams::default()).await.ok()?.items;
+        let about = |event: &Event| event.regarding.as_ref().and_then(|object| object.kind.clone());
+        events.into_iter().find(|event| {
+            event.reason.as_deref() == Some("CredentialExpiring") && about(event).as_deref() == Some("TokenProvider")
+        })
+    })
+    .await?;
+    // Another one is put there, and it is wrong; then it is right.
+    let put = async |token: &str| {
+        let patch = Patch::Merge(json!({"stringData": {"token": token}}));
+        world.space.api::<Secret>().patch(&example.credential, &PatchParams::default(), &patch).await
+    };
+    put("wrong").await?;
+    example.objects[0]["spec"]["http"]["timeout"] = json!("9s");
+    world.apply(&example.objects[0].to_string()).await?;
+    let condition = ready("CredentialRejected", "False").await?;
+    assert!(condition.message.contains(&example.credential), "{}", condition.message);
+    put(ADMIN).await?;
+    let condition = ready("ProviderAnswers", "True").await?;
+    assert!(condition.message.contains("accepts the credential"), "{}", condition.message);
+    Ok(())
+}
