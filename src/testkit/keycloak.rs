@@ -197,6 +197,23 @@ impl Realm {
         Ok(answer.map_err(|error| Error::invalid("call keycloak", error))?.status())
     }
 
+    /// Obtains a token as a client does that has a secret.
+    pub async fn use_client(&self, id: &str, secret: &str) -> Result<StatusCode, Error> {
+        let url = format!("{}/protocol/openid-connect/token", self.issuer());
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)])
+            .finish();
+        let request = self.client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form);
+        Ok(request.send().await.map_err(|error| Error::invalid("call keycloak", error))?.status())
+    }
+
+    /// The ids of the realm's clients that begin so.
+    pub async fn clients(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let found = self.send(Method::GET, &self.admin("/clients"), &Value::Null).await?;
+        let ids = found.as_array().into_iter().flatten().filter_map(|client| client["clientId"].as_str());
+        Ok(ids.filter(|id| id.starts_with(prefix)).map(str::to_owned).collect())
+    }
+
     /// A request of the administrator. Its token lives for a minute, so each has its own.
     async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Error> {
         let what = || format!("{method} {path} at keycloak");

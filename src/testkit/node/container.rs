@@ -112,7 +112,8 @@ impl Worker {
         for env in &container.env {
             let (secret, optional) = match env {
                 Env::Literal { name, value } => {
-                    environment.insert(name.clone(), value.clone());
+                    let value = expanded(value, &environment);
+                    environment.insert(name.clone(), value);
                     continue;
                 }
                 Env::Key { secret, optional, .. } | Env::All { secret, optional, .. } => (secret, *optional),
@@ -140,5 +141,50 @@ impl Worker {
             }
         }
         Ok(environment)
+    }
+}
+
+/// A value with what `$(NAME)` stands for, for variables that are there before it; `$$` stands for `$`.
+fn expanded(value: &str, environment: &BTreeMap<String, String>) -> String {
+    let mut result = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('$') {
+        result.push_str(before);
+        let named = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+        rest = match (named, after.strip_prefix('$')) {
+            (_, Some(after)) => {
+                result.push('$');
+                after
+            }
+            (Some((name, after)), None) => {
+                // What is not known stays as it is written.
+                let known = environment.get(name).cloned();
+                result.push_str(&known.unwrap_or_else(|| format!("$({name})")));
+                after
+            }
+            (None, None) => {
+                result.push('$');
+                after
+            }
+        };
+    }
+    result + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_can_be_made_of_others_as_kubernetes_does() {
+        let environment = BTreeMap::from([("ID", "one"), ("SECRET", "$(ID)")].map(|(k, v)| (k.into(), v.into())));
+        for (value, result) in [
+            ("$(ID):$(SECRET)", "one:$(ID)"),
+            ("$(NOPE)-$$(ID)-$ID-$", "$(NOPE)-$(ID)-$ID-$"),
+            ("$(ID", "$(ID"),
+            ("", ""),
+        ] {
+            assert_eq!(expanded(value, &environment), result, "{value}");
+        }
     }
 }

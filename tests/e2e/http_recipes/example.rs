@@ -44,42 +44,59 @@ pub struct Example {
     pub objects: Vec<Value>,
     pub token: String,
     pub secret: String,
-    pub key: String,
+    /// The keys of the Secret that a container reads, and shows as one with colons between.
+    pub keys: Vec<String>,
     pub credential: String,
-    /// What new tokens have their settings from, or are made of.
-    pub first: String,
+    /// What the credential's Secret holds.
+    pub holds: Value,
 }
 
-pub fn example(name: &str, server: &ContractServer) -> Example {
+/// An example with other settings of its provider.
+pub fn read(name: &str, holds: Value, change: impl FnOnce(&mut Value)) -> Example {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.yaml"));
     let text = std::fs::read_to_string(path).expect("the example");
     let documents = install::documents(&text).expect("YAML");
     let mut objects: Vec<Value> = documents.iter().map(|object| json!(object)).collect();
     let (kind, _) = name.split_once('/').expect("a folder");
     let settings = &mut objects[0]["spec"][kind];
-    if kind == "oauth2" {
-        let at = |path: &str| format!("{}/token{path}", server.url());
-        settings["issuer"] = Value::Null;
-        settings["endpoints"] =
-            json!({"token": at(""), "introspection": at("/introspection"), "revocation": at("/revocation")});
-        settings["client"]["clientId"] = json!(ADMIN);
-    } else {
-        settings["baseUrl"] = json!(server.url());
-    }
+    change(settings);
     let named = [&settings["credential"]["secretRef"], &settings["credentialsRef"], &settings["client"]["secretRef"]];
     let credential = named.into_iter().find_map(|named| named["name"].as_str()).expect("a credential").to_owned();
     objects[1]["spec"]["gracePeriod"] = json!("0s");
     let secret = objects[1]["spec"]["secret"]["name"].as_str().expect("a Secret").to_owned();
     let data = objects[1]["spec"]["secret"]["data"].as_object();
-    let key = data.and_then(|data| data.keys().next().cloned()).unwrap_or_else(|| "token".to_owned());
+    let keys = data.map_or_else(|| vec!["token".to_owned()], |data| data.keys().cloned().collect());
     let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
+    Example { objects, token, secret, keys, credential, holds }
+}
+
+/// An example at a server that speaks as its provider.
+pub fn example(name: &str, server: &ContractServer) -> Example {
+    // What new tokens have their settings from, or are made of.
     let first = match server.wire() {
         Wire::Synoptic => {
             server.store().mint("", "template", vec![json!("origins")], None).expect("a token").value.clone()
         }
         _ => server.store().consent("", vec![json!("api:read")]),
     };
-    Example { objects, token, secret, key, credential, first }
+    let holds = json!({
+        "token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
+        "template": first, "refreshToken": first, "clientSecret": ADMIN,
+    });
+    let is_oauth2 = name.starts_with("oauth2/");
+    let mut example = read(name, holds, |settings| match is_oauth2 {
+        true => {
+            let at = |path: &str| format!("{}/token{path}", server.url());
+            settings["issuer"] = Value::Null;
+            settings["endpoints"] =
+                json!({"token": at(""), "introspection": at("/introspection"), "revocation": at("/revocation")});
+            settings["client"]["clientId"] = json!(ADMIN);
+        }
+        false => settings["baseUrl"] = json!(server.url()),
+    });
+    // One value is what its server accepts.
+    example.keys.truncate(1);
+    example
 }
 
 pub async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
@@ -105,7 +122,11 @@ pub async fn world(
     stem: &str,
     servers: BTreeMap<String, Arc<ContractServer>>,
 ) -> Result<World, Box<dyn std::error::Error>> {
-    let calls = Arc::new(Providers { servers, client: contract::client() });
+    world_of(stem, Arc::new(Providers { servers, client: contract::client() })).await
+}
+
+/// The same with consumers that say themselves what they call.
+pub async fn world_of(stem: &str, calls: Arc<dyn TokenUse>) -> Result<World, Box<dyn std::error::Error>> {
     let world = World::of_consumers(stem, calls).await?;
     let mut world = world.with_args(&["--allow-loopback-providers", "--allow-plain-http", "--log-level=trace"]);
     world.start_operator().await?;
@@ -113,19 +134,16 @@ pub async fn world(
 }
 
 pub async fn set_up(world: &World, example: &Example) -> Outcome {
-    let secret = json!({
-        "metadata": {"name": example.credential},
-        "stringData": {
-            "token": ADMIN, "apiKey": ADMIN, "applicationKey": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN,
-            "template": example.first, "refreshToken": example.first, "clientSecret": ADMIN,
-        },
-    });
+    let secret = json!({"metadata": {"name": example.credential}, "stringData": example.holds});
     world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
     for object in &example.objects {
         world.apply(&object.to_string()).await?;
     }
     finished(world, &example.token, 1).await?;
-    let env = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": example.secret, "key": example.key}}}]);
+    let read = |key: &String| json!({"name": key, "valueFrom": {"secretKeyRef": {"name": example.secret, "key": key}}});
+    let mut env: Vec<Value> = example.keys.iter().map(read).collect();
+    let all: Vec<String> = example.keys.iter().map(|key| format!("$({key})")).collect();
+    env.push(json!({"name": "TOKEN", "value": all.join(":")}));
     let containers = json!([{"name": "app", "image": "none", "env": env}]);
     let changes = json!({"spec": {"template": {"spec": {"containers": containers}}}});
     world.deployment(&example.token, 2, changes).await?;
@@ -133,9 +151,10 @@ pub async fn set_up(world: &World, example: &Example) -> Outcome {
 }
 
 pub async fn value(world: &World, example: &Example) -> Result<String, Box<dyn std::error::Error>> {
-    let secret = world.space.api::<Secret>().get(&example.secret).await?;
-    let value = secret.data.and_then(|mut data| data.remove(&example.key)).ok_or("the Secret lacks its key")?;
-    Ok(String::from_utf8(value.0)?)
+    let data = world.space.api::<Secret>().get(&example.secret).await?.data.ok_or("the Secret is empty")?;
+    let value =
+        |key| data.get(key).and_then(|value| std::str::from_utf8(&value.0).ok()).ok_or("the Secret lacks a key");
+    Ok(example.keys.iter().map(value).collect::<Result<Vec<_>, _>>()?.join(":"))
 }
 
 pub async fn rotate(world: &World, token: &str, request: &str) -> Outcome {

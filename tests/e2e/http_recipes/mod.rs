@@ -2,5 +2,6 @@
 //! the time, and are never refused.
 
 mod example;
+mod keycloak;
 mod rotations;
 mod troubles;
