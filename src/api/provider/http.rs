@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{http_answer::is_default, proxy::Proxy};
 pub use super::{
     credential::*,
     http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat},
     http_end::{HttpInPlace, HttpOnlyIf, HttpPresent, HttpRevoke, HttpStep},
     http_list::*,
 };
+use super::{http_answer::is_default, proxy::Proxy};
 use crate::api::duration::GoDuration;
 
 /// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.

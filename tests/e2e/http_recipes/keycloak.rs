@@ -1,8 +1,10 @@
-//! The two ways to use Keycloak, at a real one: access tokens of a client, and clients that are made and deleted.
+//! The ways to use Keycloak, at a real one: access tokens of a client, clients that are made and deleted, and secrets that one client has in turn.
 
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokenturn::testkit::{Keycloak, Outcome as Call, Realm, Seat, Token, consumer::TokenUse};
 
@@ -11,7 +13,10 @@ use crate::world::Outcome;
 
 const SECRET: &str = "canary s%cret &";
 
-/// Whoever has an access token asks who it is; whoever has a client obtains a token with it.
+/// The client whose secrets rotate.
+const CLIENT: &str = "orders";
+
+/// Whoever has an access token asks who it is; whoever has a client, or the secret of one, obtains a token with it.
 struct Consumers(Arc<Realm>);
 
 impl TokenUse for Consumers {
@@ -30,6 +35,7 @@ impl TokenUse for Consumers {
 async fn accepts(realm: &Realm, value: &str) -> Result<u16, tokenturn::testkit::Error> {
     let status = match value.split_once(':') {
         Some((id, secret)) => realm.use_client(id, secret).await?,
+        None if !value.contains('.') => realm.use_client(CLIENT, value).await?,
         None => realm.use_token(value).await?,
     };
     Ok(if status.is_client_error() { 401 } else { status.as_u16() })
@@ -52,6 +58,17 @@ fn clients(realm: &Realm) -> Example {
         settings["credential"]["oauth2"]["tokenUrl"] = json!(token);
     });
     example.objects[1]["spec"]["parameters"]["realm"] = json!(realm.name());
+    example
+}
+
+/// Secrets of a client of the realm, by its internal id.
+fn secrets(realm: &Realm, client: &str) -> Example {
+    let mut example = read("http/keycloak-client-secret", json!({"clientSecret": SECRET}), |settings| {
+        settings["baseUrl"] = json!(realm.url());
+        let token = format!("{}/protocol/openid-connect/token", realm.issuer());
+        settings["credential"]["oauth2"]["tokenUrl"] = json!(token);
+    });
+    example.objects[1]["spec"]["parameters"] = json!({"realm": realm.name(), "client": client, "clientId": CLIENT});
     example
 }
 
@@ -83,5 +100,52 @@ async fn access_tokens_and_clients_of_keycloak_rotate_under_their_consumers() ->
     // A client's id is no secret: it is the token's name.
     let secrets = values.iter().map(|value| value.rsplit(':').next().unwrap_or_default());
     assert!(secrets.chain([SECRET]).all(|secret| !logs.contains(secret)));
+    world.assert_nobody_noticed().await
+}
+
+/// The client stays, and so does its secret for a while: nobody is refused. The operator's own client goes the same way, into the Secret that it
+/// reads its credential from.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_of_a_client_and_of_the_operator_rotate_under_their_consumers() -> Outcome {
+    let realm = Arc::new(Keycloak::get().await?.realm(&[]).await?);
+    realm.keeps_rotated_secrets().await?;
+    let client = realm.client(&json!({"clientId": CLIENT, "secret": "canary of a person"})).await?;
+    let admin = realm.client(&json!({"clientId": "tokenturn", "secret": SECRET})).await?;
+    realm.may_manage_clients(&admin).await?;
+    let world = world_of("secrets", Arc::new(Consumers(realm.clone()))).await?;
+    let example = secrets(&realm, &client);
+    set_up(&world, &example).await?;
+    // The operator's own, which a person has put there and hands over.
+    let adopted = json!({"metadata": {"annotations": {"tokenturn.dev/adopt": "own"}}});
+    let credentials = world.space.api::<Secret>();
+    credentials.patch(&example.credential, &PatchParams::default(), &Patch::Merge(adopted)).await?;
+    let mut own = example.objects[1].clone();
+    own["metadata"]["name"] = json!("own");
+    own["spec"]["secret"] = json!({"name": example.credential, "data": {"clientSecret": "clientSecret"}});
+    own["spec"]["parameters"]["client"] = json!(admin);
+    own["spec"]["parameters"]["clientId"] = json!("tokenturn");
+    world.apply(&own.to_string()).await?;
+    finished(&world, "own", 1).await?;
+    let own = async || {
+        let data = credentials.get(&example.credential).await?.data.ok_or("the Secret is empty")?;
+        Ok::<_, Box<dyn std::error::Error>>(String::from_utf8(data["clientSecret"].0.clone())?)
+    };
+    let mut past = Vec::new();
+    for sequence in 2..4 {
+        past = vec![value(&world, &example).await?, own().await?];
+        world.holders(&Token::new(&past[0]).fingerprint(), 2).await?;
+        for token in [&example.token, "own"] {
+            rotate(&world, token, &sequence.to_string()).await?;
+            finished(&world, token, sequence).await?;
+        }
+    }
+    let now = [value(&world, &example).await?, own().await?];
+    for (id, old, new) in [(CLIENT, &past[0], &now[0]), ("tokenturn", &past[1], &now[1])] {
+        assert_ne!(old, new, "{id}");
+        assert_eq!(realm.use_client(id, old).await?.as_u16(), 401, "{id}");
+        assert_eq!(realm.use_client(id, new).await?.as_u16(), 200, "{id}");
+    }
+    let logs: String = world.operators.iter().map(|operator| operator.logs()).collect();
+    assert!(past.iter().chain(&now).all(|secret| !logs.contains(secret.as_str())));
     world.assert_nobody_noticed().await
 }

@@ -18,7 +18,7 @@ use super::example::{example, finished, rotate, set_up, status, value, world};
 use crate::world::{Outcome, PATIENCE, condition};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
-const EXAMPLES: [(&str, Wire); 11] = [
+const EXAMPLES: [(&str, Wire); 12] = [
     ("http/gitlab-project-token", Wire::GitLab),
     ("http/grafana-service-account", Wire::Grafana),
     ("http/cloudflare-account-token", Wire::Cloudflare),
@@ -27,6 +27,7 @@ const EXAMPLES: [(&str, Wire); 11] = [
     ("http/sonarqube-user-token", Wire::SonarQube),
     ("http/artifactory-access-token", Wire::Artifactory),
     ("http/oauth2-client-credentials", Wire::OAuth2),
+    ("http/okta-client-secret", Wire::Okta),
     ("fossa/api-token", Wire::Fossa),
     ("synoptic/public-token", Wire::Synoptic),
     ("oauth2/client-secret", Wire::OAuth2),
