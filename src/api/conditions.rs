@@ -57,6 +57,8 @@ pub enum Reason {
     Revoked,
     /// The old token cannot be revoked at its provider: it ends when it expires.
     AwaitingExpiry,
+    /// The old token was used when no pod could hold it any more.
+    StillInUse,
     /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
     LeftBehind,
     /// A token that was never published was revoked.
@@ -127,7 +129,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -160,6 +162,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::UnknownPermission,
         Self::PermissionsMissing,
+        Self::StillInUse,
         Self::SurplusPermissions,
         Self::PermissionsExact,
         Self::InPlace,
@@ -217,6 +220,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::UnknownPermission => "UnknownPermission",
             Self::PermissionsMissing => "PermissionsMissing",
+            Self::StillInUse => "StillInUse",
             Self::SurplusPermissions => "SurplusPermissions",
             Self::PermissionsExact => "PermissionsExact",
             Self::InPlace => "InPlace",

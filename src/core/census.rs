@@ -42,7 +42,7 @@ pub fn left_unseen(plan: &Plan, intent: &Intent, owner: &Owner) -> Option<Failur
          {}-{sequence}-{attempt}, delete that",
         owner.uid
     );
-    plan.leaves_behind.then_some(Failure { reason: Reason::LeftBehind, message })
+    plan.traits.leaves_behind.then_some(Failure { reason: Reason::LeftBehind, message })
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

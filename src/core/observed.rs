@@ -127,6 +127,8 @@ pub enum Question {
     Verify(Generation),
     /// Does the provider still accept this token?
     Liveness(Generation),
+    /// When was this token used last?
+    LastUse(Generation),
     /// The pods, nodes and workloads.
     Consumers,
 }
@@ -156,6 +158,7 @@ pub struct Answers {
     pub preflight: Option<Result<Option<Census>, Fault>>,
     pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
     pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
+    pub last_use: BTreeMap<Generation, Result<Option<Timestamp>, Fault>>,
     pub consumers: Option<Result<Consumers, Fault>>,
 }
 
@@ -181,6 +184,12 @@ impl Observed {
     /// Whether the provider still accepts a token, or the question.
     pub fn liveness(&self, generation: Generation) -> Result<Result<Liveness, &Fault>, Question> {
         let answer = self.answers.liveness.get(&generation).ok_or(Question::Liveness(generation))?;
+        Ok(answer.as_ref().copied())
+    }
+
+    /// When a token was used last, if the provider knows of it, or the question.
+    pub fn last_use(&self, generation: Generation) -> Result<Result<Option<Timestamp>, &Fault>, Question> {
+        let answer = self.answers.last_use.get(&generation).ok_or(Question::LastUse(generation))?;
         Ok(answer.as_ref().copied())
     }
 

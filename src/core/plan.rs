@@ -42,6 +42,25 @@ pub enum Succession {
     Displaced,
 }
 
+/// What decisions have to know of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    pub succession: Succession,
+    /// What an answer that was lost left behind is found by nobody, and does not end: it has to be told by its name.
+    pub leaves_behind: bool,
+    /// What a token may do beyond what was asked for is seen.
+    pub shows_surplus: bool,
+    /// It says when a token was used last.
+    pub tells_last_use: bool,
+}
+
+impl Default for Traits {
+    /// Those of most providers.
+    fn default() -> Self {
+        Self { succession: Succession::Overlap, leaves_behind: false, shows_surplus: true, tells_last_use: false }
+    }
+}
+
 /// The provider object as it was found, with the driver's opinion of the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Offer {
@@ -53,9 +72,7 @@ pub enum Offer {
         spec: Box<TokenProviderSpec>,
         /// Names of the values that its tokens consist of.
         fields: Vec<String>,
-        succession: Succession,
-        /// What an answer that was lost left behind is found by nobody, and does not end.
-        leaves_behind: bool,
+        traits: Traits,
         /// Mistakes in permissions and parameters.
         problems: Vec<Trouble>,
     },
@@ -94,9 +111,7 @@ pub struct Plan {
     pub lifetime: Duration,
     /// At this number of live tokens nothing is minted.
     pub max_live: usize,
-    pub succession: Succession,
-    /// What an answer that was lost left behind has to be told by its name.
-    pub leaves_behind: bool,
+    pub traits: Traits,
 }
 
 /// Validates a spec against the provider that it names.
@@ -105,12 +120,10 @@ pub struct Plan {
 /// Everything that has to be mended, in one message.
 pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
-    let (provider, fields, succession, leaves_behind, problems) = match offer {
+    let (provider, fields, traits, problems) = match offer {
         Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
         Offer::Unusable(why) => return Err(Trouble::new(Reason::InvalidSpec, format!("{reference} {why}"))),
-        Offer::Found { spec, fields, succession, leaves_behind, problems } => {
-            (*spec, fields, succession, leaves_behind, problems)
-        }
+        Offer::Found { spec, fields, traits, problems } => (*spec, fields, traits, problems),
     };
     let mut troubles = problems;
     troubles.extend(field_problems(spec, &fields));
@@ -133,8 +146,7 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
         max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
         source: Source { specification, provider },
-        succession,
-        leaves_behind,
+        traits,
     })
 }
 
@@ -229,8 +241,7 @@ mod tests {
         Offer::Found {
             spec: Box::new(TokenProviderSpec { backend: Backend::default(), policy }),
             fields: vec!["token".into()],
-            succession: Succession::Overlap,
-            leaves_behind: false,
+            traits: Traits::default(),
             problems: vec![],
         }
     }

@@ -136,7 +136,10 @@ fn conditions(
         Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
         None => list.keep(PROVIDER_READY),
     }
-    if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) {
+    let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+    // Where nothing is compared there is nothing to be said.
+    let is_seen = plan.is_none_or(|plan| plan.traits.shows_surplus);
+    if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()).filter(|_| is_seen) {
         let surplus = &current.token.surplus;
         if surplus.is_empty() {
             list.set(
@@ -153,8 +156,7 @@ fn conditions(
             list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
         }
     }
-    let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
-    match plan.map(|plan| plan.succession) {
+    match plan.map(|plan| plan.traits.succession) {
         Some(Succession::Replaced) => list.set(OVERLAP, false, Reason::InPlace, REPLACED),
         Some(Succession::Displaced) => list.set(OVERLAP, false, Reason::InPlace, DISPLACED),
         Some(Succession::Overlap) | None => {}
@@ -190,6 +192,7 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     looks.extend(answers.listing.as_ref().map(|answer| answer.as_ref().map(|_| ())));
     looks.extend(answers.verification.values().map(|answer| answer.as_ref().map(|_| ())));
     looks.extend(answers.liveness.values().map(|answer| answer.as_ref().map(|_| ())));
+    looks.extend(answers.last_use.values().map(|answer| answer.as_ref().map(|_| ())));
     if looks.is_empty() {
         return None;
     }

@@ -199,7 +199,7 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     // Of a first token nothing is known yet but what the provider can do.
     let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle.is_in_place());
-    let in_place = replaced || plan.succession != Succession::Overlap;
+    let in_place = replaced || plan.traits.succession != Succession::Overlap;
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));

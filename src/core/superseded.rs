@@ -6,7 +6,7 @@ use super::{
     consumers::Consumers,
     decide::on_fault,
     guards::Guard,
-    observed::{Drift, Observed, Record, Resource, Target},
+    observed::{Drift, Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
     record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
@@ -324,8 +324,48 @@ fn serve_grace(
             let committed = RevokeIntent::commit(proof, observed.now);
             revoke_committed(observed, record, previous, Some(&committed))
         }
-        Ok(proof) => intend_revoke(observed, &record.ledger, current, proof),
+        Ok(proof) => match still_in_use(observed, resource, record, current, previous, served)? {
+            Some(held) => Ok(Some(held.with_pickup(Pickup::proven()))),
+            None => intend_revoke(observed, &record.ledger, current, proof),
+        },
     }
+}
+
+/// Clocks differ, and a last call of a pod may be noted when the pod is gone.
+const LATE_NOTE: Duration = Duration::from_secs(60);
+
+/// How long an old token has to be left alone at least, once somebody else was seen with it: providers note uses minutes late.
+const LEFT_ALONE: Duration = Duration::from_secs(600);
+
+/// An old token that was used after no pod could hold it any more is held by somebody whom nothing here can see: it is kept until it was left
+/// alone for the grace period.
+fn still_in_use(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    previous: &Superseded,
+    served: Duration,
+) -> Result<Option<Decision>, Question> {
+    if !resource.plan.as_ref().is_ok_and(|plan| plan.traits.tells_last_use) {
+        return Ok(None);
+    }
+    let used = match observed.last_use(previous.token.generation)? {
+        Ok(Some(used)) => used,
+        Ok(None) => return Ok(None),
+        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+    };
+    let since_use = schedule::until(used, observed.now);
+    let is_of_a_pod = since_use.saturating_add(LATE_NOTE) >= served;
+    let left = resource.grace.max(LEFT_ALONE).checked_sub(since_use).filter(|left| !left.is_zero());
+    let Some(left) = left.filter(|_| !is_of_a_pod) else { return Ok(None) };
+    let message = format!(
+        "the old token was used at {used}, when no pod could hold it any more: give the new one to whoever uses it elsewhere; the old one is \
+         revoked when it was left alone for {} min",
+        resource.grace.max(LEFT_ALONE).as_secs() / 60
+    );
+    let wait = in_the_way(observed, resource, record, current, left.min(LEFT_ALONE), message);
+    Ok(Some(wait.unwrap_or_else(|(wake, message)| Decision::stall(wake, Reason::StillInUse, message))))
 }
 
 /// 11., first half: only while the provider accepts the new token. That it may do less than is asked for since it was

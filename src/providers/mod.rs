@@ -92,6 +92,10 @@ pub struct Capabilities {
     pub reread: bool,
     /// Most tokens that the provider allows at the same time, for one owner.
     pub slots: Option<u32>,
+    /// Whether it is seen when a token may do more than was asked for.
+    pub shows_surplus: bool,
+    /// Whether the provider says when a token was used last.
+    pub tells_last_use: bool,
     /// Names of the values of a token set.
     pub fields: Vec<String>,
     /// How long a new token may take to become usable.
@@ -175,6 +179,17 @@ pub trait Provider {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<Liveness, Error>> + Send;
+
+    /// When a token was used last; `None` if it was not, or the provider does not say.
+    fn last_use(
+        &self,
+        _owner: &Owner,
+        _naming: &Naming,
+        _token: &Issued,
+        _values: Option<&TokenSet>,
+    ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// A mistake in a specification, for the person who wrote it.
@@ -301,5 +316,15 @@ impl Provider for Driver {
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
         of_driver!(self, driver => Box::pin(driver.liveness(owner, naming, token, values)).await)
+    }
+
+    async fn last_use(
+        &self,
+        owner: &Owner,
+        naming: &Naming,
+        token: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<Option<Timestamp>, Error> {
+        of_driver!(self, driver => Box::pin(driver.last_use(owner, naming, token, values)).await)
     }
 }

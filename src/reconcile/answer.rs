@@ -71,6 +71,19 @@ pub async fn answer(
             };
             observed.answers.liveness.insert(generation, liveness);
         }
+        Question::LastUse(generation) => {
+            let last_use = match known(context, observed, generation) {
+                Err(fault) => Err(fault),
+                Ok((token, driver)) => {
+                    let result = driver
+                        .last_use(&observed.owner, &context.naming(&observed.owner), token, observed.values(generation))
+                        .await;
+                    context.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
+                    result.map_err(Fault::from)
+                }
+            };
+            observed.answers.last_use.insert(generation, last_use);
+        }
         Question::Consumers => {
             observed.answers.consumers = Some(consumers(context, observed, handles, remembered).await);
         }

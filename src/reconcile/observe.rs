@@ -13,7 +13,7 @@ use crate::{
     },
     core::{
         observed::{Answers, Delays, Observed, Record, Resource, Target},
-        plan::{self, Offer, Succession, TargetPlan, Trouble},
+        plan::{self, Offer, Succession, TargetPlan, Traits, Trouble},
         token::{Owner, Specification},
         transition,
     },
@@ -133,13 +133,13 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
         (Strategy::InPlace, _) => Succession::Displaced,
         (Strategy::Overlap | Strategy::Reissue, _) => Succession::Overlap,
     };
-    Offer::Found {
-        spec: Box::new(provider),
-        fields: capabilities.fields,
+    let traits = Traits {
         succession,
         leaves_behind: capabilities.lost_answer == LostAnswer::TellItsName,
-        problems: problems.collect(),
-    }
+        shows_surplus: capabilities.shows_surplus,
+        tells_last_use: capabilities.tells_last_use,
+    };
+    Offer::Found { spec: Box::new(provider), fields: capabilities.fields, traits, problems: problems.collect() }
 }
 
 fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record>) -> Delays {

@@ -107,8 +107,7 @@ pub fn resource() -> Resource {
             interval: Duration::from_secs(30 * 86_400),
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
-            succession: tokenturn::core::plan::Succession::Overlap,
-            leaves_behind: false,
+            traits: tokenturn::core::plan::Traits::default(),
             max_live: 4,
         }),
     }

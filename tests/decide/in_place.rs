@@ -75,7 +75,7 @@ fn the_next_attempt_at_a_first_token_waits_a_minute() {
     lost.answers.listing = Some(Ok(vec![]));
     lost.memory.fresh = None;
     assert!(matches!(decided(&lost).step, Step::Save { .. }), "{:?}", decided(&lost));
-    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").succession = Succession::Replaced;
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.succession = Succession::Replaced;
     let decision = decided(&lost);
     assert!(
         matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == Duration::from_secs(60)),
@@ -124,7 +124,8 @@ fn a_condition_says_so_before_the_first_rotation() {
         status.conditions.into_iter().find(|condition| condition.type_ == OVERLAP)
     };
     assert_eq!(shown(&rests), None);
-    rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").succession = Succession::Replaced;
+    rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.succession =
+        Succession::Replaced;
     let told = shown(&rests).expect("a condition");
     assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "InPlace"));
 }
@@ -166,7 +167,7 @@ fn what_nothing_finds_is_told_by_its_name() {
         other => panic!("{other:?}"),
     };
     assert_eq!(failure(&lost), None);
-    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").leaves_behind = true;
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind = true;
     let told = failure(&lost).expect("it is told");
     assert_eq!(told.reason, Reason::LeftBehind);
     assert!(told.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", told.message);

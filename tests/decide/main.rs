@@ -5,6 +5,7 @@ mod census;
 mod counterexamples;
 mod in_place;
 mod invariants;
+mod last_use;
 mod order;
 mod rare;
 mod replicas;

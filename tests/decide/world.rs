@@ -278,6 +278,9 @@ impl World {
                 let liveness = if alive(generation) { Liveness::Alive } else { Liveness::Dead };
                 observed.answers.liveness.insert(generation, Ok(liveness));
             }
+            Question::LastUse(generation) => {
+                observed.answers.last_use.insert(generation, Ok(None));
+            }
             Question::Consumers => observed.answers.consumers = Some(Ok(self.consumers())),
         }
     }

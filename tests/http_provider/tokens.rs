@@ -8,7 +8,7 @@ use tokenturn::{
     core::token::{Handle, Liveness, Verification},
     providers::{Expiry, Provider, Strategy},
     testkit::{
-        contract::{Fault, Operation, Wire},
+        contract::{self, Fault, Operation, Wire},
         wait::until,
     },
 };
@@ -197,4 +197,49 @@ async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{:?}", scene.wire);
     })
     .await;
+}
+
+/// By the list, and by a call about one token.
+#[tokio::test]
+async fn it_is_known_when_a_token_was_used_last() {
+    let mut scene = Scene::new(Wire::GitLab).await;
+    let (issued, minted) = scene.mint(1).await;
+    let (other, _) = scene.mint(2).await;
+    assert!(scene.driver.capabilities().tells_last_use);
+    let last_use = async |scene: &Scene, token| {
+        scene.driver.last_use(&scene.owner, &scene.naming, token, None).await.unwrap()
+    };
+    assert_eq!(last_use(&scene, &issued).await, None);
+    let value = minted.values.get("token").and_then(|value| value.expose_str()).unwrap();
+    let before = Timestamp::now();
+    assert_eq!(scene.server.use_token(&contract::client(), value).await.unwrap(), 200);
+    let used = last_use(&scene, &issued).await.expect("it was used");
+    assert!(used >= before && used <= Timestamp::now(), "{used}");
+    assert_eq!(last_use(&scene, &other).await, None);
+    scene.mend(|recipe| {
+        recipe["list"]["lastUsed"] = json!(null);
+        recipe["lastUsed"] = json!({
+            "request": {"path": "/projects/${parameters.project}/access_tokens/${token.id}"},
+            "time": {"path": "$.last_used_at"},
+        });
+    });
+    assert_eq!(last_use(&scene, &issued).await, Some(used));
+    scene.revoke(&issued, Some(&minted)).await.unwrap();
+    assert_eq!(last_use(&scene, &issued).await, None, "there is no such token");
+}
+
+/// Asked about by itself instead of by the whole list.
+#[tokio::test]
+async fn a_death_can_be_confirmed_by_a_call_about_one_token() {
+    let mut scene = Scene::new(Wire::GitLab).await;
+    scene.mend(|recipe| {
+        recipe["confirm"] = json!({"request": {"path": "/projects/${parameters.project}/access_tokens/${token.id}"}});
+    });
+    let (issued, minted) = scene.mint(1).await;
+    assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive);
+    let lists = scene.server.count(Operation::List);
+    scene.revoke(&issued, Some(&minted)).await.unwrap();
+    assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead);
+    assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead);
+    assert_eq!(scene.server.count(Operation::List), lists, "nothing is listed");
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use super::{
     credential::*,
     http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat},
-    http_end::{HttpInPlace, HttpOnlyIf, HttpPresent, HttpRevoke, HttpStep},
+    http_end::{HttpInPlace, HttpLastUsed, HttpOnlyIf, HttpPresent, HttpRevoke, HttpStep},
     http_list::*,
 };
 use super::{http_answer::is_default, proxy::Proxy};
@@ -88,6 +88,12 @@ pub struct HttpProvider {
     /// counts as dead when `verify` does not accept it and this says so too; instead of it, `list` is looked through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<HttpStep>,
+
+    /// Asks when a token was used last. An old token that was used after every pod had the new one is in use somewhere else: it is not revoked before
+    /// it was left alone for `spec.gracePeriod`, and condition reason `StillInUse` says so. APIs that say it in their list have
+    /// `list.lastUsed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<HttpLastUsed>,
 
     /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to say: they are minted anew in time, and
     /// the old one is left to its expiry.

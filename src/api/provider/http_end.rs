@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     http::HttpRequest,
-    http_answer::{HttpAnswer, is_default},
+    http_answer::{HttpAnswer, HttpTime, is_default},
 };
 
 /// Rotation in place.
@@ -80,6 +80,21 @@ pub struct HttpOnlyIf {
     /// Values of the token that would be ended, and where they are in the answer (JSONPath, RFC 9535).
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
+}
+
+/// When a token was used last.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpLastUsed {
+    /// What is sent, with the credential: showing the token would use it.
+    pub request: HttpRequest,
+
+    /// What answers mean.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub answer: HttpAnswer,
+
+    /// The time in the answer. Absent, null or empty: it was never used.
+    pub time: HttpTime,
 }
 
 /// One of several calls.

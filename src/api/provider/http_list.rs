@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     http::HttpRequest,
-    http_answer::{HttpAnswer, HttpExpectation, is_default},
+    http_answer::{HttpAnswer, HttpExpectation, HttpTime, is_default},
 };
 
 /// How tokens are listed.
@@ -46,6 +46,10 @@ pub struct HttpList {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
+
+    /// When a token was used last, from the token on. See `lastUsed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<HttpTime>,
 
     /// What a token says that is alive; others are left out, for APIs that go on listing revoked tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -130,6 +130,7 @@ impl Compiler<'_> {
         let list_values = recipe.list_values.as_ref().map(|list| self.list_values(list));
         let check = recipe.check.as_ref().map(|check| self.check(check));
         let verify = self.verify();
+        let last_used = recipe.last_used.as_ref().map(|last_used| self.last_used(last_used));
         let confirm = recipe.confirm.as_ref().map(|confirm| self.confirm(confirm));
         let revoke = recipe.revoke.as_ref().map(|revoke| self.revoke(revoke));
         let in_place = recipe.in_place.as_ref().map(|in_place| self.in_place(in_place));
@@ -178,6 +179,10 @@ impl Compiler<'_> {
             in_place: match in_place {
                 None => None,
                 Some(in_place) => Some(in_place?),
+            },
+            last_used: match last_used {
+                None => None,
+                Some(last_used) => Some(last_used?),
             },
             confirm: match confirm {
                 None => None,

@@ -7,7 +7,7 @@ use serde_json_path::JsonPath;
 use super::{
     compile::{Compiler, Known},
     compile_request::variables,
-    recipe::{InPlace, Operation, Reading, Revoke, RevokeBy},
+    recipe::{InPlace, LastUsed, Operation, Reading, Revoke, RevokeBy},
     template::Variable,
 };
 use crate::api::provider::http as api;
@@ -92,6 +92,19 @@ impl Compiler<'_> {
             self.wrong("confirm.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
         }
         self.operation("confirm", Known::Revoke, &confirm.request, &confirm.answer)
+    }
+
+    pub(super) fn last_used(&mut self, last_used: &api::HttpLastUsed) -> Option<LastUsed> {
+        let place = "lastUsed";
+        if naming(&last_used.request).is_none() {
+            self.wrong(
+                format!("{place}.request"),
+                "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}",
+            );
+        }
+        let operation = self.operation(place, Known::Revoke, &last_used.request, &last_used.answer);
+        let time = self.time(&format!("{place}.time"), Some(&last_used.time))?;
+        Some(LastUsed { operation: operation?, time: time? })
     }
 
     pub(super) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {

@@ -34,6 +34,7 @@ impl Compiler<'_> {
                 values.insert(name.clone(), path);
             }
         }
+        let last_used = self.time("list.lastUsed", list.last_used.as_ref());
         let paging = self.paging(list.paging.as_ref());
         Some(List {
             operation: operation?,
@@ -41,6 +42,7 @@ impl Compiler<'_> {
             name: name?,
             name_ends_before: list.name_ends_before.clone(),
             id: id?,
+            last_used: last_used?,
             alive: alive?,
             values,
             paging: paging?,

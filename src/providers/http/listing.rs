@@ -78,7 +78,7 @@ impl Http {
     }
 
     /// Looks at each token that is listed and alive, with its name.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         list: &List,
         owner: &Owner,

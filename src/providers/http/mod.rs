@@ -2,7 +2,7 @@
 //!
 //! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
-//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `revoking` are what the driver does with it
+//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `using`, `revoking` are what the driver does with it
 //! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
@@ -46,9 +46,11 @@ pub mod throttle;
 pub mod token_request;
 pub mod transport;
 mod trying;
+mod using;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
 
 use self::recipe::{Asks, Recipe};
@@ -187,5 +189,15 @@ impl Provider for Http {
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
         self.look_for_life(owner, naming, token, values).await
+    }
+
+    async fn last_use(
+        &self,
+        owner: &Owner,
+        naming: &Naming,
+        token: &Issued,
+        values: Option<&TokenSet>,
+    ) -> Result<Option<Timestamp>, Error> {
+        self.last_used(owner, naming, token, values).await
     }
 }

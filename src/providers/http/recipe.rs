@@ -39,6 +39,8 @@ pub struct Recipe {
     pub check: Option<Check>,
     /// A new token ends the old one, or takes its place.
     pub in_place: Option<InPlace>,
+    /// Asks when a token was used last.
+    pub last_used: Option<LastUsed>,
     /// Asks whether a token that was revoked is gone.
     pub confirm: Option<Operation>,
     /// How a token is revoked; `None` where tokens end when they expire.
@@ -88,6 +90,8 @@ impl Recipe {
             label,
             reread: rereads,
             slots: None,
+            shows_surplus: self.verify.granted.is_some(),
+            tells_last_use: self.last_used.is_some() || self.list.as_ref().is_some_and(|list| list.last_used.is_some()),
             fields: {
                 let key = self.create.is_bound.then(|| dpop::KEY.to_owned());
                 let published = self.create.values.keys().filter(|name| !self.create.private.contains(*name));
@@ -116,10 +120,17 @@ impl Recipe {
         });
         let present = self.in_place.iter().filter_map(|in_place| in_place.present.as_ref());
         let present = present.map(|present| ("inPlace.present", &present.operation));
+        let last_used = self.last_used.iter().map(|last_used| ("lastUsed", &last_used.operation));
         let confirm = self.confirm.iter().map(|operation| ("confirm", operation));
         let operations = [("create", &self.create.operation), ("verify", &self.verify.operation)];
-        let operations =
-            operations.into_iter().chain(list).chain(list_values).chain(revoke).chain(present).chain(confirm);
+        let operations = operations
+            .into_iter()
+            .chain(list)
+            .chain(list_values)
+            .chain(revoke)
+            .chain(present)
+            .chain(confirm)
+            .chain(last_used);
         for (name, operation) in operations {
             bases.extend(operation.request.base.as_ref().map(|base| (format!("{name}.request.baseUrl"), base)));
         }
@@ -208,6 +219,13 @@ pub struct InPlace {
 pub struct Reading {
     pub operation: Operation,
     pub values: BTreeMap<String, JsonPath>,
+}
+
+/// When a token was used last.
+#[derive(Clone, Debug)]
+pub struct LastUsed {
+    pub operation: Operation,
+    pub time: Time,
 }
 
 /// How a token is revoked.
@@ -335,6 +353,7 @@ pub struct List {
     /// What follows the name, where it is not alone.
     pub name_ends_before: Option<String>,
     pub id: Option<JsonPath>,
+    pub last_used: Option<Time>,
     pub alive: Vec<Expectation>,
     /// Where values are shown again.
     pub values: BTreeMap<String, JsonPath>,

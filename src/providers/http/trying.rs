@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
-    core::token::{Handle, Issued, Liveness, Naming, Owner, Specification, Verification},
+    core::token::{Issued, Liveness, Naming, Owner, Specification, Verification},
     providers::{Class, Error},
     secret_value::TokenSet,
 };
@@ -178,24 +178,6 @@ impl Http {
         values: Option<&TokenSet>,
     ) -> Result<bool, Error> {
         let doing = format!("cannot ask about {} at {}", token.id, self.host(confirm));
-        let token_id = match &token.handle {
-            Handle::Id { id } => Some(id.as_str()),
-            _ => None,
-        };
-        let scope = Scope {
-            token_id,
-            token_name: Some(&token.id),
-            token_values: values,
-            ..self.scope(&token.source.specification, &[])
-        };
-        let prepared = self.identified(owner, confirm, &scope, &doing).await?;
-        let lane = self.lane(owner);
-        let received = self.call(&lane, Purpose::Verify, prepared, &doing).await?;
-        let meant = answer::meaning(&confirm.answer, &received);
-        match meant.meaning {
-            HttpMeaning::Success => Ok(false),
-            HttpMeaning::Gone => Ok(true),
-            _ => Err(self.refusal(&lane, meant, &received, &doing)),
-        }
+        self.ask_about(owner, confirm, token, values, &doing).await.map(|found| found.is_none())
     }
 }

@@ -230,6 +230,8 @@ pub fn capabilities() -> Capabilities {
         label: true,
         reread: false,
         slots: None,
+        shows_surplus: true,
+        tells_last_use: false,
         fields: vec![TokenSet::TOKEN.to_owned()],
         activation: ACTIVATION,
         propagation: PROPAGATION,

@@ -160,6 +160,9 @@ impl ContractServer {
         let body: serde_json::Value =
             answer.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
         let refused = matches!(status, 401 | 403) || body["valid"] == false || body["SUMMARY"]["RESPONSE_CODE"] == 200;
+        if !refused {
+            self.store().note_use(token);
+        }
         Ok(if refused { 401 } else { status })
     }
 

@@ -457,6 +457,7 @@ fn ask(question: &Question) -> Ask {
         Question::Preflight => Ask::Preflight,
         Question::Verify(generation) => Ask::Verify(Token::new(*generation)),
         Question::Liveness(generation) => Ask::Liveness(Token::new(*generation)),
+        Question::LastUse(_) => unreachable!("no provider of the model says when a token was used"),
         Question::Consumers => Ask::Consumers,
     }
 }

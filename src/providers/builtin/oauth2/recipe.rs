@@ -74,6 +74,7 @@ pub fn recipe(
         list_values: None,
         check: check(settings, endpoints),
         confirm: None,
+        last_used: None,
         verify,
         revoke,
         activation: settings.activation,

@@ -81,6 +81,7 @@ impl Store {
             expires,
             protected: false,
             at: Timestamp::now(),
+            used: None,
             created: Instant::now(),
             family: None,
             off: None,
@@ -130,6 +131,14 @@ impl Store {
     /// The token of a value, dead or alive.
     pub fn find(&self, value: &str) -> Option<&Stored> {
         self.tokens.iter().find(|token| token.value == value)
+    }
+
+    /// A consumer has used a token.
+    pub fn note_use(&mut self, value: &str) {
+        self.tokens
+            .iter_mut()
+            .filter(|token| token.value == value)
+            .for_each(|token| token.used = Some(Timestamp::now()));
     }
 
     /// The token of a value, if it is accepted now.

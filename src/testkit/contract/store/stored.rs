@@ -18,6 +18,8 @@ pub struct Stored {
     pub protected: bool,
     /// When it was minted.
     pub at: Timestamp,
+    /// When a consumer used it last.
+    pub used: Option<Timestamp>,
     pub(super) created: Instant,
     /// Which refresh tokens it came with, if any.
     pub(super) family: Option<u64>,

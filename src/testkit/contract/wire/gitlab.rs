@@ -29,7 +29,7 @@ impl Speech for GitLab {
         let get = on(&asked.method, &Method::GET, Operation::Verify);
         match asked.segments().as_slice() {
             ["api", "v4", "projects", _, "access_tokens"] => collection(&asked.method),
-            ["api", "v4", "projects", _, "access_tokens", _] => delete,
+            ["api", "v4", "projects", _, "access_tokens", _] => delete.or(on(&asked.method, &Method::GET, Operation::Get)),
             ["api", "v4", "personal_access_tokens", "self"] => get,
             _ => None,
         }
@@ -38,7 +38,7 @@ impl Speech for GitLab {
     fn answer(&self, operation: Operation, asked: &Asked, store: &mut Store) -> Answer {
         let show = |token: &Stored| {
             json!({"id": token.id, "name": token.name, "scopes": token.permissions, "active": true, "revoked": false,
-                   "expires_at": day(token.expires)})
+                   "expires_at": day(token.expires), "last_used_at": token.used.map(|at| at.to_string())})
         };
         match operation {
             Operation::Create => {
@@ -62,6 +62,12 @@ impl Speech for GitLab {
             Operation::List => {
                 let all = store.listed(&asked.path[3]).into_iter().map(show).collect();
                 Answer::json(200, asked.page("page", 1, PAGE, all).into())
+            }
+            Operation::Get => {
+                store.living(&asked.path[3]).into_iter().find(|token| has_id(&asked.path[5])(token)).map_or_else(
+                    || Answer::refused(404),
+                    |token| Answer::json(200, show(token)),
+                )
             }
             // What the operator's own token is.
             Operation::Verify if asked.header("private-token") == ADMIN => {
