@@ -29,6 +29,8 @@ pub struct Remembered {
     pub status_written: Option<Duration>,
     /// The provider that it names, so that a change of the provider wakes it.
     pub provider: Option<ProviderRef>,
+    /// The Secret of the credential of that provider, where that stands beside it.
+    pub credential: Option<String>,
     /// What was last said in the log, so that a wait is told once.
     pub told: Option<String>,
 }
@@ -105,6 +107,17 @@ impl Memories {
             Err(_) => true,
         });
         using.map(|(owner, _)| owner.clone()).collect()
+    }
+
+    /// Objects whose tokens were minted with what a Secret of their namespace holds.
+    #[must_use]
+    pub fn minted_with(&self, namespace: &str, secret: &str) -> BTreeSet<Owner> {
+        let entries = self.lock();
+        let with = entries.iter().filter(|(owner, entry)| {
+            let is_it = |remembered: &Remembered| remembered.credential.as_deref() == Some(secret);
+            owner.namespace == namespace && entry.try_lock().map_or(true, |remembered| is_it(&remembered))
+        });
+        with.map(|(owner, _)| owner.clone()).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>> {

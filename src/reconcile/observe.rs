@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{context::Context, memory::Remembered};
 use crate::{
     api::{
-        RotatedToken, TokenProviderSpec,
+        ProviderKind, RotatedToken, TokenProviderSpec,
         names::{FINALIZER, ROTATE_NOW_ANNOTATION},
     },
     core::{
@@ -98,6 +98,9 @@ async fn resource_view(
     let spec = &object.spec;
     remembered.provider = Some(spec.provider_ref.clone());
     let found = resource::provider(&context.client, &owner.namespace, &spec.provider_ref).await?;
+    let is_beside = spec.provider_ref.kind == ProviderKind::TokenProvider;
+    let credential = found.as_ref().and_then(|provider| provider.backend.credential()).filter(|_| is_beside);
+    remembered.credential = credential.map(str::to_owned);
     let offer = found.map_or(Offer::Missing, |provider| offer(context, object, provider));
     Ok(Resource {
         deleting: object.metadata.deletion_timestamp.is_some(),

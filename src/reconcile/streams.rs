@@ -178,6 +178,12 @@ async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
                 context.queue.add(owner, delay);
             }
         }
+        // One that others are minted with may have ended all of theirs.
+        if let (Some(namespace), false) = (object.namespace(), listed) {
+            for owner in context.memories.minted_with(&namespace, &object.name_any()) {
+                context.queue.add(owner, DEBOUNCE);
+            }
+        }
         std::future::ready(())
     })
     .await;

@@ -206,9 +206,8 @@ async fn it_is_known_when_a_token_was_used_last() {
     let (issued, minted) = scene.mint(1).await;
     let (other, _) = scene.mint(2).await;
     assert!(scene.driver.capabilities().tells_last_use);
-    let last_use = async |scene: &Scene, token| {
-        scene.driver.last_use(&scene.owner, &scene.naming, token, None).await.unwrap()
-    };
+    let last_use =
+        async |scene: &Scene, token| scene.driver.last_use(&scene.owner, &scene.naming, token, None).await.unwrap();
     assert_eq!(last_use(&scene, &issued).await, None);
     let value = minted.values.get("token").and_then(|value| value.expose_str()).unwrap();
     let before = Timestamp::now();

@@ -88,6 +88,20 @@ pub struct Backend {
     pub oauth2: Option<Box<OAuth2Provider>>,
 }
 
+impl Backend {
+    /// The Secret of the operator's credential, if it has one.
+    #[must_use]
+    pub fn credential(&self) -> Option<&str> {
+        let Self { kubernetes: _, http, fossa, licensing, synoptic, oauth2 } = self;
+        let of_http = || Some(&http.as_ref()?.credential.as_ref()?.secret_ref.as_ref()?.name);
+        let of_fossa = || Some(&fossa.as_ref()?.credentials_ref.as_ref()?.name);
+        let of_licensing = || licensing.as_ref().map(|licensing| &licensing.credentials_ref.name);
+        let of_synoptic = || synoptic.as_ref().map(|synoptic| &synoptic.credentials_ref.name);
+        let of_oauth2 = || oauth2.as_ref().map(|oauth2| &oauth2.client.secret_ref.name);
+        of_http().or_else(of_fossa).or_else(of_licensing).or_else(of_synoptic).or_else(of_oauth2).map(String::as_str)
+    }
+}
+
 /// How the API of a built-in provider is reached.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! The recipes under `examples`, from `kubectl apply` to the death of the old token: their consumers call the provider all
 //! the time, and are never refused.
 
+mod chain;
 mod example;
 mod keycloak;
 mod rotations;

@@ -29,7 +29,9 @@ impl Speech for GitLab {
         let get = on(&asked.method, &Method::GET, Operation::Verify);
         match asked.segments().as_slice() {
             ["api", "v4", "projects", _, "access_tokens"] => collection(&asked.method),
-            ["api", "v4", "projects", _, "access_tokens", _] => delete.or(on(&asked.method, &Method::GET, Operation::Get)),
+            ["api", "v4", "projects", _, "access_tokens", _] => {
+                delete.or(on(&asked.method, &Method::GET, Operation::Get))
+            }
             ["api", "v4", "personal_access_tokens", "self"] => get,
             _ => None,
         }
@@ -63,12 +65,11 @@ impl Speech for GitLab {
                 let all = store.listed(&asked.path[3]).into_iter().map(show).collect();
                 Answer::json(200, asked.page("page", 1, PAGE, all).into())
             }
-            Operation::Get => {
-                store.living(&asked.path[3]).into_iter().find(|token| has_id(&asked.path[5])(token)).map_or_else(
-                    || Answer::refused(404),
-                    |token| Answer::json(200, show(token)),
-                )
-            }
+            Operation::Get => store
+                .living(&asked.path[3])
+                .into_iter()
+                .find(|token| has_id(&asked.path[5])(token))
+                .map_or_else(|| Answer::refused(404), |token| Answer::json(200, show(token))),
             // What the operator's own token is.
             Operation::Verify if asked.header("private-token") == ADMIN => {
                 Answer::json(200, json!({"id": 1, "active": true, "expires_at": null}))
