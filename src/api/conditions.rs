@@ -59,6 +59,8 @@ pub enum Reason {
     AwaitingExpiry,
     /// The old token was used when no pod could hold it any more.
     StillInUse,
+    /// A create may have been carried out, and its answer is lost.
+    AnswerLost,
     /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
     LeftBehind,
     /// A token that was never published was revoked.
@@ -129,7 +131,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -162,6 +164,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::UnknownPermission,
         Self::PermissionsMissing,
+        Self::AnswerLost,
         Self::StillInUse,
         Self::SurplusPermissions,
         Self::PermissionsExact,
@@ -220,6 +223,7 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::UnknownPermission => "UnknownPermission",
             Self::PermissionsMissing => "PermissionsMissing",
+            Self::AnswerLost => "AnswerLost",
             Self::StillInUse => "StillInUse",
             Self::SurplusPermissions => "SurplusPermissions",
             Self::PermissionsExact => "PermissionsExact",

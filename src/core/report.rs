@@ -204,6 +204,7 @@ fn is_of_provider(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ProviderUnavailable
+            | Reason::AnswerLost
             | Reason::CredentialRejected
             | Reason::ProviderRefused
             | Reason::QuotaExceeded

@@ -83,6 +83,12 @@ impl Revocable {
         Self::of(token)
     }
 
+    /// A token that was just created and is given to nobody, because it is not what was asked for.
+    #[must_use]
+    pub fn never_given(generation: Generation, id: &str, handle: Handle) -> Self {
+        Self { generation, id: id.to_owned(), handle }
+    }
+
     fn of(token: &Issued) -> Self {
         Self { generation: token.generation, id: token.id.clone(), handle: token.handle.clone() }
     }

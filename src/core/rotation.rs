@@ -16,7 +16,7 @@ use super::{
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Issued, Liveness, Source},
+    token::{Generation, Handle, Issued, Liveness, Source},
     transition, verifying,
 };
 use crate::api::conditions::Reason;
@@ -75,7 +75,8 @@ fn replaced(
         return Ok(Ok(None));
     };
     let generation = token.generation;
-    if !observed.guarded(Guard::ReplacesAlive) {
+    // One that is displaced is compared with what is there, not shown.
+    if token.handle == (Handle::Displaced {}) || !observed.guarded(Guard::ReplacesAlive) {
         return Ok(Ok(Some(generation)));
     }
     Ok(match observed.liveness(generation)? {
@@ -216,9 +217,11 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         Ok(census) => census,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
-    // What was clearly refused left nothing behind; of an attempt of another process, or before a restart, nothing is known.
+    // What was clearly refused, or not sent, left nothing behind; what was minted and could not be stored did. Of an attempt of another process, or
+    // before a restart, nothing is known.
     let latest = observed.memory.mint_failure.clone();
-    let may_be_lost = latest.as_ref().is_none_or(|failure| failure.reason == Reason::ProviderUnavailable);
+    let is_open = |failure: &Failure| matches!(failure.reason, Reason::AnswerLost | Reason::ApiServerUnavailable);
+    let may_be_lost = latest.as_ref().is_none_or(is_open);
     let told = census::left_behind(ledger, census).or_else(|| census::left_unseen(plan, intent, &observed.owner));
     let failure = told.filter(|_| may_be_lost).or(latest);
     let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);

@@ -6,7 +6,8 @@ impl From<&providers::Error> for Fault {
     fn from(error: &providers::Error) -> Self {
         use providers::Class;
         let (reason, needs_person, retry_after) = match error.class() {
-            Class::Unavailable | Class::Unknown | Class::Conflict => (Reason::ProviderUnavailable, false, None),
+            Class::Unknown => (Reason::AnswerLost, false, None),
+            Class::Unavailable | Class::Conflict => (Reason::ProviderUnavailable, false, None),
             Class::RateLimited { retry_after } => (Reason::ProviderUnavailable, false, retry_after),
             Class::QuotaExceeded { retry_after } => (Reason::QuotaExceeded, true, Some(retry_after)),
             Class::Unauthorized => (Reason::CredentialRejected, true, None),

@@ -75,9 +75,12 @@ fn a_create_that_was_refused_left_nothing_behind() {
     refused.answers.listing = Some(Ok(vec![]));
     refused.answers.preflight = Some(Ok(Some(census(["aaaa", "bbbb"]))));
     refused.memory.fresh = None;
-    for (reason, told) in
-        [(Reason::CredentialRejected, Reason::CredentialRejected), (Reason::ProviderUnavailable, Reason::LeftBehind)]
-    {
+    for (reason, told) in [
+        (Reason::CredentialRejected, Reason::CredentialRejected),
+        (Reason::ProviderUnavailable, Reason::ProviderUnavailable),
+        (Reason::AnswerLost, Reason::LeftBehind),
+        (Reason::ApiServerUnavailable, Reason::LeftBehind),
+    ] {
         refused.memory.mint_failure = Some(Failure { reason, message: "why".into() });
         let Step::Save { ledger, .. } = decided(&refused).step else { panic!("{:?}", decided(&refused)) };
         assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.reason), Some(told));

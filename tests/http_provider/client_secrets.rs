@@ -113,9 +113,12 @@ async fn a_secret_that_another_one_displaced_works_until_it_is_revoked() {
 async fn a_secret_whose_answer_was_lost_is_read_and_taken() {
     let (_realm, scene) = rotating().await;
     let (_, published) = scene.mint(1).await;
+    // A lost answer of the first attempt: the one that a person made works until another one displaces it.
+    let (_, again) = scene.mint(2).await;
+    assert_eq!(again.values.fingerprint(), published.values.fingerprint());
     // Its answer is lost here.
-    let (_, lost) = scene.replace(2, &published).await;
-    let (_, found) = scene.replace(3, &published).await;
+    let (_, lost) = scene.replace(3, &published).await;
+    let (_, found) = scene.replace(4, &published).await;
     assert_eq!(found.values.fingerprint(), lost.values.fingerprint());
     for minted in [&published, &found] {
         assert_eq!(scene.verify(minted).await.unwrap(), WORKS);

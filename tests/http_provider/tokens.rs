@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokenturn::{
     core::token::{Handle, Liveness, Verification},
-    providers::{Expiry, Provider, Strategy},
+    providers::{Class, Expiry, Provider, Strategy},
     testkit::{
         contract::{self, Fault, Operation, Wire},
         wait::until,
@@ -241,4 +241,21 @@ async fn a_death_can_be_confirmed_by_a_call_about_one_token() {
     assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Dead);
     assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead);
     assert_eq!(scene.server.count(Operation::List), lists, "nothing is listed");
+}
+
+/// Its value is known then, and never again.
+#[tokio::test]
+async fn a_token_whose_create_says_that_it_may_do_less_is_revoked_at_once() {
+    let scene = Scene::new(Wire::Artifactory).await;
+    scene.server.store().behaviour.grants = Some(vec![json!("applied-permissions/none")]);
+    let error = scene.create(1).await.unwrap_err();
+    assert!(error.class() == Class::Refused && error.to_string().contains("granted less"), "{error}");
+    scene.assert_told(&error);
+    assert_eq!(scene.server.store().minted(), 1);
+    assert!(scene.server.store().alive().is_empty(), "it is dead");
+    // What cannot be revoked may live.
+    scene.server.plan(Operation::Revoke, Fault::Status(503, vec![]));
+    let error = scene.create(2).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unknown, "{error}");
+    assert_eq!(scene.server.store().alive().len(), 1);
 }

@@ -188,9 +188,9 @@ fn each_mistake_is_told_with_its_place() {
         ("/create/permissions", json!("scope"), "create.permissions: is no JSONPath"),
         ("/create/values", json!({}), "create.values: is empty"),
         ("/create/values/token", json!("token"), "create.values.token: is no JSONPath (RFC 9535)"),
-        ("/create/id", Value::Null, "create.id: is needed, because revoke says ${token.id}"),
+        ("/create/id", Value::Null, "create.id: is needed, because ${token.id} is said"),
         ("/create/expires", json!({"path": "$["}), "create.expires.path: is no JSONPath"),
-        ("/list/id", Value::Null, "list.id: is needed, because revoke says ${token.id}"),
+        ("/list/id", Value::Null, "list.id: is needed, because ${token.id} is said"),
         ("/list/items", json!("$.[*"), "list.items: is no JSONPath"),
         ("/list/paging", json!({}), "list.paging: say exactly one of page, cursor and link"),
         (
@@ -230,5 +230,86 @@ fn all_mistakes_are_told_at_once() {
     let mistakes = compiled(recipe).unwrap_err();
     for place in ["baseUrl", "create.request.path", "verify.request.path", "revoke.request.path"] {
         assert!(mistakes.iter().any(|mistake| mistake.contains(place)), "{place}: {mistakes:?}");
+    }
+}
+
+/// How a token ends, and what is obtained before a call.
+#[test]
+fn what_does_not_go_together_is_told() {
+    let request = || json!({"request": {"path": "/x"}});
+    for (change, told) in [
+        (
+            json!({"credential": {"headers": {"A": "${credential.session}"}}}),
+            "${credential.session}` needs credential.login",
+        ),
+        (
+            json!({"create": {"request": {"headers": {"A": "${credential.serviceAccountToken}"}}}}),
+            "create.request.headers.A: `${credential.serviceAccountToken}` needs credential.serviceAccount",
+        ),
+        (
+            json!({"credential": {"login": {"request": {"path": "/login", "json": {"s": "${credential.session}"}}, "value": "$.s"}}}),
+            "credential.login.request: shows the session that it is for",
+        ),
+        (
+            json!({"credential": {"login": {"request": {"path": "/login"}, "value": "s"}}}),
+            "credential.login.value: is no JSONPath",
+        ),
+        (json!({"credential": {"secretRef": null}}), "credential: say secretRef or serviceAccount"),
+        (json!({"create": {"private": ["nope"]}}), "create.private: \"nope\" is none of create.values"),
+        (json!({"create": {"private": ["token"]}}), "create.private: leaves nothing to be published"),
+        (json!({"create": {"tellLost": true}}), "create.tellLost: is for tokens that neither expire nor can be listed"),
+        (json!({"list": null}), "list: is needed where tokens do not expire"),
+        (
+            json!({"list": null, "create": {"tellLost": true, "request": {"json": {"name": "x", "note": "x"}}}}),
+            "create.tellLost: needs ${name} in create.request",
+        ),
+        (json!({"list": {"nameEndsBefore": ""}}), "list.nameEndsBefore: is empty"),
+        (json!({"list": {"lastUsed": {"path": "$["}}}), "list.lastUsed.path: is no JSONPath"),
+        (
+            json!({"lastUsed": {"request": {"path": "/x"}, "time": {"path": "$.at"}}}),
+            "lastUsed.request: never says which token",
+        ),
+        (json!({"confirm": request()}), "confirm.request: never says which token"),
+        (
+            json!({"revoke": {"first": [{"request": {"path": "/${name}"}}]}}),
+            "revoke.first[0].request.path: `${name}` is not known here",
+        ),
+        (
+            json!({"create": {"id": null}, "revoke": {"request": {"path": "/${token.name}"}, "first": [{"request": {"path": "/${token.id}"}}]}}),
+            "create.id: is needed, because ${token.id} is said",
+        ),
+        (
+            json!({"list": null, "inPlace": {"present": {"request": {"path": "/x"}, "values": {"other": "$.x"}}}}),
+            "inPlace.present.values: has to have exactly the values of create.values",
+        ),
+        (
+            json!({"list": null, "inPlace": {"present": {"request": {"path": "/x"}, "values": {"token": "$.x"}}}}),
+            "inPlace.present: cannot tell what create.id says",
+        ),
+        (
+            json!({"list": null, "create": {"id": null}, "inPlace": {"present": {"request": {"path": "/x"}, "values": {"token": "$.x"}}}}),
+            "revoke.onlyIf: is needed with inPlace",
+        ),
+        (json!({"list": null, "inPlace": {}}), "revoke: is of no use with inPlace"),
+    ] {
+        let mut recipe = good();
+        merge(&mut recipe, &change);
+        let mistakes = compiled(recipe).expect_err(told);
+        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{told}: {mistakes:?}");
+    }
+}
+
+/// A merge patch (RFC 7396).
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else { return target.clone_from(patch) };
+    for (name, value) in fields {
+        if value.is_null() {
+            target.as_object_mut().expect("an object").remove(name);
+        } else {
+            if !target[name.as_str()].is_object() && value.is_object() {
+                target[name.as_str()] = json!({});
+            }
+            merge(&mut target[name.as_str()], value);
+        }
     }
 }

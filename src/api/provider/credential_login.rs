@@ -10,7 +10,8 @@ use super::{
 };
 
 /// A ServiceAccount, and for whom its tokens are. They live for ten minutes, are kept nowhere, and the API server is none that they are for
-/// unless `audience` says so. The operator needs the right to create `serviceaccounts/token` there, as for the provider `kubernetes`.
+/// unless `audience` says so. The operator needs the right to create `serviceaccounts/token` there, as for the provider `kubernetes` (for a
+/// ClusterTokenProvider its own namespace has to be one that it watches).
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpServiceAccount {

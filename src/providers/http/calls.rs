@@ -81,7 +81,7 @@ impl Http {
         if credential.login.is_none() {
             data.headers(&credential.shown)?;
         }
-        for key in self.recipe.credential_keys.iter().filter(|key| *key != SESSION || credential.login.is_none()) {
+        for key in &self.recipe.credential_keys {
             data.text(key)?;
         }
         match &credential.oauth2 {

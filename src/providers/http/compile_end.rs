@@ -134,15 +134,28 @@ impl Compiler<'_> {
             self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
             return None;
         };
-        if by == RevokeBy::Id {
+        if self.names_ids() {
             if self.recipe.create.id.is_none() {
-                self.wrong("create.id", "is needed, because revoke says ${token.id}");
+                self.wrong("create.id", "is needed, because ${token.id} is said");
             }
             if self.recipe.list.as_ref().is_some_and(|list| list.id.is_none()) {
-                self.wrong("list.id", "is needed, because revoke says ${token.id}");
+                self.wrong("list.id", "is needed, because ${token.id} is said");
             }
+            return Some(RevokeBy::Id);
         }
         Some(by)
+    }
+
+    /// Whether a call about a token names it by its id.
+    fn names_ids(&self) -> bool {
+        let of_revoke = self
+            .recipe
+            .revoke
+            .iter()
+            .flat_map(|revoke| revoke.first.iter().map(|step| &step.request).chain([&revoke.request]));
+        let confirm = self.recipe.confirm.iter().map(|confirm| &confirm.request);
+        let last_used = self.recipe.last_used.iter().map(|last_used| &last_used.request);
+        of_revoke.chain(confirm).chain(last_used).any(|request| variables(request).contains(&Variable::TokenId))
     }
 
     pub(super) fn tells_lost(&mut self) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     compile::{Compiler, Known},
+    credential::{ASSERTION, SERVICE_ACCOUNT_TOKEN, SESSION},
     recipe::{Body, Json, Operation, Request},
     template::{Template, Variable},
 };
@@ -106,9 +107,16 @@ impl Compiler<'_> {
                     self.wrong(place, format!("`${{{variable}}}` needs inPlace.initial.{name}"));
                     good = false;
                 }
-                Variable::Credential(key) => {
-                    self.credential_keys.insert(key.clone());
-                }
+                Variable::Credential(key) => match self.obtained(key) {
+                    None => {
+                        self.credential_keys.insert(key.clone());
+                    }
+                    Some((_, true)) => {}
+                    Some((needs, false)) => {
+                        self.wrong(place, format!("`${{{variable}}}` needs {needs}"));
+                        good = false;
+                    }
+                },
                 Variable::TokenValue(name) if !self.recipe.create.values.contains_key(name) => {
                     self.wrong(place, format!("`${{{variable}}}` is none of create.values"));
                     good = false;
@@ -117,6 +125,17 @@ impl Compiler<'_> {
             }
         }
         good.then_some(template)
+    }
+
+    /// For what is no key of the Secret: what it needs, and whether that is said.
+    fn obtained(&self, key: &str) -> Option<(&'static str, bool)> {
+        let credential = self.recipe.credential.as_ref()?;
+        match key {
+            ASSERTION => Some(("credential.assertion", credential.assertion.is_some())),
+            SERVICE_ACCOUNT_TOKEN => Some(("credential.serviceAccount", credential.service_account.is_some())),
+            SESSION => Some(("credential.login", credential.login.is_some())),
+            _ => None,
+        }
     }
 
     fn pairs(

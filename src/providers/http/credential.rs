@@ -31,10 +31,10 @@ use crate::{
 };
 
 /// The substitution of an assertion.
-const ASSERTION: &str = "assertion";
+pub(super) const ASSERTION: &str = "assertion";
 
 /// The substitution of the token of a ServiceAccount.
-const SERVICE_ACCOUNT_TOKEN: &str = "serviceAccountToken";
+pub(super) const SERVICE_ACCOUNT_TOKEN: &str = "serviceAccountToken";
 
 /// The substitution of what a login gives.
 pub(super) const SESSION: &str = "session";

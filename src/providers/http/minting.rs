@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Http, answer, dpop, recipe::Expires, render::Scope};
 use crate::{
     api::provider::http::HttpMeaning,
-    core::schedule,
+    core::{revocable::Revocable, schedule, token::Handle},
     providers::{Class, Error, Minted, Request},
     secret_value::{SecretValue, TokenSet},
 };
@@ -77,21 +77,42 @@ impl Http {
         let granted =
             create.granted.as_ref().map(|wanted| answer::granted(wanted, body)).filter(|found| !found.is_empty());
         let missing = granted.map(|granted| self.missing(specification, &granted)).unwrap_or_default();
-        if !missing.is_empty() {
-            let message = format!("{doing}: it granted less than was asked for, without {}", missing.join(", "));
-            return Err(Error::new(Class::Unknown, message));
-        }
         let handle = self.handle(name, id, &doing)?;
+        if !missing.is_empty() {
+            return Err(self.give_back(request, handle, &values, &missing, &doing).await);
+        }
         Ok(Minted { values, handle, issued_at: now, expires_at })
+    }
+
+    /// A token that may do less than was asked for is given to nobody: it is revoked while its value is known.
+    async fn give_back(
+        &self,
+        request: &Request,
+        handle: Handle,
+        values: &TokenSet,
+        missing: &[String],
+        doing: &str,
+    ) -> Error {
+        let why = format!("{doing}: it granted less than was asked for, without {}", missing.join(", "));
+        if !handle.is_revocable() {
+            return Error::new(Class::Unknown, why);
+        }
+        let token = Revocable::never_given(request.generation, &request.id, handle);
+        match self.end(&request.owner, &request.specification, &token, Some(values)).await {
+            Ok(()) => Error::new(Class::Refused, format!("{why}; grant it there, or ask for less in spec.permissions")),
+            Err(error) => Error::new(Class::Unknown, format!("{why}; {error}")),
+        }
     }
 
     /// The token that has taken the place already of the one that is to be replaced: by an attempt whose answer was lost, or by a person. To
     /// mint one more would end the token that is published.
     async fn already_there(&self, request: &Request, doing: &str) -> Result<Option<TokenSet>, Error> {
         let present = self.recipe.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
-        let (Some(present), Some(replaced)) = (present, &request.replaces) else { return Ok(None) };
+        // A first attempt at a first token has nothing to compare with, and nothing to lose.
+        let may_be_there = request.replaces.is_some() || request.generation.attempt > 1;
+        let Some(present) = present.filter(|_| may_be_there) else { return Ok(None) };
         let found = self.read(&request.owner, &request.specification, present, doing).await?;
-        Ok(found.filter(|found| found != replaced))
+        Ok(found.filter(|found| Some(found) != request.replaces.as_ref()))
     }
 
     /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has

@@ -76,6 +76,8 @@ impl Recipe {
             },
             lost_answer: match (label, self.revoke_by()) {
                 _ if self.in_place.as_ref().is_some_and(|in_place| in_place.present.is_some()) => LostAnswer::Recover,
+                // One logs in with what is replaced.
+                _ if self.in_place.is_some() && self.logs_in() => LostAnswer::Human,
                 _ if self.in_place.as_ref().is_some_and(|in_place| in_place.initial.is_empty()) => {
                     LostAnswer::ReplaceAgain
                 }
@@ -100,6 +102,10 @@ impl Recipe {
             activation: self.activation,
             propagation: self.propagation,
         }
+    }
+
+    fn logs_in(&self) -> bool {
+        self.credential.as_ref().is_some_and(|credential| credential.login.is_some())
     }
 
     /// Where requests go, by the place where that is said.

@@ -366,6 +366,7 @@ impl Operator {
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
             liveness: told(&answers.lives).map(|(token, alive)| (token, Ok(liveness(alive)))).collect(),
             consumers: answers.consumers.map(|listed| Ok(self.consumers(&listed))),
+            last_use: BTreeMap::new(),
         }
     }
 

@@ -414,7 +414,7 @@ impl World {
                 self.write_target(state, base, Target { exists: false, carries: Token::NONE, fence: 0, ..base.target })
             }
             Effect::Mint { token, replaces } => {
-                if !replaces.is_none() && !state.is_alive(replaces) {
+                if self.ends == Ends::Replaced && !replaces.is_none() && !state.is_alive(replaces) {
                     state.broke("S10 a token that was used up is shown for another one");
                 }
                 self.mint(state, token, replaces);
@@ -559,7 +559,8 @@ impl World {
     /// The token in place is taken if it is another one than the one to be replaced; else a new one takes its place, and what was kept before
     /// ends.
     fn displace(&self, state: &mut State, token: Token, replaces: Token) {
-        let is_other = !replaces.is_none() && state.present & replaces.bit() == 0;
+        // A first token has nothing that it could be compared with; a later attempt at it takes what is there.
+        let is_other = if replaces.is_none() { token.attempt() > 1 } else { state.present & replaces.bit() == 0 };
         if is_other && self.keeps(Habit::ReadPresent) {
             state.present |= token.bit();
             return;

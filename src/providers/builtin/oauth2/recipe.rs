@@ -225,7 +225,8 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
 /// Whether the server knows the client: it is asked about a token that there is not, which changes nothing (RFC 7662, section 2.2: such a one is not
 /// active).
 fn check(settings: &OAuth2Provider, endpoints: &Endpoints) -> Option<HttpCheck> {
-    let url = endpoints.introspection.as_ref()?;
+    // A client whose tokens are tried elsewhere may not be allowed to ask.
+    let url = endpoints.introspection.as_ref().filter(|_| settings.verify.is_none())?;
     let mut form = proof(&settings.client.client);
     form.insert("token".to_owned(), "tokenturn-asks-whether-its-client-is-known".to_owned());
     let answer = HttpAnswer { cases: cases(&settings.client.secret_ref.name), ..HttpAnswer::default() };

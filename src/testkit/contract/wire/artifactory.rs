@@ -41,11 +41,14 @@ impl Speech for Artifactory {
                 let scope = field("scope").split(' ').map(Value::from).collect();
                 let expires = Timestamp::now() + SignedDuration::from_secs(seconds);
                 match store.mint("", &field("description"), scope, Some(expires)) {
-                    Ok(token) => Answer::json(
-                        200,
-                        json!({"token_id": token.id.to_string(), "access_token": token.value,
-                                                          "expires_in": seconds, "scope": field("scope"), "token_type": "Bearer"}),
-                    ),
+                    Ok(token) => {
+                        let granted: Vec<&str> = token.permissions.iter().filter_map(Value::as_str).collect();
+                        let shown = json!({
+                            "token_id": token.id.to_string(), "access_token": token.value,
+                            "expires_in": seconds, "scope": granted.join(" "), "token_type": "Bearer",
+                        });
+                        Answer::json(200, shown)
+                    }
                     Err(_) => Answer::refused(400),
                 }
             }
