@@ -207,11 +207,13 @@ impl Realm {
         Ok(request.send().await.map_err(|error| Error::invalid("call keycloak", error))?.status())
     }
 
-    /// The ids of the realm's clients that begin so.
+    /// The ids of the realm's clients whose id or name begins so.
     pub async fn clients(&self, prefix: &str) -> Result<Vec<String>, Error> {
         let found = self.send(Method::GET, &self.admin("/clients"), &Value::Null).await?;
-        let ids = found.as_array().into_iter().flatten().filter_map(|client| client["clientId"].as_str());
-        Ok(ids.filter(|id| id.starts_with(prefix)).map(str::to_owned).collect())
+        let begins = |client: &&Value, field| client[field].as_str().is_some_and(|text| text.starts_with(prefix));
+        let clients = found.as_array().into_iter().flatten();
+        let ids = clients.filter(|client| begins(client, "clientId") || begins(client, "name"));
+        Ok(ids.filter_map(|client| client["clientId"].as_str()).map(str::to_owned).collect())
     }
 
     /// A request of the administrator. Its token lives for a minute, so each has its own.

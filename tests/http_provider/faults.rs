@@ -135,6 +135,41 @@ async fn a_pause_is_kept() {
     .await;
 }
 
+/// It holds for the account: another provider object with the same address and the same Secret keeps it too, one with another Secret does not.
+#[tokio::test]
+async fn a_pause_holds_for_all_provider_objects_of_an_account() {
+    let mut scene = Scene::new(Wire::Grafana).await;
+    scene.server.plan(Operation::List, Fault::Status(429, vec![("retry-after", "60".to_owned())]));
+    let list = async |scene: &Scene| scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+    assert!(list(&scene).await.is_err());
+    scene.source.specification.provider.name = "another".into();
+    scene.mend(|_| {});
+    let before = scene.server.seen().len();
+    assert!(matches!(list(&scene).await.unwrap_err().class(), Class::RateLimited { retry_after: Some(_) }));
+    assert_eq!(scene.server.seen().len(), before, "nothing was sent");
+    scene.copy_credential("of-somebody-else").await;
+    scene.mend(|recipe| recipe["credential"]["secretRef"]["name"] = serde_json::json!("of-somebody-else"));
+    list(&scene).await.unwrap();
+}
+
+/// An account that is full mints nothing, says so, and has room again when one is revoked.
+#[tokio::test]
+async fn a_full_account_refuses_and_has_room_again_after_a_revoke() {
+    each(async |scene| {
+        scene.server.store().behaviour.slots = scene.before() + 1;
+        let (issued, minted) = scene.mint(1).await;
+        let error = scene.create(2).await.unwrap_err();
+        assert!(!matches!(error.class(), Class::Unknown | Class::Unavailable), "{:?}: {error}", scene.wire);
+        scene.assert_told(&error);
+        assert_eq!(scene.server.store().minted(), scene.before() + 1, "{:?}", scene.wire);
+        if issued.handle.is_revocable() {
+            scene.revoke(&issued, Some(&minted)).await.unwrap();
+            scene.mint(3).await;
+        }
+    })
+    .await;
+}
+
 /// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation too.
 #[tokio::test]
 async fn a_pause_of_a_provider_that_does_not_work_is_kept() {

@@ -173,6 +173,15 @@ impl Scene {
         self.space.api::<Secret>().patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
+    /// Puts what the credential's Secret holds into another one.
+    pub async fn copy_credential(&self, name: &str) {
+        let of = &self.recipe.credential.as_ref().expect("a credential").secret_ref.as_ref().expect("a Secret").name;
+        let secrets = self.space.api::<Secret>();
+        let data = secrets.get(of).await.unwrap().data;
+        let copy = serde_json::from_value(json!({"metadata": {"name": name}, "data": data})).unwrap();
+        secrets.create(&PostParams::default(), &copy).await.unwrap();
+    }
+
     pub fn request(&self, attempt: i64) -> Request {
         let generation = Generation { sequence: 1, attempt };
         Request {

@@ -109,8 +109,17 @@ impl Http {
         format!("{}/{}/{}", reference.kind.as_str(), self.credential_namespace(owner), reference.name)
     }
 
+    /// What all tokens of an account share: it is the same for provider objects with the same address and the same Secret.
     pub(super) fn lane(&self, owner: &Owner) -> Arc<Lane> {
-        self.shared.throttle.lane(&self.object(owner))
+        let secret = self.recipe.credential.as_ref().and_then(|credential| credential.secret.as_ref());
+        let account = match secret {
+            None => self.object(owner),
+            Some(secret) => {
+                let origin = self.recipe.base.origin().ascii_serialization();
+                format!("{origin} {}/{secret}", self.credential_namespace(owner))
+            }
+        };
+        self.shared.throttle.lane(&account)
     }
 
     /// The parameters and permissions of a specification, for templates.

@@ -1,4 +1,4 @@
-//! What all tokens of one provider share: a pause that the provider asked for, and how many calls run at the same time.
+//! What all tokens of one account share: a pause that the provider asked for, and how many calls run at the same time.
 //!
 //! A provider that hangs occupies only its own few places; who finds none comes back later instead of waiting.
 
@@ -19,13 +19,13 @@ const PLACES: usize = 4;
 /// When to come back if all places are taken.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// The shared state of all providers, by name.
+/// The shared state of all accounts, by name.
 #[derive(Clone, Default)]
 pub struct Throttle {
     lanes: Arc<Mutex<HashMap<String, Arc<Lane>>>>,
 }
 
-/// The shared state of one provider.
+/// The shared state of one account.
 pub struct Lane {
     places: Arc<Semaphore>,
     /// Before this nothing is sent.
@@ -56,7 +56,7 @@ pub enum Closed {
 }
 
 impl Throttle {
-    /// The lane of a provider object.
+    /// The lane of an account.
     #[must_use]
     pub fn lane(&self, name: &str) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

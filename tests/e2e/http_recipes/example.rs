@@ -61,13 +61,23 @@ pub fn read(name: &str, holds: Value, change: impl FnOnce(&mut Value)) -> Exampl
     let settings = &mut objects[0]["spec"][kind];
     change(settings);
     let named = [&settings["credential"]["secretRef"], &settings["credentialsRef"], &settings["client"]["secretRef"]];
-    let credential = named.into_iter().find_map(|named| named["name"].as_str()).expect("a credential").to_owned();
+    // Without one, the credential is a ServiceAccount of the example.
+    let credential = named.into_iter().find_map(|named| named["name"].as_str()).unwrap_or("nothing").to_owned();
     objects[1]["spec"]["gracePeriod"] = json!("0s");
     let secret = objects[1]["spec"]["secret"]["name"].as_str().expect("a Secret").to_owned();
     let data = objects[1]["spec"]["secret"]["data"].as_object();
     let keys = data.map_or_else(|| vec!["token".to_owned()], |data| data.keys().cloned().collect());
     let token = objects[1]["metadata"]["name"].as_str().expect("a name").to_owned();
     Example { objects, token, secret, keys, credential, holds }
+}
+
+impl Example {
+    /// Another name for its RotatedToken, its workload and its Secret.
+    pub fn rename(&mut self, name: &str) {
+        self.objects[1]["metadata"]["name"] = json!(name);
+        self.objects[1]["spec"]["secret"]["name"] = json!(name);
+        (self.token, self.secret) = (name.to_owned(), name.to_owned());
+    }
 }
 
 /// An example at a server that speaks as its provider.

@@ -61,6 +61,20 @@ fn clients(realm: &Realm) -> Example {
     example
 }
 
+/// Clients that are registered by a token of the realm.
+fn registered(realm: &Realm, initial: &str) -> Example {
+    let mut example = read("http/oauth2-client-registration", json!({"token": initial}), |settings| {
+        settings["baseUrl"] = json!(realm.issuer());
+        let path = "/clients-registrations/openid-connect";
+        settings["create"]["request"]["path"] = json!(path);
+        settings["revoke"]["request"]["path"] = json!(format!("{path}/${{token.id}}"));
+        settings["verify"]["request"]["path"] = json!("/protocol/openid-connect/token");
+    });
+    // What the client is for is not what it can be found by.
+    example.objects[1]["spec"]["permissions"] = json!(["api:read"]);
+    example
+}
+
 /// Secrets of a client of the realm, by its internal id.
 fn secrets(realm: &Realm, client: &str) -> Example {
     let mut example = read("http/keycloak-client-secret", json!({"clientSecret": SECRET}), |settings| {
@@ -72,7 +86,7 @@ fn secrets(realm: &Realm, client: &str) -> Example {
     example
 }
 
-/// Both at the same time.
+/// All at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_tokens_and_clients_of_keycloak_rotate_under_their_consumers() -> Outcome {
     let realm = Arc::new(Keycloak::get().await?.realm(&["api:read"]).await?);
@@ -81,7 +95,10 @@ async fn access_tokens_and_clients_of_keycloak_rotate_under_their_consumers() ->
     let admin = realm.client(&client("tokenturn", json!([]))).await?;
     realm.may_manage_clients(&admin).await?;
     let world = world_of("keycloak", Arc::new(Consumers(realm.clone()))).await?;
-    let examples = [access_tokens(&realm), clients(&realm)];
+    let initial = realm.initial_access_token(&["api:read"]).await?;
+    let mut examples = [access_tokens(&realm), clients(&realm), registered(&realm, &initial)];
+    // Two of the examples have one name.
+    examples[2].rename("registered");
     let rotated = examples.iter().map(async |example| {
         set_up(&world, example).await?;
         let old = value(&world, example).await?;
@@ -95,7 +112,11 @@ async fn access_tokens_and_clients_of_keycloak_rotate_under_their_consumers() ->
         Ok::<_, Box<dyn std::error::Error>>([old, new])
     });
     let values = futures::future::try_join_all(rotated).await?.concat();
-    assert_eq!(realm.clients("tokenturn-").await?.len(), 1, "no client is left behind");
+    assert_eq!(
+        realm.clients("tokenturn-").await?.len(),
+        2,
+        "one that was made, one that was registered, none left behind"
+    );
     let logs: String = world.operators.iter().map(|operator| operator.logs()).collect();
     // A client's id is no secret: it is the token's name.
     let secrets = values.iter().map(|value| value.rsplit(':').next().unwrap_or_default());

@@ -14,8 +14,8 @@ use tokenturn::{
     },
 };
 
-use super::example::{example, finished, rotate, set_up, status, value, world};
-use crate::world::{Outcome, PATIENCE, condition};
+use super::example::{Example, example, finished, rotate, set_up, status, value, world};
+use crate::world::{Outcome, PATIENCE, World, condition};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
 const EXAMPLES: [(&str, Wire); 12] = [
@@ -93,33 +93,45 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
     world.assert_nobody_noticed().await
 }
 
-/// A token that nothing revokes: nobody waits for its end but the record, and the next rotation does not.
+/// Tokens that nothing revokes: nobody waits for their end but the record, and the next rotation does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_cannot_be_revoked_is_left_to_its_expiry() -> Outcome {
-    let server = Arc::new(ContractServer::start(Wire::Licensing).await?);
-    let example = example("licensing/access-token", &server);
-    let world = world("reissue", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
-    set_up(&world, &example).await?;
-    let mut values = vec![value(&world, &example).await?];
-    for sequence in 2..4 {
-        rotate(&world, &example.token, &sequence.to_string()).await?;
-        until("the old token to be left to its expiry", PATIENCE, async || {
-            let status = status(&world, &example.token).await?;
-            let (reason, message) = condition(&status, "Reconciling");
-            let left = reason == "AwaitingExpiry" && message.contains("ends by itself when it expires, at ");
-            (status.sequence == Some(sequence) && left).then_some(())
-        })
-        .await?;
-        values.push(value(&world, &example).await?);
-        world.holders(&Token::new(&values[values.len() - 1]).fingerprint(), 2).await?;
+    let mut servers = BTreeMap::new();
+    let mut examples = Vec::new();
+    for (name, wire) in [("licensing/access-token", Wire::Licensing), ("fossa/exchange", Wire::Fossa)] {
+        let server = Arc::new(ContractServer::start(wire).await?);
+        let example = example(name, &server);
+        servers.insert(example.token.clone(), server.clone());
+        examples.push((example, server));
     }
-    assert!(values.iter().all(|value| server.accepts(value)), "nothing was revoked");
-    assert_eq!((server.counts(), server.count(Operation::Revoke)), ((3, 3), 0));
+    let world = world("reissue", servers).await?;
+    futures::future::try_join_all(examples.iter().map(|(example, server)| left_to_its_expiry(&world, example, server)))
+        .await?;
     let reasons = world.event_reasons().await?;
     assert!(
         reasons.iter().any(|reason| reason == "AwaitingExpiry") && !reasons.iter().any(|reason| reason == "Revoked")
     );
     world.assert_nobody_noticed().await
+}
+
+async fn left_to_its_expiry(world: &World, example: &Example, server: &ContractServer) -> Outcome {
+    set_up(world, example).await?;
+    let mut values = vec![value(world, example).await?];
+    for sequence in 2..4 {
+        rotate(world, &example.token, &sequence.to_string()).await?;
+        until("the old token to be left to its expiry", PATIENCE, async || {
+            let status = status(world, &example.token).await?;
+            let (reason, message) = condition(&status, "Reconciling");
+            let left = reason == "AwaitingExpiry" && message.contains("ends by itself when it expires, at ");
+            (status.sequence == Some(sequence) && left).then_some(())
+        })
+        .await?;
+        values.push(value(world, example).await?);
+        world.holders(&Token::new(&values[values.len() - 1]).fingerprint(), 2).await?;
+    }
+    assert!(values.iter().all(|value| server.accepts(value)), "nothing was revoked");
+    assert_eq!((server.counts(), server.count(Operation::Revoke)), ((3, 3), 0));
+    Ok(())
 }
 
 /// Each refresh token is shown once. After a lost answer nothing more is shown until a person gives a new one; workloads go on with the
