@@ -20,6 +20,7 @@ pub mod answer;
 pub mod assertion;
 mod bound;
 mod calls;
+mod capabilities;
 mod checking;
 mod clients;
 pub mod compile;
