@@ -96,15 +96,21 @@ impl Asked {
 pub struct Answer {
     pub status: u16,
     pub body: Option<Value>,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
     pub fn json(status: u16, body: Value) -> Self {
-        Self { status, body: Some(body) }
+        Self { status, body: Some(body), headers: Vec::new() }
     }
 
     pub fn empty(status: u16) -> Self {
-        Self { status, body: None }
+        Self { status, body: None, headers: Vec::new() }
+    }
+
+    pub fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     pub fn refused(status: u16) -> Self {

@@ -77,9 +77,9 @@ pub(super) fn extend(headers: &mut HeaderMap, more: &[(&'static str, String)]) {
     headers.extend(pairs);
 }
 
-pub(super) fn written(Answer { status, body }: Answer) -> Response {
+pub(super) fn written(Answer { status, body, headers }: Answer) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match body {
+    let mut response = match body {
         Some(body) => (
             status,
             HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
@@ -87,5 +87,7 @@ pub(super) fn written(Answer { status, body }: Answer) -> Response {
         )
             .into_response(),
         None => status.into_response(),
-    }
+    };
+    extend(response.headers_mut(), &headers);
+    response
 }

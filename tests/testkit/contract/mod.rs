@@ -7,5 +7,6 @@ mod licensing;
 mod limits;
 mod oauth2;
 mod okta;
+mod proofs;
 mod rows;
 mod synoptic;

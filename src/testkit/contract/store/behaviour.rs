@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub values_listed: bool,
     /// Whether a refresh token that is shown twice ends all that came from the same consent.
     pub reuse_detection: bool,
+    /// Whether tokens are bound to keys of which a proof is shown; each proof then needs a nonce of the server's.
+    pub proofs: bool,
     /// How much may be asked, if there is a limit.
     pub quota: Option<Quota>,
 }
@@ -40,6 +42,7 @@ impl Default for Behaviour {
             grants: None,
             values_listed: false,
             reuse_detection: false,
+            proofs: false,
             quota: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod families;
+mod proofs;
 mod stored;
 mod tenants;
 
@@ -9,13 +10,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::families::Refresh;
 pub use self::{
     behaviour::Behaviour,
     families::{Family, Pair},
     stored::Stored,
     tenants::Tenant,
 };
+use self::{families::Refresh, proofs::Proofs};
 use super::{ADMIN, limits::Meter};
 
 /// Why a token is not minted.
@@ -34,6 +35,7 @@ pub struct Store {
     tokens: Vec<Stored>,
     refreshes: Vec<Refresh>,
     families: u64,
+    proofs: Proofs,
     pub(super) meter: Meter,
 }
 
@@ -41,7 +43,15 @@ impl Store {
     /// An empty one.
     pub fn new(behaviour: Behaviour) -> Self {
         let tenants = vec![Tenant::new("main", ADMIN)];
-        Self { behaviour, tenants, tokens: Vec::new(), refreshes: Vec::new(), families: 0, meter: Meter::default() }
+        Self {
+            behaviour,
+            tenants,
+            tokens: Vec::new(),
+            refreshes: Vec::new(),
+            families: 0,
+            proofs: Proofs::default(),
+            meter: Meter::default(),
+        }
     }
 
     /// Mints a token.
@@ -80,6 +90,7 @@ impl Store {
             permissions: self.behaviour.grants.clone().unwrap_or(permissions),
             expires,
             protected: false,
+            bound_to: None,
             at: Timestamp::now(),
             used: None,
             created: Instant::now(),

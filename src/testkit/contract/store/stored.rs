@@ -16,6 +16,8 @@ pub struct Stored {
     pub expires: Option<Timestamp>,
     /// Whether the provider refuses to revoke it.
     pub protected: bool,
+    /// Thumbprint of the key that it is bound to, if it is.
+    pub bound_to: Option<String>,
     /// When it was minted.
     pub at: Timestamp,
     /// When a consumer used it last.

@@ -9,6 +9,7 @@ mod grafana;
 mod licensing;
 mod oauth2;
 mod okta;
+mod proof;
 mod sentry;
 mod sonarqube;
 mod synoptic;

@@ -1,10 +1,10 @@
-//! OAuth 2.0: RFC 6749, 7662, 7009. A revocation succeeds whatever it is asked for.
+//! OAuth 2.0: RFC 6749, 7662, 7009, 8414, 9449. A revocation succeeds whatever it is asked for.
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Speech, on, used::Use};
+use super::{Speech, on, proof, used::Use};
 use crate::testkit::contract::{
     ADMIN, Answer, Asked, Operation,
     store::{Behaviour, Store},
@@ -18,7 +18,7 @@ impl Speech for OAuth2 {
     }
 
     fn use_of_a_token(&self, token: &str, _: &str) -> Use {
-        // What such a token is for is another server.
+        // What such a token is for is another server, which asks for no proof here.
         Use::bearer("/resource", token)
     }
 
@@ -35,10 +35,11 @@ impl Speech for OAuth2 {
     }
 
     fn operation(&self, asked: &Asked) -> Option<Operation> {
-        use Operation::{Create, Refresh, Revoke, Verify};
+        use Operation::{Create, Describe, Refresh, Revoke, Verify};
         let get = on(&asked.method, &Method::GET, Operation::Verify);
         match asked.segments().as_slice() {
             ["resource"] => get,
+            [".well-known", "openid-configuration"] => on(&asked.method, &Method::GET, Describe),
             ["token"] => on(&asked.method, &Method::POST, if is_refresh(asked) { Refresh } else { Create }),
             ["token", "introspection"] => on(&asked.method, &Method::POST, Verify),
             ["token", "revocation"] => on(&asked.method, &Method::POST, Revoke),
@@ -54,16 +55,12 @@ impl Speech for OAuth2 {
                 if field("grant_type") != "client_credentials" {
                     return Answer::json(400, json!({"error": "unsupported_grant_type"}));
                 }
-                let scopes = field("scope").split_whitespace().map(Value::from).collect();
-                let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
-                match store.mint("", "", scopes, Some(expires)) {
-                    Ok(token) => Answer::json(
-                        200,
-                        json!({"access_token": token.value, "token_type": "Bearer", "expires_in": 86_400, "scope": field("scope")}),
-                    ),
-                    Err(_) => Answer::json(400, json!({"error": "invalid_request"})),
+                match proof::key(asked, store) {
+                    Ok(key) => create(&field("scope"), key.as_deref(), store),
+                    Err(refusal) => refusal,
                 }
             }
+            Operation::Describe => describe(asked.header("host")),
             Operation::Refresh => refresh(&field("refresh_token"), store),
             Operation::Verify if asked.method == Method::GET => match store.accepted(asked.bearer()) {
                 Some(_) => Answer::json(200, json!({})),
@@ -73,11 +70,17 @@ impl Speech for OAuth2 {
                 if !self.is_admin(asked, store) {
                     return self.refusal();
                 }
-                let access = store.accepted(&field("token")).map(|token| token.permissions.as_slice());
+                let found = store.accepted(&field("token"));
+                let key = found.and_then(|token| token.bound_to.as_deref());
+                let access = found.map(|token| token.permissions.as_slice());
                 match access.or_else(|| store.good_refresh(&field("token"))) {
                     Some(permissions) => {
                         let scopes: Vec<&str> = permissions.iter().filter_map(Value::as_str).collect();
-                        Answer::json(200, json!({"active": true, "scope": scopes.join(" "), "token_type": "Bearer"}))
+                        let mut told = json!({"active": true, "scope": scopes.join(" "), "token_type": kind(key)});
+                        if let Some(thumbprint) = key {
+                            told["cnf"] = json!({"jkt": thumbprint});
+                        }
+                        Answer::json(200, told)
                     }
                     None => Answer::json(200, json!({"active": false})),
                 }
@@ -90,6 +93,35 @@ impl Speech for OAuth2 {
             _ => Answer::refused(404),
         }
     }
+}
+
+fn kind(key: Option<&str>) -> &'static str {
+    if key.is_some() { "DPoP" } else { "Bearer" }
+}
+
+fn create(scope: &str, key: Option<&str>, store: &mut Store) -> Answer {
+    let scopes = scope.split_whitespace().map(Value::from).collect();
+    let expires = Timestamp::now() + SignedDuration::from_secs(86_400);
+    let Ok(token) = store.mint("", "", scopes, Some(expires)) else {
+        return Answer::json(400, json!({"error": "invalid_request"}));
+    };
+    let value = token.value.clone();
+    if let Some(thumbprint) = key {
+        store.bind_latest(thumbprint);
+    }
+    Answer::json(200, json!({"access_token": value, "token_type": kind(key), "expires_in": 86_400, "scope": scope}))
+}
+
+/// The metadata of the server, which calls itself as it was called.
+fn describe(host: &str) -> Answer {
+    let at = |path: &str| format!("http://{host}{path}");
+    Answer::json(
+        200,
+        json!({
+            "issuer": at(""), "token_endpoint": at("/token"), "introspection_endpoint": at("/token/introspection"),
+            "revocation_endpoint": at("/token/revocation"),
+        }),
+    )
 }
 
 fn is_refresh(asked: &Asked) -> bool {
