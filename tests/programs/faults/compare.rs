@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// Parts of an object that are different in every run, or that the API server keeps for itself.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "managedFields",
     "resourceVersion",
     "uid",
@@ -14,6 +14,8 @@ const OWN: [&str; 8] = [
     "data",
     "observedGeneration",
     "deployment.kubernetes.io/revision",
+    // What people ask for.
+    "tokenturn.dev/rotate-now",
 ];
 
 /// The fields of an object as path and text. Times are all the same; of a generation only the sequence counts, because a

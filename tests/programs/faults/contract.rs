@@ -2,24 +2,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
 };
 
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use tokenturn::{
-    api::{Backend, GoDuration, provider::http::SecretReference},
-    providers::{LostAnswer, builtin, http::compile},
+    providers::{
+        LostAnswer,
+        http::{compile, dpop::Key},
+    },
     testkit::{
         Outcome as Called, Seat, Token,
         consumer::TokenUse,
         contract::{self, ADMIN, ContractServer, Operation, Wire},
-        install,
     },
 };
 
-use super::Failure;
+use super::{
+    Failure,
+    example::{Example, Prepared},
+    world::value,
+};
 
 /// Tokens of somebody else, with a name that could be ours at another installation.
 const FOREIGN: [&str; 2] = ["deploy-bot", "tokenturn-other-6ad1bc7c-3a3c-1-1"];
@@ -28,16 +32,14 @@ const FOREIGN: [&str; 2] = ["deploy-bot", "tokenturn-other-6ad1bc7c-3a3c-1-1"];
 const NAME: &str = "cluster";
 
 /// The Secret of its credential.
-const CREDENTIAL: &str = "credential";
+pub const CREDENTIAL: &str = "credential";
 
 pub struct Contract {
     server: ContractServer,
     /// What calls of consumers are made with.
     client: reqwest::Client,
     lost_answer: LostAnswer,
-    /// The provider's spec and the parts of the token's spec that belong to it.
-    provider: Value,
-    token: Value,
+    prepared: Prepared,
     template: String,
 }
 
@@ -47,44 +49,26 @@ pub struct Account {
     /// Fingerprints of ours that are alive, and of all that there ever were.
     pub live: BTreeSet<String>,
     pub minted: BTreeSet<String>,
-    /// How many creates the server has carried out.
+    /// How many creates the server has answered.
     pub creates: usize,
+    /// How many of them asked for a nonce and minted nothing, and how many of them an attempt has.
+    pub nonces: usize,
+    pub for_each: usize,
+    /// How often a refresh token was shown that was not good.
+    pub refused_refreshes: usize,
     /// What is wrong whatever happened: tokens of others that are dead, requests that are not in the contract.
     pub wrong: Vec<String>,
 }
 
-/// The example that says how a provider is used.
-fn example(wire: Wire) -> Result<&'static str, Failure> {
-    Ok(match wire {
-        Wire::GitLab => "http/gitlab-project-token",
-        Wire::OAuth2 => "http/oauth2-client-credentials",
-        Wire::Licensing => "licensing/access-token",
-        Wire::Synoptic => "synoptic/public-token",
-        other => return Err(format!("no scenario is about {other:?}").into()),
-    })
-}
-
 impl Contract {
     /// Starts the server and mints tokens of somebody else.
-    pub async fn start(wire: Wire) -> Result<Self, Failure> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{}.yaml", example(wire)?));
-        let documents: Vec<Value> =
-            install::documents(&std::fs::read_to_string(path)?)?.iter().map(|object| json!(object)).collect();
-        let [provider, token] = documents.as_slice() else { return Err("an example has two objects".into()) };
-        let backend: Backend = serde_json::from_value(provider["spec"].clone())?;
-        let built_in = builtin::recipe(&backend).map(|(_, recipe)| recipe).transpose();
-        let recipe = built_in.map_err(|mistakes| mistakes.join("; "))?.or(backend.http.map(|recipe| *recipe));
-        let mut recipe = recipe.ok_or("an example has a recipe")?;
+    pub async fn start(example: Example) -> Result<Self, Failure> {
+        let wire = example.wire;
         let server = ContractServer::start(wire).await?;
-        recipe.base_url = server.url();
-        // A minute would be waited in every run.
-        if recipe.propagation.is_some() {
-            recipe.propagation = Some("1s".parse::<GoDuration>()?);
-        }
-        if let Some(credential) = &mut recipe.credential {
-            credential.secret_ref = Some(SecretReference { name: CREDENTIAL.to_owned() });
-        }
-        let compiled = compile::compile(&recipe)
+        let prepared = example.prepare(&server.url())?;
+        let recipe = &prepared.recipe;
+        server.store().behaviour.proofs = recipe.create.dpop;
+        let compiled = compile::compile(recipe)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let account = match wire {
             Wire::GitLab => "shop/frontend",
@@ -101,11 +85,7 @@ impl Contract {
             server,
             client: contract::client(),
             lost_answer: compiled.capabilities().lost_answer,
-            provider: json!({"http": recipe}),
-            token: json!({
-                "permissions": token["spec"]["permissions"],
-                "parameters": token["spec"]["parameters"],
-            }),
+            prepared,
             template,
         })
     }
@@ -114,13 +94,18 @@ impl Contract {
     pub fn provider(&self) -> Value {
         json!({
             "apiVersion": "tokenturn.dev/v1alpha1", "kind": "TokenProvider",
-            "metadata": {"name": NAME}, "spec": self.provider,
+            "metadata": {"name": NAME}, "spec": self.prepared.provider,
         })
     }
 
     /// What a token asks for.
-    pub fn asked(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.token.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(n, v)| (n.as_str(), v))
+    pub fn asked(&self) -> &BTreeMap<&'static str, Value> {
+        &self.prepared.token
+    }
+
+    /// Which value each key of the target has, if that is said.
+    pub fn target_data(&self) -> Option<&BTreeMap<String, String>> {
+        self.prepared.data.as_ref()
     }
 
     /// The Secret of the operator's credential, with every key that an example names.
@@ -129,19 +114,45 @@ impl Contract {
             "metadata": {"name": CREDENTIAL},
             "stringData": {
                 "token": ADMIN, "username": ADMIN, "password": ADMIN, "userToken": ADMIN, "apiKey": ADMIN,
-                "template": self.template,
+                "clientSecret": ADMIN,
+                "template": self.template, "refreshToken": self.consent(),
             },
         })
     }
 
     /// Whether a token whose answer was lost cannot be ended but by its expiry.
     pub fn leaves_behind(&self) -> bool {
-        matches!(self.lost_answer, LostAnswer::Repeat | LostAnswer::TellAndRepeat)
+        matches!(self.lost_answer, LostAnswer::Repeat | LostAnswer::TellAndRepeat | LostAnswer::Human)
     }
 
     /// Whether what was left behind has to be told.
     pub fn tells(&self) -> bool {
         self.lost_answer == LostAnswer::TellAndRepeat
+    }
+
+    /// Whether a new token ends the one before it.
+    pub fn is_in_place(&self) -> bool {
+        self.prepared.recipe.in_place.is_some()
+    }
+
+    /// What a person's consent at the provider gives.
+    pub fn consent(&self) -> String {
+        self.server.store().consent("", vec![json!("api:read")])
+    }
+
+    /// Whether a refresh token can be shown still.
+    pub fn is_good(&self, refresh: &str) -> bool {
+        self.server.store().good_refresh(refresh).is_some()
+    }
+
+    /// Whether what a target has beside the token belongs to it: the key that it is bound to, and what the next one is made of.
+    pub fn is_whole(&self, target: &Value) -> bool {
+        let [token, refresh, key] = ["token", "refresh", "dpop.jwk"].map(|key| value(target, key).unwrap_or_default());
+        let store = self.server.store();
+        let bound_to = store.find(&token).and_then(|token| token.bound_to.clone());
+        let has_key = bound_to == Key::from_jwk(&key).ok().map(|key| key.thumbprint());
+        let binds = bound_to.is_some() == self.prepared.recipe.create.dpop;
+        has_key && binds && (!self.is_in_place() || store.are_latest(&token, &refresh))
     }
 
     pub fn accepts(&self, value: &str) -> bool {
@@ -150,9 +161,13 @@ impl Contract {
 
     /// What became of the tokens up to now.
     pub fn account(&self) -> Account {
-        let mut account = Account { creates: self.server.count(Operation::Create), ..Account::default() };
+        let creates = [Operation::Create, Operation::Refresh].map(|operation| self.server.count(operation));
+        let mut account = Account { creates: creates.iter().sum(), ..Account::default() };
         account.wrong.extend(self.server.strange().into_iter().map(|what| format!("{what} is not in the contract")));
         let store = self.server.store();
+        account.nonces = store.nonces();
+        account.for_each = if self.prepared.recipe.create.dpop { 2 } else { 1 };
+        account.refused_refreshes = store.refused_refreshes();
         let mut names = BTreeMap::new();
         for token in (1..=store.minted() as u64).filter_map(|id| store.by_id(id)) {
             if token.id <= FOREIGN.len() as u64 {

@@ -97,6 +97,7 @@ pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<Stri
     let mut expect = |holds: bool, otherwise: String| wrong.extend((!holds).then_some(otherwise));
     expect(outcome.refused == 0, format!("{} calls of consumers were refused", outcome.refused));
     expect(outcome.target_lives != Some(false), "the token in the target is dead".to_owned());
+    expect(outcome.target_is_whole, "what the target has beside the token does not belong to it".to_owned());
     let seen = &outcome.seen;
     let live = scenario.end.live();
     let most = live + if outcome.leaves_behind { most_cost(key) } else { 0 };

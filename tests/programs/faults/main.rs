@@ -7,8 +7,9 @@
 //! - [`scenario`]: the table of what happens; [`menu`]: which faults are tried in which mode
 //! - [`stage`]: what all runs share; [`eyes`]: the runner's own watches
 //! - [`world`]: the namespace of a run; [`replicas`]: its operators; [`run`]: from the start to the end
-//! - [`contract`]: the server of an HTTP provider
-//! - [`judge`]: what must hold; [`provider`]: what must hold at an HTTP provider; [`compare`]: end states
+//! - [`contract`]: the server of an HTTP provider; [`example`]: how it is used
+//! - [`judge`]: what must hold; [`provider`]: what must hold at an HTTP provider; [`in_place`]: where a new token ends the one before
+//!   it; [`compare`]: end states
 //! - [`campaign`]: all runs; [`pairs`]: sampled pairs of faults; [`report`]: the table
 //!
 //! The operators are administrators here: rights are the subject of other tests.
@@ -17,7 +18,9 @@ mod args;
 mod campaign;
 mod compare;
 mod contract;
+mod example;
 mod eyes;
+mod in_place;
 mod judge;
 mod menu;
 mod pairs;

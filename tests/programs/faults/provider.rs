@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use tokenturn::connect::faults::plan::Entry;
 
-use super::{contract::Account, run::Outcome, scenario::Scenario};
+use super::{contract::Account, in_place, run::Outcome, scenario::Scenario};
 
 /// What is wrong at the server of a provider, whatever the run was.
 pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<String> {
     let mut wrong = account.wrong.clone();
     wrong.extend(creates(scenario, outcome, account));
+    wrong.extend(outcome.person.iter().flat_map(|person| in_place::wrong(outcome, account, person)));
     let expected: BTreeSet<&String> = outcome.expected.iter().collect();
     let left: Vec<&String> = account.live.iter().filter(|token| !expected.contains(token)).collect();
     for token in left {
@@ -23,12 +24,13 @@ pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<S
     wrong
 }
 
-/// A create is sent once for each attempt, and nothing below the operator repeats it.
+/// A create is sent once for each attempt, and once more with a nonce where that was asked for; nothing below the operator repeats it.
 fn creates(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Option<String> {
     let sent = |entry: &&Entry| entry.effect.ends_with("provider/create");
-    let sent = usize::from(scenario.issued) + outcome.entries.iter().filter(sent).count();
+    let sent = usize::from(scenario.issued) * account.for_each + outcome.entries.iter().filter(sent).count();
     let attempts = outcome.seen.published.iter().map(|(_, attempt)| *attempt).max().unwrap_or(0);
-    let is_once = account.creates <= sent && i64::try_from(sent).is_ok_and(|sent| sent <= attempts);
-    let told = format!("{sent} creates were sent and {} came, in {attempts} attempts", account.creates);
+    let &Account { creates, nonces, .. } = account;
+    let is_once = creates <= sent && i64::try_from(sent - nonces.min(sent)).is_ok_and(|sent| sent <= attempts);
+    let told = format!("{sent} creates were sent and {creates} came, {nonces} for a nonce, in {attempts} attempts");
     (!is_once).then_some(told)
 }

@@ -11,8 +11,9 @@ use tokenturn::{connect::faults::plan::Entry, testkit::Token};
 
 use super::{
     Failure, compare,
-    contract::Account,
+    contract::{Account, Contract},
     eyes::Seen,
+    in_place::Person,
     menu::Key,
     replicas::{self, Replicas},
     scenario::{End, Scenario},
@@ -49,10 +50,14 @@ pub struct Outcome {
     /// Fingerprints of the tokens that consumers ever called with, and of those that are to be alive.
     pub held: BTreeSet<String>,
     pub expected: BTreeSet<String>,
+    /// Where a new token ends the one before it: who was asked for a new first one.
+    pub person: Option<Person>,
     /// What was told of tokens that were left behind.
     pub told: Vec<String>,
     /// Whether the token in the target is accepted; `None` where there is no target.
     pub target_lives: Option<bool>,
+    /// Whether what the target has beside the token belongs to it.
+    pub target_is_whole: bool,
     /// Generation of the Deployment: how often its template or size was changed.
     pub rollouts: i64,
     /// Field by field: what is left at the end.
@@ -66,7 +71,8 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
     let interruptions = stage.eyes.interruptions();
     let world = World::create(&stage, &format!("{}-{}", scenario.name, key.mode.name()), scenario).await?;
     let mut replicas = Replicas::new(&stage, &world.name, key.mode, &key.faults);
-    let finished = play(scenario, &world, &mut replicas).await;
+    let mut person = Person::default();
+    let finished = play(scenario, &world, &mut replicas, &mut person).await;
     let seen = world.seen();
     let objects = (world.target().await?, world.object().await?, world.workload().await?, world.provider().await?);
     let (target, object, workload, provider) = objects;
@@ -75,14 +81,17 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         Some(token) => Some(world.accepts(token).await?),
         None => None,
     };
+    let belongs = |contract: &Arc<Contract>| target.as_ref().is_none_or(|target| contract.is_whole(target));
+    let target_is_whole = world.contract.as_ref().is_none_or(belongs);
     let held: BTreeSet<String> = stage.history.counts(&world.name).into_keys().collect();
     let mut expected: BTreeSet<String> = current.iter().map(Token::fingerprint).collect();
-    if matches!(scenario.end, End::AwaitingExpiry { .. }) {
+    if matches!(scenario.end, End::AwaitingExpiry { .. } | End::Replaced { .. }) {
         expected.extend(held.iter().cloned());
     }
     let mut told = world.told("LeftBehind").await?;
     told.extend(replicas.lines_with("the answer to a create was lost"));
     let contract = world.contract.as_ref();
+    let in_place = contract.filter(|contract| contract.is_in_place());
     let rollouts = workload.as_ref().and_then(|object| object["metadata"]["generation"].as_i64()).unwrap_or(0);
     // How far its controllers have come with the pods says nothing of the operator; the generation says how often it rolled.
     let workload = workload.map(|mut object| {
@@ -99,8 +108,10 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         tells: contract.is_some_and(|contract| contract.tells()),
         held,
         expected,
+        person: in_place.map(|_| person),
         told,
         target_lives,
+        target_is_whole,
         rollouts,
         state: parts.into_iter().flat_map(|(name, part)| compare::fields(name, part)).collect(),
         blind: stage.eyes.interruptions() != interruptions,
@@ -111,11 +122,11 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
     })
 }
 
-async fn play(scenario: &Scenario, world: &World, replicas: &mut Replicas) -> Result<(), Failure> {
+async fn play(scenario: &Scenario, world: &World, replicas: &mut Replicas, person: &mut Person) -> Result<(), Failure> {
     if scenario.issued {
         replicas.start_all()?;
         world.create_token().await?;
-        until_end(world, replicas, End::AtRest { sequence: 1 }, scenario.consumers, false).await?;
+        until_end(world, replicas, person, End::AtRest { sequence: 1 }, scenario.consumers, false).await?;
         replicas.arm()?;
     } else {
         replicas.arm()?;
@@ -124,7 +135,7 @@ async fn play(scenario: &Scenario, world: &World, replicas: &mut Replicas) -> Re
     }
     (scenario.act)(world).await?;
     let consumers = if scenario.end == End::Gone { 0 } else { scenario.consumers };
-    until_end(world, replicas, scenario.end, consumers, true).await?;
+    until_end(world, replicas, person, scenario.end, consumers, true).await?;
     go_on_calling(world, consumers).await
 }
 
@@ -147,6 +158,7 @@ async fn started(world: &World, replicas: &mut Replicas) -> Result<(), Failure> 
 async fn until_end(
     world: &World,
     replicas: &mut Replicas,
+    person: &mut Person,
     end: End,
     consumers: usize,
     acted: bool,
@@ -154,6 +166,7 @@ async fn until_end(
     let since = Instant::now();
     loop {
         replicas.supervise()?;
+        person.look(world).await?;
         let missing = missing(world, end, consumers).await?;
         let over = if acted { !replicas.entries.is_empty() && replicas.quiet() > QUIET } else { true };
         // What was planned and never came up is told by the judge.
@@ -178,7 +191,7 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
         return Ok(Some(format!("{} tokens are alive", seen.live.len())));
     }
     let (sequence, awaits_expiry) = match end {
-        End::AtRest { sequence } => (sequence, false),
+        End::AtRest { sequence } | End::Replaced { sequence } => (sequence, false),
         End::AwaitingExpiry { sequence } => (sequence, true),
         End::Gone => {
             let left = seen.object.is_some() || seen.target || !seen.records.is_empty();
@@ -197,6 +210,9 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     if status.sequence != Some(sequence) || !rests || !says("Ready", "True") || !says("ProviderReady", "True") {
         let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
         return Ok(Some(told.collect::<Vec<_>>().join(", ")));
+    }
+    if matches!(end, End::Replaced { .. }) && !says("Overlap", "False") {
+        return Ok(Some("the condition does not say that nothing overlaps".to_owned()));
     }
     let Some(fingerprint) = world.token().await?.map(|token: Token| token.fingerprint()) else {
         return Ok(Some("there is no target".to_owned()));

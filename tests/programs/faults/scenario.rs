@@ -2,9 +2,14 @@
 
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::json;
-use tokenturn::{connect::faults::plan::Fault, testkit::contract::Wire};
+use tokenturn::connect::faults::plan::Fault;
 
-use super::{Failure, judge, world::World};
+use super::{
+    Failure,
+    example::{Example, GITLAB, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
+    judge,
+    world::World,
+};
 
 /// How a scenario ends when everything is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub enum End {
     AtRest { sequence: i64 },
     /// The same, but that nothing revokes tokens: each is alive until it expires.
     AwaitingExpiry { sequence: i64 },
+    /// The same, and nothing is waited for: each has ended the one before it, as far as the provider does that.
+    Replaced { sequence: i64 },
     /// Object, record, Secret and tokens are gone.
     Gone,
 }
@@ -22,7 +29,9 @@ impl End {
     pub fn live(self) -> usize {
         match self {
             Self::AtRest { .. } => 1,
-            Self::AwaitingExpiry { sequence } => usize::try_from(sequence).unwrap_or_default(),
+            Self::AwaitingExpiry { sequence } | Self::Replaced { sequence } => {
+                usize::try_from(sequence).unwrap_or_default()
+            }
             Self::Gone => 0,
         }
     }
@@ -34,7 +43,7 @@ type Act = for<'a> fn(&'a World) -> BoxFuture<'a, Result<(), Failure>>;
 pub struct Scenario {
     pub name: &'static str,
     /// How the provider speaks, if it is not the cluster itself.
-    pub provider: Option<Wire>,
+    pub provider: Option<Example>,
     /// Pods of a Deployment that uses the token; they call all the time.
     pub consumers: usize,
     /// Whether there is a first token, and the consumers hold it, when the faults are armed. Without one, the operator itself
@@ -45,7 +54,7 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 11] = [
+pub const TABLE: [Scenario; 13] = [
     Scenario {
         name: "first-issue",
         provider: None,
@@ -82,7 +91,7 @@ pub const TABLE: [Scenario; 11] = [
     Scenario { name: "deletion", provider: None, consumers: 1, issued: true, act: delete, end: End::Gone },
     Scenario {
         name: "gitlab-issue",
-        provider: Some(Wire::GitLab),
+        provider: Some(GITLAB),
         consumers: 1,
         issued: false,
         act: |world| world.create_token().boxed(),
@@ -90,7 +99,7 @@ pub const TABLE: [Scenario; 11] = [
     },
     Scenario {
         name: "gitlab-rotation",
-        provider: Some(Wire::GitLab),
+        provider: Some(GITLAB),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
@@ -98,7 +107,7 @@ pub const TABLE: [Scenario; 11] = [
     },
     Scenario {
         name: "gitlab-deletion",
-        provider: Some(Wire::GitLab),
+        provider: Some(GITLAB),
         consumers: 1,
         issued: true,
         act: delete,
@@ -107,16 +116,33 @@ pub const TABLE: [Scenario; 11] = [
     // Revoked by value, and not listed.
     Scenario {
         name: "oauth2-rotation",
-        provider: Some(Wire::OAuth2),
+        provider: Some(OAUTH2),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
         end: End::AtRest { sequence: 2 },
     },
+    // In place, of refresh tokens that are good once.
+    Scenario {
+        name: "refresh-issue",
+        provider: Some(REFRESH),
+        consumers: 1,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::Replaced { sequence: 1 },
+    },
+    Scenario {
+        name: "refresh-rotation",
+        provider: Some(REFRESH),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::Replaced { sequence: 2 },
+    },
     // Neither revoked nor listed.
     Scenario {
         name: "licensing-rotation",
-        provider: Some(Wire::Licensing),
+        provider: Some(LICENSING),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
@@ -125,7 +151,7 @@ pub const TABLE: [Scenario; 11] = [
     // Listed by value: what a lost answer left behind is told.
     Scenario {
         name: "synoptic-rotation",
-        provider: Some(Wire::Synoptic),
+        provider: Some(SYNOPTIC),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
@@ -145,7 +171,7 @@ impl Scenario {
     /// Whether a run with this fault ends within its time: a provider that says with 429 that a plan is used up is left alone for
     /// a quarter of an hour.
     pub fn ends_with(&self, effect: &str, fault: Fault) -> bool {
-        let is_a_quota = self.provider == Some(Wire::Licensing) && fault == Fault::Limited;
+        let is_a_quota = self.provider == Some(LICENSING) && fault == Fault::Limited;
         !(is_a_quota && judge::asks_provider(effect))
     }
 }

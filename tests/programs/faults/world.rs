@@ -8,7 +8,7 @@ use tokenturn::testkit::{NodeOptions, SimulatedNode, Token};
 
 use super::{
     Failure,
-    contract::{self, Contract},
+    contract::{self, CREDENTIAL, Contract},
     eyes::Seen,
     scenario::Scenario,
     stage::Stage,
@@ -29,7 +29,7 @@ impl World {
     pub async fn create(stage: &Arc<Stage>, stem: &str, scenario: &Scenario) -> Result<Self, Failure> {
         let name = stage.unique(stem);
         let contract = match scenario.provider {
-            Some(wire) => Some(Arc::new(Contract::start(wire).await?)),
+            Some(example) => Some(Arc::new(Contract::start(example).await?)),
             None => None,
         };
         stage.send(Method::POST, "/api/v1/namespaces", &json!({"metadata": {"name": name}})).await?;
@@ -117,13 +117,21 @@ impl World {
         if let Some(contract) = &self.contract {
             let spec = object["spec"].as_object_mut().ok_or("the object has a spec")?;
             spec.retain(|name, _| !["permissions", "parameters"].contains(&name.as_str()));
-            spec.extend(contract.asked().map(|(name, value)| (name.to_owned(), value.clone())));
+            spec.extend(contract.asked().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            if let Some(data) = contract.target_data() {
+                spec["secret"]["data"] = json!(data);
+            }
         }
         self.post(TOKENS, "rotatedtokens", object).await
     }
 
     pub async fn rotate_now(&self) -> Result<(), Failure> {
-        let patch = json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": "now"}}});
+        self.ask_to_rotate("now").await
+    }
+
+    /// Each value is another wish.
+    pub async fn ask_to_rotate(&self, value: &str) -> Result<(), Failure> {
+        let patch = json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": value}}});
         self.patch(TOKENS, "rotatedtokens/api", patch).await
     }
 
@@ -137,6 +145,11 @@ impl World {
 
     pub async fn change_target(&self, patch: Value) -> Result<(), Failure> {
         self.patch("api/v1", &format!("secrets/{TARGET}"), patch).await
+    }
+
+    /// Puts something into the Secret of the operator's credential.
+    pub async fn change_credential(&self, patch: Value) -> Result<(), Failure> {
+        self.patch("api/v1", &format!("secrets/{CREDENTIAL}"), patch).await
     }
 
     pub async fn scale(&self, replicas: usize) -> Result<(), Failure> {
@@ -204,9 +217,7 @@ impl World {
 
     /// The token in the target.
     pub async fn token(&self) -> Result<Option<Token>, Failure> {
-        let Some(target) = self.target().await? else { return Ok(None) };
-        let value: Option<k8s_openapi::ByteString> = serde_json::from_value(target["data"]["token"].clone()).ok();
-        Ok(value.and_then(|value| String::from_utf8(value.0).ok()).map(|value| Token::new(&value)))
+        Ok(self.target().await?.and_then(|target| value(&target, "token")).map(|value| Token::new(&value)))
     }
 
     /// Whether so many containers run and each holds a token with this fingerprint.
@@ -214,4 +225,10 @@ impl World {
         let holding = self.stage.history.holding(&self.name);
         holding.len() == consumers && holding.values().all(|held| held.as_deref() == Some(fingerprint))
     }
+}
+
+/// What a Secret has under a key.
+pub fn value(secret: &Value, key: &str) -> Option<String> {
+    let value: Option<k8s_openapi::ByteString> = serde_json::from_value(secret["data"][key].clone()).ok();
+    value.and_then(|value| String::from_utf8(value.0).ok())
 }

@@ -62,17 +62,30 @@ impl Store {
 
     /// Uses a refresh token up; `None` if it is not good. A second use ends the family, where that is detected.
     pub fn take_refresh(&mut self, value: &str) -> Option<Family> {
-        let found = self.refreshes.iter_mut().find(|refresh| refresh.value == value)?;
-        let (family, state) = (found.family.clone(), found.state);
-        match state {
-            State::Good => {
-                found.state = State::Used;
-                return Some(family);
-            }
-            State::Used if self.behaviour.reuse_detection => self.end_families(|other| other.id == family.id),
-            State::Used | State::Ended => {}
+        let found = self.refreshes.iter_mut().find(|refresh| refresh.value == value);
+        if let Some(good) = found.filter(|refresh| refresh.state == State::Good) {
+            good.state = State::Used;
+            return Some(good.family.clone());
+        }
+        self.refused_refreshes += 1;
+        let used = self.refreshes.iter().find(|refresh| refresh.value == value && refresh.state == State::Used);
+        if let Some(id) = used.map(|refresh| refresh.family.id).filter(|_| self.behaviour.reuse_detection) {
+            self.end_families(|family| family.id == id);
         }
         None
+    }
+
+    /// How often a refresh token was shown that was not good.
+    pub fn refused_refreshes(&self) -> usize {
+        self.refused_refreshes
+    }
+
+    /// Whether both are the latest of one family, so that nothing of it is missing to who has them.
+    pub fn are_latest(&self, access: &str, refresh: &str) -> bool {
+        let good = self.refreshes.iter().find(|found| found.value == refresh && found.state == State::Good);
+        let family = good.map(|refresh| refresh.family.id);
+        let latest = self.tokens.iter().rfind(|token| token.family == family);
+        family.is_some() && latest.is_some_and(|token| token.value == access)
     }
 
     /// What a refresh token that is good may do.

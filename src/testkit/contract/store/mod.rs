@@ -35,6 +35,7 @@ pub struct Store {
     tokens: Vec<Stored>,
     refreshes: Vec<Refresh>,
     families: u64,
+    refused_refreshes: usize,
     proofs: Proofs,
     pub(super) meter: Meter,
 }
@@ -49,6 +50,7 @@ impl Store {
             tokens: Vec::new(),
             refreshes: Vec::new(),
             families: 0,
+            refused_refreshes: 0,
             proofs: Proofs::default(),
             meter: Meter::default(),
         }
