@@ -29,6 +29,7 @@ pub struct Example {
 pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token" };
 pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials" };
 pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token" };
+pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens" };
 pub const LICENSING: Example = Example { wire: Wire::Licensing, path: "licensing/access-token" };
 pub const SYNOPTIC: Example = Example { wire: Wire::Synoptic, path: "synoptic/public-token" };
 

@@ -6,7 +6,7 @@ use tokenturn::connect::faults::plan::Fault;
 
 use super::{
     Failure,
-    example::{Example, GITLAB, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
+    example::{BOUND, Example, GITLAB, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
     judge,
     world::World,
 };
@@ -54,7 +54,7 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 13] = [
+pub const TABLE: [Scenario; 14] = [
     Scenario {
         name: "first-issue",
         provider: None,
@@ -117,6 +117,15 @@ pub const TABLE: [Scenario; 13] = [
     Scenario {
         name: "oauth2-rotation",
         provider: Some(OAUTH2),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
+    },
+    // Bound to a key of their own, of which each create shows a proof: a nonce is asked for first.
+    Scenario {
+        name: "bound-rotation",
+        provider: Some(BOUND),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
