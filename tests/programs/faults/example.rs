@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 use tokenturn::{
-    api::{Backend, GoDuration, HttpProvider},
+    api::{Backend, GoDuration, HttpProvider, provider::http::SecretReference},
     providers::builtin::{
         self,
         oauth2::{metadata::Issuer, recipe},
@@ -89,7 +89,7 @@ fn of_http(backend: Backend, url: &str) -> Result<HttpProvider, Failure> {
         recipe.propagation = Some("1s".parse::<GoDuration>()?);
     }
     if let Some(credential) = &mut recipe.credential {
-        credential.secret_ref.name = CREDENTIAL.to_owned();
+        credential.secret_ref = Some(SecretReference { name: CREDENTIAL.to_owned() });
     }
     Ok(recipe)
 }
