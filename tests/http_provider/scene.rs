@@ -51,6 +51,7 @@ fn example(wire: Wire) -> &'static str {
         Wire::Fossa => "fossa/api-token",
         Wire::Synoptic => "synoptic/public-token",
         Wire::Okta => "http/okta-client-secret",
+        Wire::Keycloak => "http/keycloak-client-secret",
     }
 }
 

@@ -130,9 +130,9 @@ impl Contract {
         self.lost_answer == LostAnswer::TellAndRepeat
     }
 
-    /// Whether a new token ends the one before it.
+    /// Whether a new token is made of the one before it, which that ends.
     pub fn is_in_place(&self) -> bool {
-        self.prepared.recipe.in_place.is_some()
+        self.prepared.recipe.in_place.as_ref().is_some_and(|in_place| !in_place.initial.is_empty())
     }
 
     /// What a person's consent at the provider gives.

@@ -31,6 +31,7 @@ pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-cli
 pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token" };
 pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens" };
 pub const LICENSING: Example = Example { wire: Wire::Licensing, path: "licensing/access-token" };
+pub const KEYCLOAK: Example = Example { wire: Wire::Keycloak, path: "http/keycloak-client-secret" };
 pub const SYNOPTIC: Example = Example { wire: Wire::Synoptic, path: "synoptic/public-token" };
 
 /// An example for one server.
@@ -68,12 +69,19 @@ impl Example {
         };
         let asked = ["permissions", "parameters"].map(|name| (name, token["spec"][name].clone()));
         let said = serde_json::from_value(token["spec"]["secret"]["data"].clone())?;
-        // Where a new token is made of the one before it, the whole of it is looked at.
-        let whole = recipe.create.values.keys().map(|name| (name.clone(), name.clone())).collect();
+        // Where a new token is made of the one before it, the whole of it is looked at; consumers read the key `token`.
+        let names = || recipe.create.values.keys();
+        let whole = names().map(|name| (name.clone(), name.clone())).collect();
+        let only = names().next().map(|name| BTreeMap::from([("token".to_owned(), name.clone())]));
+        let has_token = recipe.create.values.contains_key("token");
         Ok(Prepared {
             provider,
             token: asked.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            data: if recipe.in_place.is_some() { Some(whole) } else { said },
+            data: match &recipe.in_place {
+                Some(in_place) if !in_place.initial.is_empty() => Some(whole),
+                _ if !has_token => only,
+                _ => said,
+            },
             recipe,
         })
     }
@@ -89,6 +97,10 @@ fn of_http(backend: Backend, url: &str) -> Result<HttpProvider, Failure> {
         recipe.propagation = Some("1s".parse::<GoDuration>()?);
     }
     if let Some(credential) = &mut recipe.credential {
+        if let Some(oauth2) = &mut credential.oauth2 {
+            let path = oauth2.token_url.split_once("//").and_then(|(_, rest)| rest.split_once('/'));
+            oauth2.token_url = path.map(|(_, path)| format!("{url}/{path}")).ok_or("a token endpoint has a path")?;
+        }
         credential.secret_ref = Some(SecretReference { name: CREDENTIAL.to_owned() });
     }
     Ok(recipe)

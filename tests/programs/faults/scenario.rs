@@ -6,7 +6,7 @@ use tokenturn::connect::faults::plan::Fault;
 
 use super::{
     Failure,
-    example::{BOUND, Example, GITLAB, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
+    example::{BOUND, Example, GITLAB, KEYCLOAK, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
     judge,
     world::World,
 };
@@ -54,7 +54,7 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 14] = [
+pub const TABLE: [Scenario; 16] = [
     Scenario {
         name: "first-issue",
         provider: None,
@@ -147,6 +147,23 @@ pub const TABLE: [Scenario; 14] = [
         issued: true,
         act: |world| world.rotate_now().boxed(),
         end: End::Replaced { sequence: 2 },
+    },
+    // In place, but the one before goes on working until it is revoked: what a lost answer left there is taken.
+    Scenario {
+        name: "displaced-issue",
+        provider: Some(KEYCLOAK),
+        consumers: 1,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::AtRest { sequence: 1 },
+    },
+    Scenario {
+        name: "displaced-rotation",
+        provider: Some(KEYCLOAK),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
     },
     // Neither revoked nor listed.
     Scenario {

@@ -3,6 +3,7 @@
 mod call;
 mod every;
 mod fossa;
+mod keycloak;
 mod licensing;
 mod limits;
 mod oauth2;

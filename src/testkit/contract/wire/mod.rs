@@ -6,6 +6,7 @@ mod datadog;
 mod fossa;
 mod gitlab;
 mod grafana;
+mod keycloak;
 mod licensing;
 mod oauth2;
 mod okta;
@@ -40,6 +41,7 @@ pub enum Wire {
     Fossa,
     Synoptic,
     Okta,
+    Keycloak,
 }
 
 /// Tokens on one page, so that a few tokens need several.
@@ -75,7 +77,7 @@ trait Speech {
 }
 
 impl Wire {
-    /// All of them; each has an example of ours.
+    /// Those for which nothing real can run here; each has an example of ours.
     pub const ALL: [Self; 12] = [
         Self::GitLab,
         Self::Grafana,
@@ -105,6 +107,7 @@ impl Wire {
             Self::Fossa => &fossa::Fossa,
             Self::Synoptic => &synoptic::Synoptic,
             Self::Okta => &okta::Okta,
+            Self::Keycloak => &keycloak::Keycloak,
         }
     }
 
