@@ -14,7 +14,7 @@ use super::{
     pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, RevokeIntent},
     revocable::Revocable,
-    revoking::liveness_or_revoke,
+    revoking::{is_revocable, liveness_or_revoke},
     rotation::{foreign_intent, sweep},
     step::{Change, Decision, Pickup, Ruling, Step},
     transition,
@@ -166,7 +166,10 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
         let step = Step::Save { ledger: Box::new(next), change: Change::RetirementIntended };
         return Ok(Decision::act(step, Reason::Deleting, "no pod uses the Secret any more; revoking its tokens"));
     };
-    for token in ledger.tokens() {
+    // Where one only waits for its end, what can be revoked does not wait for that.
+    let mut tokens: Vec<_> = ledger.tokens().collect();
+    tokens.sort_by_key(|token| !is_revocable(observed, token));
+    for token in tokens {
         let revocable = || Some(Revocable::retired(token, committed));
         if let Some(decision) = liveness_or_revoke(observed, token, true, revocable)? {
             return Ok(decision);

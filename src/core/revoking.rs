@@ -64,7 +64,7 @@ pub fn liveness_or_revoke(
 }
 
 /// Whether a call can revoke a token now.
-fn is_revocable(observed: &Observed, token: &Issued) -> bool {
+pub fn is_revocable(observed: &Observed, token: &Issued) -> bool {
     let previous = observed.record.as_ref().and_then(|record| record.ledger.previous.as_ref());
     match previous.is_some_and(|previous| previous.token.generation == token.generation) {
         true => token.handle.is_revocable_after_its_successor(),

@@ -334,6 +334,9 @@ fn serve_grace(
 /// Clocks differ, and a last call of a pod may be noted when the pod is gone.
 const LATE_NOTE: Duration = Duration::from_secs(60);
 
+/// A use that is noted further ahead of our clock than this is none: it would hold a token for ever.
+const AHEAD: Duration = Duration::from_secs(300);
+
 /// How long an old token has to be left alone at least, once somebody else was seen with it: providers note uses minutes late.
 const LEFT_ALONE: Duration = Duration::from_secs(600);
 
@@ -355,6 +358,9 @@ fn still_in_use(
         Ok(None) => return Ok(None),
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
     };
+    if schedule::until(observed.now, used) > AHEAD {
+        return Ok(None);
+    }
     let since_use = schedule::until(used, observed.now);
     let is_of_a_pod = since_use.saturating_add(LATE_NOTE) >= served;
     let left = resource.grace.max(LEFT_ALONE).checked_sub(since_use).filter(|left| !left.is_zero());

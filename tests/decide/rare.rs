@@ -13,6 +13,7 @@ use tokenturn::{
         observed::{Observed, Target},
         record::{Ledger, Snapshot},
         step::{Change, Phase, Step},
+        token::{Handle, Liveness},
         transition,
     },
 };
@@ -164,4 +165,22 @@ fn s1_after_an_immutable_secret_nobody_may_use_it_when_holders_are_counted() {
         panic!("promotes, not {:?}", decided(&settled))
     };
     assert!(!ledger.frozen, "no node knows the old value any more");
+}
+
+/// The one in place is ended by nothing, and waited for; the one that it displaced can be revoked meanwhile.
+#[test]
+fn l4_a_deletion_revokes_what_it_can_before_it_waits_for_the_rest() {
+    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
+    ledger.previous.as_mut().expect("an old token").token.handle = Handle::Displaced {};
+    let gone = deleting(transition::retire(&ledger, BTreeSet::new()), Target::Absent, Consumers::default());
+    let Step::Save { ledger, change: Change::RetirementIntended } = decided(&gone).step else {
+        panic!("commits, not {:?}", decided(&gone))
+    };
+    let mut committed = deleting(*ledger, Target::Absent, Consumers::default());
+    for attempt in 1..3 {
+        committed.answers.liveness.insert(generation(attempt, attempt), Ok(Liveness::Alive));
+    }
+    let Step::Revoke { token, .. } = decided(&committed).step else { panic!("{:?}", decided(&committed)) };
+    assert_eq!(token.generation(), generation(1, 1));
 }
