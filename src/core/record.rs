@@ -242,6 +242,14 @@ pub struct Finished {
 }
 
 impl Ledger {
+    /// Where each of its tokens comes from, and the one that is under way.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        let current = self.current.as_mut().map(|current| &mut current.token);
+        let previous = self.previous.as_mut().map(|previous| &mut previous.token);
+        let tokens = self.pending.iter_mut().chain(&mut self.refused).chain(current).chain(previous);
+        tokens.map(|token| &mut token.source).chain(self.intent.as_mut().map(|intent| &mut intent.source))
+    }
+
     /// Every token that the ledger knows.
     pub fn tokens(&self) -> impl Iterator<Item = &Issued> {
         let current = self.current.as_ref().map(|current| &current.token);

@@ -21,10 +21,11 @@ const MAX_BLOCKERS: usize = 10;
 
 /// What has to be known before the first rotation in place.
 const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload may be refused from then \
-                        until it is restarted; there is no grace period and no way back";
+                        until it is restarted; there is no grace period and no way back. The first token ends what was there before tokenturn, and nothing restarts workloads for that";
 
 const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only for a time of its own, which has to be \
-                         longer than the restart of all workloads takes; there is no way back";
+                         longer than the restart of all workloads takes; there is no way back. Workloads that hold a secret from before tokenturn have to be restarted by \
+                         hand after the first one";
 
 /// The status after a decision. `shown` is the status as it stands: times of conditions that do not change and what this
 /// pass did not look at are kept from it, and nothing else is read from it.

@@ -350,7 +350,8 @@ fn still_in_use(
     previous: &Superseded,
     served: Duration,
 ) -> Result<Option<Decision>, Question> {
-    if !resource.plan.as_ref().is_ok_and(|plan| plan.traits.tells_last_use) {
+    // Without a grace period there is no time in which it could be seen; and a person can end it so.
+    if resource.grace.is_zero() || !resource.plan.as_ref().is_ok_and(|plan| plan.traits.tells_last_use) {
         return Ok(None);
     }
     let used = match observed.last_use(previous.token.generation)? {
@@ -362,12 +363,12 @@ fn still_in_use(
         return Ok(None);
     }
     let since_use = schedule::until(used, observed.now);
-    let is_of_a_pod = since_use.saturating_add(LATE_NOTE) >= served;
+    let is_of_a_pod = since_use.saturating_add(LATE_NOTE.min(resource.grace / 2)) >= served;
     let left = resource.grace.max(LEFT_ALONE).checked_sub(since_use).filter(|left| !left.is_zero());
     let Some(left) = left.filter(|_| !is_of_a_pod) else { return Ok(None) };
     let message = format!(
         "the old token was used at {used}, when no pod could hold it any more: give the new one to whoever uses it elsewhere; the old one is \
-         revoked when it was left alone for {} min",
+         revoked when it was left alone for {} min, or when spec.gracePeriod is 0s",
         resource.grace.max(LEFT_ALONE).as_secs() / 60
     );
     let wait = in_the_way(observed, resource, record, current, left.min(LEFT_ALONE), message);

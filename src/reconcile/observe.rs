@@ -14,11 +14,12 @@ use crate::{
     core::{
         observed::{Answers, Delays, Observed, Record, Resource, Target},
         plan::{self, Offer, Succession, TargetPlan, Traits, Trouble},
-        token::{Owner, Specification},
+        record::Ledger,
+        token::{Owner, Source, Specification},
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
-    providers::{LostAnswer, Problem, Provider, RevokeBy, Strategy},
+    providers::{Capabilities, LostAnswer, Problem, Provider, RevokeBy, Strategy},
 };
 
 /// The objects as they were read, to write them by.
@@ -57,7 +58,10 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         Some(name) => target::read(&context.client, owner, name).await?,
         None => target::Read { target: Target::Absent, version: None },
     };
-    let (record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
+    let (mut record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
+    if let (Some(record), Some(Ok(plan))) = (&mut record, view.as_ref().map(|view| &view.plan)) {
+        mend(context, &mut record.ledger, &plan.source);
+    }
     let object_version = object.as_ref().and_then(|object| Version::of(&object.metadata));
     refuse_the_past(context, remembered, [&object_version, &target.version, &record_version])?;
     remembered.memory.look(context.uptime(), &target.target, record.as_ref());
@@ -143,6 +147,25 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
         tells_last_use: capabilities.tells_last_use,
     };
     Offer::Found { spec: Box::new(provider), fields: capabilities.fields, traits, problems: problems.collect() }
+}
+
+/// A provider object that was mended holds for tokens that were minted before, as long as it is the same account and its tokens are of the same
+/// kind. One that speaks of another account, or of other tokens, does not: they are judged as they were minted.
+fn mend(context: &Context, ledger: &mut Ledger, present: &Source) {
+    let kind = |source: &Source| {
+        let Capabilities { strategy, revoke_by, fields, .. } = context.driver(source)?.capabilities();
+        Some((strategy, revoke_by, fields))
+    };
+    for source in ledger.sources_mut() {
+        let is_changed = source.specification.provider == present.specification.provider
+            && source.provider.backend != present.provider.backend;
+        if is_changed
+            && source.provider.backend.account() == present.provider.backend.account()
+            && kind(source) == kind(present)
+        {
+            source.provider = present.provider.clone();
+        }
+    }
 }
 
 fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record>) -> Delays {

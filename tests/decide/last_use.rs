@@ -52,6 +52,10 @@ fn a_token_that_was_used_after_its_pods_were_gone_is_kept_until_it_is_left_alone
             assert_eq!(decision.reason, Reason::PickedUp, "{used:?}");
         }
     }
+    // A person does not want to wait.
+    let mut ended = at_the_end(Some(0));
+    ended.resource.as_mut().expect("the object").grace = Duration::ZERO;
+    assert_eq!(decided(&ended).reason, Reason::PickedUp);
     // A time that cannot be.
     let mut ahead = at_the_end(Some(0));
     ahead.answers.last_use.insert(OLD, Ok(Some(schedule::after(ahead.now, Duration::from_secs(86_400)))));

@@ -144,11 +144,11 @@ async fn a_refused_token_is_dropped() {
     assert_eq!(scene.server.count(Operation::Create), 1);
     scene.mint(2).await;
     assert_eq!(endpoint.seen().len(), 2);
-    // Forbidden is said to somebody who is known.
+    // What it may do can be in the token: a right that was given meanwhile is in the next one.
     scene.server.plan(Operation::List, Fault::Status(403, vec![]));
     list(&scene).await.unwrap_err();
     list(&scene).await.unwrap();
-    assert!(endpoint.seen().is_empty());
+    assert_eq!(endpoint.seen().len(), 1);
 }
 
 #[tokio::test]

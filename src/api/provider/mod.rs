@@ -89,6 +89,27 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// Which account it is: its address and whoever the operator is there. One that says another one is another account.
+    #[must_use]
+    pub fn account(&self) -> (&'static str, Vec<Option<String>>) {
+        let Self { kubernetes: _, http, fossa, licensing, synoptic, oauth2 } = self;
+        let secret = self.credential().map(str::to_owned);
+        if let Some(http) = http {
+            ("http", vec![Some(http.base_url.clone()), secret])
+        } else if let Some(fossa) = fossa {
+            ("fossa", vec![fossa.endpoint.base_url.clone(), secret, fossa.user.map(|user| user.to_string())])
+        } else if let Some(licensing) = licensing {
+            ("licensing", vec![licensing.endpoint.base_url.clone(), secret])
+        } else if let Some(synoptic) = synoptic {
+            ("synoptic", vec![synoptic.endpoint.base_url.clone(), secret])
+        } else if let Some(oauth2) = oauth2 {
+            let token = oauth2.endpoints.as_ref().map(|endpoints| endpoints.token.clone());
+            ("oauth2", vec![oauth2.issuer.clone(), token, secret])
+        } else {
+            ("kubernetes", Vec::new())
+        }
+    }
+
     /// The Secret of the operator's credential, if it has one.
     #[must_use]
     pub fn credential(&self) -> Option<&str> {

@@ -91,7 +91,7 @@ impl Http {
     }
 
     /// Who we are, read anew.
-    async fn who(&self, namespace: &str, credential: &Credential) -> Result<Who, Error> {
+    pub(super) async fn who(&self, namespace: &str, credential: &Credential) -> Result<Who, Error> {
         let data = self.shared.data(namespace, credential).await?;
         let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
         let via = self.via(namespace).await?;
@@ -209,7 +209,9 @@ impl Http {
             (error, failure.unsent)
         })?;
         // It may have been revoked before its time: the next call gets another one. This one is not repeated.
-        if let Some(Shown { token, slot, .. }) = access_token.filter(|_| received.status == StatusCode::UNAUTHORIZED) {
+        // What it may do can be in it, so one that was granted a right is obtained anew too.
+        let is_refused = matches!(received.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if let Some(Shown { token, slot, .. }) = access_token.filter(|_| is_refused) {
             forget(&slot, &token).await;
         }
         Ok(received)

@@ -30,7 +30,7 @@ impl Http {
 
     /// Asks the provider, where the recipe says how.
     pub(super) async fn ask_about_credential(&self, namespace: &str) -> Result<Health, Error> {
-        let Some(check) = &self.recipe.check else { return Ok(Health::default()) };
+        let Some(check) = &self.recipe.check else { return self.ask_for_a_session(namespace).await };
         let doing = format!("cannot try the credential at {}", self.host(&check.operation));
         // For no token: only the namespace counts.
         let nobody = Owner { namespace: namespace.to_owned(), name: String::new(), uid: String::new() };
@@ -46,6 +46,14 @@ impl Http {
         // What cannot be read is not known: it says nothing against the credential.
         let expires_at = check.expires.as_ref().and_then(|wanted| answer::time(wanted, body, now).ok()?);
         Ok(Health { is_accepted: true, expires_at, ahead: ahead(&received.headers, now) })
+    }
+
+    /// Where nothing else can be asked, what has to be obtained for each call shows whether the credential is accepted.
+    async fn ask_for_a_session(&self, namespace: &str) -> Result<Health, Error> {
+        let Some(credential) = &self.recipe.credential else { return Ok(Health::default()) };
+        let nobody = Owner { namespace: namespace.to_owned(), name: String::new(), uid: String::new() };
+        let is_accepted = self.try_session(&nobody, credential).await?;
+        Ok(Health { is_accepted, ..Health::default() })
     }
 }
 

@@ -45,6 +45,15 @@ impl Http {
         }
     }
 
+    /// Whether something has to be obtained for a credential, and was.
+    pub(super) async fn try_session(&self, owner: &Owner, credential: &Credential) -> Result<bool, Error> {
+        if credential.oauth2.is_none() && credential.login.is_none() {
+            return Ok(false);
+        }
+        let who = self.who(self.credential_namespace(owner), credential).await?;
+        self.session(owner, credential, &who).await.map(|session| session.is_some())
+    }
+
     /// An access token (RFC 6749, section 4.4).
     async fn access_token(&self, owner: &Owner, wanted: &OAuth2, who: &Who) -> Result<Shown, Error> {
         let doing = format!("no access token from {}", wanted.token_url.host_str().unwrap_or_default());

@@ -144,7 +144,7 @@ const CODES: [(&str, Class, &str); 8] = [
     (
         "unauthorized_client",
         Class::Unauthorized,
-        "the client may not use the client credentials grant; allow it at the authorization server",
+        "the client may not use the client credentials grant, or its secret is wrong; look at both",
     ),
     ("access_denied", Class::Refused, "the client may not have this; allow it at the authorization server"),
     ("invalid_scope", Class::Invalid, "it does not give a scope that is asked for; look at scopes"),

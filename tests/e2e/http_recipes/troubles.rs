@@ -8,12 +8,13 @@ use serde_json::json;
 use tokenturn::{
     api::TokenProvider,
     testkit::{
+        Token,
         contract::{ADMIN, ContractServer, Fault, Operation, Wire},
         wait::until,
     },
 };
 
-use super::example::{example, finished, rotate, status, world};
+use super::example::{example, finished, rotate, set_up, status, value, world};
 use crate::world::{Outcome, PATIENCE, condition};
 
 /// What a provider refuses is told on the objects, and mended when it is mended.
@@ -115,4 +116,30 @@ async fn a_credential_that_expires_or_is_refused_is_told() -> Outcome {
     let condition = ready("ProviderAnswers", "True").await?;
     assert!(condition.message.contains("accepts the credential"), "{}", condition.message);
     Ok(())
+}
+
+/// A mistake that no look at the recipe can find: it is mended for the token that it was made with, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_that_is_mended_revokes_what_was_minted_with_it() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::GitLab).await?);
+    let mut example = example("http/gitlab-project-token", &server);
+    let path = example.objects[0]["spec"]["http"]["revoke"]["request"]["path"].clone();
+    let revoke = |path: &serde_json::Value| json!({"request": {"method": "DELETE", "path": path}, "answer": {"statuses": {"404": "Refused"}}});
+    example.objects[0]["spec"]["http"]["revoke"] = revoke(&json!("/nowhere/${token.id}"));
+    let world = world("mended-recipe", BTreeMap::from([(example.token.clone(), server.clone())])).await?;
+    set_up(&world, &example).await?;
+    let old = value(&world, &example).await?;
+    world.holders(&Token::new(&old).fingerprint(), 2).await?;
+    rotate(&world, &example.token, "again").await?;
+    until("the revoke to be refused", PATIENCE, async || {
+        let status = status(&world, &example.token).await?;
+        condition(&status, "Reconciling").1.contains("cannot revoke").then_some(())
+    })
+    .await?;
+    assert!(server.accepts(&old));
+    example.objects[0]["spec"]["http"]["revoke"] = revoke(&path);
+    world.apply(&example.objects[0].to_string()).await?;
+    finished(&world, &example.token, 2).await?;
+    assert!(!server.accepts(&old));
+    world.assert_nobody_noticed().await
 }
