@@ -171,8 +171,9 @@ fn singles(references: &BTreeMap<Field, Reference>, args: &Args) -> Vec<Key> {
         let faults: Vec<_> = mode.faults().iter().filter(|fault| args.wants_fault(**fault)).collect();
         let row_of = scenario::named(scenario);
         let effects = effects.filter_map(|(name, number)| Some((name, number, args.sampled(scenario, name)?)));
-        // Each scenario begins at another fault: some have one effect only that a sample takes.
-        let first = scenario::TABLE.iter().position(|row| row.name == *scenario).unwrap_or_default();
+        // Each scenario at an HTTP provider begins at another fault: of some a sample takes one effect only.
+        let at_http = scenario::TABLE.iter().filter(|row| row.provider.is_some());
+        let first = at_http.map(|row| row.name).position(|name| name == *scenario).unwrap_or_default();
         for (row, (effect, occurrence, every)) in effects.enumerate() {
             for (column, fault) in faults.iter().enumerate() {
                 // Along the diagonals, so that each effect and each fault comes up.
@@ -189,10 +190,16 @@ fn singles(references: &BTreeMap<Field, Reference>, args: &Args) -> Vec<Key> {
     keys
 }
 
-/// In an order in which neighbours differ, so that long and short runs mix.
+/// In an order in which neighbours differ, so that long and short runs mix; the longest first, or the others would have ended before.
 fn spread(keys: Vec<Key>) -> impl Iterator<Item = Key> {
     const STRIDE: usize = 37;
     let number = keys.len();
-    let order = (0..STRIDE).flat_map(move |start| (start..number).step_by(STRIDE));
-    order.map(move |index| keys[index].clone()).collect::<Vec<_>>().into_iter()
+    let order = (0..STRIDE).flat_map(|start| (start..number).step_by(STRIDE));
+    let mut keys: Vec<Key> = order.map(|index| keys[index].clone()).collect();
+    keys.sort_by_key(|key| {
+        let row = scenario::named(key.scenario);
+        let is_long = |planned: &Planned| row.is_some_and(|row| row.waits_after(&planned.effect));
+        !key.faults.iter().any(is_long)
+    });
+    keys.into_iter()
 }

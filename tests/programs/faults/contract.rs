@@ -39,6 +39,8 @@ pub struct Contract {
     /// What calls of consumers are made with.
     client: reqwest::Client,
     lost_answer: LostAnswer,
+    /// What a token of it consists of.
+    values: Vec<String>,
     prepared: Prepared,
     template: String,
 }
@@ -70,6 +72,7 @@ impl Contract {
         server.store().behaviour.proofs = recipe.create.dpop;
         let compiled = compile::compile(recipe)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let capabilities = compiled.capabilities();
         let account = match wire {
             Wire::GitLab => "shop/frontend",
             Wire::Licensing => "main",
@@ -84,7 +87,8 @@ impl Contract {
         Ok(Self {
             server,
             client: contract::client(),
-            lost_answer: compiled.capabilities().lost_answer,
+            lost_answer: capabilities.lost_answer,
+            values: capabilities.fields,
             prepared,
             template,
         })
@@ -103,9 +107,13 @@ impl Contract {
         &self.prepared.token
     }
 
-    /// Which value each key of the target has, if that is said.
-    pub fn target_data(&self) -> Option<&BTreeMap<String, String>> {
-        self.prepared.data.as_ref()
+    /// Which value each key of the target has: all that a token consists of, whatever workloads need, so that it can be judged as a whole.
+    /// Consumers read the key `token`.
+    pub fn target_data(&self) -> BTreeMap<&str, &str> {
+        let has_token = self.values.iter().any(|name| name == "token");
+        let only = self.values.first().filter(|_| !has_token).map(|name| ("token", name.as_str()));
+        let all = self.values.iter().filter(|_| has_token).map(|name| (name.as_str(), name.as_str()));
+        all.chain(only).collect()
     }
 
     /// The Secret of the operator's credential, with every key that an example names.
@@ -147,7 +155,7 @@ impl Contract {
 
     /// Whether what a target has beside the token belongs to it: the key that it is bound to, and what the next one is made of.
     pub fn is_whole(&self, target: &Value) -> bool {
-        let [token, refresh, key] = ["token", "refresh", "dpop.jwk"].map(|key| value(target, key).unwrap_or_default());
+        let [token, refresh, key] = ["token", "refresh", "dpopKey"].map(|key| value(target, key).unwrap_or_default());
         let store = self.server.store();
         let bound_to = store.find(&token).and_then(|token| token.bound_to.clone());
         let has_key = bound_to == Key::from_jwk(&key).ok().map(|key| key.thumbprint());

@@ -42,8 +42,6 @@ pub struct Prepared {
     pub recipe: HttpProvider,
     /// The parts of the token's spec that belong to it.
     pub token: BTreeMap<&'static str, Value>,
-    /// Which value each key of the target has, if that is said.
-    pub data: Option<BTreeMap<String, String>>,
 }
 
 impl Example {
@@ -68,22 +66,7 @@ impl Example {
             }
         };
         let asked = ["permissions", "parameters"].map(|name| (name, token["spec"][name].clone()));
-        let said = serde_json::from_value(token["spec"]["secret"]["data"].clone())?;
-        // Where a new token is made of the one before it, the whole of it is looked at; consumers read the key `token`.
-        let names = || recipe.create.values.keys();
-        let whole = names().map(|name| (name.clone(), name.clone())).collect();
-        let only = names().next().map(|name| BTreeMap::from([("token".to_owned(), name.clone())]));
-        let has_token = recipe.create.values.contains_key("token");
-        Ok(Prepared {
-            provider,
-            token: asked.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            data: match &recipe.in_place {
-                Some(in_place) if !in_place.initial.is_empty() => Some(whole),
-                _ if !has_token => only,
-                _ => said,
-            },
-            recipe,
-        })
+        Ok(Prepared { provider, token: asked.into_iter().filter(|(_, value)| !value.is_null()).collect(), recipe })
     }
 }
 

@@ -131,7 +131,17 @@ pub const TABLE: [Scenario; 16] = [
         act: |world| world.rotate_now().boxed(),
         end: End::AtRest { sequence: 2 },
     },
-    // In place, of refresh tokens that are good once.
+    // Neither revoked nor listed.
+    Scenario {
+        name: "licensing-rotation",
+        provider: Some(LICENSING),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AwaitingExpiry { sequence: 2 },
+    },
+    // In place, of refresh tokens that are good once. Of each a sample takes two faults, which depend on the place in this table: here they
+    // are lost answers and errors.
     Scenario {
         name: "refresh-issue",
         provider: Some(REFRESH),
@@ -148,6 +158,15 @@ pub const TABLE: [Scenario; 16] = [
         act: |world| world.rotate_now().boxed(),
         end: End::Replaced { sequence: 2 },
     },
+    // Listed by value: what a lost answer left behind is told.
+    Scenario {
+        name: "synoptic-rotation",
+        provider: Some(SYNOPTIC),
+        consumers: 1,
+        issued: true,
+        act: |world| world.rotate_now().boxed(),
+        end: End::AtRest { sequence: 2 },
+    },
     // In place, but the one before goes on working until it is revoked: what a lost answer left there is taken.
     Scenario {
         name: "displaced-issue",
@@ -160,24 +179,6 @@ pub const TABLE: [Scenario; 16] = [
     Scenario {
         name: "displaced-rotation",
         provider: Some(KEYCLOAK),
-        consumers: 1,
-        issued: true,
-        act: |world| world.rotate_now().boxed(),
-        end: End::AtRest { sequence: 2 },
-    },
-    // Neither revoked nor listed.
-    Scenario {
-        name: "licensing-rotation",
-        provider: Some(LICENSING),
-        consumers: 1,
-        issued: true,
-        act: |world| world.rotate_now().boxed(),
-        end: End::AwaitingExpiry { sequence: 2 },
-    },
-    // Listed by value: what a lost answer left behind is told.
-    Scenario {
-        name: "synoptic-rotation",
-        provider: Some(SYNOPTIC),
         consumers: 1,
         issued: true,
         act: |world| world.rotate_now().boxed(),
@@ -199,6 +200,12 @@ impl Scenario {
     pub fn ends_with(&self, effect: &str, fault: Fault) -> bool {
         let is_a_quota = self.provider == Some(LICENSING) && fault == Fault::Limited;
         !(is_a_quota && judge::asks_provider(effect))
+    }
+
+    /// Whether a minute is waited after a fault at this effect.
+    pub fn waits_after(&self, effect: &str) -> bool {
+        let is_in_place = matches!(self.end, End::Replaced { .. }) || self.provider == Some(KEYCLOAK);
+        is_in_place && judge::changes_at_provider(effect)
     }
 }
 

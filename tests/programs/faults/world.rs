@@ -118,9 +118,7 @@ impl World {
             let spec = object["spec"].as_object_mut().ok_or("the object has a spec")?;
             spec.retain(|name, _| !["permissions", "parameters"].contains(&name.as_str()));
             spec.extend(contract.asked().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-            if let Some(data) = contract.target_data() {
-                spec["secret"]["data"] = json!(data);
-            }
+            spec["secret"]["data"] = json!(contract.target_data());
         }
         self.post(TOKENS, "rotatedtokens", object).await
     }
