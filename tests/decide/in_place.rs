@@ -176,3 +176,99 @@ fn what_nothing_finds_is_told_by_its_name() {
     lost.memory.mint_failure = Some(refused.clone());
     assert_eq!(failure(&lost), Some(refused));
 }
+
+/// A rotation that is over but for its old token, which is of another client of the same provider.
+fn moved_to_another_client() -> Observed {
+    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    let current = &mut ledger.current.as_mut().expect("a token").token;
+    current.handle = Handle::Displaced {};
+    current.source.specification.parameters.insert("client".into(), "b".into());
+    let specification = current.source.specification.clone();
+    let previous = &mut ledger.previous.as_mut().expect("an old token").token;
+    previous.handle = Handle::Displaced {};
+    previous.source.specification.parameters.insert("client".into(), "a".into());
+    let mut picked_up = observed(Some(ledger), carrying(generation(2, 2)));
+    let plan = picked_up.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
+    plan.source.specification = specification;
+    let Step::Save { ledger, .. } = decided(&picked_up).step else { panic!("{:?}", decided(&picked_up)) };
+    picked_up.record.as_mut().expect("a record").ledger = *ledger;
+    picked_up
+}
+
+/// Regression: the token of another client was displaced by nobody. It was "revoked", and asked for every 2 s, for ever, and no rotation
+/// began again.
+#[test]
+fn a_token_that_nothing_displaced_is_not_revoked_and_stands_in_nobodys_way() {
+    let mut waits = moved_to_another_client();
+    let decision = decided(&waits);
+    assert_eq!(decision.reason, Reason::AwaitingExpiry, "{decision:?}");
+    assert!(decision.message.contains("end it at the provider by hand"), "{}", decision.message);
+    waits.now = tokenturn::core::schedule::after(waits.now, Duration::from_secs(31 * 86_400));
+    let decision = decided(&waits);
+    assert!(
+        matches!(decision.step, Step::Save { change: tokenturn::core::step::Change::LetGo(_), .. }),
+        "{decision:?}"
+    );
+}
+
+/// An attempt whose answer was lost where nothing finds what it left behind.
+fn lost_unseen() -> Observed {
+    let mut lost = minting(Liveness::Alive);
+    lost.memory.fresh = None;
+    let record = lost.record.as_mut().expect("a record");
+    record.ledger.current.as_mut().expect("a token").token.handle = issued(generation(1, 1)).handle;
+    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind = true;
+    lost
+}
+
+fn told(ledger: Ledger) -> String {
+    let failure = ledger.intent.expect("another attempt").failure.expect("it is told");
+    assert_eq!(failure.reason, Reason::LeftBehind);
+    failure.message
+}
+
+/// Regression: the attempt was taken over under a new number, and a name was told that nothing was ever made under.
+#[test]
+fn what_another_process_left_behind_is_told_by_its_own_name() {
+    let mut lost = lost_unseen();
+    lost.memory.own = None;
+    // Somebody has edited the provider object meanwhile.
+    let plan = lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
+    plan.source.provider.policy = Some(tokenturn::api::ProviderPolicy::default());
+    let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    let generation = ledger.intent.as_ref().expect("an intent").generation;
+    lost.memory.own = Some(generation);
+    lost.record.as_mut().expect("a record").ledger = *ledger;
+    let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    let message = told(*ledger);
+    assert!(message.contains(&format!("{}-2-2", lost.owner.uid)), "{message}");
+}
+
+/// Regression: whether it is told was asked of the provider that the next attempt goes to, not of the one where it was left.
+#[test]
+fn what_was_left_behind_is_told_also_when_the_next_attempt_goes_elsewhere() {
+    let mut lost = lost_unseen();
+    let plan = lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
+    plan.source.specification.provider.name = "other".into();
+    plan.traits.leaves_behind = false;
+    let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    let message = told(*ledger);
+    assert!(message.contains(&format!("{}-2-2", lost.owner.uid)), "{message}");
+}
+
+/// Regression: an object that went after a lost answer took the name with it.
+#[test]
+fn what_was_left_behind_is_told_when_the_object_goes() {
+    for policy in [tokenturn::api::DeletionPolicy::Revoke, tokenturn::api::DeletionPolicy::Orphan] {
+        let mut lost = lost_unseen();
+        let resource = lost.resource.as_mut().expect("the object");
+        resource.deleting = true;
+        resource.deletion_policy = policy;
+        lost.record.as_mut().expect("a record").ledger.current = None;
+        lost.target = tokenturn::core::observed::Target::Absent;
+        let decision = decided(&lost);
+        assert_eq!(decision.step, Step::DropRecord);
+        assert_eq!(decision.reason, Reason::LeftBehind, "{policy:?}: {decision:?}");
+        assert!(decision.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", decision.message);
+    }
+}

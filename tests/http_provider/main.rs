@@ -8,6 +8,7 @@ mod client_secrets;
 mod dpop;
 mod faults;
 mod forward_proxy;
+mod hostile;
 mod in_place;
 mod keycloak;
 mod licensing;

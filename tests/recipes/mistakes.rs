@@ -264,6 +264,26 @@ fn what_does_not_go_together_is_told() {
             "create.tellLost: needs ${name} in create.request",
         ),
         (json!({"list": {"nameEndsBefore": ""}}), "list.nameEndsBefore: is empty"),
+        // Names are split at the first one: with these none was ever found again, so that a lost token lived on unseen.
+        (json!({"list": {"nameEndsBefore": "-"}}), "list.nameEndsBefore: is part of every name"),
+        (json!({"list": {"nameEndsBefore": "1"}}), "list.nameEndsBefore: is part of every name"),
+        // It counts from now: the old token would always have been used in a while, and never be revoked.
+        (
+            json!({"list": {"lastUsed": {"path": "$.at", "otherwise": "24h"}}}),
+            "list.lastUsed.otherwise: is of no use: it counts from now",
+        ),
+        (
+            json!({"list": {"lastUsed": {"path": "$.at", "format": "SecondsFromNow"}}}),
+            "list.lastUsed.format: is of no use: nothing was used in the future",
+        ),
+        (
+            json!({"lastUsed": {"request": {"path": "/${token.id}"}, "time": {"path": "$.at", "otherwise": "24h"}}}),
+            "lastUsed.time.otherwise: is of no use: it counts from now",
+        ),
+        (
+            json!({"create": {"expires": {"path": "$.at", "otherwise": "0s"}}}),
+            "create.expires.otherwise: has to be more than 0",
+        ),
         (json!({"list": {"lastUsed": {"path": "$["}}}), "list.lastUsed.path: is no JSONPath"),
         (
             json!({"lastUsed": {"request": {"path": "/x"}, "time": {"path": "$.at"}}}),
