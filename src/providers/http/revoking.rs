@@ -1,8 +1,10 @@
 //! A token is revoked: what has to be asked and done before, then the call that ends it.
 
+use std::time::{Duration, Instant};
+
 use super::{
     Http, answer,
-    calls::unreadable,
+    calls::{Prepared, unreadable},
     recipe::{Operation, Reading, RevokeBy},
     render::Scope,
 };
@@ -16,6 +18,16 @@ use crate::{
     providers::{Class, Error},
     secret_value::TokenSet,
 };
+
+/// How old the answer of `onlyIf` may be when a call is sent that it speaks for: who makes another token meanwhile makes it wrong.
+const STILL_TRUE: Duration = Duration::from_secs(1);
+
+/// Which token is to be ended.
+struct Ended<'a> {
+    owner: &'a Owner,
+    specification: &'a Specification,
+    values: Option<&'a TokenSet>,
+}
 
 impl Http {
     /// Revokes a token; one that is gone is revoked.
@@ -43,66 +55,74 @@ impl Http {
             }
             known => known,
         };
-        if let Some(only_if) = &revoke.only_if
-            && !self.shows(owner, specification, only_if, values, &doing).await?
-        {
-            return Ok(());
-        }
         let token_id = match token.handle() {
             Handle::Id { id } => Some(id.as_str()),
             _ => None,
         };
         let scope =
             Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
+        let ended = Ended { owner, specification, values };
+        let mut shown_at = None;
         for operation in revoke.first.iter().chain([&revoke.operation]) {
-            self.end_by(owner, operation, &scope, specification, &doing).await?;
+            if !self.still_shows(&ended, revoke.only_if.as_ref(), &mut shown_at, &doing).await? {
+                return Ok(());
+            }
+            let prepared = self.identified(owner, operation, &scope, &doing).await?;
+            // To obtain what the call shows takes its time.
+            if !self.still_shows(&ended, revoke.only_if.as_ref(), &mut shown_at, &doing).await? {
+                return Ok(());
+            }
+            self.end_by(&ended, operation, prepared, &doing).await?;
         }
         Ok(())
     }
 
+    /// Whether the calls would end this token, as far as it is asked; anew where the last answer is old.
+    async fn still_shows(
+        &self,
+        ended: &Ended<'_>,
+        only_if: Option<&Reading>,
+        shown_at: &mut Option<Instant>,
+        doing: &str,
+    ) -> Result<bool, Error> {
+        let Some(only_if) = only_if else { return Ok(true) };
+        if shown_at.is_some_and(|at| at.elapsed() < STILL_TRUE) {
+            return Ok(true);
+        }
+        let is_it = self.shows(ended, only_if, doing).await?;
+        *shown_at = Some(Instant::now());
+        Ok(is_it)
+    }
+
     async fn end_by(
         &self,
-        owner: &Owner,
+        ended: &Ended<'_>,
         operation: &Operation,
-        scope: &Scope<'_>,
-        specification: &Specification,
+        prepared: Prepared,
         doing: &str,
     ) -> Result<(), Error> {
-        let prepared = self.identified(owner, operation, scope, doing).await?;
-        let lane = self.lane(owner);
+        let lane = self.lane(ended.owner);
         let received = self.call(&lane, Purpose::Revoke, prepared, doing).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
             // An API that refuses to revoke what is revoked already.
-            HttpMeaning::Refused if self.is_gone(owner, specification, scope.token_values).await? => Ok(()),
+            HttpMeaning::Refused if self.is_gone(ended).await? => Ok(()),
             _ => Err(self.refusal(&lane, meant, &received, doing)),
         }
     }
 
     /// Whether the value of a token is listed no more, where values are listed.
-    async fn is_gone(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: Option<&TokenSet>,
-    ) -> Result<bool, Error> {
-        let Some(values) = values else { return Ok(false) };
+    async fn is_gone(&self, ended: &Ended<'_>) -> Result<bool, Error> {
+        let Ended { owner, specification, values: Some(values) } = ended else { return Ok(false) };
         let census = self.census(owner, specification).await?;
         Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
     }
 
     /// Whether the token that the API shows is this one.
-    async fn shows(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        reading: &Reading,
-        values: Option<&TokenSet>,
-        doing: &str,
-    ) -> Result<bool, Error> {
-        let shown = self.read(owner, specification, reading, doing).await?;
-        let is_same = |name: &String| match (&shown, values) {
+    async fn shows(&self, ended: &Ended<'_>, reading: &Reading, doing: &str) -> Result<bool, Error> {
+        let shown = self.read(ended.owner, ended.specification, reading, doing).await?;
+        let is_same = |name: &String| match (&shown, ended.values) {
             (Some(shown), Some(values)) => shown.get(name) == values.get(name),
             _ => false,
         };
