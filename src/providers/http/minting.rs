@@ -98,10 +98,21 @@ impl Http {
             return Error::new(Class::Unknown, why);
         }
         let token = Revocable::never_given(request.generation, &request.id, handle);
-        match self.end(&request.owner, &request.specification, &token, Some(values)).await {
-            Ok(()) => Error::new(Class::Refused, format!("{why}; grant it there, or ask for less in spec.permissions")),
+        match self.end_surely(request, &token, values).await {
+            Ok(true) => {
+                Error::new(Class::Refused, format!("{why}; grant it there, or ask for less in spec.permissions"))
+            }
+            Ok(false) => Error::new(Class::Unknown, format!("{why}; it was revoked and is still accepted")),
             Err(error) => Error::new(Class::Unknown, format!("{why}; {error}")),
         }
+    }
+
+    /// Revokes a token and tries it: an answer that says `Gone` may be about something else.
+    async fn end_surely(&self, request: &Request, token: &Revocable, values: &TokenSet) -> Result<bool, Error> {
+        let Request { owner, specification, .. } = request;
+        self.end(owner, specification, token, Some(values)).await?;
+        let (meaning, _) = self.try_out(owner, specification, values).await?;
+        Ok(matches!(meaning, HttpMeaning::Unauthorized | HttpMeaning::Gone))
     }
 
     /// The token that has taken the place already of the one that is to be replaced: by an attempt whose answer was lost, or by a person. To
