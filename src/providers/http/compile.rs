@@ -423,11 +423,28 @@ impl Compiler<'_> {
         }
     }
 
+    /// A time that has passed: one in the future would say of a token that it is in use for ever.
+    pub(super) fn past(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
+        if time.is_some_and(|time| time.otherwise.is_some()) {
+            self.wrong(
+                format!("{place}.otherwise"),
+                "is of no use: it counts from now, and nothing was used in the future",
+            );
+        }
+        if time.is_some_and(|time| time.format == api::HttpTimeFormat::SecondsFromNow) {
+            self.wrong(format!("{place}.format"), "is of no use: nothing was used in the future");
+        }
+        self.time(place, time)
+    }
+
     pub(super) fn time(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
         match time {
             None => Some(None),
             Some(api::HttpTime { path, format, otherwise }) => {
                 let otherwise = otherwise.map(Duration::from);
+                if otherwise.is_some_and(|span| span.is_zero()) {
+                    self.wrong(format!("{place}.otherwise"), "has to be more than 0");
+                }
                 self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format, otherwise }))
             }
         }

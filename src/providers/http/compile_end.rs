@@ -103,7 +103,7 @@ impl Compiler<'_> {
             );
         }
         let operation = self.operation(place, Known::Revoke, &last_used.request, &last_used.answer);
-        let time = self.time(&format!("{place}.time"), Some(&last_used.time))?;
+        let time = self.past(&format!("{place}.time"), Some(&last_used.time))?;
         Some(LastUsed { operation: operation?, time: time? })
     }
 

@@ -19,9 +19,7 @@ impl Compiler<'_> {
         }
         let items = self.path("list.items", &list.items);
         let name = self.path("list.name", &list.name);
-        if list.name_ends_before.as_ref().is_some_and(String::is_empty) {
-            self.wrong("list.nameEndsBefore", "is empty");
-        }
+        self.name_ends_before(list.name_ends_before.as_deref());
         let id = self.optional_path("list.id", list.id.as_ref());
         let alive = self.expectations("list.alive", &list.alive, api::HttpMeaning::Gone);
         let mut values = BTreeMap::new();
@@ -34,7 +32,7 @@ impl Compiler<'_> {
                 values.insert(name.clone(), path);
             }
         }
-        let last_used = self.time("list.lastUsed", list.last_used.as_ref());
+        let last_used = self.past("list.lastUsed", list.last_used.as_ref());
         let paging = self.paging(list.paging.as_ref());
         Some(List {
             operation: operation?,
@@ -47,6 +45,18 @@ impl Compiler<'_> {
             values,
             paging: paging?,
         })
+    }
+
+    /// A name is cut off at the first one, so it must not be in the name itself.
+    fn name_ends_before(&mut self, end: Option<&str>) {
+        let Some(end) = end else { return };
+        let is_of_names = |character: char| character.is_ascii_alphanumeric() || character == '-';
+        if end.is_empty() {
+            self.wrong("list.nameEndsBefore", "is empty");
+        } else if end.chars().all(is_of_names) {
+            let why = "is part of every name, or can be: take one that has something else than letters, digits and `-`";
+            self.wrong("list.nameEndsBefore", why);
+        }
     }
 
     pub(super) fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {

@@ -24,6 +24,10 @@ impl Http {
             let doing = format!("cannot ask when {} was used last at {}", token.id, self.host(&wanted.operation));
             let body = self.ask_about(owner, &wanted.operation, token, values, &doing).await?;
             let Some(body) = body else { return Ok(None) };
+            // What is no JSON says nothing of it, least of all that it was never used.
+            if body.is_null() {
+                return Err(unreadable(&doing));
+            }
             return answer::time(&wanted.time, &body, now).map_err(|_| unreadable(&doing));
         }
         let Some((list, wanted)) = self.recipe.list.as_ref().and_then(|list| Some((list, list.last_used.as_ref()?)))
