@@ -40,7 +40,7 @@ impl Http {
     ) -> Result<Option<Shown>, Error> {
         match (&credential.oauth2, &credential.login) {
             (Some(wanted), _) => self.access_token(owner, wanted, who).await.map(Some),
-            (None, Some(login)) => self.log_in(owner, login, who).await.map(Some),
+            (None, Some(login)) => self.log_in(owner, credential, login, who).await.map(Some),
             (None, None) => Ok(None),
         }
     }
@@ -75,9 +75,11 @@ impl Http {
     }
 
     /// A session.
-    async fn log_in(&self, owner: &Owner, login: &Login, who: &Who) -> Result<Shown, Error> {
+    async fn log_in(&self, owner: &Owner, credential: &Credential, login: &Login, who: &Who) -> Result<Shown, Error> {
         let doing = format!("cannot log in at {}", self.host(&login.operation));
-        let made_with = who.data.digest(&login.settings);
+        // What it is obtained with, and where: another address, or identity, has nothing to do with it.
+        let Credential { service_account, assertion, .. } = credential;
+        let made_with = who.data.digest(&(&login.settings, self.recipe.base.as_str(), service_account, assertion));
         let ask = async |left| {
             let scope = Scope { credential: Some(who.data.keys()), ..Scope::default() };
             let rendered = self.rendered(&login.operation, &scope, &doing)?;
