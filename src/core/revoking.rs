@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::{
     decide::on_fault,
     guards::Guard,
-    observed::Observed,
+    observed::{Observed, Record},
+    record::Ledger,
     report,
     revocable::Revocable,
     schedule,
     step::{Decision, Ruling, Step},
-    token::{Issued, Liveness},
+    token::{Handle, Issued, Liveness, Specification},
 };
 use crate::api::conditions::Reason;
 
@@ -65,11 +66,20 @@ pub fn liveness_or_revoke(
 
 /// Whether a call can revoke a token now.
 pub fn is_revocable(observed: &Observed, token: &Issued) -> bool {
-    let previous = observed.record.as_ref().and_then(|record| record.ledger.previous.as_ref());
-    match previous.is_some_and(|previous| previous.token.generation == token.generation) {
-        true => token.handle.is_revocable_after_its_successor(),
-        false => token.handle.is_revocable(),
-    }
+    token.handle.is_revocable() || (token.handle == (Handle::Displaced {}) && is_displaced(observed, token))
+}
+
+/// Whether the current token has taken the place of this one: one that was made elsewhere has displaced nothing here.
+fn is_displaced(observed: &Observed, token: &Issued) -> bool {
+    let Some(Record { ledger: Ledger { previous: Some(previous), current: Some(current), .. }, .. }) = &observed.record
+    else {
+        return false;
+    };
+    let place = |token: &Issued| {
+        let Specification { provider, parameters, .. } = &token.source.specification;
+        (provider.clone(), parameters.clone())
+    };
+    previous.token.generation == token.generation && place(&current.token) == place(token)
 }
 
 /// How often a token is tried that cannot be revoked, when its expiry is not known or has passed.

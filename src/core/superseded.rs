@@ -10,7 +10,7 @@ use super::{
     pickup::{Judgement, PickupProof, judge},
     record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
-    revoking::{ends, liveness_or_revoke},
+    revoking::{ends, is_revocable, liveness_or_revoke},
     schedule,
     settling::settled_snapshot,
     stamp,
@@ -400,7 +400,7 @@ fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof:
 /// One that nothing revokes is known until it expires, but stands in nobody's way: when the next rotation is due, it is let go.
 fn revoke(observed: &Observed, resource: &Resource, record: &Record, previous: &Superseded) -> Ruling {
     let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
-    if !previous.token.handle.is_revocable_after_its_successor() && due().is_some() {
+    if !is_revocable(observed, &previous.token) && due().is_some() {
         let next = transition::let_go(&record.ledger);
         let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.generation) };
         let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));
@@ -418,7 +418,7 @@ fn before_the_next(
     previous: &Superseded,
     mut decision: Decision,
 ) -> Decision {
-    if !previous.token.handle.is_revocable_after_its_successor()
+    if !is_revocable(observed, &previous.token)
         && let Step::Wait { wake: Some(wake), .. } = &mut decision.step
         && let (Ok(plan), Some(current)) = (&resource.plan, &record.ledger.current)
     {

@@ -110,12 +110,6 @@ impl Handle {
         !matches!(self, Self::Nothing {}) && !self.is_in_place()
     }
 
-    /// Whether a call can revoke it when its successor is there.
-    #[must_use]
-    pub fn is_revocable_after_its_successor(&self) -> bool {
-        self.is_revocable() || *self == Self::Displaced {}
-    }
-
     /// Whether there is one token of its kind at a time, and a new one ends it, or takes its place.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
