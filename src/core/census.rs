@@ -6,9 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    plan::Plan,
-    record::{Failure, Intent, Ledger},
-    token::{Generation, Owner},
+    record::{Failure, Ledger},
+    token::Generation,
 };
 use crate::api::conditions::Reason;
 
@@ -33,16 +32,18 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
     Some(Failure { reason: Reason::LeftBehind, message })
 }
 
-/// What an attempt may have left behind where nothing finds or ends it, as a failure to be told.
+/// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be told.
 #[must_use]
-pub fn left_unseen(plan: &Plan, intent: &Intent, owner: &Owner) -> Option<Failure> {
+pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
+    let is_kept = ledger.pending.is_some() || ledger.refused.is_some();
+    let intent = ledger.intent.as_ref().filter(|intent| intent.leaves_behind && !is_kept)?;
     let Generation { sequence, attempt } = intent.generation;
     let message = format!(
         "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has one whose name ends in \
          {}-{sequence}-{attempt}, delete that",
-        owner.uid
+        ledger.owner.uid
     );
-    plan.traits.leaves_behind.then_some(Failure { reason: Reason::LeftBehind, message })
+    Some(Failure { reason: Reason::LeftBehind, message })
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

@@ -85,6 +85,9 @@ pub struct Intent {
     /// The tokens that the account had before the first attempt, and those told since; where tokens have no names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Census>,
+    /// What its create may leave behind is found by nobody where it is made: it has to be told by the name of this attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves_behind: bool,
     /// Left-overs of the attempt are looked for there.
     #[serde(flatten)]
     pub source: Source,

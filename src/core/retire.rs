@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
+    census,
     consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
@@ -15,7 +16,7 @@ use super::{
     record::{Ledger, PodRef, RevokeIntent},
     revocable::Revocable,
     revoking::{is_revocable, liveness_or_revoke},
-    rotation::{foreign_intent, sweep},
+    rotation::{foreign_intent, may_be_lost, sweep},
     step::{Change, Decision, Pickup, Ruling, Step},
     transition,
     verifying::clear_refused,
@@ -119,12 +120,29 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
 fn orphan(observed: &Observed, record: &Record) -> Decision {
     let ids: Vec<&str> = record.ledger.tokens().map(|token| token.id.as_str()).collect();
     if ids.is_empty() {
-        return Decision::act(Step::DropRecord, Reason::Deleting, "no token of this object is alive");
+        return drop_record(observed, record, Reason::Deleting, "no token of this object is alive");
     }
     if observed.ours().is_some_and(|view| !view.orphaned) {
         return Decision::act(Step::MarkOrphaned { id: ids.join(",") }, Reason::Deleting, left_alive(&ids));
     }
-    Decision::act(Step::DropRecord, Reason::Orphaned, left_alive(&ids))
+    drop_record(observed, record, Reason::Orphaned, &left_alive(&ids))
+}
+
+/// The end of the record. What an attempt may have left behind where nobody finds it is told before: nobody else knows its name.
+fn drop_record(observed: &Observed, record: &Record, reason: Reason, message: &str) -> Decision {
+    match left_behind(observed, &record.ledger) {
+        None => Decision::act(Step::DropRecord, reason, message),
+        Some(told) => Decision::act(Step::DropRecord, Reason::LeftBehind, format!("{message}; {told}")),
+    }
+}
+
+fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
+    let intent = ledger.intent.as_ref()?;
+    let memory = &observed.memory;
+    let is_sent = memory.fresh != Some(intent.generation);
+    let now = census::left_unseen(ledger).filter(|_| is_sent && may_be_lost(memory.mint_failure.as_ref()));
+    let before = || intent.failure.clone().filter(|failure| failure.reason == Reason::LeftBehind);
+    now.or_else(before).map(|failure| failure.message)
 }
 
 fn left_alive(ids: &[&str]) -> String {
@@ -135,7 +153,7 @@ fn left_alive(ids: &[&str]) -> String {
 fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     let ledger = &record.ledger;
     if ledger.tokens().next().is_none() || !observed.guarded(Guard::RetireDead) {
-        return Ok(Decision::act(Step::DropRecord, Reason::Deleting, "no token of this object is alive"));
+        return Ok(drop_record(observed, record, Reason::Deleting, "no token of this object is alive"));
     }
     let proof = match nobody_left(observed, ledger)? {
         Ok(proof) => proof,
@@ -178,7 +196,7 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     if let Some(decision) = rest_of_listed(observed, ledger, committed)? {
         return Ok(decision);
     }
-    Ok(Decision::act(Step::DropRecord, Reason::Revoked, "every token of this object is dead"))
+    Ok(drop_record(observed, record, Reason::Revoked, "every token of this object is dead"))
 }
 
 /// Time in which another replica, which has not heard of the deletion, may still publish: the settle

@@ -220,15 +220,19 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     // What was clearly refused, or not sent, left nothing behind; what was minted and could not be stored did. Of an attempt of another process, or
     // before a restart, nothing is known.
     let latest = observed.memory.mint_failure.clone();
-    let is_open = |failure: &Failure| matches!(failure.reason, Reason::AnswerLost | Reason::ApiServerUnavailable);
-    let may_be_lost = latest.as_ref().is_none_or(is_open);
-    let told = census::left_behind(ledger, census).or_else(|| census::left_unseen(plan, intent, &observed.owner));
-    let failure = told.filter(|_| may_be_lost).or(latest);
+    let told = census::left_behind(ledger, census).or_else(|| census::left_unseen(ledger));
+    let failure = told.filter(|_| may_be_lost(latest.as_ref())).or(latest);
     let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };
     }
     Ok(Some(intended(next, intent.reason)))
+}
+
+/// Whether a create that ended like this, or of which nothing is known, may have made a token that nobody knows.
+pub(super) fn may_be_lost(latest: Option<&Failure>) -> bool {
+    let is_open = |reason| matches!(reason, Reason::AnswerLost | Reason::ApiServerUnavailable | Reason::InternalError);
+    latest.is_none_or(|failure| is_open(failure.reason))
 }
 
 /// Waiting between attempts; after the last one long, and said so.

@@ -74,20 +74,33 @@ pub fn intend(
         counter,
         deletion_policy: resource.deletion_policy,
         rollout: resource.rollout.clone(),
-        intent: Some(Intent { generation, reason, at: now, attempts, failure, before, source: plan.source.clone() }),
+        intent: Some(Intent {
+            generation,
+            reason,
+            at: now,
+            attempts,
+            failure,
+            before,
+            leaves_behind: plan.traits.leaves_behind,
+            source: plan.source.clone(),
+        }),
         rotate_now_seen,
         ..ledger.clone()
     }
 }
 
-/// The intent of another process becomes ours without anything being minted for it: its store fails from now on.
+/// The intent of another process becomes ours without anything being minted for it: its store fails from now on. What it may have left
+/// behind is noted under the name that it has; nothing is made under the new one.
 #[must_use]
 pub fn take_over(ledger: &Ledger) -> Ledger {
     let counter = ledger.counter + 1;
-    let intent = ledger
-        .intent
-        .clone()
-        .map(|intent| Intent { generation: Generation { attempt: counter, ..intent.generation }, ..intent });
+    let told = census::left_unseen(ledger);
+    let intent = ledger.intent.clone().map(|intent| Intent {
+        generation: Generation { attempt: counter, ..intent.generation },
+        failure: told.or(intent.failure),
+        leaves_behind: false,
+        ..intent
+    });
     Ledger { counter, intent, ..ledger.clone() }
 }
 

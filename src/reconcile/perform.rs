@@ -90,10 +90,10 @@ impl Performance<'_> {
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
 
-    /// Says, before the object goes, which tokens it leaves alive.
+    /// Says, before the object goes, which tokens it leaves alive, or may leave.
     async fn tell_orphan(&self) {
         let Decision { reason, message, .. } = self.decision;
-        if *reason == Reason::Orphaned {
+        if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
             tracing::warn!("{message}");
             self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }

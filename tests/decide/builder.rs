@@ -188,6 +188,7 @@ pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
         attempts: 1,
         failure: None,
         before: None,
+        leaves_behind: false,
         source: source(),
     };
     Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }

@@ -167,10 +167,19 @@ fn what_nothing_finds_is_told_by_its_name() {
         other => panic!("{other:?}"),
     };
     assert_eq!(failure(&lost), None);
-    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind = true;
+    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
     let told = failure(&lost).expect("it is told");
     assert_eq!(told.reason, Reason::LeftBehind);
     assert!(told.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", told.message);
+    // What the provider is like is noted with each intent.
+    let next = |leaves_behind| {
+        let mut begins = lost_unseen();
+        begins.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind =
+            leaves_behind;
+        let Step::Save { ledger, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
+        ledger.intent.expect("another attempt").leaves_behind
+    };
+    assert!(next(true) && !next(false));
     // What was clearly refused left nothing behind.
     let refused = tokenturn::core::record::Failure { reason: Reason::ProviderRefused, message: "no".into() };
     lost.memory.mint_failure = Some(refused.clone());
@@ -217,7 +226,7 @@ fn lost_unseen() -> Observed {
     lost.memory.fresh = None;
     let record = lost.record.as_mut().expect("a record");
     record.ledger.current.as_mut().expect("a token").token.handle = issued(generation(1, 1)).handle;
-    lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind = true;
+    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
     lost
 }
 
@@ -250,7 +259,6 @@ fn what_was_left_behind_is_told_also_when_the_next_attempt_goes_elsewhere() {
     let mut lost = lost_unseen();
     let plan = lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
     plan.source.specification.provider.name = "other".into();
-    plan.traits.leaves_behind = false;
     let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
     let message = told(*ledger);
     assert!(message.contains(&format!("{}-2-2", lost.owner.uid)), "{message}");
