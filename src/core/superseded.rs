@@ -351,7 +351,7 @@ fn still_in_use(
     served: Duration,
 ) -> Result<Option<Decision>, Question> {
     // Without a grace period there is no time in which it could be seen; and a person can end it so.
-    if resource.grace.is_zero() || !resource.plan.as_ref().is_ok_and(|plan| plan.traits.tells_last_use) {
+    if resource.grace.is_zero() || !may_tell_last_use(resource, previous) {
         return Ok(None);
     }
     let used = match observed.last_use(previous.token.generation)? {
@@ -373,6 +373,13 @@ fn still_in_use(
     );
     let wait = in_the_way(observed, resource, record, current, left.min(LEFT_ALONE), message);
     Ok(Some(wait.unwrap_or_else(|(wake, message)| Decision::stall(wake, Reason::StillInUse, message))))
+}
+
+/// Of a provider that the object does not name any more it is not known whether it tells: it is asked.
+fn may_tell_last_use(resource: &Resource, previous: &Superseded) -> bool {
+    let provider = &previous.token.source.specification.provider;
+    let plan = resource.plan.as_ref().ok().filter(|plan| plan.source.specification.provider == *provider);
+    plan.is_none_or(|plan| plan.traits.tells_last_use)
 }
 
 /// 11., first half: only while the provider accepts the new token. That it may do less than is asked for since it was

@@ -7,6 +7,7 @@ use tokenturn::{
     api::conditions::Reason,
     core::{
         observed::{Fault, Observed},
+        plan::Trouble,
         schedule,
         step::{Phase, Step},
         token::Generation,
@@ -81,4 +82,19 @@ fn it_is_asked_for_and_an_unanswered_question_revokes_nothing() {
     observed.answers.last_use.clear();
     observed.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.tells_last_use = false;
     assert_eq!(decided(&observed).reason, Reason::PickedUp);
+}
+
+/// Regression: a provider object that is gone, or another one, took the question with it, and a token in use was revoked.
+#[test]
+fn it_is_asked_for_also_where_the_object_names_another_provider_now() {
+    let mut observed = at_the_end(Some(0));
+    let resource = observed.resource.as_mut().expect("the object");
+    let mut plan = resource.plan.clone().expect("a plan");
+    plan.source.specification.provider.name = "other".into();
+    plan.traits.tells_last_use = false;
+    let gone = Trouble::new(Reason::ProviderMissing, "it does not exist");
+    for plan in [Ok(plan), Err(gone)] {
+        observed.resource.as_mut().expect("the object").plan = plan;
+        assert_eq!(decided(&observed).reason, Reason::StillInUse, "{:?}", decided(&observed));
+    }
 }

@@ -152,7 +152,8 @@ async fn which_token_a_call_ends_is_asked_right_before_it() {
     assert_eq!(state.lock().unwrap().ended, Vec::<String>::new(), "s2 is published");
 }
 
-/// What a person made is nobody's left-over: the create before was clearly refused.
+/// What a person made is nobody's left-over: the create before was clearly refused. It is published as if it was new, and what the next
+/// rotation revokes is the person's.
 #[tokio::test]
 #[ignore = "open: a first issue whose create was refused takes the secret that was there before"]
 async fn a_secret_of_a_person_is_not_taken_after_a_create_that_was_refused() {
