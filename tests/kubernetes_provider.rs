@@ -82,6 +82,8 @@ impl Scene {
             specification: specification(&[]),
             lifetime: DAY,
             replaces: None,
+            former: None,
+            may_be_there: false,
         }
     }
 

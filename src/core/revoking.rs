@@ -11,7 +11,7 @@ use super::{
     revocable::Revocable,
     schedule,
     step::{Decision, Ruling, Step},
-    token::{Handle, Issued, Liveness, Specification},
+    token::{Handle, Issued, Liveness},
 };
 use crate::api::conditions::Reason;
 
@@ -75,11 +75,7 @@ fn is_displaced(observed: &Observed, token: &Issued) -> bool {
     else {
         return false;
     };
-    let place = |token: &Issued| {
-        let Specification { provider, parameters, .. } = &token.source.specification;
-        (provider.clone(), parameters.clone())
-    };
-    previous.token.generation == token.generation && place(&current.token) == place(token)
+    previous.token.generation == token.generation && current.token.source.is_of_the_same_place(&token.source)
 }
 
 /// How often a token is tried that cannot be revoked, when its expiry is not known or has passed.

@@ -54,7 +54,7 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
         return Ok(Some(match replaced(observed, ledger, intent)? {
-            Ok(replaces) => create(resource, intent, live, replaces),
+            Ok(replaces) => create(resource, ledger, intent, live, replaces),
             Err(decision) => decision,
         }));
     }
@@ -76,7 +76,10 @@ fn replaced(
     };
     let generation = token.generation;
     // One that is displaced is compared with what is there, not shown.
-    if token.handle == (Handle::Displaced {}) || !observed.guarded(Guard::ReplacesAlive) {
+    if token.handle == (Handle::Displaced {}) {
+        return Ok(Ok(former(ledger, intent)));
+    }
+    if !observed.guarded(Guard::ReplacesAlive) {
         return Ok(Ok(Some(generation)));
     }
     Ok(match observed.liveness(generation)? {
@@ -84,6 +87,24 @@ fn replaced(
         Ok(Liveness::Dead | Liveness::Ending) => Ok(None),
         Err(fault) => Err(on_fault(observed, fault)),
     })
+}
+
+/// The token of ours that has the place which the new one takes.
+fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
+    let current = ledger.current.as_ref().map(|current| &current.token);
+    let is_there = |token: &&Issued| token.handle.is_in_place() && token.source.is_of_the_same_place(&intent.source);
+    current.filter(is_there).map(|token| token.generation)
+}
+
+/// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
+/// before nothing is known any more. Else it is somebody's, who has not asked us to hand it out, or to revoke it later.
+fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
+    let is_open = match &intent.failure {
+        Some(failure) => failure.reason == Reason::LeftBehind || may_be_lost(Some(failure)),
+        // An attempt that was not heard of again, or a record that was lost.
+        None => intent.attempts > 1 || (ledger.current.is_none() && intent.generation.attempt > 1),
+    };
+    is_open || former(ledger, intent).is_some()
 }
 
 /// Revokes what attempts left behind whose answers were lost; the number of tokens that are alive when nothing is left.
@@ -168,7 +189,13 @@ pub(super) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Dur
 }
 
 /// The one create of this attempt.
-fn create(resource: &Resource, intent: &Intent, live: usize, replaces: Option<Generation>) -> Decision {
+fn create(
+    resource: &Resource,
+    ledger: &Ledger,
+    intent: &Intent,
+    live: usize,
+    replaces: Option<Generation>,
+) -> Decision {
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()),
@@ -182,7 +209,9 @@ fn create(resource: &Resource, intent: &Intent, live: usize, replaces: Option<Ge
         return Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message);
     }
     let source = Box::new(intent.source.clone());
-    let step = Step::Mint { generation: intent.generation, source, lifetime: plan.lifetime, replaces };
+    let (former, may_be_there) = (former(ledger, intent), may_be_there(ledger, intent));
+    let Intent { generation, .. } = *intent;
+    let step = Step::Mint { generation, source, lifetime: plan.lifetime, replaces, former, may_be_there };
     Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence))
 }
 

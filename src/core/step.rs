@@ -74,8 +74,16 @@ pub enum Step {
     /// Delete the target: no consumer is left.
     DeleteTarget,
     /// Mint and store, in one task that survives this pass.
-    /// `replaces` is the token that the new one ends at the provider, where it is needed for that.
-    Mint { generation: Generation, source: Box<Source>, lifetime: Duration, replaces: Option<Generation> },
+    /// `replaces` is the token that the new one ends at the provider, where it is needed for that. `former` is the one that has its place as far
+    /// as the record knows, alive or not; and what has the place may be ours also if it is another one (`may_be_there`).
+    Mint {
+        generation: Generation,
+        source: Box<Source>,
+        lifetime: Duration,
+        replaces: Option<Generation>,
+        former: Option<Generation>,
+        may_be_there: bool,
+    },
     /// Revoke one token.
     Revoke { token: Revocable, source: Box<Source>, values: Option<Generation>, published: bool },
     /// Roll workloads by annotation.

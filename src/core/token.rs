@@ -135,6 +135,15 @@ pub struct Source {
     pub provider: TokenProviderSpec,
 }
 
+impl Source {
+    /// Whether a token in place of one has the same place as one of the other.
+    #[must_use]
+    pub fn is_of_the_same_place(&self, other: &Self) -> bool {
+        let place = |source: &Self| (source.specification.provider.clone(), source.specification.parameters.clone());
+        place(self) == place(other)
+    }
+}
+
 /// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -116,6 +116,10 @@ pub struct Request {
     pub lifetime: Duration,
     /// Values of the token that it ends at the provider, where that one is alive.
     pub replaces: Option<TokenSet>,
+    /// Values of the token of ours that has its place at the provider, alive or not.
+    pub former: Option<TokenSet>,
+    /// Another token that has its place can be ours, of an attempt whose answer was lost.
+    pub may_be_there: bool,
 }
 
 /// One token that was minted. Its value exists nowhere else.

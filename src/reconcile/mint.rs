@@ -28,6 +28,10 @@ pub struct Mint {
     pub lifetime: Duration,
     /// Values of the token that the new one ends.
     pub replaces: Option<TokenSet>,
+    /// Values of the token that has its place, alive or not.
+    pub former: Option<TokenSet>,
+    /// What has its place can be ours.
+    pub may_be_there: bool,
     /// Time of this process after which the create is not sent any more.
     pub send_until: Duration,
     /// The record as this pass read it; the store is a compare-and-swap on it.
@@ -58,6 +62,8 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         specification: mint.source.specification.clone(),
         lifetime: mint.lifetime,
         replaces: mint.replaces.clone(),
+        former: mint.former.clone(),
+        may_be_there: mint.may_be_there,
     };
     let result = driver.create(&request).await;
     context.metrics.provider_call(driver.name(), "create", result.as_ref().err());

@@ -172,7 +172,9 @@ impl Performance<'_> {
 
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
-        let Step::Mint { generation, source, lifetime, replaces } = &self.decision.step else { return Ok(()) };
+        let Step::Mint { generation, source, lifetime, replaces, former, may_be_there } = &self.decision.step else {
+            return Ok(());
+        };
         let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
         let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
@@ -181,6 +183,8 @@ impl Performance<'_> {
             source: (**source).clone(),
             lifetime: *lifetime,
             replaces: replaces.and_then(|generation| self.observed.values(generation).cloned()),
+            former: former.and_then(|generation| self.observed.values(generation).cloned()),
+            may_be_there: *may_be_there,
             send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
             values: record.values.clone(),

@@ -280,3 +280,47 @@ fn what_was_left_behind_is_told_when_the_object_goes() {
         assert!(decision.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", decision.message);
     }
 }
+
+/// Regression: what was found in the place of a first token was taken after any attempt, also after one that was clearly refused, and after a
+/// change to another client: a secret of somebody else was handed out as a new one, and revoked by the next rotation.
+#[test]
+fn what_is_found_is_taken_only_where_it_can_be_ours() {
+    let taken = |change: &dyn Fn(&mut Ledger)| {
+        let mut begins = minting(Liveness::Dead);
+        change(&mut begins.record.as_mut().expect("a record").ledger);
+        let Step::Mint { former, may_be_there, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
+        (former, may_be_there)
+    };
+    let failed = |ledger: &mut Ledger, reason| {
+        let intent = ledger.intent.as_mut().expect("an intent");
+        intent.attempts = 2;
+        intent.failure = Some(tokenturn::core::record::Failure { reason, message: "no".into() });
+    };
+    // One of ours has the place, dead or not: it is not taken for its own successor.
+    assert_eq!(taken(&|_| ()), (Some(generation(1, 1)), true));
+    // Of what was before nothing is known.
+    assert_eq!(taken(&|ledger| ledger.current = None), (None, true));
+    let elsewhere = |ledger: &mut Ledger| {
+        let token = &mut ledger.current.as_mut().expect("a token").token;
+        token.source.specification.parameters.insert("client".into(), "another".into());
+    };
+    assert_eq!(taken(&elsewhere), (None, false));
+    for (reason, is_lost) in [(Reason::ProviderRefused, false), (Reason::AnswerLost, true)] {
+        let again = |ledger: &mut Ledger| {
+            elsewhere(ledger);
+            failed(ledger, reason);
+        };
+        assert_eq!(taken(&again), (None, is_lost), "{reason:?}");
+        let first = |ledger: &mut Ledger| {
+            ledger.current = None;
+            failed(ledger, reason);
+        };
+        assert_eq!(taken(&first), (None, is_lost), "{reason:?}");
+        // A person who asks for another attempt begins a new series of them.
+        let asked = |ledger: &mut Ledger| {
+            first(ledger);
+            ledger.intent.as_mut().expect("an intent").attempts = 1;
+        };
+        assert_eq!(taken(&asked), (None, is_lost), "{reason:?}");
+    }
+}

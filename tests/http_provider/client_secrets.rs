@@ -114,7 +114,7 @@ async fn a_secret_whose_answer_was_lost_is_read_and_taken() {
     let (_realm, scene) = rotating().await;
     let (_, published) = scene.mint(1).await;
     // A lost answer of the first attempt: the one that a person made works until another one displaces it.
-    let (_, again) = scene.mint(2).await;
+    let (_, again) = scene.mint_after_a_lost_answer(2).await;
     assert_eq!(again.values.fingerprint(), published.values.fingerprint());
     // Its answer is lost here.
     let (_, lost) = scene.replace(3, &published).await;

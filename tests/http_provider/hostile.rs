@@ -155,7 +155,6 @@ async fn which_token_a_call_ends_is_asked_right_before_it() {
 /// What a person made is nobody's left-over: the create before was clearly refused. It is published as if it was new, and what the next
 /// rotation revokes is the person's.
 #[tokio::test]
-#[ignore = "open: a first issue whose create was refused takes the secret that was there before"]
 async fn a_secret_of_a_person_is_not_taken_after_a_create_that_was_refused() {
     let (url, _) = server(Arc::new(|asked, state| match asked {
         "POST /token" => said(200, json!({"access_token": "a", "token_type": "Bearer", "expires_in": 300})),

@@ -192,13 +192,16 @@ impl Scene {
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
             replaces: None,
+            former: None,
+            may_be_there: false,
         }
     }
 
     /// The successor of a token that it ends.
     pub async fn replace(&self, attempt: i64, old: Option<&Minted>) -> Result<Minted, Error> {
         let replaces = old.map(|old| old.values.clone());
-        self.driver.create(&Request { replaces, ..self.request(attempt) }).await
+        let former = replaces.clone();
+        self.driver.create(&Request { replaces, former, may_be_there: true, ..self.request(attempt) }).await
     }
 
     /// What the ledger would remember of a token.

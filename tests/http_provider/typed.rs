@@ -105,7 +105,16 @@ impl Typed {
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
             replaces: None,
+            former: None,
+            may_be_there: false,
         }
+    }
+
+    /// The same after an attempt whose answer may have been lost.
+    pub async fn mint_after_a_lost_answer(&self, attempt: i64) -> (Issued, Minted) {
+        let request = Request { may_be_there: true, ..self.request(attempt) };
+        let minted = self.driver.create(&request).await.unwrap();
+        (self.issued(attempt, &minted), minted)
     }
 
     pub async fn mint(&self, attempt: i64) -> (Issued, Minted) {
@@ -115,7 +124,8 @@ impl Typed {
 
     /// The successor of a token that it ends, or displaces.
     pub async fn replace(&self, attempt: i64, old: &Minted) -> (Issued, Minted) {
-        let request = Request { replaces: Some(old.values.clone()), ..self.request(attempt) };
+        let values = Some(old.values.clone());
+        let request = Request { replaces: values.clone(), former: values, may_be_there: true, ..self.request(attempt) };
         let minted = self.driver.create(&request).await.unwrap();
         (self.issued(attempt, &minted), minted)
     }

@@ -119,11 +119,10 @@ impl Http {
     /// mint one more would end the token that is published.
     async fn already_there(&self, request: &Request, doing: &str) -> Result<Option<TokenSet>, Error> {
         let present = self.recipe.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
-        // A first attempt at a first token has nothing to compare with, and nothing to lose.
-        let may_be_there = request.replaces.is_some() || request.generation.attempt > 1;
-        let Some(present) = present.filter(|_| may_be_there) else { return Ok(None) };
+        // Where nothing of ours can be, there is nothing to lose, and what is there is somebody's.
+        let Some(present) = present.filter(|_| request.may_be_there) else { return Ok(None) };
         let found = self.read(&request.owner, &request.specification, present, doing).await?;
-        Ok(found.filter(|found| Some(found) != request.replaces.as_ref()))
+        Ok(found.filter(|found| Some(found) != request.former.as_ref()))
     }
 
     /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has
