@@ -13,6 +13,7 @@ mod guards;
 mod keep;
 mod model;
 mod operator;
+mod provider;
 mod scenarios;
 mod search;
 mod state;
