@@ -87,7 +87,7 @@ async fn an_answer_that_cannot_be_read_does_not_say_that_a_token_is_unused() {
     }))
     .await;
     let scene = registration(&url, |recipe| {
-        recipe["lastUsed"] = json!({"request": {"path": "/used/${token.id}"}, "time": {"path": "$.at"}});
+        recipe["lastUsed"] = json!({"request": {"path": "/used/${token.id}"}, "answer": {"statuses": {"404": "Gone"}}, "time": {"path": "$.at"}});
     })
     .await;
     let (issued, minted) = scene.mint(1).await;

@@ -219,6 +219,7 @@ async fn it_is_known_when_a_token_was_used_last() {
         recipe["list"]["lastUsed"] = json!(null);
         recipe["lastUsed"] = json!({
             "request": {"path": "/projects/${parameters.project}/access_tokens/${token.id}"},
+            "answer": {"statuses": {"404": "Gone"}},
             "time": {"path": "$.last_used_at"},
         });
     });
@@ -232,7 +233,10 @@ async fn it_is_known_when_a_token_was_used_last() {
 async fn a_death_can_be_confirmed_by_a_call_about_one_token() {
     let mut scene = Scene::new(Wire::GitLab).await;
     scene.mend(|recipe| {
-        recipe["confirm"] = json!({"request": {"path": "/projects/${parameters.project}/access_tokens/${token.id}"}});
+        recipe["confirm"] = json!({
+            "request": {"path": "/projects/${parameters.project}/access_tokens/${token.id}"},
+            "answer": {"statuses": {"404": "Gone"}},
+        });
     });
     let (issued, minted) = scene.mint(1).await;
     assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive);

@@ -290,6 +290,7 @@ fn what_does_not_go_together_is_told() {
             "lastUsed.request: never says which token",
         ),
         (json!({"confirm": request()}), "confirm.request: never says which token"),
+        (json!({"confirm": request()}), "confirm.answer: never says Gone"),
         (
             json!({"revoke": {"first": [{"request": {"path": "/${name}"}}]}}),
             "revoke.first[0].request.path: `${name}` is not known here",

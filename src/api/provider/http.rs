@@ -85,7 +85,8 @@ pub struct HttpProvider {
     pub verify: HttpVerify,
 
     /// Asks about a token that was revoked, for an API that can be asked for one: `Gone` says that it is dead, `Success` that it is not. A token
-    /// counts as dead when `verify` does not accept it and this says so too; instead of it, `list` is looked through.
+    /// counts as dead when `verify` does not accept it and this says so too; instead of it, `list` is looked through. Its answer has to say by itself
+    /// what means `Gone`, as `statuses: {"404": Gone}`: a gateway says 404 as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<HttpStep>,
 

@@ -91,6 +91,7 @@ impl Compiler<'_> {
         if naming(&confirm.request).is_none() {
             self.wrong("confirm.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
         }
+        self.says_gone("confirm", &confirm.answer);
         self.operation("confirm", Known::Revoke, &confirm.request, &confirm.answer)
     }
 
@@ -102,9 +103,24 @@ impl Compiler<'_> {
                 "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}",
             );
         }
+        self.says_gone(place, &last_used.answer);
         let operation = self.operation(place, Known::Revoke, &last_used.request, &last_used.answer);
         let time = self.past(&format!("{place}.time"), Some(&last_used.time))?;
         Some(LastUsed { operation: operation?, time: time? })
+    }
+
+    /// What is asked about one token has to say by itself that there is none: a status that a gateway gives as well proves nothing.
+    fn says_gone(&mut self, place: &str, answer: &api::HttpAnswer) {
+        let gone = |meaning: &api::HttpMeaning| *meaning == api::HttpMeaning::Gone;
+        let is_said = answer.statuses.values().any(gone)
+            || answer.cases.iter().any(|case| gone(&case.meaning))
+            || answer.expect.iter().any(|expected| expected.otherwise.as_ref().is_some_and(gone));
+        if !is_said {
+            self.wrong(
+                format!("{place}.answer"),
+                "never says Gone: say which answer means that, as statuses: { \"404\": Gone }",
+            );
+        }
     }
 
     pub(super) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {

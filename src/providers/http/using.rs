@@ -70,7 +70,8 @@ impl Http {
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success => Ok(Some(received.body.json().cloned().unwrap_or_default())),
-            HttpMeaning::Gone => Ok(None),
+            // A gateway says 404 too: only what the recipe calls gone is.
+            HttpMeaning::Gone if meant.is_said => Ok(None),
             _ => Err(self.refusal(&lane, meant, &received, doing)),
         }
     }
