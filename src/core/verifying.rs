@@ -12,7 +12,7 @@ use super::{
     rotation::FOREIGN_INTENT,
     schedule,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Issued, Liveness, Verification},
+    token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -40,10 +40,10 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
         Verification::Works { .. } => publish(resource, generation),
         Verification::Insufficient { missing } if only => {
-            keep(observed, Reason::PermissionsMissing, &insufficient(missing))
+            keep(observed, pending, Reason::PermissionsMissing, &insufficient(missing))
         }
-        Verification::Dead { why } if only => keep(observed, Reason::ProviderRefused, why),
-        Verification::NotYet { why } if only => keep(observed, Reason::ProviderRefused, why),
+        Verification::Dead { why } if only => keep(observed, pending, Reason::ProviderRefused, why),
+        Verification::NotYet { why } if only => keep(observed, pending, Reason::ProviderRefused, why),
         Verification::Insufficient { missing } => {
             refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))?
         }
@@ -66,10 +66,12 @@ fn is_asked(resource: &Resource, record: &Record) -> bool {
 }
 
 /// A token that has replaced the one before it is tried on and on.
-fn keep(observed: &Observed, reason: Reason, why: &str) -> Decision {
+fn keep(observed: &Observed, pending: &Issued, reason: Reason, why: &str) -> Decision {
+    // What has the place is taken by the next attempt, so another one has to be there first.
+    let first = if pending.handle == (Handle::Displaced {}) { "another one is made at the provider and " } else { "" };
     let message = format!(
         "the new token has replaced the old one at the provider and does not pass: {why}; it is tried again until it does, or until \
-         tokenturn.dev/rotate-now gets a new value"
+         {first}tokenturn.dev/rotate-now gets a new value"
     );
     let wake = schedule::backoff(observed.memory.failures);
     Decision { step: Step::Wait { wake: Some(wake), failed: true }, ..Decision::stall(wake, reason, message) }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenturn::{
-    core::token::Verification,
+    core::token::{Liveness, Verification},
     providers::{Class, Provider},
     testkit::contract::{Fault, Operation, Wire},
 };
@@ -87,4 +87,23 @@ async fn a_licence_is_asked_for_before_each_token() {
     let error = preflight().await.unwrap_err();
     assert!(error.class() == Class::AccountSuspended && error.to_string().contains("renew it"), "{error}");
     assert_eq!(scene.server.count(Operation::Create), 0);
+}
+
+/// A User Token of another tenant mints tokens that work, but not there.
+#[tokio::test]
+async fn a_token_of_another_tenant_is_refused() {
+    let mut scene = Scene::new(Wire::Licensing).await;
+    let url = scene.server.url();
+    let licensing = scene.source.provider.backend.licensing.as_mut().unwrap();
+    licensing.endpoint.base_url = Some(url);
+    licensing.tenant_path = Some("/tenants/main/products".into());
+    scene.rebuild();
+    let (issued, minted) = scene.mint(1).await;
+    assert!(matches!(scene.verify(&minted).await.unwrap(), Verification::Works { .. }));
+    let licensing = scene.source.provider.backend.licensing.as_mut().unwrap();
+    licensing.tenant_path = Some("/tenants/other/products".into());
+    scene.rebuild();
+    let found = scene.verify(&minted).await.unwrap();
+    assert!(matches!(&found, Verification::NotYet { why } if why.contains("another tenant")), "{found:?}");
+    assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "it is known, and not dead");
 }

@@ -31,6 +31,12 @@ pub struct LicensingProvider {
     #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
     pub verify_path: Option<String>,
 
+    /// A read that only a token of this tenant may do, as one whose path names the tenant. It is tried instead of `verifyPath`, and being forbidden
+    /// it shows that the User Token is another tenant's: such a token is never published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
+    pub tenant_path: Option<String>,
+
     /// A read for each permission that RotatedTokens may ask for, which only a token with this permission may do:
     /// `"View Users": /users`. What a token may do is chosen in the web portal with the User Token; a token that lacks what was asked for is
     /// never published. Words: View Users, Create Users, Edit Users, Delete Users, Edit User Tokens, View Products, Edit Products,

@@ -10,7 +10,8 @@ use crate::api::{
     provider::{
         LicensingProvider,
         http::{
-            HttpAnswer, HttpCheck, HttpMeaning, HttpMethod, HttpPermission, HttpProbe, HttpRequest, SecretKeyReference,
+            HttpAnswer, HttpCase, HttpCheck, HttpMeaning, HttpMethod, HttpPermission, HttpProbe, HttpRequest,
+            SecretKeyReference,
         },
         licensing::LicenceCheck,
     },
@@ -35,7 +36,7 @@ const PERMISSIONS: [&str; 13] = [
 
 /// The recipe for a spec.
 pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<String>> {
-    let LicensingProvider { endpoint, credentials_ref, verify_path, probes, licence, user_token } = spec;
+    let LicensingProvider { endpoint, credentials_ref, verify_path, tenant_path, probes, licence, user_token } = spec;
     let unknown = probes.keys().filter(|name| !PERMISSIONS.contains(&name.as_str()));
     let mistakes: Vec<String> =
         unknown.map(|name| format!("probes.{name}: is none of {}", PERMISSIONS.join(", "))).collect();
@@ -65,6 +66,17 @@ pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<Strin
         recipe.check = Some(HttpCheck { request, answer: recipe.create.answer.clone(), expires: None });
     }
     let answer = without_forgiveness(&recipe.verify.answer);
+    if let Some(path) = tenant_path {
+        recipe.verify.request.path.clone_from(path);
+        recipe.verify.answer = answer.clone();
+        recipe.verify.answer.cases.push(HttpCase {
+            status: Some(403),
+            path: None,
+            one_of: Vec::new(),
+            meaning: HttpMeaning::Refused,
+            remedy: Some("is the User Token one of another tenant? put that of this tenant into the Secret".to_owned()),
+        });
+    }
     for (name, path) in probes {
         recipe.permissions.push(HttpPermission { name: name.clone(), value: None });
         let request = HttpRequest { path: path.clone(), ..recipe.verify.request.clone() };

@@ -60,7 +60,10 @@ impl Http {
         let (meaning, received) = self.try_out(owner, specification, values).await?;
         let host = self.host(&self.recipe.verify.operation);
         if meaning != HttpMeaning::Success {
-            return Ok(Verification::NotYet { why: format!("{host} does not accept it ({})", told(received.status)) });
+            let remedy = answer::meaning(&self.recipe.verify.operation.answer, &received).remedy;
+            let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            let why = format!("{host} does not accept it ({}){remedy}", told(received.status));
+            return Ok(Verification::NotYet { why });
         }
         let body = received.body.json().unwrap_or(&Value::Null);
         if self.recipe.create.is_bound && self.recipe.verify.shows_credential {
