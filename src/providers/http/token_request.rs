@@ -196,7 +196,7 @@ mod tests {
                 Class::Unauthorized,
                 "invalid_client",
             ),
-            (400, json!({"error": "unauthorized_client"}), Class::Unauthorized, "grant; allow it"),
+            (400, json!({"error": "unauthorized_client"}), Class::Unauthorized, "or its secret is wrong"),
             (400, json!({"error": "invalid_scope"}), Class::Invalid, "look at scopes"),
             (400, json!({"error": "canary"}), Class::Invalid, "look at tokenUrl"),
             (401, json!("canary"), Class::Unauthorized, "ns/client"),
