@@ -220,3 +220,16 @@ async fn a_client_certificate_can_be_the_proof() {
     assert_eq!(gate.shown(), ["client-two"]);
     assert_eq!(endpoint.seen()[0].1, "grant_type=client_credentials&client_id=svc");
 }
+
+/// Where a recipe has nothing else to ask, obtaining the token shows whether the credential is accepted.
+#[tokio::test]
+async fn a_look_at_the_credential_obtains_a_token() {
+    let (scene, endpoint) = scene(json!({})).await;
+    endpoint.plan(401, &json!({"error": "invalid_client"}), Duration::ZERO);
+    let error = scene.driver.health(&scene.owner.namespace).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unauthorized, "{error}");
+    let health = scene.driver.health(&scene.owner.namespace).await.unwrap();
+    assert!(health.is_accepted);
+    assert_eq!(endpoint.seen().len(), 2);
+    assert!(scene.server.seen().is_empty(), "nothing is asked of the API");
+}
