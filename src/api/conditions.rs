@@ -75,6 +75,8 @@ pub enum Reason {
     RecordDeleted,
     /// The Secret exists and belongs to somebody else.
     ForeignSecret,
+    /// The record says that it belongs to another object.
+    ForeignRecord,
     /// A dry run showed that the Secret cannot be written.
     CannotPublish,
     /// The operator lacks a right that it needs for this rotation.
@@ -131,7 +133,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -157,6 +159,7 @@ impl Reason {
         Self::Restored,
         Self::RecordDeleted,
         Self::ForeignSecret,
+        Self::ForeignRecord,
         Self::CannotPublish,
         Self::AccessDenied,
         Self::ProviderMissing,
@@ -216,6 +219,7 @@ impl Reason {
             Self::Restored => "Restored",
             Self::RecordDeleted => "RecordDeleted",
             Self::ForeignSecret => "ForeignSecret",
+            Self::ForeignRecord => "ForeignRecord",
             Self::CannotPublish => "CannotPublish",
             Self::AccessDenied => "AccessDenied",
             Self::ProviderMissing => "ProviderMissing",

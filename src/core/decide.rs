@@ -2,6 +2,7 @@
 //!
 //! | rule | applies when |
 //! | --- | --- |
+//! | [`ownership::foreign_record`] | the record belongs to another object |
 //! | [`retire::leave`] | the object is being deleted or is gone |
 //! | [`claim`] | the object does not carry our finalizer |
 //! | [`foreign_target`] | the Secret belongs to somebody else |
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use super::{
     observed::{Drift, Fault, Foreign, Observed, Question, Target},
-    readopt,
+    ownership, readopt,
     record::Ledger,
     report, retire, rotation, schedule, settling,
     step::{Change, Decision, Phase, Ruling, Step},
@@ -42,7 +43,8 @@ const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
+    ownership::foreign_record,
     retire::leave,
     claim,
     foreign_target,

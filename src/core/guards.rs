@@ -19,6 +19,8 @@ macro_rules! guards {
 }
 
 guards! {
+    /// A record is acted on only by a look at the object that it names: namespace, name and UID.
+    OwnRecord,
     /// The snapshot is taken no earlier than the settle time after the write of the target.
     Settle,
     /// Left-overs are swept, and a token is minted, only under an intent that this process committed.

@@ -16,6 +16,7 @@ pub mod decide;
 pub mod guards;
 pub mod memory;
 pub mod observed;
+pub mod ownership;
 pub mod pickup;
 pub mod plan;
 pub mod readopt;

@@ -40,18 +40,20 @@ pub fn name(uid: &str) -> String {
     format!("record-{uid}")
 }
 
-/// The owner that a record says it belongs to.
+/// The owner that a record says it belongs to; `None` for a copy under another name, which is no record.
 #[must_use]
 pub fn owner_of(meta: &ObjectMeta) -> Option<Owner> {
     let annotations = meta.annotations.as_ref()?;
-    Some(Owner {
+    let owner = Owner {
         namespace: annotations.get(OWNER_NAMESPACE_ANNOTATION)?.clone(),
         name: annotations.get(OWNER_NAME_ANNOTATION)?.clone(),
         uid: meta.labels.as_ref()?.get(OWNER_UID_LABEL)?.clone(),
-    })
+    };
+    (meta.name.as_deref() == Some(name(&owner.uid).as_str())).then_some(owner)
 }
 
-/// Reads a record with the version to write it by.
+/// Reads the record of a UID with the version to write it by. Whether namespace and name of its owner are those of the look is judged
+/// where it is decided what to do, see `core::ownership`.
 pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<(Record, Version)>, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = name(uid);
@@ -179,6 +181,24 @@ pub async fn drop(client: &Client, namespace: &str, uid: &str, base: &Version) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A record that a backup tool put beside itself under another name woke its owner.
+    #[test]
+    fn a_copy_of_a_record_under_another_name_names_nobody() {
+        let meta = |name: &str| ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(OWNER_UID_LABEL.to_owned(), "u".to_owned())])),
+            annotations: Some(BTreeMap::from([
+                (OWNER_NAMESPACE_ANNOTATION.to_owned(), "shop".to_owned()),
+                (OWNER_NAME_ANNOTATION.to_owned(), "api".to_owned()),
+            ])),
+            ..ObjectMeta::default()
+        };
+        let owner = Owner { namespace: "shop".to_owned(), name: "api".to_owned(), uid: "u".to_owned() };
+        assert_eq!(owner_of(&meta("record-u")), Some(owner));
+        assert_eq!(owner_of(&meta("record-u-copy")), None);
+        assert_eq!(owner_of(&meta("record-v")), None);
+    }
 
     #[test]
     fn value_keys_are_read_back_as_written() {

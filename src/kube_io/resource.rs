@@ -20,11 +20,26 @@ use crate::{
 };
 
 /// Reads the object; `None` if there is none with this UID.
+///
+/// # Errors
+/// Everything but the object and the API server's word that exactly this object does not exist: tokens are revoked because of that.
 pub async fn read(client: &Client, owner: &Owner) -> Result<Option<RotatedToken>, Error> {
     let api: Api<RotatedToken> = Api::namespaced(client.clone(), &owner.namespace);
-    let doing = format!("reading RotatedToken {}/{}", owner.namespace, owner.name);
-    let found = api.get_opt(&owner.name).await.map_err(Error::api(doing))?;
-    Ok(found.filter(|object| object.metadata.uid.as_deref() == Some(owner.uid.as_str())))
+    match api.get(&owner.name).await {
+        Ok(object) => Ok(Some(object).filter(|object| object.metadata.uid.as_deref() == Some(owner.uid.as_str()))),
+        Err(error) if is_absent(&error, &owner.name) => Ok(None),
+        Err(source) => {
+            Err(Error::Api { doing: format!("reading RotatedToken {}/{}", owner.namespace, owner.name), source })
+        }
+    }
+}
+
+/// Whether an answer says that the object of this name does not exist. A 404 that names no object says that its kind is not served: the CRD
+/// is missing, or a proxy answers.
+fn is_absent(error: &kube::Error, name: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let named = status.details.as_ref().is_some_and(|details| details.name == name);
+    status.code == 404 && status.reason == "NotFound" && named
 }
 
 /// Reads the spec of a provider object; `None` if there is no such object.
@@ -83,4 +98,30 @@ pub async fn write_status(client: &Client, object: &RotatedToken, status: &Rotat
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let result = api.patch_status(&name, &params, &Patch::Apply(&patch)).await;
     swapped(result, format!("writing the status of RotatedToken {namespace}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of a proxy, or of an API server that does not serve the kind, counted as "the object is gone", and its tokens were revoked.
+    #[test]
+    fn only_a_404_that_names_the_object_says_that_it_is_gone() {
+        let answer = |code: u16, reason: &str, name: Option<&str>| {
+            let status = json!({"code": code, "reason": reason, "details": name.map(|name| json!({"name": name}))});
+            kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+        };
+        assert!(is_absent(&answer(404, "NotFound", Some("api")), "api"));
+        for other in [
+            answer(404, "NotFound", None),
+            answer(404, "NotFound", Some("")),
+            answer(404, "NotFound", Some("rotatedtokens")),
+            answer(404, "Failed to parse error data", None),
+            answer(403, "Forbidden", Some("api")),
+            answer(410, "Gone", Some("api")),
+            answer(503, "ServiceUnavailable", Some("api")),
+        ] {
+            assert!(!is_absent(&other, "api"), "{other:?}");
+        }
+    }
 }

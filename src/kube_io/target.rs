@@ -52,8 +52,10 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
     let labels = secret.metadata.labels.unwrap_or_default();
     let annotations = secret.metadata.annotations.unwrap_or_default();
     if labels.get(ROLE_LABEL).map(String::as_str) == Some(ROLE_TARGET) {
+        let name = annotations.get(OWNER_NAME_ANNOTATION);
         return match labels.get(OWNER_UID_LABEL) {
-            Some(uid) if *uid == owner.uid => {
+            // A name that is another's was put there with a copied label.
+            Some(uid) if *uid == owner.uid && name.is_none_or(|name| *name == owner.name) => {
                 let data = secret.data.unwrap_or_default();
                 Target::Ours(TargetView {
                     uid: secret.metadata.uid.unwrap_or_default(),
@@ -69,9 +71,9 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
             }
             _ if annotations.contains_key(ORPHANED_ANNOTATION) => adoptable(owner, &annotations, Foreign::Leftover),
             _ => {
-                let other = annotations.get(OWNER_NAME_ANNOTATION).cloned();
                 // An object of our own name with another UID is our predecessor.
-                let whose = other.filter(|other| *other != owner.name).map_or(Foreign::Leftover, Foreign::Token);
+                let other = name.filter(|other| **other != owner.name).cloned();
+                let whose = other.map_or(Foreign::Leftover, Foreign::Token);
                 adoptable(owner, &annotations, whose)
             }
         };
@@ -203,4 +205,40 @@ pub async fn delete(client: &Client, owner: &Owner, name: &str, base: &Version) 
         Preconditions { uid: Some(base.uid.clone()), resource_version: Some(base.resource_version.clone()) };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     swapped(api.delete(name, &params).await, format!("deleting Secret {}/{name}", owner.namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { namespace: "shop".to_owned(), name: "api".to_owned(), uid: "uid-1".to_owned() }
+    }
+
+    fn labelled(uid: &str, annotations: &[(&str, &str)]) -> Secret {
+        let pairs = |pairs: &[(&str, &str)]| {
+            Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+        };
+        Secret {
+            metadata: ObjectMeta {
+                labels: pairs(&[(ROLE_LABEL, ROLE_TARGET), (OWNER_UID_LABEL, uid)]),
+                annotations: pairs(annotations),
+                ..ObjectMeta::default()
+            },
+            ..Secret::default()
+        }
+    }
+
+    #[test]
+    fn a_secret_is_ours_only_by_uid_and_name() {
+        let classified = |uid, annotations: &[(&str, &str)]| classify(&owner(), labelled(uid, annotations));
+        let named = |name| [(OWNER_NAME_ANNOTATION, name)];
+        assert!(matches!(classified("uid-1", &named("api")), Target::Ours(_)));
+        assert!(matches!(classified("uid-1", &[]), Target::Ours(_)), "an annotation that was taken off is drift");
+        assert_eq!(classified("uid-1", &named("web")), Target::Foreign(Foreign::Token("web".to_owned())));
+        assert_eq!(classified("uid-2", &named("api")), Target::Foreign(Foreign::Leftover));
+        assert_eq!(classified("uid-2", &named("web")), Target::Foreign(Foreign::Token("web".to_owned())));
+    }
 }

@@ -31,6 +31,8 @@ pub struct Remembered {
     pub provider: Option<ProviderRef>,
     /// The Secret of the credential of that provider, where that stands beside it.
     pub credential: Option<String>,
+    /// The Secret that its token is published in.
+    pub target: Option<String>,
     /// What was last said in the log, so that a wait is told once.
     pub told: Option<String>,
 }
@@ -109,15 +111,23 @@ impl Memories {
         using.map(|(owner, _)| owner.clone()).collect()
     }
 
-    /// Objects whose tokens were minted with what a Secret of their namespace holds.
+    /// Whether a RotatedToken or a record has made this owner known, and it was looked at since.
     #[must_use]
-    pub fn minted_with(&self, namespace: &str, secret: &str) -> BTreeSet<Owner> {
+    pub fn knows(&self, owner: &Owner) -> bool {
+        self.lock().contains_key(owner)
+    }
+
+    /// Objects that publish in a Secret of their namespace, or whose tokens are minted with what it holds.
+    #[must_use]
+    pub fn concerned(&self, namespace: &str, secret: &str) -> BTreeSet<Owner> {
         let entries = self.lock();
-        let with = entries.iter().filter(|(owner, entry)| {
-            let is_it = |remembered: &Remembered| remembered.credential.as_deref() == Some(secret);
+        let concerned = entries.iter().filter(|(owner, entry)| {
+            let is_it = |remembered: &Remembered| {
+                [&remembered.target, &remembered.credential].into_iter().any(|name| name.as_deref() == Some(secret))
+            };
             owner.namespace == namespace && entry.try_lock().map_or(true, |remembered| is_it(&remembered))
         });
-        with.map(|(owner, _)| owner.clone()).collect()
+        concerned.map(|(owner, _)| owner.clone()).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>> {
@@ -128,6 +138,43 @@ impl Memories {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn owner(namespace: &str, name: &str, uid: &str) -> Owner {
+        Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: uid.to_owned() }
+    }
+
+    /// A Secret with the labels of another's target made an owner that nobody had declared, and it was looked at as one that is gone.
+    #[test]
+    fn only_who_was_looked_at_is_known_and_by_namespace_name_and_uid() {
+        let memories = Memories::default();
+        let victim = owner("shop", "api", "uid-1");
+        assert!(!memories.knows(&victim));
+        memories.of(&victim);
+        assert!(memories.knows(&victim));
+        for forged in
+            [owner("attacker", "api", "uid-1"), owner("shop", "other", "uid-1"), owner("shop", "api", "uid-2")]
+        {
+            assert!(!memories.knows(&forged), "{forged:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_concerns_who_publishes_in_it_or_is_minted_with_it_in_its_namespace() {
+        let memories = Memories::default();
+        let owners = [owner("shop", "api", "uid-1"), owner("shop", "web", "uid-2"), owner("other", "api", "uid-3")];
+        for (owner, target, credential) in [
+            (&owners[0], "api-token", None),
+            (&owners[1], "web-token", Some("api-token")),
+            (&owners[2], "api-token", None),
+        ] {
+            let entry = memories.of(owner);
+            let mut remembered = entry.lock().await;
+            (remembered.target, remembered.credential) = (Some(target.to_owned()), credential.map(str::to_owned));
+        }
+        assert_eq!(memories.concerned("shop", "api-token"), owners[..2].iter().cloned().collect());
+        assert_eq!(memories.concerned("shop", "web-token"), BTreeSet::from([owners[1].clone()]));
+        assert!(memories.concerned("attacker", "api-token").is_empty());
+    }
 
     #[test]
     fn a_step_that_somebody_undoes_each_time_is_not_repeated_for_ever() {

@@ -105,7 +105,10 @@ async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, va
     }
     // After a lost answer the conflict may be our own write.
     let stored = record::read(&context.client, &context.namespace, &mint.owner.uid).await?;
-    if stored.is_some_and(|(record, _)| record.ledger.tokens().any(|known| known.generation == token.generation)) {
+    let is_known = |ledger: &Ledger| {
+        ledger.owner == mint.owner && ledger.tokens().any(|known| known.generation == token.generation)
+    };
+    if stored.is_some_and(|(record, _)| is_known(&record.ledger)) {
         return Ok(());
     }
     if !token.handle.is_revocable() {

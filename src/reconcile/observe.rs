@@ -51,9 +51,11 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         Some(view) => Some(view.target.name.clone()),
         // Only the record knows the name of a target whose object is gone.
         None => {
-            record::read(&context.client, &context.namespace, &owner.uid).await?.map(|(record, _)| record.ledger.target)
+            let found = record::read(&context.client, &context.namespace, &owner.uid).await?;
+            found.filter(|(record, _)| record.ledger.owner == *owner).map(|(record, _)| record.ledger.target)
         }
     };
+    remembered.target.clone_from(&target_name);
     let target = match &target_name {
         Some(name) => target::read(&context.client, owner, name).await?,
         None => target::Read { target: Target::Absent, version: None },

@@ -18,7 +18,7 @@ use crate::{
     core::{
         decide::{decide, on_fault},
         observed::Observed,
-        report, schedule,
+        ownership, report, schedule,
         step::{Decision, Phase, Step},
         token::Owner,
     },
@@ -178,7 +178,8 @@ async fn rest(
         if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
     tell(remembered, decision);
     let Some(object) = &handles.resource else {
-        if observed.record.is_none() {
+        // Of a record that belongs to another object this look has nothing to wait for.
+        if observed.record.as_ref().is_none_or(|record| !ownership::is_own(observed, record)) {
             gone(context, &observed.owner);
             return Ok(None);
         }

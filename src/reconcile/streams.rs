@@ -153,40 +153,41 @@ fn spread(owner: &Owner) -> Duration {
 
 /// Targets, and Secrets that tokens are bound to: any change of one may be drift, and one whose labels were taken off looks
 /// like a deleted one.
+///
+/// A Secret makes nobody an owner: whoever may write Secrets may put any label on one, and tools copy them. It wakes only whom a RotatedToken
+/// or a record has made known before.
 async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
     // A token of the kubernetes provider dies with the Secret that it is bound to.
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL} in ({ROLE_TARGET},{ROLE_BOUND})"));
-    let mut owners: HashMap<(Option<String>, String), Owner> = HashMap::new();
     run(api, config, "targets", |seen| {
         let (object, listed) = match seen {
             Seen::Present { object, listed } => (object, listed),
             Seen::Gone(object) => (object, false),
         };
-        let key = (object.namespace(), object.name_any());
-        if let (Some(namespace), Some(uid)) = (object.namespace(), object.labels().get(OWNER_UID_LABEL).cloned())
-            && let Some(name) = object.annotations().get(OWNER_NAME_ANNOTATION).cloned()
-        {
-            let owner = Owner { namespace, name, uid };
-            let delay = if listed { spread(&owner) } else { DEBOUNCE };
+        if let Some(owner) = owner_of_secret(&object).filter(|owner| context.memories.knows(owner)) {
             let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
             if bound && !listed {
                 context.memories.unswept(&owner);
             }
-            // One that was handed over concerns whose it was as well.
-            let before = owners.insert(key, owner.clone()).filter(|before| *before != owner);
-            for owner in before.into_iter().chain([owner]) {
-                context.queue.add(owner, delay);
-            }
+            let delay = if listed { spread(&owner) } else { DEBOUNCE };
+            context.queue.add(owner, delay);
         }
-        // One that others are minted with may have ended all of theirs.
+        // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
         if let (Some(namespace), false) = (object.namespace(), listed) {
-            for owner in context.memories.minted_with(&namespace, &object.name_any()) {
+            for owner in context.memories.concerned(&namespace, &object.name_any()) {
                 context.queue.add(owner, DEBOUNCE);
             }
         }
         std::future::ready(())
     })
     .await;
+}
+
+/// Whose a Secret says it is.
+fn owner_of_secret(object: &PartialObjectMeta<Secret>) -> Option<Owner> {
+    let (namespace, uid) = (object.namespace()?, object.labels().get(OWNER_UID_LABEL)?.clone());
+    let name = object.annotations().get(OWNER_NAME_ANNOTATION)?.clone();
+    Some(Owner { namespace, name, uid })
 }
 
 /// Records: at a start they name objects that went without us; later, deletions by others.

@@ -7,6 +7,7 @@ mod in_place;
 mod invariants;
 mod last_use;
 mod order;
+mod owners;
 mod rare;
 mod replicas;
 mod sources;

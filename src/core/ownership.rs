@@ -1,0 +1,33 @@
+//! Whose a record is: it belongs to a look only if namespace, name and UID are all its own.
+//!
+//! Everything that is revoked or released rests on "the object is gone", and that is read where the look says the object is. So a record is
+//! acted on by a look at exactly the place that the record names: there its object was found, or found to be gone.
+
+use super::{
+    decide::STALLED_WAKE,
+    guards::Guard,
+    observed::{Observed, Record},
+    step::{Decision, Ruling},
+};
+use crate::api::conditions::Reason;
+
+/// A record of another object is not acted on, and neither is anything that it speaks of.
+pub fn foreign_record(observed: &Observed) -> Ruling {
+    let Some(record) = observed.record.as_ref().filter(|record| !is_own(observed, record)) else { return Ok(None) };
+    if !observed.guarded(Guard::OwnRecord) {
+        return Ok(None);
+    }
+    let (own, other) = (&observed.owner, &record.ledger.owner);
+    let message = format!(
+        "the record of UID {} says that it belongs to RotatedToken {}/{} with UID {}, not to {}/{}; nothing is done with its tokens. Restore the \
+         record from a backup",
+        own.uid, other.namespace, other.name, other.uid, own.namespace, own.name
+    );
+    Ok(Some(Decision::stall(STALLED_WAKE, Reason::ForeignRecord, message)))
+}
+
+/// Whether a record is that of the object which is looked at.
+#[must_use]
+pub fn is_own(observed: &Observed, record: &Record) -> bool {
+    record.ledger.owner == observed.owner
+}
