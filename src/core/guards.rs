@@ -71,6 +71,8 @@ guards! {
     ForeignIntent,
     /// A lost record is rebuilt, not begun anew.
     LostRecord,
+    /// After a rebuild that knows no token, the pods that use the Secret count as holders of one all the same.
+    LostHolders,
     /// A record that is older than the target and the list is rebuilt.
     StaleRecord,
     /// After a rebuild, tokens of a past that is not known are not swept.

@@ -195,6 +195,7 @@ impl Memory {
             | Change::RevokeIntended(_)
             | Change::Forgotten(_)
             | Change::LetGo(_)
+            | Change::Unknown(_)
             | Change::Retiring
             | Change::RetirementIntended => {}
         }

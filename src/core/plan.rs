@@ -46,6 +46,8 @@ pub enum Succession {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
     pub succession: Succession,
+    /// Nothing lists its tokens: what no record knows is found by nobody.
+    pub unlisted: bool,
     /// What an answer that was lost left behind is found by nobody, and does not end: it has to be told by its name.
     pub leaves_behind: bool,
     /// What a token may do beyond what was asked for is seen.
@@ -57,7 +59,13 @@ pub struct Traits {
 impl Default for Traits {
     /// Those of most providers.
     fn default() -> Self {
-        Self { succession: Succession::Overlap, leaves_behind: false, shows_surplus: true, tells_last_use: false }
+        Self {
+            succession: Succession::Overlap,
+            unlisted: false,
+            leaves_behind: false,
+            shows_surplus: true,
+            tells_last_use: false,
+        }
     }
 }
 

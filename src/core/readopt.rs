@@ -13,7 +13,7 @@ use super::{
     plan::Plan,
     record::{Current, Ledger},
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Issued, Listed},
+    token::{Generation, Handle, Issued, Listed},
     transition,
 };
 use crate::{api::conditions::Reason, secret_value::TokenSet};
@@ -180,7 +180,7 @@ fn values(resource: &Resource, view: &TargetView) -> Option<TokenSet> {
 /// No token that is listed is known by its value: a rotation replaces them, numbered after everything seen.
 ///
 /// The newest token that is listed may be held by pods; it stands in as the current one, so that it is superseded and goes
-/// the whole way.
+/// the whole way. Where none is listed, what the Secret holds does: its pods are counted and restarted all the same.
 fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed], cause: Reason) -> Decision {
     let (reason, message) = match cause {
         Reason::Restored => (Reason::Restored, WENT_BACK),
@@ -192,8 +192,29 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
     let newest = listed.iter().max_by_key(|token| token.generation.attempt);
     let newest = newest.map(|token| issued(token, plan, observed));
     let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
+    let stand_in = stand_in.or_else(|| in_the_secret(observed, plan).filter(|_| observed.guarded(Guard::LostHolders)));
     ledger.current = stand_in.map(|token| current(token, reason, observed));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
+}
+
+/// The token of a Secret of ours that no list names: whatever it is, pods may hold it, so it is superseded like any other.
+fn in_the_secret(observed: &Observed, plan: &Plan) -> Option<Issued> {
+    let view = observed.ours().filter(|view| view.data.values().any(|value| !value.expose().is_empty()))?;
+    Some(Issued {
+        generation: view.generation.unwrap_or(Generation { sequence: 0, attempt: 0 }),
+        id: format!("the token that Secret {} held when its record was lost", plan_target(observed)),
+        handle: Handle::Unknown {},
+        fingerprint: String::new(),
+        issued_at: observed.now,
+        expires_at: None,
+        source: plan.source.clone(),
+        surplus: Vec::new(),
+    })
+}
+
+fn plan_target(observed: &Observed) -> String {
+    let name = observed.resource.as_ref().map_or("", |resource| resource.target.name.as_str());
+    format!("{}/{name}", observed.owner.namespace)
 }
 
 fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {

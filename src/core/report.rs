@@ -38,7 +38,7 @@ pub fn status(
 ) -> RotatedTokenStatus {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
-    let current = ledger.and_then(|ledger| ledger.current.as_ref());
+    let current = ledger.and_then(|ledger| ledger.current.as_ref()).filter(|current| !current.token.is_unknown());
     let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
     let next = current.zip(plan).map(|(current, plan)| schedule::next(plan, current).0);
     RotatedTokenStatus {
@@ -172,7 +172,7 @@ fn is_ready(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) -
     let wanted =
         resource.plan.as_ref().is_ok_and(|plan| plan.source.specification == current.token.source.specification);
     let expired = current.token.expires_at.is_some_and(|expires| expires <= observed.now);
-    wanted && !expired && decision.phase != Phase::Stalled && observed.ours().is_some()
+    wanted && !expired && !current.token.is_unknown() && decision.phase != Phase::Stalled && observed.ours().is_some()
 }
 
 fn is_picked_up(decision: &Decision, previous: &Superseded) -> bool {

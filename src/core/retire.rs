@@ -11,11 +11,11 @@ use super::{
     consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
-    observed::{Observed, Question, Record, Target},
+    observed::{Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, RevokeIntent},
     revocable::Revocable,
-    revoking::{is_revocable, liveness_or_revoke},
+    revoking::{is_revocable, liveness_or_revoke, may_be_alive},
     rotation::{foreign_intent, may_be_lost, sweep},
     step::{Change, Decision, Pickup, Ruling, Step},
     transition,
@@ -70,7 +70,10 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
         Err(fault) => return Ok(on_fault(observed, fault)),
     };
     if listed.is_empty() {
-        return Ok(release);
+        return Ok(match observed.ours().filter(|_| plan.traits.unlisted) {
+            None => release,
+            Some(_) => unseen(observed, resource, orphan),
+        });
     }
     if orphan {
         let ids: Vec<&str> = listed.iter().map(|token| token.id.as_str()).collect();
@@ -91,6 +94,21 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
     ledger.previous = tokens.pop().map(|token| transition::supersede(token, None));
     let message = "the record was lost; rebuilt from the provider's list";
     Ok(Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, Reason::Readopted, message))
+}
+
+/// Nothing lists the tokens of this provider, and the Secret holds one.
+fn unseen(observed: &Observed, resource: &Resource, orphan: bool) -> Decision {
+    let secret = format!("Secret {}/{}", observed.owner.namespace, resource.target.name);
+    if orphan {
+        let message =
+            format!("left alive as spec.deletionPolicy says: the token in {secret}, if it is; its record is lost");
+        return Decision::act(Step::ReleaseFinalizer, Reason::Orphaned, message);
+    }
+    let message = format!(
+        "the record is lost, the provider does not list tokens, and {secret} holds one that may be alive: revoke it at the provider by hand, then \
+         delete the Secret; or set spec.deletionPolicy: Orphan to leave it"
+    );
+    Decision::stall(STALLED_WAKE, Reason::LeftBehind, message)
 }
 
 /// Tokens that did not pass verification, and left-overs of attempts whose answers were lost, are revoked whatever the
@@ -185,7 +203,7 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
         return Ok(Decision::act(step, Reason::Deleting, "no pod uses the Secret any more; revoking its tokens"));
     };
     // Where one only waits for its end, what can be revoked does not wait for that.
-    let mut tokens: Vec<_> = ledger.tokens().collect();
+    let mut tokens: Vec<_> = ledger.tokens().filter(|token| !token.is_unknown()).collect();
     tokens.sort_by_key(|token| !is_revocable(observed, token));
     for token in tokens {
         let revocable = || Some(Revocable::retired(token, committed));
@@ -195,6 +213,9 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     }
     if let Some(decision) = rest_of_listed(observed, ledger, committed)? {
         return Ok(decision);
+    }
+    if let Some(unknown) = ledger.tokens().find(|token| token.is_unknown()) {
+        return Ok(drop_record(observed, record, Reason::LeftBehind, &may_be_alive(unknown)));
     }
     Ok(drop_record(observed, record, Reason::Revoked, "every token of this object is dead"))
 }

@@ -96,6 +96,16 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
     Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message)))
 }
 
+/// What is said of a token that went with its record.
+#[must_use]
+pub fn may_be_alive(token: &Issued) -> String {
+    format!(
+        "{} is known by nobody: no record and no list of the provider names it. No pod can hold it any more; if it is alive, revoke it at the \
+         provider by hand",
+        token.id
+    )
+}
+
 /// When a token ends that nothing revokes.
 pub fn ends(token: &Issued) -> String {
     match token.expires_at {

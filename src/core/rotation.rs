@@ -102,9 +102,14 @@ fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
     let is_open = match &intent.failure {
         Some(failure) => failure.reason == Reason::LeftBehind || may_be_lost(Some(failure)),
         // An attempt that was not heard of again, or a record that was lost.
-        None => intent.attempts > 1 || (ledger.current.is_none() && intent.generation.attempt > 1),
+        None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
     };
     is_open || former(ledger, intent).is_some()
+}
+
+/// Whether no token of before is known.
+fn knows_none(ledger: &Ledger) -> bool {
+    ledger.current.as_ref().is_none_or(|current| current.token.is_unknown())
 }
 
 /// Revokes what attempts left behind whose answers were lost; the number of tokens that are alive when nothing is left.

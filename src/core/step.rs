@@ -113,6 +113,8 @@ pub enum Change {
     Forgotten(Generation),
     /// The old token cannot be revoked and is not waited for any longer.
     LetGo(Generation),
+    /// Of the old token nothing is known but that no pod holds it any more.
+    Unknown(Generation),
     Retiring,
     RetirementIntended,
 }

@@ -10,7 +10,7 @@ use super::{
     pickup::{Judgement, PickupProof, judge},
     record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
-    revoking::{ends, is_revocable, liveness_or_revoke},
+    revoking::{ends, is_revocable, liveness_or_revoke, may_be_alive},
     schedule,
     settling::settled_snapshot,
     stamp,
@@ -351,7 +351,7 @@ fn still_in_use(
     served: Duration,
 ) -> Result<Option<Decision>, Question> {
     // Without a grace period there is no time in which it could be seen; and a person can end it so.
-    if resource.grace.is_zero() || !may_tell_last_use(resource, previous) {
+    if resource.grace.is_zero() || previous.token.is_unknown() || !may_tell_last_use(resource, previous) {
         return Ok(None);
     }
     let used = match observed.last_use(previous.token.generation)? {
@@ -406,6 +406,12 @@ fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof:
 ///
 /// One that nothing revokes is known until it expires, but stands in nobody's way: when the next rotation is due, it is let go.
 fn revoke(observed: &Observed, resource: &Resource, record: &Record, previous: &Superseded) -> Ruling {
+    if previous.token.is_unknown() {
+        let change = Change::Unknown(previous.token.generation);
+        let step = Step::Save { ledger: Box::new(transition::let_go(&record.ledger)), change };
+        let message = may_be_alive(&previous.token);
+        return Ok(Some(Decision::act(step, Reason::LeftBehind, message).with_pickup(Pickup::proven())));
+    }
     let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
     if !is_revocable(observed, &previous.token) && due().is_some() {
         let next = transition::let_go(&record.ledger);

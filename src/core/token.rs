@@ -99,6 +99,8 @@ pub enum Handle {
     Nothing {},
     /// Nothing revokes it but its successor, which ends it at the provider.
     Replaced {},
+    /// Nobody knows: the record that told of it was lost, and no list names it. Nothing is asked of it and nothing revokes it.
+    Unknown {},
     /// Its successor takes its place at the provider, which goes on accepting it for a while: then, and only then, a call revokes it.
     Displaced {},
 }
@@ -107,7 +109,7 @@ impl Handle {
     /// Whether a call can revoke it as long as nothing has replaced it.
     #[must_use]
     pub fn is_revocable(&self) -> bool {
-        !matches!(self, Self::Nothing {}) && !self.is_in_place()
+        !matches!(self, Self::Nothing {} | Self::Unknown {}) && !self.is_in_place()
     }
 
     /// Whether there is one token of its kind at a time, and a new one ends it, or takes its place.
@@ -160,6 +162,14 @@ pub struct Issued {
     /// What it may do beyond what was asked for; known once it was verified.
     #[serde(default)]
     pub surplus: Vec<String>,
+}
+
+impl Issued {
+    /// Whether it is known only that pods may hold it, see [`Handle::Unknown`].
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.handle == Handle::Unknown {}
+    }
 }
 
 /// A token of ours that the provider lists.

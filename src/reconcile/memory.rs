@@ -149,7 +149,7 @@ mod tests {
         let memories = Memories::default();
         let victim = owner("shop", "api", "uid-1");
         assert!(!memories.knows(&victim));
-        memories.of(&victim);
+        drop(memories.of(&victim));
         assert!(memories.knows(&victim));
         for forged in
             [owner("attacker", "api", "uid-1"), owner("shop", "other", "uid-1"), owner("shop", "api", "uid-2")]

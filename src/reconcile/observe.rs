@@ -144,6 +144,7 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
     };
     let traits = Traits {
         succession,
+        unlisted: !capabilities.label,
         leaves_behind: capabilities.lost_answer == LostAnswer::TellItsName,
         shows_surplus: capabilities.shows_surplus,
         tells_last_use: capabilities.tells_last_use,

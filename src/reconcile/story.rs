@@ -59,6 +59,16 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             );
             context.events.write(owner, Kind::Normal, Reason::AwaitingExpiry, "LetGo", &note).await;
         }
+        Change::Unknown(_) => {
+            let note = format!(
+                "no pod can hold the token any more that Secret {} held when its record was lost; nobody knows its name: if it is alive, revoke it \
+                 at the provider by hand",
+                ledger.target
+            );
+            tracing::warn!("{note}");
+            context.metrics.rotation("finished");
+            context.events.write(owner, Kind::Warning, Reason::LeftBehind, "LetGo", &note).await;
+        }
         Change::Retiring => tracing::info!("object is being deleted, waiting until nothing uses its Secret"),
         Change::RetirementIntended => {
             let evidence = ledger.retirement.as_ref().and_then(|retirement| retirement.revoke.as_ref());

@@ -5,6 +5,8 @@
 #[path = "../e2e/world.rs"]
 mod world;
 
+mod owners;
+
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::{

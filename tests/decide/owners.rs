@@ -1,18 +1,19 @@
 //! Looks at what is not theirs: a record of another object, a Secret with copied labels, and numbers that others wrote.
 
 use tokenturn::{
-    api::{DeletionPolicy, conditions::Reason},
+    api::{DeletionPolicy, RotatedTokenStatus, conditions::Reason},
     core::{
-        consumers::Consumers,
+        consumers::{Consumers, NodeView},
         observed::{Observed, Target},
         record::Ledger,
-        step::{Phase, Step},
+        report,
+        step::{Change, Phase, Step},
         token::Owner,
         transition,
     },
 };
 
-use crate::builder::{at_rest, carrying, decided, generation, intended, observed, owner, promoted};
+use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, issued, observed, owner, promoted};
 
 /// A look at an object that does not exist, which finds the record of another one.
 fn look_of(other: Owner, ledger: Ledger, target: Target) -> Observed {
@@ -71,4 +72,87 @@ fn s16_an_object_that_finds_the_record_of_another_one_waits() {
 fn l4_the_record_of_an_object_that_is_gone_is_led_to_its_end_by_its_own_look() {
     let look = look_of(owner(), at_rest(generation(1, 1)), Target::Absent);
     assert_eq!(decided(&look).step.label(), "save Retiring");
+}
+
+/// The record was lost, and no list names what the Secret holds: its pods were neither counted nor restarted, and went on with a token that
+/// nobody looks after.
+#[test]
+fn s1_after_a_rebuild_that_knows_no_token_the_pods_are_counted_and_restarted_all_the_same() {
+    let (old, new) = (generation(3, 5), generation(4, 6));
+    let mut lost = observed(None, carrying(old));
+    lost.answers.listing = Some(Ok(Vec::new()));
+    let Step::Readopt { ledger, values: None } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    let stand_in = &ledger.current.as_ref().expect("what the Secret holds").token;
+    assert!(stand_in.is_unknown() && stand_in.id.contains("shop/api-token"), "{stand_in:?}");
+
+    let mut rebuilt = observed(Some((*ledger).clone()), carrying(old));
+    rebuilt.record.as_mut().expect("a record").values.clear();
+    let decision = decided(&rebuilt);
+    assert_eq!(decision.step.label(), format!("save Intended({new:?})"), "{decision:?}");
+    assert!(report::status(&rebuilt, &decision, None, &RotatedTokenStatus::default()).current.is_none());
+
+    let mut pending = intended(*ledger, new);
+    pending.pending = Some(issued(new));
+    let mut settled = observed(Some(pending), carrying(new));
+    settled.answers.liveness.remove(&old);
+    settled.answers.consumers = Some(Ok(consumers(&["a"], None)));
+    let Step::Save { ledger: promoted, change: Change::Promoted(_) } = decided(&settled).step else {
+        panic!("{:?}", decided(&settled))
+    };
+    let previous = promoted.previous.as_ref().expect("what pods hold");
+    assert!(previous.snapshot.as_ref().expect("a snapshot").pods.iter().any(|pod| pod.uid == "a"));
+
+    let mut rolling = observed(Some(*promoted), carrying(new));
+    rolling.answers.liveness.remove(&old);
+    rolling.answers.consumers = Some(Ok(consumers(&["a"], None)));
+    assert!(matches!(decided(&rolling).step, Step::Stamp { .. }), "{:?}", decided(&rolling));
+
+    // Nobody holds it: nothing is asked of it, nothing is revoked, and a person is told.
+    let nobody = Consumers { nodes: [("node".to_owned(), NodeView::Absent)].into(), ..Consumers::default() };
+    rolling.answers.consumers = Some(Ok(nobody));
+    let Step::Save { ledger: committed, change: Change::RevokeIntended(_) } = decided(&rolling).step else {
+        panic!("{:?}", decided(&rolling))
+    };
+    rolling.record.as_mut().expect("a record").ledger = *committed;
+    let end = decided(&rolling);
+    let Step::Save { ledger: known, change: Change::Unknown(_) } = &end.step else { panic!("{end:?}") };
+    assert!(known.previous.is_none() && end.reason == Reason::LeftBehind && end.message.contains("by hand"), "{end:?}");
+}
+
+/// The object went with "no token is alive" while its Secret held one.
+#[test]
+fn s12_a_lost_record_at_a_provider_without_a_list_does_not_let_the_object_go_while_its_secret_holds_a_token() {
+    let mut lost = observed(None, carrying(generation(1, 1)));
+    lost.answers.listing = Some(Ok(Vec::new()));
+    let resource = lost.resource.as_mut().expect("an object");
+    resource.deleting = true;
+    resource.plan.as_mut().expect("a plan").traits.unlisted = true;
+    let held = decided(&lost);
+    assert_eq!((held.phase, held.reason), (Phase::Stalled, Reason::LeftBehind));
+    assert!(held.message.contains("Secret shop/api-token"), "{}", held.message);
+    // A person has revoked it by hand and deleted the Secret, or wants to leave it.
+    let gone = Observed { target: Target::Absent, ..lost.clone() };
+    assert_eq!((decided(&gone).step, decided(&gone).reason), (Step::ReleaseFinalizer, Reason::Deleting));
+    lost.resource.as_mut().expect("an object").deletion_policy = DeletionPolicy::Orphan;
+    let left = decided(&lost);
+    assert_eq!((&left.step, left.reason), (&Step::ReleaseFinalizer, Reason::Orphaned));
+    assert!(left.message.contains("Secret shop/api-token"), "{}", left.message);
+}
+
+#[test]
+fn s12_a_deletion_names_a_token_that_went_with_its_record() {
+    let mut lost = observed(None, carrying(generation(1, 1)));
+    lost.answers.listing = Some(Ok(Vec::new()));
+    let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    let mut leaving = observed(Some(transition::retire(&ledger, std::collections::BTreeSet::new())), Target::Absent);
+    leaving.answers.liveness.clear();
+    leaving.resource.as_mut().expect("an object").deleting = true;
+    let Step::Save { ledger, change: Change::RetirementIntended } = decided(&leaving).step else {
+        panic!("{:?}", decided(&leaving))
+    };
+    leaving.record.as_mut().expect("a record").ledger = *ledger;
+    leaving.answers.listing = Some(Ok(Vec::new()));
+    let end = decided(&leaving);
+    assert_eq!((&end.step, end.reason), (&Step::DropRecord, Reason::LeftBehind), "{end:?}");
+    assert!(end.message.contains("held when its record was lost"), "{}", end.message);
 }

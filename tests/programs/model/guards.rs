@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 41] = [
+pub const CASES: [Case; 43] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -58,6 +58,8 @@ pub const CASES: [Case; 41] = [
     core(Guard::RetireDead, "object deleted"),
     core(Guard::LostRecord, "record deleted"),
     core(Guard::UnknownPast, "record deleted"),
+    core(Guard::LostHolders, "record deleted, tokens not listed"),
+    core(Guard::OwnRecord, "look at another owner"),
     core(Guard::RetireSweep, "finalizer stripped"),
     habit(Habit::TargetFirst, "target deleted, two replicas"),
     habit(Habit::TargetVersion, "pending token refused, two replicas"),

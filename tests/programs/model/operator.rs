@@ -21,7 +21,7 @@ use tokenturn::core::{
     rotation::{CREATE_WITHIN, FOREIGN_INTENT},
     schedule,
     step::{Change, Phase, Step},
-    token::{Generation, Handle, Issued, Liveness, Verification},
+    token::{Generation, Handle, Issued, Liveness, Owner, Verification},
     transition,
     usage::Usage,
 };
@@ -119,6 +119,8 @@ pub struct Look {
     pub memory: MemoryId,
     /// A tick has passed since it began.
     pub old: bool,
+    /// At another owner with the same UID.
+    pub stranger: bool,
     pub target: Target,
     pub record: RecordId,
     pub wish: Wish,
@@ -331,7 +333,7 @@ impl Operator {
 
     fn observed(&self, look: &Look, memory: Memory) -> Observed {
         Observed {
-            owner: owner(),
+            owner: if look.stranger { Owner { namespace: "elsewhere".to_owned(), ..owner() } } else { owner() },
             now: schedule::after(now(), Duration::from_secs(3600)),
             uptime: UPTIME,
             settings: Settings {

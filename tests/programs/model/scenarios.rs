@@ -45,6 +45,8 @@ pub struct Scenario {
     pub restores_target: bool,
     /// Requests may be carried out after their sender gave up.
     pub late: bool,
+    /// The last replica looks at another owner, of whom there is no object: somebody labelled a Secret with our UID.
+    pub stranger: bool,
     pub budget: Budget,
 }
 
@@ -78,11 +80,12 @@ const ONE: Scenario = Scenario {
     node_fails: false,
     restores_target: false,
     late: false,
+    stranger: false,
     budget: NOTHING,
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 32] = [
+pub const SMALL: [Scenario; 34] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -267,6 +270,21 @@ pub const SMALL: [Scenario; 32] = [
         ..ONE
     },
     Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },
+    Scenario {
+        name: "look at another owner",
+        stranger: true,
+        replicas: 2,
+        attempts: 3,
+        budget: Budget { rotations: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "record deleted, tokens not listed",
+        ends: Ends::Expired,
+        attempts: 4,
+        budget: Budget { losses: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
     Scenario {
         name: "target deleted, two replicas",
         replicas: 2,

@@ -65,6 +65,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         without: habit,
         grace: scenario.grace,
         ends: scenario.ends,
+        stranger: scenario.stranger,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };

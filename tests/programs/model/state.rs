@@ -196,6 +196,8 @@ pub struct Base {
     pub news: bool,
     /// A tick has passed since.
     pub old: bool,
+    /// It is a look at another owner with the same UID, of whom there is no object: somebody labelled a Secret so.
+    pub stranger: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]

@@ -5,7 +5,7 @@ use crate::{
     scenarios::Ends,
     state::{
         Activity, Answers, Ask, Base, EffectId, Late, Life, Listed, MemoryId, PODS, Pod, PodSeen, RecordId, Replica,
-        State, Target, Token, Verdict,
+        StampId, State, Target, Token, Verdict, Wish,
     },
 };
 
@@ -100,6 +100,8 @@ pub struct World {
     pub without: Habit,
     pub grace: bool,
     pub ends: Ends,
+    /// The last replica looks at another owner with the same UID.
+    pub stranger: bool,
     /// A token is dead when the provider refuses it; without that, when a revoke was sent.
     pub confirms_death: bool,
 }
@@ -269,9 +271,10 @@ impl World {
                     record_changed: false,
                     news: false,
                     old: false,
+                    stranger: self.is_stranger(number),
                 };
                 if self.keeps(Habit::TargetFirst) {
-                    base.target = state.target;
+                    base.target = self.target_of(state, number);
                 } else {
                     base.record = state.record;
                 }
@@ -281,7 +284,7 @@ impl World {
                 if self.keeps(Habit::TargetFirst) {
                     (base.record, base.record_changed) = (state.record, false);
                 } else {
-                    (base.target, base.target_changed) = (state.target, false);
+                    (base.target, base.target_changed) = (self.target_of(state, number), false);
                 }
                 let memory = self.operator.look(replica.memory, base.target, base.record);
                 state.replicas[number].memory = memory;
@@ -304,11 +307,13 @@ impl World {
         // The object was read before anything else; a later wish is seen by the next look.
         let wish = match state.replicas[number].activity {
             Activity::Asking { wish, .. } => wish,
+            // Of the stranger there is no object.
+            _ if base.stranger => Wish::default(),
             _ => state.wish,
         };
         let Replica { memory, watching, .. } = state.replicas[number];
-        let Base { target, record, old, .. } = base;
-        let look = Look { frozen, memory, old, target, record, wish, answers };
+        let Base { target, record, old, stranger, .. } = base;
+        let look = Look { frozen, memory, old, stranger, target, record, wish, answers };
         state.replicas[number] = match self.operator.decide(look) {
             Ruling::Ask(ask) => {
                 Replica { memory, watching, activity: Activity::Asking { base, wish, memory: frozen, answers, ask } }
@@ -343,7 +348,22 @@ impl World {
         }
     }
 
+    /// Whether the looks of a replica are those at another owner with the same UID.
+    fn is_stranger(&self, number: usize) -> bool {
+        self.stranger && number + 1 == self.replicas
+    }
+
+    /// What a look finds where the target of its owner is: a stranger has a copy with our labels, until nobody uses it any more.
+    fn target_of(&self, state: &State, number: usize) -> Target {
+        if self.is_stranger(number) { Target::default() } else { state.target }
+    }
+
     fn list(&self, state: &State, number: usize) -> Listed {
+        // In the stranger's namespace there is nobody.
+        if self.is_stranger(number) {
+            let pods = [PodSeen::default(); PODS];
+            return Listed { pods, born: 1, stamp: StampId::default(), wanted: false, node_ready: true };
+        }
         let mut pods = [PodSeen::default(); PODS];
         for (place, pod) in pods.iter_mut().zip(state.pods) {
             let unseen = match pod.life {
@@ -360,6 +380,16 @@ impl World {
     }
 
     fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
+        // What a stranger does to a target or to pods it does to its own.
+        let effect_of = self.operator.effect(effect);
+        let elsewhere = matches!(
+            effect_of,
+            Effect::Publish(_) | Effect::Fence(_) | Effect::DeleteTarget | Effect::Stamp(_) | Effect::Release
+        );
+        if base.stranger && elsewhere {
+            state.replicas[number].activity = Activity::Idle;
+            return;
+        }
         // A publish that was not sent soon is not sent any more.
         let publishes = matches!(self.operator.effect(effect), Effect::Publish(_));
         if base.old && publishes && self.keeps(Habit::PublishSoon) {
