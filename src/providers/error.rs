@@ -46,6 +46,19 @@ impl Class {
     }
 }
 
+/// Longest text of somebody else that is passed on.
+const MAX_DETAIL: usize = 300;
+
+/// What a server, a webhook or a library says, as far as it can stand in a message: the start of it, in one line.
+#[must_use]
+pub fn detail(text: &str) -> String {
+    let text: String = text.chars().take(MAX_DETAIL + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match text.char_indices().nth(MAX_DETAIL) {
+        None => text,
+        Some((end, _)) => format!("{} [...]", &text[..end]),
+    }
+}
+
 /// A call to a provider that did not succeed. The message is for the user and never holds a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -65,5 +78,19 @@ impl Error {
     #[must_use]
     pub const fn class(&self) -> Class {
         self.class
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression: the whole page that a proxy answered stood in a condition.
+    #[test]
+    fn what_others_say_is_passed_on_in_one_short_line() {
+        assert_eq!(detail("denied by policy"), "denied by policy");
+        assert_eq!(detail("<html>\r\n\u{1b}[31m"), "<html>   [31m");
+        assert_eq!(detail(&"ä".repeat(300)), "ä".repeat(300));
+        assert_eq!(detail(&"ä".repeat(100_000)), format!("{} [...]", "ä".repeat(300)));
     }
 }

@@ -205,6 +205,42 @@ fn each_mistake_is_told_with_its_place() {
             "verify.request.path: `${token.values.other}` is none of create.values",
         ),
         ("/revoke/request/path", json!("/tokens"), "revoke.request: never says which token"),
+        // What could take for ever, or all memory.
+        ("/list/name", json!("$[?@[?@[?@.a]]]"), "list.name: is a JSONPath with another filter in a filter"),
+        ("/list/items", json!("$..*..*..*"), "list.items: is a JSONPath with more than one `..`"),
+        (
+            "/create/id",
+            json!(format!("$.{}", "a".repeat(600))),
+            "create.id: is a JSONPath with more than 512 characters",
+        ),
+        (
+            "/verify/permissions",
+            json!("$[?search(@.name, '((a{99}){99}){99}')]"),
+            "verify.permissions: is a JSONPath with search(): patterns are not known",
+        ),
+        (
+            "/list/alive",
+            json!([{"path": "$.a", "oneOf": vec![1; 33]}]),
+            "list.alive[0].oneOf: has 33 values; 32 are possible",
+        ),
+        (
+            "/create/answer",
+            json!({"cases": vec![json!({"status": 400, "meaning": "Refused"}); 17]}),
+            "create.answer.cases: has 17 cases; 16 are possible",
+        ),
+        ("/create/request/json/x", json!("${name}".repeat(65)), "substitutions; 64 are possible"),
+        (
+            "/create/request/json/x",
+            (0..40).fold(json!(1), |inner, _| json!([inner])),
+            "create.request.json: is nested more than 32 deep",
+        ),
+        ("/baseUrl", json!(format!("https://{}.example.com", "a".repeat(3_000))), "baseUrl: is longer than 2048"),
+        // Regression: it was sent as it stands.
+        (
+            "/permissions/1",
+            json!({"name": "of a project", "value": {"id": "project:${parameters.project}"}}),
+            "permissions: the value of \"of a project\" has a `${`: it is sent as it is",
+        ),
     ] {
         let mut recipe = good();
         match pointer.rsplit_once('/') {
@@ -231,6 +267,42 @@ fn all_mistakes_are_told_at_once() {
     for place in ["baseUrl", "create.request.path", "verify.request.path", "revoke.request.path"] {
         assert!(mistakes.iter().any(|mistake| mistake.contains(place)), "{place}: {mistakes:?}");
     }
+}
+
+/// What is told stands in a condition: it has to be short enough for one.
+#[test]
+fn a_thousand_mistakes_are_told_in_a_few_lines() {
+    let mut recipe = good();
+    recipe["create"]["request"]["headers"] =
+        (0..1_000).map(|index| (format!("X-{index}"), json!("${nope}"))).collect::<serde_json::Map<_, _>>().into();
+    recipe["list"]["name"] = json!(format!("$.{}[", "a".repeat(500)));
+    let mistakes = compiled(recipe).unwrap_err();
+    assert_eq!(mistakes.len(), 21);
+    assert_eq!(mistakes[20], "and more: only the first 20 mistakes are named");
+    assert!(mistakes.iter().all(|mistake| mistake.len() < 700), "{mistakes:?}");
+}
+
+/// Regression: a path of 120 characters took ten seconds of the thread that looked at its provider object, at every look. The largest
+/// recipe that is compiled at all, full of the costliest paths that are let through, takes less than that of a rotation's other work.
+#[test]
+fn the_costliest_recipe_is_compiled_soon() {
+    let costly = [
+        format!("$[{}?((@['a'] == 1 || @.b != 'x') && !(length(value(@.c)) > 2))]", "*,".repeat(7)),
+        format!("$..[?{}@.a]", "(@.a==@.b)||".repeat(15)),
+        format!("${}", "[?((@.a))]".repeat(4)),
+        format!("$[?{}(@.a)]", "!(@.a)&&".repeat(15)),
+    ];
+    let mut recipe = good();
+    for path in &costly {
+        recipe["list"]["name"] = json!(path);
+        assert!(compiled(recipe.clone()).is_ok(), "{path}: {:?}", compiled(recipe));
+    }
+    let began = std::time::Instant::now();
+    for path in costly.iter().cycle().take((64 << 10) / 100) {
+        assert!(tokenturn::providers::http::path::parse(path).is_ok());
+    }
+    println!("the paths of 64 KiB: {:?}", began.elapsed());
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 /// How a token ends, and what is obtained before a call.

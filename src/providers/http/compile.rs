@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use serde_json_path::JsonPath;
-use url::Url;
 
 use super::{
     compile_request::variables,
-    dpop,
-    recipe::{Asks, Check, Create, Expires, List, ListValues, Operation, Recipe, Time, Verify, parameter_value},
+    dpop, path,
+    recipe::{Asks, Check, Create, Expires, List, ListValues, Operation, Recipe, Time, Verify},
     template::{Template, Variable},
 };
-use crate::{api::provider::http as api, secret_value::TokenSet};
+use crate::{api::provider::http as api, providers::error::detail, secret_value::TokenSet};
 
 /// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
 /// up waiting for it.
@@ -27,6 +25,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest recipe, as JSON. The record keeps the recipe of each token that it knows, up to four times, and has room for 1 MiB with
 /// everything else.
 const MAX_SIZE: usize = 64 << 10;
+
+/// Values of one token.
+const MAX_VALUES: usize = 16;
+
+/// Calls that a look at a token can take for its permissions.
+const MAX_PROBES: usize = 32;
+
+/// Mistakes that are collected: what is told has to be short enough to be read, and to be stored.
+const MAX_MISTAKES: usize = 20;
 
 /// How long a new token may take to become usable, where the recipe does not say.
 const ACTIVATION: Duration = Duration::from_secs(60);
@@ -94,11 +101,25 @@ impl Known {
 /// # Errors
 /// Every mistake.
 pub fn compile(recipe: &api::HttpProvider) -> Result<Recipe, Vec<Mistake>> {
+    written(recipe)?;
     let mut compiler = Compiler { recipe, mistakes: Vec::new(), credential_keys: BTreeSet::new() };
     let compiled = compiler.recipe();
     match compiled {
         Some(compiled) if compiler.mistakes.is_empty() => Ok(compiled),
         _ => Err(compiler.mistakes),
+    }
+}
+
+/// A recipe as it would be stored. One that is too large for that is not looked at any further.
+pub(super) fn written(recipe: &api::HttpProvider) -> Result<Vec<u8>, Vec<Mistake>> {
+    let mistake = |place: &str, why: String| vec![Mistake { place: place.to_owned(), why }];
+    let written =
+        serde_json::to_vec(recipe).map_err(|error| mistake("the recipe", format!("cannot be written: {error}")))?;
+    match written.len() > MAX_SIZE {
+        true => {
+            Err(mistake("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10)))
+        }
+        false => Ok(written),
     }
 }
 
@@ -111,15 +132,24 @@ pub(super) struct Compiler<'a> {
 
 impl Compiler<'_> {
     pub(super) fn wrong(&mut self, place: impl Into<String>, why: impl Into<String>) {
-        self.mistakes.push(Mistake { place: place.into(), why: why.into() });
+        let (place, why) = match self.mistakes.len() {
+            ..MAX_MISTAKES => (detail(&place.into()), detail(&why.into())),
+            MAX_MISTAKES => ("and more".to_owned(), format!("only the first {MAX_MISTAKES} mistakes are named")),
+            _ => return,
+        };
+        self.mistakes.push(Mistake { place, why });
+    }
+
+    /// What is looked through at every answer, or called at every look, is little.
+    pub(super) fn at_most(&mut self, place: impl Into<String>, found: usize, most: usize, what: &str) {
+        if found > most {
+            self.wrong(place, format!("has {found} {what}; {most} are possible"));
+        }
     }
 
     /// Everything is looked at, also after a mistake.
     fn recipe(&mut self) -> Option<Recipe> {
         let recipe = self.recipe;
-        if serde_json::to_vec(recipe).is_ok_and(|written| written.len() > MAX_SIZE) {
-            self.wrong("caBundle", format!("and everything else are larger than {} KiB together", MAX_SIZE >> 10));
-        }
         let base = self.base("baseUrl", &recipe.base_url);
         let proxy = recipe.proxy.as_ref().map(|proxy| self.proxy(proxy));
         let credential = recipe.credential.as_ref().map(|credential| self.credential(credential));
@@ -198,70 +228,12 @@ impl Compiler<'_> {
         })
     }
 
-    /// Where requests go.
-    pub(super) fn base(&mut self, place: &str, text: &str) -> Option<Url> {
-        let url = match Url::parse(text) {
-            Ok(url) => url,
-            Err(error) => {
-                self.wrong(place, format!("is no URL: {error}"));
-                return None;
-            }
-        };
-        // Whoever may ask for a token must not choose who gets the credential.
-        if text.contains("${") {
-            self.wrong(
-                place,
-                "cannot have substitutions: where the credential is sent is for the provider object to say",
-            );
-        }
-        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
-            self.wrong(place, "has to begin with https:// and a host");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            self.wrong(place, "names a user; put credentials into the Secret of credential.secretRef");
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            self.wrong(place, "has a query or a fragment; put query parameters into the requests");
-        }
-        Some(url)
-    }
-
-    fn parameters(&mut self) {
-        for (name, parameter) in &self.recipe.parameters {
-            let place = format!("parameters.{name}");
-            if Template::parse(&format!("${{parameters.{name}}}")).is_err() {
-                self.wrong(&place, "a parameter's name has letters, digits, `-`, `_` and `.` only");
-            }
-            for value in parameter.default.iter().chain(&parameter.values) {
-                if let Err(why) = parameter_value(parameter.kind, value) {
-                    self.wrong(&place, why);
-                }
-            }
-            if let Some(default) = &parameter.default
-                && !parameter.values.is_empty()
-                && !parameter.values.contains(default)
-            {
-                self.wrong(&place, format!("the default {default:?} is none of its values"));
-            }
-        }
-    }
-
-    fn permissions(&mut self) -> BTreeMap<String, Value> {
-        let mut known = BTreeMap::new();
-        for api::HttpPermission { name, value } in &self.recipe.permissions {
-            let value = value.clone().unwrap_or_else(|| Value::String(name.clone()));
-            if known.insert(name.clone(), value).is_some() {
-                self.wrong("permissions", format!("{name:?} stands there twice"));
-            }
-        }
-        known
-    }
-
     fn create(&mut self) -> Option<Create> {
         let create = &self.recipe.create;
         let operation = self.operation("create", Known::Create, &create.request, &create.answer);
         let asks_permissions = self.asks(&create.request);
         let mut values = BTreeMap::new();
+        self.at_most("create.values", create.values.len(), MAX_VALUES, "values");
         if create.values.is_empty() {
             self.wrong("create.values", "is empty: say where the token is in the answer");
         }
@@ -347,6 +319,7 @@ impl Compiler<'_> {
             self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
         }
         let granted = self.granted("verify.permissions", verify.permissions.as_ref(), verify.permissions_with_spaces);
+        self.at_most("verify.probes", verify.probes.len(), MAX_PROBES, "probes");
         let probes: Vec<_> = verify.probes.iter().map(|(name, probe)| self.probe(name, probe)).collect();
         let expires = self.time("verify.expires", verify.expires.as_ref());
         Some(Verify {
@@ -407,13 +380,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn path(&mut self, place: &str, path: &str) -> Option<JsonPath> {
-        match JsonPath::parse(path) {
-            Ok(path) => Some(path),
-            Err(error) => {
-                self.wrong(place, format!("is no JSONPath (RFC 9535): {error}"));
-                None
-            }
-        }
+        path::parse(path).map_err(|why| self.wrong(place, why)).ok()
     }
 
     pub(super) fn optional_path(&mut self, place: &str, path: Option<&String>) -> Option<Option<JsonPath>> {

@@ -10,6 +10,15 @@ use super::{
 };
 use crate::api::provider::http as api;
 
+/// Cases of an answer.
+const MAX_CASES: usize = 16;
+
+/// Expectations of an answer.
+const MAX_EXPECTATIONS: usize = 8;
+
+/// Values that something can be one of.
+const MAX_ONE_OF: usize = 32;
+
 impl Compiler<'_> {
     pub(super) fn answer(&mut self, place: &str, known: Known, answer: &api::HttpAnswer) -> Option<Answer> {
         let tries = matches!(known, Known::Verify | Known::Introspect);
@@ -30,6 +39,7 @@ impl Compiler<'_> {
                 None => self.wrong(format!("{place}.statuses.{text}"), "is no HTTP status: three digits"),
             }
         }
+        self.at_most(format!("{place}.cases"), answer.cases.len(), MAX_CASES, "cases");
         let expect = self.expectations(&format!("{place}.expect"), &answer.expect, otherwise);
         let cases: Vec<_> = answer
             .cases
@@ -50,6 +60,7 @@ impl Compiler<'_> {
         if status.is_none() && case.path.is_none() {
             self.wrong(place, "says neither status nor path, so it would fit every answer");
         }
+        self.at_most(format!("{place}.oneOf"), case.one_of.len(), MAX_ONE_OF, "values");
         if case.path.is_some() == case.one_of.is_empty() {
             self.wrong(place, "say path and oneOf together");
         }
@@ -74,11 +85,13 @@ impl Compiler<'_> {
         expectations: &[api::HttpExpectation],
         otherwise: api::HttpMeaning,
     ) -> Option<Vec<Expectation>> {
+        self.at_most(place, expectations.len(), MAX_EXPECTATIONS, "expectations");
         let compiled: Vec<_> = expectations
             .iter()
             .enumerate()
             .map(|(index, expectation)| {
                 let place = format!("{place}[{index}]");
+                self.at_most(format!("{place}.oneOf"), expectation.one_of.len(), MAX_ONE_OF, "values");
                 if expectation.one_of.is_empty() {
                     self.wrong(&place, "oneOf is empty, so nothing could meet it");
                 }

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::api::provider::http as api;
 
+/// Calls that come before the one that revokes.
+const MAX_FIRST: usize = 8;
+
 impl Compiler<'_> {
     pub(super) fn in_place(&mut self, in_place: &api::HttpInPlace) -> Option<InPlace> {
         let revokes = self.recipe.revoke.is_some() && in_place.present.is_none();
@@ -125,6 +128,7 @@ impl Compiler<'_> {
 
     pub(super) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {
         let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
+        self.at_most("revoke.first", revoke.first.len(), MAX_FIRST, "calls");
         let first: Vec<_> = (0..)
             .zip(&revoke.first)
             .map(|(index, step)| {

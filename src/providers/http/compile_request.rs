@@ -13,6 +13,12 @@ use super::{
 };
 use crate::api::provider::http as api;
 
+/// Substitutions of one request, each of which can be long.
+const MAX_SUBSTITUTIONS: usize = 64;
+
+/// How deep JSON of a request may be.
+const MAX_DEPTH: usize = 32;
+
 impl Compiler<'_> {
     pub(super) fn operation(
         &mut self,
@@ -28,6 +34,11 @@ impl Compiler<'_> {
 
     fn request(&mut self, place: &str, known: Known, request: &api::HttpRequest) -> Option<Request> {
         let at = |part: &str| format!("{place}.{part}");
+        if request.json.as_ref().is_some_and(|json| depth(json) > MAX_DEPTH) {
+            self.wrong(at("json"), format!("is nested more than {MAX_DEPTH} deep"));
+            return None;
+        }
+        self.at_most(place, variables(request).len(), MAX_SUBSTITUTIONS, "substitutions");
         let base = match &request.base_url {
             None => Some(None),
             Some(text) => self.base(&at("baseUrl"), text).map(Some),
@@ -217,6 +228,15 @@ pub(super) fn variables(request: &api::HttpRequest) -> Vec<Variable> {
     request.json.iter().for_each(|json| collect(json, &mut texts));
     let templates = texts.iter().filter_map(|text| Template::parse(text).ok());
     templates.flat_map(|template| template.variables().cloned().collect::<Vec<_>>()).collect()
+}
+
+/// How deep JSON is. The API server lets no more through than can be walked.
+fn depth(json: &Value) -> usize {
+    1 + match json {
+        Value::Array(items) => items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 fn collect(json: &Value, texts: &mut Vec<String>) {

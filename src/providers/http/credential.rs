@@ -15,6 +15,7 @@ use super::{
     admin_tokens::AdminTokens,
     assertion::{self, Claims},
     clients::{Clients, Identity},
+    compiled::Recipes,
     guard::Reach,
     recipe::{Credential, Shown},
     render::{Scope, header_value},
@@ -42,6 +43,9 @@ pub(super) const SESSION: &str = "session";
 /// Key of a client's id, where nothing else is said.
 const CLIENT_ID: &str = "clientId";
 
+/// Longest certificate chain, or private key, in PEM.
+const MAX_PEM: usize = 32 << 10;
+
 /// What all drivers of recipes share.
 #[derive(Clone)]
 pub struct Shared {
@@ -52,6 +56,7 @@ pub struct Shared {
     pub(super) throttle: Throttle,
     pub(super) clients: Clients,
     pub(super) admin_tokens: AdminTokens,
+    pub(super) recipes: Recipes,
 }
 
 impl Shared {
@@ -65,6 +70,7 @@ impl Shared {
             throttle: Throttle::default(),
             clients: Clients::default(),
             admin_tokens: AdminTokens::default(),
+            recipes: Recipes::default(),
         }
     }
 
@@ -179,6 +185,7 @@ impl Data {
         let mut pem = Zeroizing::new(Vec::new());
         for key in [&wanted.certificate_key, &wanted.private_key_key] {
             let part = self.data.get(key).ok_or_else(|| self.wrong(&format!("it has no key {key:?}")))?;
+            self.is_short(key, part)?;
             // Made at its size, so that no copy of a key is left behind by growing.
             let mut longer = Zeroizing::new(Vec::with_capacity(pem.len() + part.len() + 1));
             longer.extend_from_slice(&pem);
@@ -215,7 +222,16 @@ impl Data {
         claims: &Claims<'_>,
     ) -> Result<Zeroizing<String>, Error> {
         let pem = self.text(key)?.as_bytes();
+        self.is_short(key, pem)?;
         assertion::sign(pem, algorithm, claims).map_err(|why| self.wrong(&format!("its key {key:?} {why}")))
+    }
+
+    /// Whether a certificate or a key is not longer than any is: it is read for every call.
+    fn is_short(&self, key: &str, pem: &[u8]) -> Result<(), Error> {
+        match pem.len() > MAX_PEM {
+            true => Err(self.wrong(&format!("its key {key:?} is longer than {} KiB", MAX_PEM >> 10))),
+            false => Ok(()),
+        }
     }
 
     /// The Secret, as its namespace and name.

@@ -1,7 +1,8 @@
 //! Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
 //!
-//! - [`compile`] makes a [`recipe`] of what a provider object says; [`template`] is the language of its texts
-//! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back
+//! - [`compile`] makes a [`recipe`] of what a provider object says, and `compiled` keeps it; [`template`] is the language of its texts, [`path`] that
+//!   of places in answers
+//! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back, `body` within what it may cost
 //! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `using`, `revoking` are what the driver does with it
 //! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
@@ -9,7 +10,7 @@
 //! - [`dpop`] binds a token to a key of its own
 //!
 //! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
-//! been sent and was not answered is an unknown outcome; no answer's body and no URL is ever told, because both may hold tokens; only
+//! been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's body but a `code` that looks like one, because both may hold tokens; only
 //! tokens with exactly our names are listed.
 //!
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
@@ -18,24 +19,30 @@
 mod admin_tokens;
 pub mod answer;
 pub mod assertion;
+mod body;
 mod bound;
 mod calls;
 mod capabilities;
 mod checking;
 mod clients;
+mod code;
 pub mod compile;
 mod compile_answer;
 pub mod compile_credential;
 mod compile_end;
 mod compile_list;
 mod compile_request;
+mod compile_words;
+mod compiled;
 mod connecting;
 mod credential;
 pub mod dpop;
 pub mod guard;
+pub mod link;
 mod listing;
 mod minting;
 mod paging;
+pub mod path;
 pub mod proxy;
 pub mod recipe;
 pub mod render;
@@ -49,14 +56,14 @@ pub mod transport;
 mod trying;
 mod using;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use url::Url;
 
 use self::recipe::{Asks, Recipe};
 pub use self::{checking::Health, credential::Shared};
-use super::{Capabilities, Error, Minted, Problem, Provider, Request};
+use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, error::detail};
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
@@ -67,11 +74,16 @@ use crate::{
     secret_value::TokenSet,
 };
 
+/// How long an operation may take with all its calls. A create has less: it is over before another replica gives up waiting for it.
+const MAX_TIME: Duration = Duration::from_secs(40);
+
 /// The driver of one provider object.
 #[derive(Clone)]
 pub struct Http {
     name: &'static str,
     recipe: Arc<Recipe>,
+    /// How long a call may take.
+    timeout: Duration,
     ca_bundle: Option<Arc<str>>,
     reference: ProviderRef,
     shared: Shared,
@@ -88,8 +100,7 @@ impl Http {
         reference: &ProviderRef,
         shared: &Shared,
     ) -> Result<Self, Vec<String>> {
-        let recipe =
-            compile::compile(spec).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let recipe = shared.recipes.get(spec)?;
         let told = |(place, base): (String, &Url)| Some(format!("{place}: {}", shared.reach.check(base).err()?));
         let proxy = recipe.proxy.as_ref();
         let proxy = proxy.and_then(|proxy| Some(format!("proxy.url: {}", shared.reach.check_host(&proxy.url).err()?)));
@@ -99,11 +110,30 @@ impl Http {
         }
         Ok(Self {
             name,
-            recipe: Arc::new(recipe),
+            timeout: recipe.timeout,
+            recipe,
             ca_bundle: spec.ca_bundle.as_deref().map(Arc::from),
             reference: reference.clone(),
             shared: shared.clone(),
         })
+    }
+
+    /// The same for what is left of an operation.
+    #[must_use]
+    pub fn within(mut self, left: Duration) -> Self {
+        self.timeout = self.timeout.min(left);
+        self
+    }
+
+    /// An operation whose calls share one time; what was not done in it is tried again.
+    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let late = |_| {
+            let host = self.recipe.base.host_str().unwrap_or_default();
+            let seconds = MAX_TIME.as_secs();
+            let why = format!("cannot {what} at {host}: all calls for it together took more than {seconds} s");
+            Error::new(Class::Unavailable, why)
+        };
+        tokio::time::timeout(MAX_TIME, Box::pin(operation)).await.map_err(late)?
     }
 
     /// Name of the provider in metrics and logs.
@@ -121,13 +151,13 @@ impl Provider for Http {
     fn check(&self, specification: &Specification) -> Vec<Problem> {
         let recipe = &self.recipe;
         let words: Vec<&str> = recipe.permissions.keys().map(String::as_str).collect();
-        let unknown = specification.permissions.iter().filter(|name| !recipe.permissions.contains_key(*name));
-        let permissions = unknown.map(|name| {
+        let unknown = calls::asked(specification).filter(|name| !recipe.permissions.contains_key(*name));
+        let permissions = unknown.take(recipe::MAX_MISTAKES).map(|name| {
             let known = match words.as_slice() {
                 [] => "tokens of this provider have no permissions of their own".to_owned(),
-                few if few.len() <= 20 => format!("it knows {}", few.join(", ")),
-                many => format!("it knows {} and {} more", many[..20].join(", "), many.len() - 20),
+                words => format!("it knows {}", recipe::some(words)),
             };
+            let name = detail(name);
             Problem::UnknownPermission(format!("spec.permissions: the provider does not know {name:?}; {known}"))
         });
         let told = match (recipe.create.asks, specification.permissions.len()) {
@@ -143,20 +173,24 @@ impl Provider for Http {
     }
 
     async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        if let Some(census) = self.census(owner, specification).await? {
-            return Ok(Some(census));
-        }
-        // Lists nothing of anybody: no name is ours under this prefix.
-        let nobody = Naming::new("preflight", "");
-        if self.listed(owner, &nobody, specification).await?.is_none() {
-            self.check_credential(&owner.namespace).await?;
-            self.ask_about_credential(&owner.namespace).await?;
-        }
-        Ok(None)
+        let asked = async {
+            if let Some(census) = self.census(owner, specification).await? {
+                return Ok(Some(census));
+            }
+            // Lists nothing of anybody: no name is ours under this prefix.
+            let nobody = Naming::new("preflight", "");
+            if self.listed(owner, &nobody, specification).await?.is_none() {
+                self.check_credential(&owner.namespace).await?;
+                self.ask_about_credential(&owner.namespace).await?;
+            }
+            Ok(None)
+        };
+        self.in_time("look at the account", asked).await
     }
 
     async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
-        Ok(self.listed(owner, naming, specification).await?.unwrap_or_default())
+        let listed = self.listed(owner, naming, specification);
+        Ok(self.in_time("list the tokens", listed).await?.unwrap_or_default())
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
@@ -169,7 +203,7 @@ impl Provider for Http {
         specification: &Specification,
         values: &TokenSet,
     ) -> Result<Verification, Error> {
-        self.check_token(owner, specification, values).await
+        self.in_time("verify the token", self.check_token(owner, specification, values)).await
     }
 
     async fn revoke(
@@ -179,7 +213,7 @@ impl Provider for Http {
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
-        self.end(owner, specification, token, values).await
+        self.in_time("revoke the token", self.end(owner, specification, token, values)).await
     }
 
     async fn liveness(
@@ -189,7 +223,7 @@ impl Provider for Http {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.look_for_life(owner, naming, token, values).await
+        self.in_time("verify the token", self.look_for_life(owner, naming, token, values)).await
     }
 
     async fn last_use(
@@ -199,6 +233,6 @@ impl Provider for Http {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
-        self.last_used(owner, naming, token, values).await
+        self.in_time("ask when the token was used", self.last_used(owner, naming, token, values)).await
     }
 }

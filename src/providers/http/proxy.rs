@@ -26,13 +26,7 @@ pub struct Proxy {
 impl Compiler<'_> {
     pub(super) fn proxy(&mut self, said: &provider::Proxy) -> Option<Proxy> {
         let place = "proxy.url";
-        let url = match Url::parse(&said.url) {
-            Ok(url) => url,
-            Err(error) => {
-                self.wrong(place, format!("is no URL: {error}"));
-                return None;
-            }
-        };
+        let url = self.url(place, &said.url)?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             self.wrong(place, "has to begin with http:// or https:// and a host; other kinds of proxies are not known");
             return None;

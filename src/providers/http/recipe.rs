@@ -11,7 +11,7 @@ use serde_json_path::JsonPath;
 use url::Url;
 
 use super::{answer, proxy::Proxy, template::Template};
-use crate::api::provider::http as api;
+use crate::{api::provider::http as api, providers::error::detail};
 
 /// A compiled recipe.
 #[derive(Clone, Debug)]
@@ -382,34 +382,45 @@ pub fn parameter_value(kind: api::HttpParameterKind, value: &str) -> Result<Valu
     }
 }
 
+/// Mistakes of a `RotatedToken` that are told: what is told has to be short enough to be read, and to be stored.
+pub(super) const MAX_MISTAKES: usize = 10;
+
 /// Mistakes in the parameters of a `RotatedToken`.
 pub(super) fn check_parameters(
     known: &BTreeMap<String, api::HttpParameter>,
     given: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    for (name, parameter) in known {
-        match given.get(name).or(parameter.default.as_ref()) {
+    let of_known = known.iter().flat_map(|(name, parameter)| {
+        let given = given.get(name).or(parameter.default.as_ref());
+        match given {
             None => {
                 let what = parameter.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-                mistakes.push(format!("spec.parameters.{name} is missing{what}"));
+                vec![format!("spec.parameters.{name} is missing{what}")]
             }
             Some(value) => {
-                if let Err(why) = parameter_value(parameter.kind, value) {
-                    mistakes.push(format!("spec.parameters.{name}: {why}"));
-                }
-                if !parameter.values.is_empty() && !parameter.values.contains(value) {
-                    mistakes
-                        .push(format!("spec.parameters.{name}: {value:?} is none of {}", parameter.values.join(", ")));
-                }
+                let wrong = parameter_value(parameter.kind, value).err();
+                let wrong = wrong.map(|why| format!("spec.parameters.{name}: {why}"));
+                let is_other = !parameter.values.is_empty() && !parameter.values.contains(value);
+                let other = is_other
+                    .then(|| format!("spec.parameters.{name}: {value:?} is none of {}", some(&parameter.values)));
+                wrong.into_iter().chain(other).collect()
             }
         }
-    }
-    let unknown = given.keys().filter(|name| !known.contains_key(*name));
-    let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    mistakes.extend(unknown.map(|name| match known.is_empty() {
+    });
+    let names: Vec<&String> = known.keys().collect();
+    let unknown = given.keys().filter(|name| !known.contains_key(*name)).map(|name| match known.is_empty() {
         true => format!("spec.parameters.{name}: the provider has no parameters"),
-        false => format!("spec.parameters.{name} is not known; the provider has {}", names()),
-    }));
-    mistakes
+        false => format!("spec.parameters.{name} is not known; the provider has {}", some(&names)),
+    });
+    of_known.chain(unknown).take(MAX_MISTAKES).map(|mistake| detail(&mistake)).collect()
+}
+
+/// Some names, and how many there are beyond.
+pub(super) fn some(names: &[impl AsRef<str>]) -> String {
+    const MOST: usize = 20;
+    let first: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    match names.len().checked_sub(MOST).filter(|beyond| *beyond > 0) {
+        None => first.join(", "),
+        Some(beyond) => format!("{} and {beyond} more", first.join(", ")),
+    }
 }

@@ -27,6 +27,9 @@ use crate::{api::provider::http::HttpParameter, secret_value::TokenSet};
 /// All that is not unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Longest text that something is substituted with: keys and certificates are shorter, and a request has a few dozen of them at most.
+const MAX_SUBSTITUTED: usize = 64 << 10;
+
 /// What variables stand for in one call. What is not known there is `None`; a compiled recipe does not ask for it.
 #[derive(Clone, Copy, Default)]
 pub struct Scope<'a> {
@@ -167,6 +170,16 @@ fn plain(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
 
 /// One substitution as what it is.
 fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, Trouble> {
+    match meant(variable, format, scope)? {
+        Value::String(text) if text.len() > MAX_SUBSTITUTED => {
+            drop(Zeroizing::new(text));
+            Err(format!("${{{variable}}} is longer than {} KiB", MAX_SUBSTITUTED >> 10))
+        }
+        short => Ok(short),
+    }
+}
+
+fn meant(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, Trouble> {
     let missing = || format!("${{{variable}}} is not known");
     let given = |text: Option<&str>| text.map(|text| Value::String(text.to_owned())).ok_or_else(missing);
     match variable {

@@ -107,7 +107,7 @@ impl Http {
         doing: &str,
         ask: impl AsyncFnOnce(Duration) -> Result<Granted, Error>,
     ) -> Result<Shown, Error> {
-        let timeout = self.recipe.timeout;
+        let timeout = self.timeout;
         let started = Instant::now();
         let slot = self.shared.admin_tokens.slot(&self.object(owner));
         let held = tokio::time::timeout(timeout, slot.clone().lock_owned()).await;

@@ -92,8 +92,8 @@ impl OAuth2 {
             let why = format!("{doing}: it took all the time of the operation; look at timeout");
             return Err(Error::new(Class::Unavailable, why));
         }
-        driver(&self.settings, &endpoints, left, &self.reference, &self.shared)
-            .map(Cow::Owned)
+        driver(&self.settings, &endpoints, timeout, &self.reference, &self.shared)
+            .map(|driver| Cow::Owned(driver.within(left)))
             .map_err(|mistakes| Error::new(Class::Invalid, format!("{doing}: {}", mistakes.join("; "))))
     }
 
