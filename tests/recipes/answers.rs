@@ -54,6 +54,47 @@ fn a_case_comes_before_the_status() {
     assert!(about_something_else(401, &json!({"error": "other"})));
 }
 
+/// Regression: a 403 that says when to come back was taken for a refusal of the credential, and the create was sent again at once.
+#[test]
+fn a_403_that_says_when_to_come_back_is_about_a_limit() {
+    let mut recipe = good();
+    recipe["create"]["answer"] =
+        json!({"cases": [{"status": 403, "path": "$.error", "oneOf": ["no"], "meaning": "Refused"}]});
+    recipe["verify"]["answer"] = json!({"statuses": {"403": "Unauthorized"}});
+    let recipe = compiled(recipe).unwrap();
+    let [create, verify] = [&recipe.create.operation.answer, &recipe.verify.operation.answer];
+    for (status, headers, of_create, of_verify) in [
+        (403, &[][..], HttpMeaning::Refused, HttpMeaning::Unauthorized),
+        (403, &[("retry-after", "60")], HttpMeaning::RateLimited, HttpMeaning::RateLimited),
+        (403, &[("retry-after", "soon")], HttpMeaning::Refused, HttpMeaning::Unauthorized),
+        (
+            403,
+            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")],
+            HttpMeaning::RateLimited,
+            HttpMeaning::RateLimited,
+        ),
+        (
+            403,
+            &[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "60")],
+            HttpMeaning::Refused,
+            HttpMeaning::Unauthorized,
+        ),
+        (401, &[("retry-after", "60")], HttpMeaning::Unauthorized, HttpMeaning::Unauthorized),
+    ] {
+        let mut answer = received(status, &json!({}));
+        answer.headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        assert_eq!(answer::meaning(create, &answer).meaning, of_create, "{status} {headers:?}");
+        let meant = answer::meaning(verify, &answer);
+        assert_eq!(meant.meaning, of_verify, "{status} {headers:?}");
+        // A token is not dead because somebody asked too often.
+        assert_eq!(answer::says_nothing_of_the_token(false, meant), of_verify == HttpMeaning::RateLimited);
+    }
+    // What the recipe knows by its body is what it says.
+    let mut answer = received(403, &json!({"error": "no"}));
+    answer.headers.insert("retry-after", "60".parse().unwrap());
+    assert_eq!(answer::meaning(create, &answer).meaning, HttpMeaning::Refused);
+}
+
 #[test]
 fn what_is_granted_is_a_list_or_a_text_with_spaces() {
     for (path, with_spaces, body) in

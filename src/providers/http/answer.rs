@@ -6,73 +6,26 @@ use http::{HeaderMap, StatusCode, header};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde_json::Value;
 use serde_json_path::JsonPath;
-use url::Url;
-use zeroize::Zeroize;
 
-use super::recipe::{Answer, Case, Expectation, Granted, Time};
+pub use super::body::{Body, wipe};
+use super::{
+    recipe::{Answer, Case, Expectation, Granted, Time},
+    throttle::MAX_PAUSE,
+};
 use crate::{
     api::provider::http::{HttpMeaning, HttpTimeFormat},
     core::schedule,
     secret_value::{SecretValue, TokenSet},
 };
 
-/// Longest wait that a provider is believed: a wrong unit must not stop rotations for years.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+/// Longest wait that a provider is believed.
+const MAX_RETRY_AFTER: Duration = MAX_PAUSE;
 
 /// An answer as it came.
 pub struct Received {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Body,
-}
-
-/// The body, where it is JSON.
-pub enum Body {
-    Empty,
-    Json(Secretive),
-    /// Something else; it is not told.
-    Other,
-}
-
-/// JSON that may hold a token: not printed, and overwritten when it is dropped.
-pub struct Secretive(pub Value);
-
-impl Drop for Secretive {
-    fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-/// Overwrites every text in it.
-pub fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-impl Body {
-    /// Reads a body, which is overwritten.
-    #[must_use]
-    pub fn of(mut bytes: Vec<u8>) -> Self {
-        let body = match bytes.iter().all(u8::is_ascii_whitespace) {
-            true => Self::Empty,
-            false => serde_json::from_slice(&bytes).map_or(Self::Other, |value| Self::Json(Secretive(value))),
-        };
-        bytes.zeroize();
-        body
-    }
-
-    /// The JSON, if it is some.
-    #[must_use]
-    pub fn json(&self) -> Option<&Value> {
-        match self {
-            Self::Json(Secretive(value)) => Some(value),
-            Self::Empty | Self::Other => None,
-        }
-    }
 }
 
 /// What a status means, where a recipe says nothing else.
@@ -87,6 +40,18 @@ pub fn usual(status: StatusCode) -> HttpMeaning {
         408 | 500..=599 => HttpMeaning::Unavailable,
         _ => HttpMeaning::Refused,
     }
+}
+
+/// Whether a 403 says when to come back: then it is about a limit, and not about the credential or a token, whatever 403 means else.
+#[must_use]
+pub fn asks_to_wait(received: &Received) -> bool {
+    let Received { status, headers, .. } = received;
+    let is_used_up = ["x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"]
+        .iter()
+        .any(|name| headers.get(*name).is_some_and(|value| value.as_bytes().trim_ascii() == b"0"));
+    let now = Timestamp::now();
+    let is_told = back_at_work(headers, now).is_some() || (is_used_up && retry_after(headers, now).is_some());
+    *status == StatusCode::FORBIDDEN && is_told
 }
 
 /// What an answer means, and how that is known.
@@ -111,6 +76,10 @@ pub fn meaning<'a>(answer: &'a Answer, received: &Received) -> Meant<'a> {
     if let Some((case, word)) = answer.cases.iter().find_map(|case| Some((case, fits(case, status, body)?))) {
         let remedy = case.remedy.as_deref();
         return Meant { meaning: case.meaning, is_said: true, remedy, word: word.and_then(Value::as_str), lacks: None };
+    }
+    if asks_to_wait(received) {
+        let meaning = HttpMeaning::RateLimited;
+        return Meant { meaning, is_said: false, remedy: None, word: None, lacks: None };
     }
     let said = answer.statuses.get(&status.as_u16()).copied();
     let by_status = said.unwrap_or_else(|| usual(status));
@@ -294,24 +263,6 @@ fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// The next page by `Link` (RFC 8288), if it is on the same origin as the page before.
-#[must_use]
-pub fn next_link(headers: &HeaderMap, page: &Url) -> Option<Url> {
-    let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-    let mut parts = links.flat_map(|value| value.split(",<").map(|part| part.trim().trim_start_matches('<')));
-    let target = parts.find_map(|part| {
-        let (target, parameters) = part.split_once('>')?;
-        let mut parameters = parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
-        parameters
-            .any(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("rel")
-                    && value.trim().trim_end_matches(',').trim_matches('"').split(' ').any(|rel| rel == "next")
-            })
-            .then_some(target)
-    })?;
-    page.join(target).ok().filter(|next| next.origin() == page.origin())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -340,7 +291,7 @@ mod tests {
             (vec![("retry-after", "soon"), ("x-ratelimit-reset", "5")], Some(5)),
             // Their clock is an hour ahead of ours.
             (vec![("x-rate-limit-reset", epoch.as_str()), ("date", "Sun, 22 Nov 2026 10:01:00 GMT")], Some(30)),
-            (vec![("retry-after", "99999999")], Some(86_400)),
+            (vec![("retry-after", "99999999")], Some(3_600)),
             (vec![], None),
         ] {
             let found = retry_after(&headers(&pairs), now).map(|wait| wait.as_secs());
@@ -348,26 +299,6 @@ mod tests {
             let is_standard = |(name, value): &(&str, &str)| *name == "retry-after" && *value != "soon";
             let of_standard = seconds.filter(|_| pairs.iter().any(is_standard));
             assert_eq!(back_at_work(&headers(&pairs), now).map(|wait| wait.as_secs()), of_standard, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn links_lead_to_the_same_origin_only() {
-        let page: Url = "https://api.example.com/v4/tokens?page=1".parse().unwrap();
-        for (link, next) in [
-            (r#"<https://api.example.com/v4/tokens?page=2>; rel="next""#, Some("page=2")),
-            (
-                r#"<https://api.example.com/a>; rel="prev",<https://api.example.com/b?page=3>; rel="next""#,
-                Some("page=3"),
-            ),
-            (r"</v4/tokens?page=4>; rel=next", Some("page=4")),
-            (r#"<https://evil.example.com/v4/tokens?page=2>; rel="next""#, None),
-            (r#"<http://api.example.com/v4/tokens?page=2>; rel="next""#, None),
-            (r#"<https://api.example.com/v4/tokens?page=1>; rel="last""#, None),
-            ("nonsense", None),
-        ] {
-            let found = next_link(&headers(&[("link", link)]), &page);
-            assert_eq!(found.as_ref().and_then(Url::query), next, "{link}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! The calls of a driver: who shows what, sent once, and what an answer that is no success is told as.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
@@ -18,6 +21,7 @@ use super::{
     render,
     render::{Parameters, Rendered, Scope},
     session::Shown,
+    template::Variable,
     throttle::{Closed, Lane, Pause},
     token_request, transport,
 };
@@ -26,6 +30,7 @@ use crate::{
     connect::Purpose,
     core::token::{Handle, Owner, Specification},
     providers::{Class, Error},
+    secret_value::TokenSet,
 };
 use url::Url;
 use zeroize::Zeroizing;
@@ -110,7 +115,7 @@ impl Http {
     }
 
     /// What all tokens of an account share: it is the same for provider objects with the same address and the same Secret.
-    pub(super) fn lane(&self, owner: &Owner) -> Arc<Lane> {
+    pub(super) fn lane(&self, owner: &Owner) -> Lane {
         let secret = self.recipe.credential.as_ref().and_then(|credential| credential.secret.as_ref());
         let account = match secret {
             None => self.object(owner),
@@ -120,6 +125,17 @@ impl Http {
             }
         };
         self.shared.throttle.lane(&account)
+    }
+
+    /// The lane of a call that is made without the credential, or with a token in its place.
+    pub(super) fn lane_of(&self, owner: &Owner, operation: &Operation, values: Option<&TokenSet>) -> Lane {
+        let lane = self.lane(owner);
+        let shows_token = operation.request.headers.iter().flat_map(|(_, template)| template.variables());
+        let shows_token = shows_token.into_iter().any(|variable| matches!(variable, Variable::TokenValue(_)));
+        match values.filter(|_| shows_token) {
+            Some(values) => lane.of(values),
+            None => lane,
+        }
     }
 
     /// The parameters and permissions of a specification, for templates.
@@ -158,7 +174,7 @@ impl Http {
     ) -> Result<Prepared, Error> {
         let rendered = self.rendered(operation, scope, doing)?;
         let client = self.plain_client(owner, doing).await?;
-        Ok(Prepared { rendered, client, timeout: self.recipe.timeout, access_token: None })
+        Ok(Prepared { rendered, client, timeout: self.timeout, access_token: None })
     }
 
     /// A request that shows who we are, unless it says otherwise itself.
@@ -183,8 +199,7 @@ impl Http {
         for (name, value) in data.headers(&credential.shown).map_err(within)? {
             rendered.headers.entry(name).or_insert(value);
         }
-        let timeout =
-            session.as_ref().map_or(self.recipe.timeout, |shown| self.recipe.timeout.saturating_sub(shown.spent));
+        let timeout = session.as_ref().map_or(self.timeout, |shown| self.timeout.saturating_sub(shown.spent));
         if let Some(shown) = session.as_ref().filter(|_| credential.oauth2.is_some()) {
             let value = bearer(&shown.token).map_err(|why| within(data.wrong(&why)))?;
             rendered.headers.entry(header::AUTHORIZATION).or_insert(value);
@@ -200,7 +215,7 @@ impl Http {
         doing: &str,
     ) -> Result<Received, (Error, bool)> {
         let Prepared { rendered, client, timeout, access_token } = prepared;
-        if access_token.is_some() && timeout < LEAST.min(self.recipe.timeout / 2) {
+        if access_token.is_some() && timeout < LEAST.min(self.timeout / 2) {
             let why = format!("{doing}: what the operator has to obtain first came too late; look at timeout");
             return Err((Error::new(Class::Unavailable, why), true));
         }
@@ -257,10 +272,7 @@ impl Http {
 
     /// What an answer that is no success means.
     pub(super) fn refusal(&self, lane: &Lane, meant: Meant<'_>, received: &Received, doing: &str) -> Error {
-        let status = match meant.word {
-            None => told(received.status),
-            Some(word) => format!("{}, {word}", told(received.status)),
-        };
+        let status = said(meant, received);
         let asked = || answer::retry_after(&received.headers, Timestamp::now());
         let (class, what, advice) = match meant.meaning {
             HttpMeaning::RateLimited => {
@@ -331,15 +343,21 @@ impl Http {
 
     /// Which of the permissions that were asked for are not among those that were granted.
     pub(super) fn missing(&self, specification: &Specification, granted: &[Value]) -> Vec<String> {
-        let known = &self.recipe.permissions;
-        let is_granted = |name: &String| known.get(name).is_some_and(|value| granted.contains(value));
-        specification.permissions.iter().filter(|name| !is_granted(name)).cloned().collect()
+        let (known, granted) = (&self.recipe.permissions, granted.iter().collect::<HashSet<_>>());
+        let is_granted = |name: &str| known.get(name).is_some_and(|value| granted.contains(value));
+        asked(specification).filter(|name| !is_granted(name)).map(str::to_owned).collect()
     }
 
+    /// What the permissions stand for.
     pub(super) fn translate(&self, specification: &Specification) -> Vec<Value> {
-        let known = &self.recipe.permissions;
-        specification.permissions.iter().filter_map(|name| known.get(name)).cloned().collect()
+        asked(specification).filter_map(|name| self.recipe.permissions.get(name)).cloned().collect()
     }
+}
+
+/// The permissions that are asked for, each once: a person may name one a thousand times.
+pub(super) fn asked(specification: &Specification) -> impl Iterator<Item = &str> {
+    let mut seen = BTreeSet::new();
+    specification.permissions.iter().map(String::as_str).filter(move |name| seen.insert(*name))
 }
 
 /// Keeps the pause that a provider asks for. Without a word about when, there are the usual growing waits of each token.
@@ -355,6 +373,26 @@ fn bearer(token: &str) -> Result<HeaderValue, String> {
     let mut value = value.map_err(|_| "the access token that it gets cannot stand in a header".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The status of an answer, and the word or code that it has.
+pub(super) fn said(meant: Meant<'_>, received: &Received) -> String {
+    match meant.word.or_else(|| received.body.code()) {
+        None => told(received.status),
+        Some(word) => format!("{}, {word}", told(received.status)),
+    }
+}
+
+/// What to do about an answer that the recipe gives no meaning to, where one is needed.
+pub(super) fn unread(place: &str, meant: Meant<'_>, received: &Received) -> Option<String> {
+    let status = received.status.as_u16();
+    let is_unread = meant.meaning == HttpMeaning::Refused && !meant.is_said;
+    is_unread.then(|| {
+        format!(
+            "{place} answered {status}, which the recipe does not read; say in {place}.answer.statuses what it means, as \"{status}\": Unauthorized where \
+             it says so of a token that is dead"
+        )
+    })
 }
 
 pub(super) fn told(status: StatusCode) -> String {

@@ -9,9 +9,9 @@ use std::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{guard::Reach, proxy::Via, transport};
+use super::{body::Room, guard::Reach, proxy::Via, transport};
 
-/// Clients that are kept; beyond that all are made anew.
+/// Clients that are kept; beyond that the one that was not used for longest is made anew.
 const MAX_CLIENTS: usize = 64;
 
 /// How long a client that holds a private key or a password is kept after it was last made: what was replaced leaves the memory.
@@ -27,6 +27,8 @@ pub(super) struct Identity {
 pub(super) struct Client {
     pub http: reqwest::Client,
     pub via: Option<Arc<Via>>,
+    /// Where answers have room.
+    pub room: Room,
 }
 
 /// What tells clients apart: the authorities that they trust, the proxy, and digests of what they show.
@@ -45,7 +47,16 @@ impl Key {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Clients(Arc<Mutex<HashMap<Key, (Instant, reqwest::Client)>>>);
+pub(super) struct Clients {
+    kept: Arc<Mutex<HashMap<Key, Kept>>>,
+    room: Room,
+}
+
+struct Kept {
+    made: Instant,
+    used: Instant,
+    http: reqwest::Client,
+}
 
 impl Clients {
     /// A client, made once for each set of certificates and each way to a proxy.
@@ -66,19 +77,24 @@ impl Clients {
             proxy: via.as_ref().map(|via| via.url.to_string()),
             authorization: authorization.map(|header| Sha256::digest(header).into()),
         };
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|key, (made, _)| !key.holds_secrets() || made.elapsed() < KEY_KEPT);
-        let http = match clients.get(&key) {
-            Some((_, http)) => http.clone(),
+        let now = Instant::now();
+        let mut clients = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|key, kept| !key.holds_secrets() || kept.made.elapsed() < KEY_KEPT);
+        let http = match clients.get_mut(&key) {
+            Some(kept) => {
+                kept.used = now;
+                kept.http.clone()
+            }
             None => {
                 let http = transport::client(ca_bundle, identity, via.as_ref(), reach)?;
                 if clients.len() >= MAX_CLIENTS {
-                    clients.clear();
+                    let oldest = clients.values().map(|kept| kept.used).min();
+                    clients.retain(|_, kept| Some(kept.used) != oldest);
                 }
-                clients.insert(key, (Instant::now(), http.clone()));
+                clients.insert(key, Kept { made: now, used: now, http: http.clone() });
                 http
             }
         };
-        Ok(Client { http, via: via.map(Arc::new) })
+        Ok(Client { http, via: via.map(Arc::new), room: self.room.clone() })
     }
 }

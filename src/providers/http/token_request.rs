@@ -113,7 +113,7 @@ fn refusal(received: &Received, secret: &str, now: Timestamp) -> Error {
     let (class, what) = match known {
         Some((_, class, what)) => (*class, (*what).to_owned()),
         None => match status {
-            StatusCode::TOO_MANY_REQUESTS => {
+            _ if status == StatusCode::TOO_MANY_REQUESTS || answer::asks_to_wait(received) => {
                 let retry_after = answer::retry_after(&received.headers, now);
                 (Class::RateLimited { retry_after }, "it asks to slow down".to_owned())
             }

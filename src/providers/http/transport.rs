@@ -3,12 +3,15 @@
 use std::{error::Error as _, sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Certificate, Proxy, redirect, retry};
-use zeroize::Zeroize;
+use reqwest::{Certificate, Proxy, Response, redirect, retry};
+use tokio::sync::OwnedSemaphorePermit;
+use zeroize::Zeroizing;
 
 use super::{
     answer::{Body, Received},
+    body::Limits,
     clients::{Client, Identity},
+    code::Shown,
     connecting::{Progress, Watching},
     guard::{GuardedResolver, Reach},
     proxy::Via,
@@ -16,11 +19,8 @@ use super::{
 };
 use crate::{
     connect::{self, Call, Instead, Purpose},
-    providers::Class,
+    providers::{Class, error::detail},
 };
-
-/// Largest answer that is read. Lists are paged; nothing else is long.
-const MAX_ANSWER: usize = 4 << 20;
 
 /// Why there is no answer. Told without URLs: they may hold tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) async fn send(
     timeout: Duration,
 ) -> Result<Received, Failure> {
     let call = Call { method: rendered.method.clone(), purpose, timeout };
-    connect::ask(&call, exchange(client, rendered, timeout), instead).await
+    connect::ask(&call, exchange(client, purpose, rendered, timeout), instead).await
 }
 
 /// What a planned fault looks like from here.
@@ -102,7 +102,13 @@ fn instead(instead: Instead) -> Result<Received, Failure> {
     }
 }
 
-async fn exchange(client: &Client, rendered: Rendered, timeout: Duration) -> Result<Received, Failure> {
+async fn exchange(
+    client: &Client,
+    purpose: Purpose,
+    rendered: Rendered,
+    timeout: Duration,
+) -> Result<Received, Failure> {
+    let shown = Shown::of(&rendered);
     let Rendered { method, url, headers, body } = rendered;
     // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not like it.
     let is_read_by = client.via.as_deref().filter(|_| url.scheme() == "http");
@@ -112,29 +118,60 @@ async fn exchange(client: &Client, rendered: Rendered, timeout: Duration) -> Res
     }
     let progress = Progress::default();
     let failed = |error| failure(error, client.via.as_deref(), &progress);
-    let mut response = progress.watch(request.send()).await.map_err(failed)?;
+    let response = progress.watch(request.send()).await.map_err(failed)?;
     if let Some(via) = is_read_by.filter(|_| response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
         let (class, why) = via.unauthorized();
         return Err(Failure { class, why, unsent: true });
     }
     let (status, headers) = (response.status(), response.headers().clone());
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => break,
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= MAX_ANSWER => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => {
-                bytes.zeroize();
-                let why = format!("the answer is longer than {} MiB", MAX_ANSWER >> 20);
-                return Err(lost(why));
-            }
-            Err(error) => {
-                bytes.zeroize();
-                return Err(failed(error));
-            }
+    let limits = Limits::of(purpose);
+    let (bytes, _arrived) = arriving(client, response, limits, timeout).await.map_err(|stopped| match stopped {
+        Stopped::Broken(error) => failed(error),
+        Stopped::TooLong => {
+            lost(format!("the answer (status {}) is longer than {} KiB", status.as_u16(), limits.bytes >> 10))
         }
+        Stopped::NoRoom => lost("the answers to other calls left no room for this one in time"),
+    })?;
+    let too_much = |_| {
+        let most = limits.memory >> 20;
+        lost(format!("the answer (status {}) is JSON that takes more than {most} MiB when it is read", status.as_u16()))
+    };
+    let mut body = client.room.read(bytes, limits).await.map_err(too_much)?;
+    if !status.is_success() {
+        body.keep_code(&shown);
     }
-    Ok(Received { status, headers, body: Body::of(bytes) })
+    Ok(Received { status, headers, body })
+}
+
+/// Why a body was not read to its end.
+enum Stopped {
+    Broken(reqwest::Error),
+    TooLong,
+    NoRoom,
+}
+
+/// The body of an answer as it comes, and the room that it takes meanwhile.
+async fn arriving(
+    client: &Client,
+    mut response: Response,
+    limits: Limits,
+    timeout: Duration,
+) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedSemaphorePermit>), Stopped> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let mut room: Option<OwnedSemaphorePermit> = None;
+    while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+        if bytes.len() + chunk.len() > limits.bytes {
+            return Err(Stopped::TooLong);
+        }
+        let more = tokio::time::timeout(timeout, client.room.arrive(bytes.len(), chunk.len()));
+        match (&mut room, more.await.map_err(|_| Stopped::NoRoom)?) {
+            (Some(room), Some(more)) => room.merge(more),
+            (room @ None, more) => *room = more,
+            (Some(_), None) => {}
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((bytes, room))
 }
 
 /// The request may have been sent.
@@ -159,7 +196,7 @@ fn failure(error: reqwest::Error, via: Option<&Via>, progress: &Progress) -> Fai
     }
 }
 
-/// The innermost causes: what a person can do something about.
+/// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its certificate.
 fn cause(error: &reqwest::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
@@ -167,5 +204,5 @@ fn cause(error: &reqwest::Error) -> String {
         told = inner.to_string();
         source = inner.source();
     }
-    told
+    detail(&told)
 }

@@ -1,5 +1,8 @@
 //! A token is tried: does it work, what may it do, is it dead.
 
+use std::collections::HashSet;
+
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -7,7 +10,7 @@ use super::{
     Http,
     answer::{self, Received},
     bound,
-    calls::told,
+    calls::{asked, said, unread},
     recipe::Operation,
     render::Scope,
 };
@@ -30,7 +33,10 @@ impl Http {
         let verify = &self.recipe.verify;
         let doing = format!("cannot try the token at {}", self.host(&verify.operation));
         let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-        let lane = self.lane(owner);
+        let lane = match verify.shows_credential {
+            true => self.lane(owner),
+            false => self.lane(owner).of(values),
+        };
         let received = match (verify.shows_credential, self.recipe.create.is_bound) {
             (true, _) => {
                 let prepared = self.identified(owner, &verify.operation, &scope, &doing).await?;
@@ -60,9 +66,10 @@ impl Http {
         let (meaning, received) = self.try_out(owner, specification, values).await?;
         let host = self.host(&self.recipe.verify.operation);
         if meaning != HttpMeaning::Success {
-            let remedy = answer::meaning(&self.recipe.verify.operation.answer, &received).remedy;
+            let meant = answer::meaning(&self.recipe.verify.operation.answer, &received);
+            let remedy = meant.remedy.map(str::to_owned).or_else(|| unread("verify", meant, &received));
             let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-            let why = format!("{host} does not accept it ({}){remedy}", told(received.status));
+            let why = format!("{host} does not accept it ({}){remedy}", said(meant, &received));
             return Ok(Verification::NotYet { why });
         }
         let body = received.body.json().unwrap_or(&Value::Null);
@@ -80,6 +87,7 @@ impl Http {
             None => (Vec::new(), Vec::new()),
             Some(wanted) => self.compare(specification, answer::granted(wanted, body)),
         };
+        drop(received);
         missing.extend(self.probe(owner, specification, values).await?);
         Ok(match missing.is_empty() {
             true => Verification::Works { surplus, expires_at },
@@ -91,6 +99,7 @@ impl Http {
     fn compare(&self, specification: &Specification, granted: Vec<Value>) -> (Vec<String>, Vec<String>) {
         let missing = self.missing(specification, &granted);
         let asked = self.translate(specification);
+        let asked: HashSet<_> = asked.iter().collect();
         let beyond = granted.into_iter().filter(|found| !asked.contains(found)).map(|found| match found {
             Value::String(text) => text,
             other => other.to_string(),
@@ -106,17 +115,17 @@ impl Http {
         values: &TokenSet,
     ) -> Result<Vec<String>, Error> {
         let mut missing = Vec::new();
-        for name in &specification.permissions {
+        for name in asked(specification) {
             let Some(operation) = self.recipe.verify.probes.get(name) else { continue };
             let doing = format!("cannot try whether the token has {name:?} at {}", self.host(operation));
             let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
             let prepared = self.anonymous(owner, operation, &scope, &doing).await?;
-            let lane = self.lane(owner);
+            let lane = self.lane(owner).of(values);
             let received = self.call(&lane, Purpose::Verify, prepared, &doing).await?;
             let meant = answer::meaning(&operation.answer, &received);
             match meant.meaning {
                 HttpMeaning::Success => {}
-                HttpMeaning::Refused | HttpMeaning::Unauthorized => missing.push(name.clone()),
+                HttpMeaning::Refused | HttpMeaning::Unauthorized => missing.push(name.to_owned()),
                 _ => return Err(self.refusal(&lane, meant, &received, &doing)),
             }
         }
@@ -135,8 +144,16 @@ impl Http {
         let accepted = match values {
             None => None,
             Some(values) => {
-                let (meaning, _) = self.try_out(owner, specification, values).await?;
-                // Forbidden is said to somebody who is known.
+                let (meaning, received) = self.try_out(owner, specification, values).await?;
+                let verify = &self.recipe.verify.operation;
+                let meant = answer::meaning(&verify.answer, &received);
+                // Forbidden is said to somebody who is known. What else the recipe does not read says neither.
+                if let Some(why) =
+                    unread("verify", meant, &received).filter(|_| received.status != StatusCode::FORBIDDEN)
+                {
+                    let why = format!("cannot tell whether {name} is alive at {}: {why}", self.host(verify));
+                    return Err(Error::new(Class::Invalid, why));
+                }
                 Some(!matches!(meaning, HttpMeaning::Unauthorized | HttpMeaning::Gone))
             }
         };
