@@ -11,6 +11,7 @@ use tokenturn::{
     api::GoDuration,
     providers::http::{
         answer::{self, Body, Received},
+        link,
         recipe::Recipe,
         render::{self, Parameters, Scope},
         template::Template,
@@ -192,7 +193,7 @@ proptest! {
         if let Some(wait) = answer::retry_after(&headers, Timestamp::now()) {
             prop_assert!((1..=86_400).contains(&wait.as_secs()));
         }
-        if let Some(next) = answer::next_link(&headers, &recipe.base) {
+        if let Ok(Some(next)) = link::next(&headers, &recipe.base) {
             prop_assert_eq!(next.origin(), recipe.base.origin());
         }
     }

@@ -24,8 +24,11 @@ impl Http {
     /// # Errors
     /// What is wrong with it.
     pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
-        self.check_credential(namespace).await?;
-        self.ask_about_credential(namespace).await
+        let asked = async {
+            self.check_credential(namespace).await?;
+            self.ask_about_credential(namespace).await
+        };
+        self.in_time("check the credential", asked).await
     }
 
     /// Asks the provider, where the recipe says how.

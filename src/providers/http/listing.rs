@@ -1,8 +1,17 @@
 //! What is listed at the API, by pages: only what has exactly our names.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use super::{Http, answer, calls::unreadable, paging::Next, recipe::List};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    Http, answer,
+    answer::Received,
+    calls::unreadable,
+    paging::{Stopped, Walk},
+    recipe::List,
+};
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
@@ -14,8 +23,8 @@ use crate::{
     secret_value::{SecretValue, TokenSet},
 };
 
-/// Pages of a list that are read; a list that goes on for ever is a mistake of the recipe.
-const MAX_PAGES: usize = 50;
+/// Tokens of one owner that a list may hold: a thousand attempts, none of which was ended.
+const MAX_OURS: usize = 1_000;
 
 impl Http {
     /// Everything of ours that is listed and alive; `None` if tokens are not listed.
@@ -32,7 +41,12 @@ impl Http {
             let id = list.id.as_ref().and_then(|id| answer::scalar(id, item));
             let handle = self.handle(&name, id, doing)?;
             found.push(Listed { generation, id: name, handle, created_at: None });
-            Ok(())
+            match found.len() > MAX_OURS {
+                true => {
+                    Err(Error::new(Class::Invalid, format!("{doing}: more than {MAX_OURS} tokens have names of ours")))
+                }
+                false => Ok(()),
+            }
         })
         .await?;
         // A page can begin with what the one before it ended with.
@@ -86,31 +100,47 @@ impl Http {
         mut look: impl FnMut(&Value, String, &str) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
-        let lane = self.lane(owner);
-        let mut next = Next::First;
-        for _ in 0..MAX_PAGES {
-            let scope = self.scope(specification, &[]);
-            let mut prepared = self.identified(owner, &list.operation, &scope, &doing).await?;
-            next.apply(&mut prepared.rendered.url, &list.paging);
-            let page = prepared.rendered.url.clone();
-            let received = self.call(&lane, Purpose::List, prepared, &doing).await?;
-            let meant = answer::meaning(&list.operation.answer, &received);
-            if meant.meaning != HttpMeaning::Success {
-                return Err(self.refusal(&lane, meant, &received, &doing));
-            }
+        let stopped = |Stopped { class, why }| Error::new(class, format!("{doing}: {why}"));
+        let mut walk = Walk::new(&list.paging);
+        loop {
+            let left = walk.left().map_err(stopped)?;
+            let asked = self.page(list, owner, specification, &walk, left, &doing).await;
+            // What was not in time may have been, if the pages before it had taken less.
+            let (page, received) = asked.map_err(|error| walk.left().map_err(stopped).err().unwrap_or(error))?;
             let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
-            let items = list.items.query(body);
-            for item in items.iter() {
+            let items = list.items.query(body).all();
+            for item in &items {
                 let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
                 if let Some(name) = list.name_of(item).filter(|_| alive) {
                     look(item, name, &doing)?;
                 }
             }
-            match next.after(&list.paging, items.len(), body, &received.headers, &page) {
-                Some(following) => next = following,
-                None => return Ok(()),
+            if !walk.after(&items, &received.body, &received.headers, &page).map_err(stopped)? {
+                return Ok(());
             }
         }
-        Err(Error::new(Class::Invalid, format!("{doing}: it goes on after {MAX_PAGES} pages; look at list.paging")))
+    }
+
+    /// One page, and its address.
+    async fn page(
+        &self,
+        list: &List,
+        owner: &Owner,
+        specification: &Specification,
+        walk: &Walk<'_>,
+        left: Duration,
+        doing: &str,
+    ) -> Result<(Url, Received), Error> {
+        let lane = self.lane(owner);
+        let scope = self.scope(specification, &[]);
+        let mut prepared = self.identified(owner, &list.operation, &scope, doing).await?.within(left);
+        walk.apply(&mut prepared.rendered.url);
+        let page = prepared.rendered.url.clone();
+        let received = self.call(&lane, Purpose::List, prepared, doing).await?;
+        let meant = answer::meaning(&list.operation.answer, &received);
+        match meant.meaning {
+            HttpMeaning::Success => Ok((page, received)),
+            _ => Err(self.refusal(&lane, meant, &received, doing)),
+        }
     }
 }
