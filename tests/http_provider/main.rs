@@ -6,6 +6,7 @@ mod calls;
 mod certificates;
 mod client_secrets;
 mod dpop;
+mod extremes;
 mod faults;
 mod forward_proxy;
 mod hostile;

@@ -75,7 +75,7 @@ impl Http {
         let key = token_key(values, doing)?;
         let token = values.get(TokenSet::TOKEN).and_then(|token| token.expose_str());
         let started = Instant::now();
-        let lane = self.lane(owner);
+        let lane = self.lane(owner).of(values);
         let mut prepared = self.anonymous(owner, operation, scope, doing).await?;
         prove(&mut prepared, &key, token, None, doing)?;
         let received = self.call(&lane, Purpose::Verify, prepared, doing).await?;
@@ -88,11 +88,9 @@ impl Http {
 
     /// What is left of the time of an operation.
     fn left(&self, started: Instant, doing: &str) -> Result<Duration, Error> {
-        let left = self.recipe.timeout.saturating_sub(started.elapsed());
+        let left = self.timeout.saturating_sub(started.elapsed());
         let late = || format!("{doing}: what had to be asked for first took all of its time; look at timeout");
-        (left >= LEAST.min(self.recipe.timeout / 2))
-            .then_some(left)
-            .ok_or_else(|| Error::new(Class::Unavailable, late()))
+        (left >= LEAST.min(self.timeout / 2)).then_some(left).ok_or_else(|| Error::new(Class::Unavailable, late()))
     }
 }
 

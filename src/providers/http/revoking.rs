@@ -101,7 +101,7 @@ impl Http {
         prepared: Prepared,
         doing: &str,
     ) -> Result<(), Error> {
-        let lane = self.lane(ended.owner);
+        let lane = self.lane_of(ended.owner, operation, ended.values);
         let received = self.call(&lane, Purpose::Revoke, prepared, doing).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {

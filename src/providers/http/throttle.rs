@@ -1,6 +1,7 @@
 //! What all tokens of one account share: a pause that the provider asked for, and how many calls run at the same time.
 //!
-//! A provider that hangs occupies only its own few places; who finds none comes back later instead of waiting.
+//! A provider that hangs occupies only its own few places; who finds none comes back later instead of waiting. What is asked of a call that
+//! shows a token, and not the operator's credential, is about that token: it pauses the others of the account as little as its owner may.
 
 use std::{
     collections::HashMap,
@@ -13,23 +14,48 @@ use tokio::{
     time::Instant,
 };
 
+use crate::secret_value::TokenSet;
+
 /// Calls to one provider at the same time: a quarter of the looks that run in parallel by default.
 const PLACES: usize = 4;
 
 /// When to come back if all places are taken.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// Longest pause that is kept: to ask once an hour does no harm, and a wrong unit must not stop rotations for a day.
+pub const MAX_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// Accounts that are remembered, and tokens of one account: as far as they are paused or used now.
+const MAX_ACCOUNTS: usize = 4_096;
+const MAX_TOKENS: usize = 1_024;
+
+/// From so many accounts on, those are forgotten that are neither paused nor used.
+const PRUNED_FROM: usize = 64;
+
 /// The shared state of all accounts, by name.
 #[derive(Clone, Default)]
 pub struct Throttle {
-    lanes: Arc<Mutex<HashMap<String, Arc<Lane>>>>,
+    accounts: Arc<Mutex<HashMap<String, Arc<Account>>>>,
 }
 
-/// The shared state of one account.
+/// The way to one account: of calls that show the operator's credential, or of those that show one token.
+#[derive(Clone)]
 pub struct Lane {
+    account: Arc<Account>,
+    token: Option<String>,
+}
+
+struct Account {
     places: Arc<Semaphore>,
-    /// Before this nothing is sent.
-    closed_until: Mutex<Option<(Instant, Pause)>>,
+    closed: Mutex<Pauses>,
+}
+
+/// Until when nothing is sent.
+#[derive(Default)]
+struct Pauses {
+    account: Option<(Instant, Pause)>,
+    /// By fingerprint.
+    tokens: HashMap<String, (Instant, Pause)>,
 }
 
 /// Why a provider wants nothing to be sent.
@@ -58,27 +84,68 @@ pub enum Closed {
 impl Throttle {
     /// The lane of an account.
     #[must_use]
-    pub fn lane(&self, name: &str) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = || Arc::new(Lane { places: Arc::new(Semaphore::new(PLACES)), closed_until: Mutex::new(None) });
-        lanes.entry(name.to_owned()).or_insert_with(lane).clone()
+    pub fn lane(&self, name: &str) -> Lane {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(name) {
+            return Lane { account: account.clone(), token: None };
+        }
+        prune(&mut accounts);
+        let account = Arc::new(Account { places: Arc::new(Semaphore::new(PLACES)), closed: Mutex::default() });
+        accounts.insert(name.to_owned(), account.clone());
+        Lane { account, token: None }
+    }
+}
+
+/// Forgets accounts that nothing is to be remembered of; if there are too many others, those whose pause ends first.
+fn prune(accounts: &mut HashMap<String, Arc<Account>>) {
+    if accounts.len() < PRUNED_FROM {
+        return;
+    }
+    let now = Instant::now();
+    accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.paused_until(now).is_some());
+    while accounts.len() >= MAX_ACCOUNTS {
+        let first = accounts.iter().min_by_key(|(_, account)| account.paused_until(now)).map(|(name, _)| name.clone());
+        first.and_then(|name| accounts.remove(&name));
+    }
+}
+
+impl Account {
+    fn closed(&self) -> std::sync::MutexGuard<'_, Pauses> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of its last pause that is not over.
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        let closed = self.closed();
+        let until = closed.account.iter().chain(closed.tokens.values()).map(|(until, _)| *until).max();
+        until.filter(|until| *until > now)
     }
 }
 
 impl Lane {
+    /// The same for calls that show a token instead of the credential.
+    #[must_use]
+    pub fn of(&self, values: &TokenSet) -> Self {
+        Self { account: self.account.clone(), token: Some(values.fingerprint()) }
+    }
+
     /// Asks for leave to make a call.
     ///
     /// # Errors
     /// How long to stay away.
     pub fn enter(&self) -> Result<Leave, Closed> {
-        let closed_until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((until, why)) = closed_until {
+        let paused = {
+            let closed = self.account.closed();
+            let of_token = self.token.as_ref().and_then(|token| closed.tokens.get(token));
+            closed.account.iter().chain(of_token).max().copied()
+        };
+        if let Some((until, why)) = paused {
             let left = until.saturating_duration_since(Instant::now());
             if !left.is_zero() {
                 return Err(Closed::Paused(left, why));
             }
         }
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Closed::Busy(BUSY))?;
+        let place = self.account.places.clone().try_acquire_owned().map_err(|_| Closed::Busy(BUSY))?;
         Ok(Leave { _place: place })
     }
 
@@ -98,15 +165,28 @@ impl Lane {
 
     /// The provider wants nothing to be sent for a while.
     pub fn pause(&self, span: Duration, why: Pause) {
-        let asked = (Instant::now() + span, why);
-        let mut closed = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *closed = Some(closed.map_or(asked, |known| known.max(asked)));
+        let now = Instant::now();
+        let asked = (now + span.min(MAX_PAUSE), why);
+        let longer = |known: Option<(Instant, Pause)>| known.map_or(asked, |known| known.max(asked));
+        let mut closed = self.account.closed();
+        let Some(token) = &self.token else {
+            closed.account = Some(longer(closed.account));
+            return;
+        };
+        closed.tokens.retain(|_, (until, _)| *until > now);
+        let known = closed.tokens.get(token).copied();
+        if known.is_none() && closed.tokens.len() >= MAX_TOKENS {
+            let first = closed.tokens.iter().min_by_key(|(_, pause)| **pause).map(|(token, _)| token.clone());
+            first.and_then(|token| closed.tokens.remove(&token));
+        }
+        closed.tokens.insert(token.clone(), longer(known));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret_value::SecretValue;
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_for_all_tokens_of_a_provider_and_for_no_other() {
@@ -117,6 +197,49 @@ mod tests {
         assert!(throttle.lane("other").enter().is_ok());
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(throttle.lane("one").enter().is_ok());
+    }
+
+    fn token(value: &str) -> TokenSet {
+        TokenSet::single(SecretValue::new(value))
+    }
+
+    /// Regression: who was told to slow down with one token kept the tokens of everybody at the account waiting, for up to a day.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_one_token_is_of_that_token_only() {
+        let throttle = Throttle::default();
+        let lane = throttle.lane("one");
+        lane.of(&token("a")).pause(Duration::from_secs(600), Pause::Asked);
+        assert!(matches!(throttle.lane("one").of(&token("a")).enter(), Err(Closed::Paused(..))));
+        assert!(throttle.lane("one").of(&token("b")).enter().is_ok());
+        assert!(throttle.lane("one").enter().is_ok(), "the operator's credential");
+        // That of the account is one of every token.
+        lane.pause(Duration::from_secs(86_400), Pause::Quota);
+        assert_eq!(lane.of(&token("b")).enter().err(), Some(Closed::Paused(MAX_PAUSE, Pause::Quota)));
+        tokio::time::advance(MAX_PAUSE).await;
+        assert!(lane.of(&token("b")).enter().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded() {
+        let throttle = Throttle::default();
+        let held = throttle.lane("held");
+        for index in 0..10_000 {
+            drop(throttle.lane(&format!("quiet {index}")));
+        }
+        assert!(throttle.accounts.lock().unwrap().len() <= PRUNED_FROM + 1);
+        assert!(Arc::ptr_eq(&held.account, &throttle.lane("held").account));
+        for index in 0..MAX_ACCOUNTS + 10 {
+            let seconds = Duration::from_secs(60 + u64::try_from(index).unwrap());
+            throttle.lane(&format!("paused {index}")).pause(seconds, Pause::Asked);
+        }
+        assert!(throttle.accounts.lock().unwrap().len() <= MAX_ACCOUNTS);
+        for index in 0..MAX_TOKENS + 10 {
+            held.of(&token(&format!("{index}"))).pause(Duration::from_secs(60), Pause::Asked);
+        }
+        assert_eq!(held.account.closed().tokens.len(), MAX_TOKENS);
+        tokio::time::advance(MAX_PAUSE).await;
+        drop(throttle.lane("last"));
+        assert!(throttle.accounts.lock().unwrap().len() <= 2);
     }
 
     #[tokio::test]

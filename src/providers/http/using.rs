@@ -65,7 +65,7 @@ impl Http {
             ..self.scope(&token.source.specification, &[])
         };
         let prepared = self.identified(owner, operation, &scope, doing).await?;
-        let lane = self.lane(owner);
+        let lane = self.lane_of(owner, operation, values);
         let received = self.call(&lane, Purpose::Verify, prepared, doing).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
