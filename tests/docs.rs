@@ -144,7 +144,7 @@ fn what_is_known_to_be_open_is_told() {
 const ARROWS: [(&str, &[&str]); 8] = [
     ("secret_value", &[]),
     ("api", &[]),
-    ("connect", &[]),
+    ("connect", &["api"]),
     ("core", &["api", "secret_value"]),
     ("providers", &["api", "connect", "core", "secret_value"]),
     ("kube_io", &["api", "connect", "core", "secret_value"]),
@@ -208,6 +208,32 @@ fn core_and_api_touch_neither_cluster_nor_clock() {
             assert!(!text.contains(word), "{}: {word} has no place in {module}", path.display());
         }
     }
+}
+
+/// Names go into the paths of requests, and the client takes them as they are: `connect::objects` checks them first. Watches and
+/// lists of whole namespaces, whose names are checked at the start, may go past it.
+#[test]
+fn nobody_asks_the_api_server_by_a_name_that_was_not_checked() {
+    let may = |path: &Path| path.ends_with("connect/objects.rs") || path.ends_with("reconcile/streams.rs");
+    let mut asked = 0;
+    for (module, path, text) in sources() {
+        if module == "testkit" || may(&path) {
+            continue;
+        }
+        let own =
+            use_lines(&text).into_iter().filter(|line| line.starts_with("kube::") && names(line).contains(&"Api"));
+        assert_eq!(own.count(), 0, "{}: use connect::objects::Api", path.display());
+        for raw in ["kube::Api", "kube::api::Api", "\"/api/v1/namespaces/{", "/namespaces/{"] {
+            assert!(!text.contains(raw), "{}: {raw}; use connect::objects", path.display());
+        }
+        asked += text.matches("Api::namespaced(").count();
+    }
+    assert!(asked > 5, "nothing was looked at");
+}
+
+/// The words of a statement.
+fn names(statement: &str) -> Vec<&str> {
+    statement.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect()
 }
 
 /// What was written is what was understood: a misspelt field would get lost.
@@ -295,7 +321,8 @@ fn use_lines(text: &str) -> Vec<String> {
 }
 
 fn is_own_module(statement: &str) -> bool {
-    ["conditions", "duration", "names", "provider", "rotated_token", "status"].contains(&first_word(statement))
+    ["conditions", "duration", "names", "object_name", "provider", "rotated_token", "status", "text"]
+        .contains(&first_word(statement))
 }
 
 /// The modules named by what follows `crate::`: one word, or the first words of a group in braces.

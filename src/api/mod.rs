@@ -7,9 +7,11 @@
 pub mod conditions;
 pub mod duration;
 pub mod names;
+pub mod object_name;
 pub mod provider;
 pub mod rotated_token;
 pub mod status;
+pub mod text;
 
 pub use duration::GoDuration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

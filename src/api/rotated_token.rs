@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{duration::GoDuration, status::RotatedTokenStatus};
+use super::{duration::GoDuration, object_name, status::RotatedTokenStatus};
 
 /// A credential that is rotated while it is in use.
 ///
@@ -96,7 +96,7 @@ pub struct ProviderRef {
     pub kind: ProviderKind,
 
     /// Name of the provider object.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 }
 
@@ -189,7 +189,7 @@ pub struct WorkloadRef {
     pub kind: WorkloadKind,
 
     /// Name of the workload.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 }
 

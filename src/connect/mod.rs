@@ -1,10 +1,12 @@
-//! Makes a client from a configuration: for the operator itself, and for each new token that is tried; and names each call to a
-//! provider.
+//! Makes a client from a configuration: for the operator itself, and for each new token that is tried; asks the API server by
+//! names that were checked; and names each call to a provider.
 //!
 //! The one place where a build with the feature `faults` puts its layer under every call.
 
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod objects;
+pub mod trouble;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::token::{Source, Specification};
-use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason};
+use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason, object_name};
 
 /// Shortest interval; the CRD says the same.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
@@ -127,6 +127,9 @@ pub struct Plan {
 /// # Errors
 /// Everything that has to be mended, in one message.
 pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
+    if let Some(trouble) = name_problems(spec) {
+        return Err(trouble);
+    }
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
     let (provider, fields, traits, problems) = match offer {
         Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
@@ -173,6 +176,19 @@ fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String 
             format!("{reference} does not exist; create it or correct spec.providerRef")
         }
     }
+}
+
+/// Names that are none. The schema refuses them; objects that were stored before it did still have them.
+fn name_problems(spec: &RotatedTokenSpec) -> Option<Trouble> {
+    let provider = (spec.provider_ref.kind.as_str(), "spec.providerRef.name", &spec.provider_ref.name);
+    let secret = ("Secret", "spec.secret.name", &spec.secret.name);
+    let workloads = spec.rollout.targets.iter().map(|one| (one.kind.as_str(), "spec.rollout.targets", &one.name));
+    let named = [provider, secret].into_iter().chain(workloads);
+    let problems = named.filter_map(|(kind, place, name)| {
+        object_name::check(kind, name).err().map(|bad| format!("{place}: {bad}; correct it"))
+    });
+    let problems: Vec<String> = problems.collect();
+    (!problems.is_empty()).then(|| Trouble::new(Reason::InvalidSpec, problems.join("; ")))
 }
 
 fn field_problems(spec: &RotatedTokenSpec, fields: &[String]) -> Vec<Trouble> {
@@ -295,6 +311,22 @@ mod tests {
             assert_eq!(build("shop", &cluster, offer(Some(policy))).is_ok(), ok);
         }
         assert_eq!(refused(&cluster, Offer::Missing).0, Reason::ProviderMissing);
+    }
+
+    /// They went into the paths of requests as they were: `?limit=500` lists.
+    #[test]
+    fn names_that_are_none_are_told_before_anything_else() {
+        let wrong = spec(json!({
+            "providerRef": {"name": "?limit=500"},
+            "rollout": {"mode": "Listed", "targets": [{"kind": "Deployment", "name": "../secrets"}]},
+        }));
+        for offer in [Offer::Missing, offer(None)] {
+            let (reason, message) = refused(&wrong, offer);
+            assert_eq!(reason, Reason::InvalidSpec);
+            for part in ["spec.providerRef.name: \"?limit=500\"", "spec.rollout.targets: \"../secrets\""] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{
 use crate::api::{
     HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
     conditions::{LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED},
+    text,
 };
 
 /// Most blockers that a status names.
@@ -229,7 +230,7 @@ impl Conditions<'_> {
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.as_str().to_owned(),
-            message: message.chars().take(1024).collect(),
+            message: text::line(message, text::CONDITION),
             observed_generation: self.generation,
             last_transition_time: before
                 .map_or_else(|| seconds(self.now), |before| before.last_transition_time.clone()),

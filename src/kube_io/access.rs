@@ -1,12 +1,10 @@
 //! Whether the operator may do what a rotation will need, asked before anything is minted.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::{
-    Client,
-    api::{Api, PostParams},
-};
+use kube::{Client, api::PostParams};
 
 use super::error::Error;
+use crate::connect::objects::Api;
 
 /// One right that is needed.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,10 @@
 //! What went wrong at the API server, told with what was being done.
 
 use super::Swap;
+use crate::{
+    api::text,
+    connect::{objects, trouble},
+};
 
 /// A call to the API server that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +45,22 @@ impl Error {
         matches!(self.code(), Some(401 | 403))
     }
 
-    /// One line with the cause.
+    /// A name in it cannot be one: nothing was asked, and somebody has to correct it.
+    #[must_use]
+    pub fn is_bad_name(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if objects::bad_name(source).is_some())
+    }
+
+    /// One bounded line with the cause.
     #[must_use]
     pub fn told(&self) -> String {
         match self {
-            Self::Api { doing, source: kube::Error::Api(status) } => format!("{doing}: {}", status.message),
-            Self::Api { doing, source } => format!("{doing}: {source}"),
-            Self::Outdated { .. } | Self::Malformed { .. } => self.to_string(),
+            // What was being done has the name in it.
+            Self::Api { source, .. } if self.is_bad_name() => trouble::why(source),
+            Self::Api { doing, source } => {
+                format!("{}: {}", text::line(doing, text::NOTE), trouble::why(source))
+            }
+            Self::Outdated { .. } | Self::Malformed { .. } => text::line(&self.to_string(), text::LOGGED),
         }
     }
 }

@@ -7,21 +7,17 @@ use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{
-    Client,
-    api::{Api, PostParams},
-};
+use kube::{Client, api::PostParams};
 
 use crate::{
     api::{
         conditions::Reason,
         names::{CONTROLLER, GROUP},
+        text,
     },
+    connect::{objects::Api, trouble},
     core::token::Owner,
 };
-
-/// Longest note that the API accepts.
-const MAX_NOTE: usize = 1024;
 
 /// Writes Events.
 #[derive(Clone)]
@@ -71,7 +67,7 @@ impl Events {
         let event = self.event(regarding, &namespace, kind, reason, action, note);
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
-            tracing::warn!(%error, %reason, "could not write an event");
+            tracing::warn!(error = trouble::why(&error), %reason, "could not write an event");
         }
     }
 
@@ -91,14 +87,14 @@ impl Events {
         };
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", regarding.name.as_deref().unwrap_or_default(), at.as_nanosecond())),
+                name: Some(name(regarding.name.as_deref().unwrap_or_default(), at)),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             type_: Some(type_.to_owned()),
             reason: Some(reason.as_str().to_owned()),
             action: Some(action.to_owned()),
-            note: Some(note.chars().scan(0, within).collect()),
+            note: Some(text::line(note, text::NOTE)),
             event_time: Some(MicroTime(at)),
             reporting_controller: Some(format!("{GROUP}/{CONTROLLER}")),
             reporting_instance: Some(self.instance.clone()),
@@ -108,17 +104,26 @@ impl Events {
     }
 }
 
-/// Characters for as long as their bytes fit into a note.
-fn within(length: &mut usize, character: char) -> Option<char> {
-    *length += character.len_utf8();
-    (*length <= MAX_NOTE).then_some(character)
+/// Longest beginning that leaves room for the time within the 253 characters of a name.
+const LONGEST_BEGINNING: usize = 220;
+
+/// The name of an Event: that of the object, as client-go does it, and the time.
+fn name(object: &str, at: Timestamp) -> String {
+    let cut: String = object.chars().take(LONGEST_BEGINNING).collect();
+    format!("{}.{:x}", cut.trim_end_matches(['.', '-']), at.as_nanosecond())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::api::object_name;
+
+    /// The name of a provider object may have 253 characters by itself; its Events were refused then.
     #[test]
-    fn notes_are_cut_between_characters() {
-        let note: String = "ä".repeat(600).chars().scan(0, super::within).collect();
-        assert_eq!(note.len(), 1024);
+    fn events_of_objects_with_long_names_have_names_too() {
+        for object in ["api".to_owned(), "a".repeat(253), format!("{}.b", "a".repeat(219))] {
+            let name = name(&object, "2026-11-27T20:00:00Z".parse().unwrap());
+            assert!(object_name::is_subdomain(&name), "{name}");
+        }
     }
 }

@@ -10,16 +10,13 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{
-    Client,
-    api::{Api, PostParams},
-};
+use kube::{Client, api::PostParams};
 
 use super::{
     Swap,
     error::{Error, swapped},
 };
-use crate::api::names::FIELD_MANAGER;
+use crate::{api::names::FIELD_MANAGER, connect::objects::Api};
 
 /// A holder that has not renewed for this long is replaced.
 pub const DURATION: Duration = Duration::from_secs(15);

@@ -4,6 +4,7 @@
 //! to be retried here.
 
 pub mod access;
+pub mod api_server;
 pub mod client;
 pub mod error;
 pub mod events;
@@ -15,6 +16,8 @@ pub mod target;
 pub mod workload;
 
 pub use error::Error;
+
+pub use crate::connect::{objects::Api, trouble};
 
 /// How a compare-and-swap ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

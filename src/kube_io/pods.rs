@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{
     Client, ResourceExt,
-    api::{Api, ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams},
     core::{Selector, SelectorExt},
 };
 use serde_json::Value;
@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use crate::{
     api::{WorkloadKind, WorkloadRef},
+    connect::objects::Api,
     core::{
         consumers::{NodeView, PodView},
         record::PodRef,

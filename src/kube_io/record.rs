@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Client,
-    api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::json;
 
@@ -21,6 +21,7 @@ use crate::{
         CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
         OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
     },
+    connect::objects::Api,
     core::{
         observed::Record,
         record::{Ledger, SCHEMA, Values},

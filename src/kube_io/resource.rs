@@ -2,7 +2,7 @@
 
 use kube::{
     Client, ResourceExt,
-    api::{Api, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::{
         TokenProviderSpec,
         names::{FIELD_MANAGER, FINALIZER},
     },
+    connect::objects::Api,
     core::token::Owner,
 };
 

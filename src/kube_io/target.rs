@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client,
-    api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,7 @@ use crate::{
         ADOPT_ANNOTATION, CONTROLLER, FENCE_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, MANAGED_BY_LABEL,
         ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
     },
+    connect::objects::Api,
     core::{
         observed::{Foreign, Target, TargetView},
         plan::TargetPlan,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::{
     Client, ResourceExt,
-    api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
     core::{Selector, SelectorExt},
 };
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::{
         WorkloadKind, WorkloadRef,
         names::{STAMP_FIELD_MANAGER, STAMP_PREFIX},
     },
+    connect::objects::Api,
     core::{consumers::WorkloadView, usage},
 };
 

@@ -28,9 +28,12 @@ impl From<providers::Error> for Fault {
 
 impl From<kube_io::Error> for Fault {
     fn from(error: kube_io::Error) -> Self {
-        let forbidden = error.is_forbidden();
-        let reason = if forbidden { Reason::AccessDenied } else { Reason::ApiServerUnavailable };
-        Self { reason, message: error.told(), needs_person: forbidden, retry_after: None }
+        let (reason, needs_person) = match (error.is_bad_name(), error.is_forbidden()) {
+            (true, _) => (Reason::InvalidSpec, true),
+            (false, true) => (Reason::AccessDenied, true),
+            (false, false) => (Reason::ApiServerUnavailable, false),
+        };
+        Self { reason, message: error.told(), needs_person, retry_after: None }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     api::{
         ProviderKind, RotatedToken, TokenProviderSpec,
         names::{FINALIZER, ROTATE_NOW_ANNOTATION},
+        object_name,
     },
     core::{
         observed::{Answers, Delays, Observed, Record, Resource, Target},
@@ -103,7 +104,11 @@ async fn resource_view(
 ) -> Result<Resource, Error> {
     let spec = &object.spec;
     remembered.provider = Some(spec.provider_ref.clone());
-    let found = resource::provider(&context.client, &owner.namespace, &spec.provider_ref).await?;
+    // What cannot be a name is asked for by nobody; the plan says so.
+    let found = match object_name::is_subdomain(&spec.provider_ref.name) {
+        true => resource::provider(&context.client, &owner.namespace, &spec.provider_ref).await?,
+        false => None,
+    };
     let is_beside = spec.provider_ref.kind == ProviderKind::TokenProvider;
     let credential = found.as_ref().and_then(|provider| provider.backend.credential()).filter(|_| is_beside);
     remembered.credential = credential.map(str::to_owned);

@@ -72,13 +72,17 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
 
 /// A look that fails again and again, or for good, is told in the status: what it said before may be true no more.
 async fn tell_failure(context: &Context, owner: &Owner, error: &Error, failures: u32) {
-    let for_good = error.is_forbidden() || matches!(error, Error::Malformed { .. });
+    let for_good = error.is_forbidden() || error.is_bad_name() || matches!(error, Error::Malformed { .. });
     if !for_good && failures < TOLD_FAILURES {
         return;
     }
     let Ok(Some(object)) = resource::read(&context.client, owner).await else { return };
     let shown = object.status.clone().unwrap_or_default();
-    let reason = if error.is_forbidden() { Reason::AccessDenied } else { Reason::InternalError };
+    let reason = match (error.is_bad_name(), error.is_forbidden()) {
+        (true, _) => Reason::InvalidSpec,
+        (false, true) => Reason::AccessDenied,
+        (false, false) => Reason::InternalError,
+    };
     let status = report::unseen(&shown, object.metadata.generation, reason, &error.told(), Timestamp::now());
     if report::says_the_same(&status, &shown) {
         return;

@@ -20,7 +20,10 @@ use serde_json::json;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{pod_news::PodNews, queue::Queue};
-use crate::{core::token::Owner, kube_io::pods};
+use crate::{
+    core::token::Owner,
+    kube_io::{pods, trouble},
+};
 
 /// Several changes of pods in a row cause one look.
 const DEBOUNCE: Duration = Duration::from_millis(250);
@@ -155,6 +158,13 @@ impl PodWatches {
 
     async fn run(self, namespace: String) {
         let api = pods::api(&self.client, &namespace);
+        let api = match api.unnamed() {
+            Ok(api) => api.clone(),
+            Err(error) => {
+                tracing::warn!(error = trouble::why(&error), "pods cannot be watched");
+                return;
+            }
+        };
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         while let Some(event) = events.next().await {
             match event {
@@ -166,7 +176,9 @@ impl PodWatches {
                 }
                 Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, pod, false),
                 Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod, true),
-                Err(error) => tracing::warn!(%namespace, %error, "watch of pods was interrupted"),
+                Err(error) => {
+                    tracing::warn!(%namespace, error = trouble::of_watch(&error), "watch of pods was interrupted");
+                }
             }
         }
     }

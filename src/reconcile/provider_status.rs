@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{
     Resource, ResourceExt,
-    api::{Api, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -18,11 +18,14 @@ use crate::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
         conditions::{PROVIDER_READY, Reason},
         names::FIELD_MANAGER,
+        text,
     },
     core::{observed::Fault, schedule},
     kube_io::{
+        Api,
         access::{self, Right},
         events::Kind,
+        trouble,
     },
     providers::{Driver, Error, http::Health},
 };
@@ -53,7 +56,12 @@ pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Op
             }
             Some(Err(error)) => {
                 let (kind, name) = (reference.kind.as_str(), &reference.name);
-                tracing::warn!(kind, name, %error, "could not write the condition of a provider, trying again");
+                tracing::warn!(
+                    kind,
+                    name,
+                    error = trouble::why(&error),
+                    "could not write the condition of a provider, trying again"
+                );
             }
         }
         tokio::select! {
@@ -118,7 +126,7 @@ where
         type_: PROVIDER_READY.to_owned(),
         status: status.to_owned(),
         reason: reason.as_str().to_owned(),
-        message,
+        message: text::line(&message, text::CONDITION),
         observed_generation: object.meta().generation,
         last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
     };

@@ -25,7 +25,7 @@ use crate::{
         },
     },
     core::token::Owner,
-    kube_io::record,
+    kube_io::{record, trouble},
 };
 
 /// Several changes of one object in a row cause one look.
@@ -96,7 +96,7 @@ async fn run<K, Fut>(
             Ok(watcher::Event::InitApply(object)) => each(Seen::Present { object, listed: true }).await,
             Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
             Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-            Err(error) => tracing::warn!(what, %error, "watch was interrupted"),
+            Err(error) => tracing::warn!(what, error = trouble::of_watch(&error), "watch was interrupted"),
         }
     }
 }

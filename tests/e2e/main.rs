@@ -3,6 +3,7 @@
 //! containers made is the judge, never a status.
 
 mod backup;
+mod bad_names;
 mod deletion;
 mod drift;
 mod edits;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::credential_login::{HttpLogin, HttpServiceAccount};
+use crate::api::object_name;
 
 /// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -55,7 +56,7 @@ pub struct HttpCredential {
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 }
 
@@ -64,12 +65,12 @@ pub struct SecretReference {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyReference {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 
     /// Key in the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub key: Option<String>,
 }
 
@@ -84,12 +85,12 @@ pub struct HttpBasic {
 
     /// Key of the user name. Default `username`.
     #[serde(default = "username")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub username_key: String,
 
     /// Key of the password. Default `password`.
     #[serde(default = "password")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub password_key: String,
 
     /// Both are encoded as in forms first, as OAuth 2.0 asks for (RFC 6749, section 2.3.1). Default false.
@@ -112,12 +113,12 @@ fn password() -> String {
 pub struct HttpClientCertificate {
     /// Key of the certificate, and of those between it and its authority, in PEM. Default `tls.crt`.
     #[serde(default = "certificate_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub certificate_key: String,
 
     /// Key of its private key in PEM: PKCS#8, PKCS#1 or SEC1, not encrypted. Default `tls.key`.
     #[serde(default = "certificate_private_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: String,
 }
 
@@ -149,7 +150,7 @@ pub struct HttpAssertion {
 
     /// Key of the client's id in the Secret, instead of `clientId`. Default `clientId`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub client_id_key: Option<String>,
 
     /// Who the assertion is for (`aud`): what the authorization server says, most often its issuer or the URL of its token endpoint.
@@ -158,7 +159,7 @@ pub struct HttpAssertion {
 
     /// Key of the private key in the Secret: PKCS#8 in PEM, not encrypted. Default `privateKey`.
     #[serde(default = "private_key_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: String,
 
     /// How it is signed. Default `RS256`.
@@ -247,7 +248,7 @@ pub struct OAuth2Client {
 
     /// Key of the client's id in the Secret, instead of `clientId`. Default `clientId`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub client_id_key: Option<String>,
 
     /// How the client proves who it is. Default `ClientSecretBasic`.
@@ -256,12 +257,12 @@ pub struct OAuth2Client {
 
     /// Key of the client's secret in the Secret. Default `clientSecret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub secret_key: Option<String>,
 
     /// For `PrivateKeyJwt`: key of the private key in the Secret, PKCS#8 in PEM, not encrypted. Default `privateKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: Option<String>,
 
     /// For `PrivateKeyJwt`: how assertions are signed. Default `RS256`.

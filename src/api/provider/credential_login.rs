@@ -8,6 +8,7 @@ use super::{
     http::HttpRequest,
     http_answer::{HttpAnswer, HttpTime, is_default},
 };
+use crate::api::object_name;
 
 /// A ServiceAccount, and for whom its tokens are. They live for ten minutes, are kept nowhere, and the API server is none that they are for
 /// unless `audience` says so. The operator needs the right to create `serviceaccounts/token` there, as for the provider `kubernetes` (for a
@@ -16,7 +17,7 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct HttpServiceAccount {
     /// Name of the ServiceAccount: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 
     /// Who the token is for (`aud`): what the API expects.

@@ -10,6 +10,7 @@ use super::{
     Endpoint,
     http::{HttpRequest, SecretKeyReference},
 };
+use crate::api::object_name;
 
 /// Access tokens of the licensing API of software-licensing.io (<https://docs.software-licensing.io/authorization.html>), minted with
 /// a User Token. They live 24 hours and nothing revokes them: they are minted anew when a third of their life is left, and at once
@@ -80,7 +81,7 @@ fn user_token() -> String {
 pub struct LicenceCheck {
     /// Key of the licence key in the Secret of `credentialsRef`. Default `licenseKey`.
     #[serde(default = "licence_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub key: String,
 
     /// Where to ask. Default `/licenses/validate`.

@@ -27,7 +27,7 @@ pub use self::{
     proxy::Proxy,
     synoptic::SynopticProvider,
 };
-use super::duration::GoDuration;
+use super::{duration::GoDuration, object_name};
 
 /// Where tokens come from, for RotatedTokens of the same namespace.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -157,7 +157,7 @@ pub struct ProviderPolicy {
     /// Namespaces whose RotatedTokens may use a ClusterTokenProvider; `*` stands for all. Needed there, refused on a
     /// TokenProvider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63), pattern(object_name::NAMESPACE_OR_STAR)))]
     pub allowed_namespaces: Vec<String>,
 
     /// Permissions that may be asked for, word by word as in `RotatedToken.spec.permissions`. Empty: any.

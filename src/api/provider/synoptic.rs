@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, http::SecretKeyReference};
+use crate::api::object_name;
 
 /// Public tokens of an account of Synoptic Data (<https://docs.synopticdata.com/account/credential-api>), minted with its private API key.
 /// They have no names; each is given an expiry a while after the rotation that replaces it.
@@ -20,7 +21,7 @@ pub struct SynopticProvider {
     /// Key of a token, in the same Secret, whose settings each new token is given: restrictions to origins, public data only, and what else
     /// is set on it (`cloneSettings`). It has to stay alive; give it to nobody. Without it new tokens have no restrictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub settings_from: Option<String>,
 
     /// Path of the credential API. Default `/auth/v2/`; the older one is `/v2/auth`.

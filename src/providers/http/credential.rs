@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 use zeroize::{Zeroize, Zeroizing};
@@ -27,6 +27,10 @@ use crate::{
         ProviderKind,
         names::{ROLE_LABEL, ROLE_TARGET},
         provider::http::{HttpBasic, HttpClientCertificate, SigningAlgorithm},
+    },
+    connect::{
+        objects::{Api, bad_name},
+        trouble,
     },
     providers::{Class, Error},
 };
@@ -119,12 +123,15 @@ impl Shared {
 
     async fn read(&self, namespace: &str, name: &str, whose: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
         let secrets: Api<Secret> = Api::namespaced(self.kubernetes.clone(), namespace);
-        let found = secrets.get_opt(name).await.map_err(|error| {
-            let why = match &error {
-                kube::Error::Api(status) => status.message.clone(),
-                other => other.to_string(),
-            };
-            Error::new(Class::Unavailable, format!("the Secret {namespace}/{name} of {whose} cannot be read: {why}"))
+        let found = secrets.get_opt(name).await.map_err(|error| match bad_name(&error) {
+            Some(why) => Error::new(Class::Invalid, format!("the Secret of {whose}: {why}; correct the reference")),
+            None => {
+                let why = trouble::why(&error);
+                Error::new(
+                    Class::Unavailable,
+                    format!("the Secret {namespace}/{name} of {whose} cannot be read: {why}"),
+                )
+            }
         })?;
         let Some(secret) = found else {
             let message = format!("the Secret {namespace}/{name} of {whose} does not exist; create it");

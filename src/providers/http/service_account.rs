@@ -4,11 +4,15 @@ use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::ServiceAccount,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Client, api::PostParams};
 use zeroize::Zeroizing;
 
 use crate::{
     api::provider::http::HttpServiceAccount,
+    connect::{
+        objects::{Api, bad_name},
+        trouble,
+    },
     providers::{Class, Error},
 };
 
@@ -43,10 +47,10 @@ pub(super) async fn token(
                 } else {
                     "create it"
                 };
-                no(Class::Invalid, format!("{}; {advice}", status.message))
+                no(Class::Invalid, format!("{}; {advice}", trouble::why(&kube::Error::Api(status))))
             }
-            kube::Error::Api(status) => no(Class::Unavailable, status.message.clone()),
-            other => no(Class::Unavailable, other.to_string()),
+            error if bad_name(&error).is_some() => no(Class::Invalid, trouble::why(&error)),
+            other => no(Class::Unavailable, trouble::why(&other)),
         })?;
     let token = given.status.map(|status| Zeroizing::new(status.token)).filter(|token| !token.is_empty());
     token.ok_or_else(|| no(Class::Unavailable, "the answer has none".to_owned()))

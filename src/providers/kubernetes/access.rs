@@ -5,16 +5,16 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
     SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
 };
-use kube::{
-    Client,
-    api::{Api, PostParams},
-};
+use kube::{Client, api::PostParams};
 
 use super::{
     errors::{Failure, call},
     permission::Permission,
 };
-use crate::providers::{Class, Error};
+use crate::{
+    connect::objects::Api,
+    providers::{Class, Error},
+};
 
 /// Asks whether the client's own account may do something; every authorizer of the cluster is heard.
 pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, Failure> {

@@ -7,16 +7,17 @@ use std::{error::Error as _, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::providers::{Class, Error};
+use crate::{
+    api::text,
+    connect::{objects::bad_name, trouble},
+    providers::{Class, Error},
+};
 
 /// How long one call may take. The API server's own limit for a request is a minute; we rather look again.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Most characters of the API server's sentence in a message of ours.
+/// Most bytes of the API server's sentence in a message of ours.
 const LONGEST_DETAIL: usize = 300;
-
-/// What kube gives as the reason of an answer that was no `Status`; the sentence then is the raw body.
-const NOT_A_STATUS: &str = "Failed to parse error data";
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Failure {
     NoAnswer { why: String },
     /// The request was never sent.
     NotSent { why: &'static str },
+    /// Nor was this one: a name in it cannot be one.
+    BadName { why: String },
 }
 
 /// Makes one call under the deadline.
@@ -87,6 +90,7 @@ impl Failure {
             Self::Answered { code: 400..=499, .. } => Class::Invalid,
             Self::Answered { .. } | Self::NoAnswer { .. } => otherwise,
             Self::NotSent { .. } => Class::Unavailable,
+            Self::BadName { .. } => Class::Invalid,
         }
     }
 
@@ -94,7 +98,7 @@ impl Failure {
         match self {
             Self::Answered { code, detail, .. } if detail.is_empty() => format!("the API server answered {code}"),
             Self::Answered { code, detail, .. } => format!("the API server answered {code}: {detail}"),
-            Self::NoAnswer { why } => why.clone(),
+            Self::NoAnswer { why } | Self::BadName { why } => why.clone(),
             Self::NotSent { why } => (*why).to_owned(),
         }
     }
@@ -104,18 +108,16 @@ impl From<&kube::Error> for Failure {
     fn from(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => {
-                let detail = if status.reason == NOT_A_STATUS {
-                    String::new()
-                } else {
-                    status.message.chars().take(LONGEST_DETAIL).collect()
-                };
+                let detail = trouble::sentence(status).unwrap_or_default();
+                let detail = text::line(&detail, LONGEST_DETAIL);
                 let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                 let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
                 Self::Answered { code: status.code, detail, retry_after }
             }
-            kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
-                Self::NotSent { why: "the request could not be built" }
-            }
+            kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => match bad_name(error) {
+                Some(why) => Self::BadName { why: why.to_owned() },
+                None => Self::NotSent { why: "the request could not be built" },
+            },
             kube::Error::Auth(_) => Self::NotSent { why: "the operator's own credential could not be read" },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::unreadable(),
             other => Self::NoAnswer { why: transport_reason(other) },
@@ -188,7 +190,10 @@ mod tests {
     fn messages_hold_the_sentence_of_a_status_and_no_raw_body() {
         let message = |error: &kube::Error| Failure::from(error).of_repeatable("cannot read X").to_string();
         assert_eq!(message(&api(403, "Forbidden", "no")), "cannot read X: the API server answered 403: no");
-        assert_eq!(message(&api(502, NOT_A_STATUS, "<html>eyJhbGciOi")), "cannot read X: the API server answered 502");
+        assert_eq!(
+            message(&api(502, "Failed to parse error data", "<html>eyJhbGciOi")),
+            "cannot read X: the API server answered 502"
+        );
         assert!(message(&api(422, "Invalid", &"long ".repeat(1000))).len() < 400);
         let quoting = std::io::Error::other("read eyJhbGciOi");
         assert_eq!(

@@ -32,7 +32,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Client, Config,
-    api::{Api, DeleteParams, ListParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, PostParams, Preconditions},
 };
 use zeroize::Zeroize;
 
@@ -47,6 +47,7 @@ use self::{
 use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
 use crate::{
     api::names::FIELD_MANAGER,
+    connect::objects::{self, Api},
     core::{
         census::Census,
         revocable::Revocable,
@@ -147,7 +148,7 @@ impl Kubernetes {
     ) -> Result<(SecretValue, Timestamp), Error> {
         let namespace = &request.owner.namespace;
         let tried = || format!("cannot mint a token of ServiceAccount {account} in namespace {namespace}");
-        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let path = objects::token_path(namespace, account).map_err(|error| Failure::from(&error).of_create(tried()))?;
         let body = bound::token_request(bound, request.lifetime);
         let sent = review::post(&path, &body).map_err(|failure| failure.of_create(tried()))?;
         let mut text = match call(self.client.request_text(sent)).await {

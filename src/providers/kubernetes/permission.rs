@@ -7,6 +7,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::api::object_name::{is_label, is_subdomain};
+
 /// How permissions are written; part of every message about one.
 pub const GRAMMAR: &str = "write \"verb resource[.group][:subresource][/name]\", for example \"get configmaps\", \
     \"list deployments.apps\", \"get pods:log\" or \"get configmaps/settings\"";
@@ -149,17 +151,6 @@ fn refuse_unlimitable(permission: &Permission) -> Result<(), String> {
 
 fn known_verbs() -> String {
     COMMON_VERBS.iter().chain(&SPECIAL_VERBS).copied().collect::<Vec<_>>().join(", ")
-}
-
-/// A DNS label: resources and subresources.
-fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.len() <= 63 && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// A DNS subdomain: API groups and names of ServiceAccounts.
-pub fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// Any name that fits into a path; RBAC objects, for example, may have colons in theirs.

@@ -1,7 +1,8 @@
 //! Reads permissions and parameters of a `RotatedToken`. Pure; says everything that is wrong at once.
 
-use super::permission::{self, Permission};
+use super::permission::Permission;
 use crate::{
+    api::object_name,
     core::token::Specification,
     providers::{Class, Error, Problem},
 };
@@ -29,7 +30,7 @@ pub fn understand(specification: &Specification) -> Result<Wanted, Vec<Problem>>
         problems.push(Problem::Parameter(format!(
             "parameter {SERVICE_ACCOUNT:?} is missing; name the ServiceAccount of the same namespace whose tokens are wanted"
         )));
-    } else if !permission::is_subdomain(&account) {
+    } else if !object_name::is_subdomain(&account) {
         problems.push(Problem::Parameter(format!(
             "parameter {SERVICE_ACCOUNT:?}: {account:?} cannot be the name of a ServiceAccount"
         )));
