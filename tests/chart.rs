@@ -65,6 +65,7 @@ ROLE | events.k8s.io | events | create
 const OWN_RULES: &str = "\
 Role tokenturn-system/tokenturn-own |  | secrets | get list watch create update patch delete
 Role tokenturn-system/tokenturn-own | coordination.k8s.io | leases | get create update
+Role default/tokenturn-api-server | discovery.k8s.io | endpointslices [kubernetes] | get
 ";
 const USER_RULES: &str = "\
 ClusterRole tokenturn-view | tokenturn.dev | rotatedtokens | get list watch
@@ -182,7 +183,7 @@ fn the_pod_has_no_right_that_it_does_not_need() {
     );
     assert_eq!(pod["terminationGracePeriodSeconds"], 60);
     assert_eq!(deployment["spec"]["replicas"], 2);
-    assert_eq!(container["image"], format!("ghcr.io/tokenturn/tokenturn:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(container["image"], format!("{REPOSITORY}:{}", env!("CARGO_PKG_VERSION")));
     for field in ["volumes", "hostNetwork", "hostPID", "hostIPC"] {
         assert_eq!(pod[field], Value::Null, "{field}");
     }
@@ -194,7 +195,7 @@ fn the_arguments_follow_the_values() {
         vec![
             "run".to_owned(),
             "--operator-namespace=$(POD_NAMESPACE)".to_owned(),
-            "--admin-address=0.0.0.0:8080".to_owned(),
+            "--admin-address=[::]:8080".to_owned(),
             format!("--settle={settle}"),
             format!("--log-format={format}"),
             format!("--log-level={level}"),
@@ -204,12 +205,47 @@ fn the_arguments_follow_the_values() {
     let args = |values: &[&str]| {
         only(&render(values), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].clone()
     };
-    assert_eq!(args(&[]), json!(common("15s", "json", "info", "true")));
+    let mut default = common("15s", "json", "info", "true");
+    default.push("--egress=open".to_owned());
+    assert_eq!(args(&[]), json!(default));
 
     let mut changed = common("1m30s", "text", "debug", "false");
-    changed.extend(["--watch-namespaces=shop,blog".to_owned(), "--one=1".to_owned()]);
+    changed[2] = "--admin-address=0.0.0.0:8080".to_owned();
+    let more = [
+        "--watch-namespaces=shop,blog",
+        "--egress=strict",
+        "--egress-policy=/etc/tokenturn/egress/policy.yaml",
+        "--one=1",
+    ];
+    changed.extend(more.map(str::to_owned));
     let values = "settle=1m30s,logFormat=text,logLevel=debug,leaderElection=false,replicas=1,extraArgs={--one=1}";
-    assert_eq!(args(&[LISTED, &["--set", values]].concat()), json!(changed));
+    let egress = r#"listenAddress="0.0.0.0",egress={"profile":"strict","policy":{"tokenProviders":{}}}"#;
+    assert_eq!(args(&[LISTED, &["--set", values, "--set-json", egress]].concat()), json!(changed));
+}
+
+#[test]
+fn an_image_is_named_by_its_digest_where_one_is_said() {
+    let digest = format!("sha256:{}", "a1".repeat(32));
+    let docs = render(&["--set", &format!("image.digest={digest},image.tag=other")]);
+    let image = only(&docs, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    assert_eq!(image, format!("{REPOSITORY}@{digest}"));
+}
+
+#[test]
+fn the_rules_for_egress_are_mounted_as_they_are_said_and_other_rules_are_another_pod() {
+    let policy = json!({"tokenProviders": {"hosts": {"allow": ["*.example.com"]}}, "providers": {"vault": {}}});
+    let docs = render(&["--set-json", &format!("egress.policy={policy}")]);
+    let config = only(&docs, "ConfigMap");
+    assert_eq!(parse(string(&config["data"]["policy.yaml"])), [policy]);
+    let template = |docs: &[Value]| only(docs, "Deployment")["spec"]["template"].clone();
+    let pod = template(&docs);
+    assert_eq!(pod["spec"]["volumes"][0]["configMap"]["name"], config["metadata"]["name"]);
+    assert_eq!(pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"], "/etc/tokenturn/egress");
+    let digest = "tokenturn.dev/egress-policy";
+    let other = template(&render(&["--set-json", r#"egress.policy={"tokenProviders":{"hosts":{"allow":[]}}}"#]));
+    let digests = [&pod, &other].map(|pod| pod["metadata"]["annotations"][digest].clone());
+    assert!(digests[0].is_string() && digests[0] != digests[1], "{digests:?}");
+    assert_eq!(template(&render(&[]))["metadata"]["annotations"], Value::Null);
 }
 
 #[test]
@@ -236,6 +272,12 @@ fn values_that_cannot_work_are_refused_with_the_place_named() {
         ("watchNamespaces={shop,shop}", "/watchNamespaces"),
         ("image.tagg=1", "tagg"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("image.digest=sha256:abc", "/image/digest"),
+        ("image.repository=", "image.repository is missing"),
+        ("listenAddress=everywhere", "/listenAddress"),
+        ("egress.profile=closed", "/egress/profile"),
+        ("egress.policy.tokenProvider.hosts.allow={a}", "/egress/policy"),
+        ("egress.policy.tokenProviders.hosts.allow=a", "/egress/policy/tokenProviders/hosts/allow"),
         ("serviceAccount.create=false", "/serviceAccount/name"),
         ("podLabels.app\\.kubernetes\\.io/name=other", "/podLabels"),
         ("extraArgs={run}", "/extraArgs/0"),
@@ -267,6 +309,9 @@ fn chart_image_and_crate_have_one_version() {
 }
 
 const CHART: &str = "charts/tokenturn";
+
+/// There is none by default: what the chart names would run with the operator's rights, whoever owns the name.
+const REPOSITORY: &str = "registry.example/tokenturn";
 
 fn assert_rules(docs: &[Value], expected: &[&str]) {
     let mut expected: Vec<_> = expected.iter().flat_map(|rules| rules.lines()).map(str::to_owned).collect();
@@ -347,7 +392,8 @@ fn parse(yaml: &str) -> Vec<Value> {
 /// A helm that was built without its release flags takes itself for Kubernetes 1.20, hence the version.
 fn template(args: &[&str]) -> Output {
     let fixed = ["template", "tokenturn", CHART, "--namespace=tokenturn-system", "--kube-version=1.33.0"];
-    helm(&[&fixed[..], args].concat())
+    let image = ["--set", &format!("image.repository={REPOSITORY}")];
+    helm(&[&fixed[..], &image, args].concat())
 }
 
 fn helm(args: &[&str]) -> Output {

@@ -14,6 +14,8 @@ pub fn render(release: &str, namespace: &str, settings: &[String]) -> Result<Str
     let mut command = Command::new(helm);
     // Without the version helm takes the cluster for an old one and refuses.
     command.args(["template", release]).arg(chart).args(["--namespace", namespace, "--kube-version", "1.33.0"]);
+    // No image is run here; the chart has no default for it.
+    command.args(["--set", "image.repository=registry.example/tokenturn"]);
     for setting in settings {
         command.args(["--set", setting]);
     }

@@ -32,3 +32,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   name: {{ include "tokenturn.serviceAccount" . }}
   namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
+
+{{/* The operator's image: by its digest where one is said. There is no default repository, so that nobody's image runs by accident. */}}
+{{- define "tokenturn.image" -}}
+{{- $repository := required "image.repository is missing: name the repository that you pushed the operator's image to (README.md, \"On a cluster\")" .Values.image.repository -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
