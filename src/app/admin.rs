@@ -2,14 +2,20 @@
 //!
 //! Liveness says that the process runs: restarting it would mend nothing else. Readiness says that it has found its cluster
 //! and does its part, as leader or as stand-by: a stand-by that is not ready would block the chart's rollout.
+//!
+//! Anybody who reaches the port may ask, so nobody may cost much: see [`super::admission`] for connections.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use axum::{
     Router,
+    body::Bytes,
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
@@ -18,13 +24,38 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::admission;
 use crate::reconcile::metrics::Metrics;
+
+/// For how long an answer of /metrics is given again: what many ask for at the same time is in memory once.
+const SHARED_FOR: Duration = Duration::from_millis(500);
 
 /// What the endpoints show.
 #[derive(Clone)]
 pub struct Admin {
-    pub metrics: Arc<Metrics>,
-    pub ready: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    ready: Arc<AtomicBool>,
+    latest: Arc<Mutex<Option<(Instant, Bytes)>>>,
+}
+
+impl Admin {
+    /// Shows `metrics`, and whether the process is `ready`.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, ready: Arc<AtomicBool>) -> Self {
+        Self { metrics, ready, latest: Arc::default() }
+    }
+
+    fn encoded(&self) -> Bytes {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            Some((at, text)) if at.elapsed() < SHARED_FOR => text.clone(),
+            _ => {
+                let text = Bytes::from(self.metrics.encode());
+                *latest = Some((Instant::now(), text.clone()));
+                text
+            }
+        }
+    }
 }
 
 /// Serves until `stop`.
@@ -37,7 +68,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(admin);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    admission::serve(listener, router, stop).await
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
@@ -50,5 +81,5 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], admin.metrics.encode())
+    ([(header::CONTENT_TYPE, content_type)], admin.encoded())
 }

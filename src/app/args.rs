@@ -1,10 +1,10 @@
 //! What can be said on the command line. Help says what a flag is for; defaults stand in one place.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::api::GoDuration;
+use crate::api::{GoDuration, object_name};
 
 /// Rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
 #[derive(Debug, Parser)]
@@ -29,13 +29,13 @@ pub struct RunArgs {
     /// Namespace of the operator: its records, with the token values, and its lease are kept there.
     ///
     /// Nobody but the operator should be able to read Secrets in it.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "tokenturn-system")]
+    #[arg(long, env = "POD_NAMESPACE", default_value = "tokenturn-system", value_parser = namespace)]
     pub operator_namespace: String,
 
     /// Namespaces whose RotatedTokens are served, with commas between; none means all.
     ///
     /// An operator that serves some namespaces needs Roles there and no rights elsewhere; see the chart's watchNamespaces.
-    #[arg(long, env = "TOKENTURN_WATCH_NAMESPACES", value_delimiter = ',')]
+    #[arg(long, env = "TOKENTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
     /// Settle time: how long after the Secret is written a pod that starts may still be given the old value.
@@ -55,7 +55,9 @@ pub struct RunArgs {
     pub concurrency: u16,
 
     /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    ///
+    /// `[::]` stands for all addresses of IPv6 and IPv4; where the machine has no IPv6, for all of IPv4.
+    #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS")]
     pub admin_address: SocketAddr,
 
     /// Lets providers of kind `http` be at loopback addresses: for a sidecar, or for a test.
@@ -68,6 +70,15 @@ pub struct RunArgs {
     /// Lets providers of kind `http` have a base URL without TLS. Tokens then cross the network in clear.
     #[arg(long)]
     pub allow_plain_http: bool,
+
+    /// Where providers may be that the rules of --egress-policy say nothing of.
+    #[arg(long, value_enum, default_value_t = EgressProfile::Open, value_name = "PROFILE")]
+    pub egress: EgressProfile,
+
+    /// A YAML file with rules for egress: hosts, addresses and proxies that providers may and must not be at, for TokenProviders and
+    /// ClusterTokenProviders apart; docs/egress.md has the format. Read at the start.
+    #[arg(long, value_name = "FILE")]
+    pub egress_policy: Option<PathBuf>,
 
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -86,6 +97,19 @@ pub struct RunArgs {
     /// Name of this replica in the lease and in Events.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity: Option<String>,
+}
+
+/// A namespace, in the paths of requests.
+fn namespace(text: &str) -> Result<String, object_name::BadName> {
+    object_name::check_namespace(text).map(|()| text.to_owned())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EgressProfile {
+    /// Any host, also at private addresses.
+    Open,
+    /// No host and no proxy that the rules do not list, and no address that is not public.
+    Strict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -114,5 +138,9 @@ mod tests {
         assert_eq!((args.settle.get().as_secs(), args.watch_namespaces), (90, vec!["a".to_owned(), "b".to_owned()]));
         let error = Cli::try_parse_from(["tokenturn", "run", "--settle=soon"]).unwrap_err().to_string();
         assert!(error.contains("write it like 90d"), "{error}");
+        for flag in ["--watch-namespaces=a,b/secrets", "--operator-namespace=?limit=500"] {
+            let error = Cli::try_parse_from(["tokenturn", "run", flag]).unwrap_err().to_string();
+            assert!(error.contains("cannot be the name of a namespace"), "{error}");
+        }
     }
 }

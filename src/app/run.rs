@@ -1,7 +1,6 @@
 //! Starts everything, watches over it, and ends it in order: no new work, running passes, tracked tasks, lease.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,9 +10,8 @@ use std::{
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -21,12 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     admin::{self, Admin},
+    admission,
     args::RunArgs,
-    leader,
+    leader, reach,
 };
 use crate::{
     core::{guards::Guards, observed::Settings, retire::PUBLISH_WITHIN},
-    kube_io::{client, events::Events, lease::Candidate},
+    kube_io::{Api, client, events::Events, lease::Candidate, trouble},
     providers::{
         Drivers,
         http::{Shared, guard::Reach},
@@ -55,19 +54,19 @@ const UNFINISHED_START: Duration = Duration::from_secs(30);
 /// # Errors
 /// It cannot start, or a part of it ended early; told for the person who reads the last log line.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(args.admin_address)
-        .await
+    let listener = admission::listen(args.admin_address)
         .with_context(|| format!("cannot listen on {} (--admin-address)", args.admin_address))?;
+    let reach = reach::reach(&args)?;
     let config = client::config().await.context("found no cluster: set KUBECONFIG, or run in a pod")?;
     let client = client::client(config.clone()).context("the kube config cannot be used")?;
     let stop = CancellationToken::new();
     tokio::spawn(until_signal(stop.clone())?);
     let metrics = Arc::new(Metrics::default());
     let ready = Arc::new(AtomicBool::new(false));
-    let admin = Admin { metrics: metrics.clone(), ready: ready.clone() };
+    let admin = Admin::new(metrics.clone(), ready.clone());
     let ended = CancellationToken::new();
     let server = tokio::spawn(admin::serve(listener, admin, ended.clone()));
-    let outcome = lead(&args, client, config, metrics, ready, stop).await;
+    let outcome = lead(&args, reach, client, config, metrics, ready, stop).await;
     ended.cancel();
     server.await.context("the admin endpoints ended early")?.context("the admin endpoints failed")?;
     outcome
@@ -87,24 +86,10 @@ fn until_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = 
     })
 }
 
-/// Where providers may be.
-async fn reach(args: &RunArgs, config: &kube::Config) -> Reach {
-    let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let found = tokio::net::lookup_host((host, 443)).await;
-    let refused = found.map(|addresses| addresses.map(|address| address.ip().to_canonical()).collect());
-    Reach {
-        loopback: args.allow_loopback_providers,
-        plain_http: args.allow_plain_http,
-        refused: refused.unwrap_or_else(|error| {
-            tracing::warn!(host, %error, "cannot find the API server's address, so providers are not kept from it by address");
-            BTreeSet::new()
-        }),
-    }
-}
-
 /// Waits for the lease, works, and gives it back; again and again, if the lease is lost.
 async fn lead(
     args: &RunArgs,
+    reach: Reach,
     client: Client,
     config: kube::Config,
     metrics: Arc<Metrics>,
@@ -126,7 +111,8 @@ async fn lead(
     let started = Instant::now();
     let mut memories = Memories::default();
     // One for all terms: what providers asked for holds for the whole process.
-    let http = Shared::new(client.clone(), &args.operator_namespace, reach(args, &config).await);
+    tokio::spawn(reach::keep_known(reach.api_server.clone(), client.clone(), config.clone(), stop.clone()));
+    let http = Shared::new(client.clone(), &args.operator_namespace, reach);
     loop {
         let lost = CancellationToken::new();
         // The lease is given back after the work has ended, not when the end is asked for.
@@ -242,14 +228,14 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
                 let since = refused.get_or_insert_with(Instant::now);
-                let why = status.message;
+                let why = trouble::why(&kube::Error::Api(status.clone()));
                 anyhow::ensure!(
                     status.code != 404 && since.elapsed() < UNFINISHED_START,
                     "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
                 );
                 tracing::warn!(why, "the cluster refuses to show the operator's namespace, trying again");
             }
-            Err(error) => tracing::warn!(%error, "the cluster does not answer, trying again"),
+            Err(error) => tracing::warn!(error = trouble::why(&error), "the cluster does not answer, trying again"),
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
