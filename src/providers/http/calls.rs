@@ -100,7 +100,7 @@ impl Http {
         let data = self.shared.data(namespace, credential).await?;
         let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
         let via = self.via(namespace).await?;
-        let client = self.client(identity.as_ref(), via).map_err(|why| match identity {
+        let client = self.client(identity.as_ref(), via, namespace).map_err(|why| match identity {
             None => Error::new(Class::Invalid, why),
             // What is wrong may be in the Secret.
             Some(_) => data.wrong(&why),
@@ -152,15 +152,19 @@ impl Http {
             .map_err(|why| Error::new(Class::Invalid, format!("{doing}: {why}")))
     }
 
-    fn client(&self, identity: Option<&Identity>, via: Option<Via>) -> Result<Client, String> {
+    /// `namespace` is that of the provider object's Secrets.
+    fn client(&self, identity: Option<&Identity>, via: Option<Via>, namespace: &str) -> Result<Client, String> {
         let Shared { clients, reach, .. } = &self.shared;
+        let reach = reach.of(self.reference.kind, namespace, &self.reference.name);
         clients.get(self.ca_bundle.as_deref(), identity, via, reach)
     }
 
     /// A client that shows nobody to the API.
     async fn plain_client(&self, owner: &Owner, doing: &str) -> Result<Client, Error> {
-        let via = self.via(self.credential_namespace(owner)).await;
-        let client = via.and_then(|via| self.client(None, via).map_err(|why| Error::new(Class::Invalid, why)));
+        let namespace = self.credential_namespace(owner);
+        let via = self.via(namespace).await;
+        let client =
+            via.and_then(|via| self.client(None, via, namespace).map_err(|why| Error::new(Class::Invalid, why)));
         client.map_err(|error| Error::new(error.class(), format!("{doing}: {error}")))
     }
 

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{body::Room, guard::Reach, proxy::Via, transport};
+use super::{body::Room, guard::Reachable, proxy::Via, transport};
 
 /// Clients that are kept; beyond that the one that was not used for longest is made anew.
 const MAX_CLIENTS: usize = 64;
@@ -29,11 +29,14 @@ pub(super) struct Client {
     pub via: Option<Arc<Via>>,
     /// Where answers have room.
     pub room: Room,
+    /// Where it may go.
+    pub reach: Reachable,
 }
 
-/// What tells clients apart: the authorities that they trust, the proxy, and digests of what they show.
+/// What tells clients apart: the rules for where they may go, the authorities that they trust, the proxy, and digests of what they show.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
+    whose: String,
     ca_bundle: Option<String>,
     identity: Option<[u8; 32]>,
     proxy: Option<String>,
@@ -68,10 +71,14 @@ impl Clients {
         ca_bundle: Option<&str>,
         identity: Option<&Identity>,
         via: Option<Via>,
-        reach: &Arc<Reach>,
+        reach: Reachable,
     ) -> Result<Client, String> {
         let authorization = via.as_ref().and_then(|via| via.authorization.as_ref());
+        if let Some(via) = &via {
+            reach.check_proxy(&via.url).map_err(|why| format!("proxy.url: {why}"))?;
+        }
         let key = Key {
+            whose: reach.whose().to_owned(),
             ca_bundle: ca_bundle.map(str::to_owned),
             identity: identity.map(|identity| Sha256::digest(&*identity.pem).into()),
             proxy: via.as_ref().map(|via| via.url.to_string()),
@@ -86,7 +93,7 @@ impl Clients {
                 kept.http.clone()
             }
             None => {
-                let http = transport::client(ca_bundle, identity, via.as_ref(), reach)?;
+                let http = transport::client(ca_bundle, identity, via.as_ref(), &reach)?;
                 if clients.len() >= MAX_CLIENTS {
                     let oldest = clients.values().map(|kept| kept.used).min();
                     clients.retain(|_, kept| Some(kept.used) != oldest);
@@ -95,6 +102,6 @@ impl Clients {
                 http
             }
         };
-        Ok(Client { http, via: via.map(Arc::new), room: self.room.clone() })
+        Ok(Client { http, via: via.map(Arc::new), room: self.room.clone(), reach })
     }
 }

@@ -1,4 +1,5 @@
-//! Where a recipe may connect to: not to the node, the cloud's metadata, or the API server, unless the operator is told so.
+//! Where a recipe may connect to: not to the node, the cloud's metadata, or the API server, and not where the administrator's rules for
+//! egress say no.
 //!
 //! Whoever may write a provider object chooses where the operator connects to. Addresses are looked at after the name was
 //! resolved, and the connection is made to exactly those: an answer that changes between look and connect (DNS rebinding)
@@ -7,48 +8,115 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-const LOOPBACK: &str = "it is a loopback address; the operator's flag --allow-loopback-providers allows these";
+use super::{
+    egress::{Egress, Rules},
+    special,
+};
+use crate::api::ProviderKind;
 
-/// What is allowed beyond the usual.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+const LOOPBACK: &str = "it is a loopback address; the operator's flag --allow-loopback-providers allows these";
+const API_SERVER: &str = "it is the API server's";
+
+/// The addresses of the API server, which its own provider is for: of its service, and those behind it.
+#[derive(Clone, Debug)]
+pub struct ApiServer(Arc<RwLock<Result<BTreeSet<IpAddr>, String>>>);
+
+impl Default for ApiServer {
+    /// None, for tests.
+    fn default() -> Self {
+        Self::known(BTreeSet::new())
+    }
+}
+
+impl ApiServer {
+    /// They are these.
+    #[must_use]
+    pub fn known(addresses: BTreeSet<IpAddr>) -> Self {
+        Self(Arc::new(RwLock::new(Ok(addresses))))
+    }
+
+    /// They are still to be found: until then nothing is connected to.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Arc::new(RwLock::new(Err("nobody has looked yet".to_owned()))))
+    }
+
+    /// They were found. Those that were known before stay: an old address may be in use for a while.
+    pub fn found(&self, addresses: BTreeSet<IpAddr>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut *known {
+            Ok(known) => known.extend(addresses),
+            Err(_) => *known = Ok(addresses),
+        }
+    }
+
+    /// They could not be found now. What was known stays.
+    pub fn not_found(&self, why: String) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Err(told) = &mut *known {
+            *told = why;
+        }
+    }
+
+    fn refusal(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Option<String> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            Ok(known) => addresses.into_iter().any(|one| known.contains(&one)).then(|| API_SERVER.to_owned()),
+            Err(why) => Some(format!("it is not known yet which addresses are the API server's ({why}); trying again")),
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_ok()
+    }
+}
+
+/// What is allowed beyond the usual, and what is not.
+#[derive(Clone, Debug, Default)]
 pub struct Reach {
     /// Loopback addresses, for tests and sidecars.
     pub loopback: bool,
     /// Plain HTTP.
     pub plain_http: bool,
-    /// Addresses of the API server, which its own provider is for.
-    pub refused: BTreeSet<IpAddr>,
+    pub api_server: ApiServer,
+    /// The administrator's rules.
+    pub egress: Arc<Egress>,
 }
 
 impl Reach {
-    /// Why an address is not connected to; `None` if it may be.
+    /// For calls of one provider object. `namespace` is that of a TokenProvider.
     #[must_use]
-    pub fn refusal(&self, address: IpAddr) -> Option<&'static str> {
+    pub fn of(&self, kind: ProviderKind, namespace: &str, name: &str) -> Reachable {
+        Reachable { reach: self.clone(), rules: self.egress.of(kind, namespace, name) }
+    }
+
+    /// Why an address is not connected to, by whomever; `None` if it may be.
+    #[must_use]
+    pub fn refusal(&self, address: IpAddr) -> Option<String> {
         let address = address.to_canonical();
         if address.is_loopback() {
             // Allowed also where the API server is: a cluster on loopback is a test.
-            return (!self.loopback).then_some(LOOPBACK);
+            return (!self.loopback).then(|| LOOPBACK.to_owned());
         }
-        if self.refused.contains(&address) {
-            return Some("it is the API server's");
-        }
-        match address {
-            _ if address.is_unspecified() || address.is_multicast() => Some("nothing can be reached there"),
-            IpAddr::V4(address) if address.is_link_local() || address.is_broadcast() => {
-                Some("it is a link-local address")
+        // A translator or a tunnel leads to what is inside; what is not meant by it begins with a zero most often.
+        let inside = embedded(address);
+        let is_meant = |inside: &Ipv4Addr| inside.octets()[0] != 0;
+        for inside in inside.iter().filter(|inside| is_meant(inside)).copied().map(IpAddr::V4) {
+            let why = if inside.is_loopback() { Some(LOOPBACK) } else { special::never(inside) };
+            if let Some(why) = why {
+                return Some(format!("it leads to {inside}, and {why}"));
             }
-            IpAddr::V6(address) if address.is_unicast_link_local() => Some("it is a link-local address"),
-            // The address of the metadata services that speak IPv6.
-            IpAddr::V6(address) if address.segments()[..2] == [0xfd00, 0x0ec2] => Some("it is a metadata service"),
-            _ => None,
         }
+        if let Some(why) = special::never(address) {
+            return Some(why.to_owned());
+        }
+        self.api_server.refusal(inside.into_iter().map(IpAddr::V4).chain([address]))
     }
 
     /// Whether a URL may be asked for, as far as it says by itself.
@@ -62,20 +130,87 @@ impl Reach {
         self.check_host(url)
     }
 
-    /// Whether the host of a URL may be connected to, as far as it says by itself.
+    /// Whether the host of a URL may be connected to, as far as it says by itself and as is known now.
     ///
     /// # Errors
     /// Why not, and what to do.
     pub fn check_host(&self, url: &Url) -> Result<(), String> {
-        let address = match url.host() {
-            Some(Host::Ipv4(address)) => IpAddr::V4(address),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address),
-            Some(Host::Domain(_)) | None => return Ok(()),
+        let Some(address) = literal(url) else { return Ok(()) };
+        // What is not known yet is no mistake of the recipe: the call waits for it.
+        let reach = match self.api_server.is_known() {
+            true => self.clone(),
+            false => Self { api_server: ApiServer::default(), ..self.clone() },
         };
-        match self.refusal(address) {
-            Some(why) => Err(refused(&address.to_string(), why)),
+        match reach.refusal(address) {
+            Some(why) => Err(refused(&address.to_string(), &why)),
             None => Ok(()),
         }
+    }
+}
+
+/// Where the calls of one provider object may go.
+#[derive(Clone, Debug)]
+pub struct Reachable {
+    pub reach: Reach,
+    rules: Arc<Rules>,
+}
+
+impl Reachable {
+    /// What tells it apart from others.
+    #[must_use]
+    pub fn whose(&self) -> &str {
+        self.rules.whose()
+    }
+
+    /// Why an address is not connected to.
+    fn refusal(&self, address: IpAddr) -> Option<String> {
+        let address = address.to_canonical();
+        self.reach.refusal(address).or_else(|| match address.is_loopback() {
+            // The flag says so, for tests and sidecars.
+            true => None,
+            false => self.rules.address_refusal(address, &embedded(address)),
+        })
+    }
+
+    /// Whether a URL may be asked for. The address of a name is looked at when it is resolved; behind a proxy, by nobody.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, url: &Url) -> Result<(), String> {
+        let host = url.host_str().unwrap_or_default();
+        self.check_address(url)?;
+        self.rules.host_refusal(host).map_or(Ok(()), |why| Err(refused(host, &why)))
+    }
+
+    /// Whether a proxy may be used.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_proxy(&self, url: &Url) -> Result<(), String> {
+        let host = url.host_str().unwrap_or_default();
+        self.check_address(url)?;
+        self.rules.proxy_refusal(host).map_or(Ok(()), |why| Err(refused(host, &why)))
+    }
+
+    fn check_address(&self, url: &Url) -> Result<(), String> {
+        let Some(address) = literal(url) else { return Ok(()) };
+        self.refusal(address).map_or(Ok(()), |why| Err(refused(&address.to_string(), &why)))
+    }
+}
+
+/// The address that stands in a URL as such.
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        Some(Host::Domain(_)) | None => None,
+    }
+}
+
+fn embedded(address: IpAddr) -> Vec<Ipv4Addr> {
+    match address {
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(address) => special::embedded(address),
     }
 }
 
@@ -85,7 +220,7 @@ fn refused(host: &str, why: &str) -> String {
 
 /// Resolves names and leaves out what may not be connected to.
 pub struct GuardedResolver {
-    pub reach: Arc<Reach>,
+    pub reach: Reachable,
 }
 
 impl Resolve for GuardedResolver {
@@ -97,7 +232,7 @@ impl Resolve for GuardedResolver {
             let mut allowed: Vec<SocketAddr> = Vec::new();
             for address in tokio::net::lookup_host((host.as_str(), 0)).await? {
                 match reach.refusal(address.ip()) {
-                    Some(why) => why_not = Some(refused(&host, why)),
+                    Some(why) => why_not = Some(refused(&host, &why)),
                     None => allowed.push(address),
                 }
             }
@@ -113,9 +248,12 @@ impl Resolve for GuardedResolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::http::egress::Profile;
 
     fn reach() -> Reach {
-        Reach { refused: BTreeSet::from(["10.96.0.1".parse().unwrap()]), ..Reach::default() }
+        let api_server =
+            ApiServer::known(["10.96.0.1", "203.0.113.7", "fd00:5::1"].map(|one| one.parse().unwrap()).into());
+        Reach { api_server, ..Reach::default() }
     }
 
     #[test]
@@ -135,10 +273,29 @@ mod tests {
             "255.255.255.255",
             "10.96.0.1",
             "::ffff:10.96.0.1",
+            "203.0.113.7",
+            "fd00:5::1",
+            "fd20:ce::254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "::127.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::10.96.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "2002:a9fe:a9fe::1",
+            "2002:7f00:1::1",
+            "2001:0:4136:e378:8000:63bf:5601:5601",
+            "2001:0:a9fe:a9fe::1",
+            "fd00::5efe:169.254.169.254",
         ] {
             assert!(reach().refusal(refused.parse().unwrap()).is_some(), "{refused}");
         }
-        for allowed in ["10.0.0.1", "192.168.1.1", "1.1.1.1", "2606:4700::1111", "fd00:1::1"] {
+        for allowed in
+            ["10.0.0.1", "192.168.1.1", "1.1.1.1", "2606:4700::1111", "fd00:1::1", "64:ff9b::1.1.1.1", "100.64.0.1"]
+        {
             assert_eq!(reach().refusal(allowed.parse().unwrap()), None, "{allowed}");
         }
         let open = Reach { loopback: true, ..Reach::default() };
@@ -159,5 +316,40 @@ mod tests {
             assert!(check(refused).is_err(), "{refused}");
         }
         assert_eq!(check("https://example.com/"), Ok(()));
+    }
+
+    /// A look-up that failed left an empty set, and the API server within reach.
+    #[test]
+    fn nothing_is_connected_to_before_the_api_server_is_known() {
+        let api_server = ApiServer::unknown();
+        let reach = Reach { api_server: api_server.clone(), ..Reach::default() };
+        let refusal = |address: &str| reach.refusal(address.parse().unwrap());
+        api_server.not_found("no answer".to_owned());
+        assert!(refusal("1.1.1.1").unwrap().contains("no answer"));
+        assert_eq!(reach.check_host(&"https://1.1.1.1/".parse().unwrap()), Ok(()), "no mistake of the recipe");
+        api_server.found(BTreeSet::from(["10.96.0.1".parse().unwrap()]));
+        api_server.found(BTreeSet::from(["10.0.0.5".parse().unwrap()]));
+        api_server.not_found("no answer".to_owned());
+        assert_eq!(refusal("1.1.1.1"), None);
+        assert!(refusal("10.96.0.1").is_some() && refusal("10.0.0.5").is_some(), "what was known stays");
+    }
+
+    #[test]
+    fn rules_hold_for_hosts_addresses_and_proxies() {
+        let rules = "tokenProviders: {hosts: {allow: [api.example.com]}, addresses: {deny: [10.0.0.0/8]}, proxies: {allow: []}}";
+        let egress = Egress::read(rules, Profile::Open).unwrap();
+        let reach = Reach { egress: Arc::new(egress), ..reach() };
+        let own = reach.of(ProviderKind::TokenProvider, "shop", "p");
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        assert_eq!(own.check(&url("https://api.example.com/")), Ok(()));
+        assert!(own.check(&url("https://other.example.com/")).unwrap_err().contains("TokenProviders"));
+        assert!(own.check(&url("https://1.1.1.1/")).is_err(), "an address is a host that is not listed");
+        assert!(own.check_proxy(&url("http://api.example.com:3128/")).is_err());
+        assert!(
+            own.refusal("10.1.1.1".parse().unwrap()).is_some() && own.refusal("1.1.1.1".parse().unwrap()).is_none()
+        );
+        let cluster = reach.of(ProviderKind::ClusterTokenProvider, "shop", "p");
+        assert_eq!(cluster.check(&url("https://10.1.1.1/")), Ok(()), "other rules");
+        assert!(cluster.check(&url("https://10.96.0.1/")).is_err(), "no rule allows the API server");
     }
 }

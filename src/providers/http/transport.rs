@@ -13,7 +13,7 @@ use super::{
     clients::{Client, Identity},
     code::Shown,
     connecting::{Progress, Watching},
-    guard::{GuardedResolver, Reach},
+    guard::{GuardedResolver, Reachable},
     proxy::Via,
     render::Rendered,
 };
@@ -39,7 +39,7 @@ pub(super) fn client(
     ca_bundle: Option<&str>,
     identity: Option<&Identity>,
     via: Option<&Via>,
-    reach: &Arc<Reach>,
+    reach: &Reachable,
 ) -> Result<reqwest::Client, String> {
     // An error says that the process has chosen one already, as the Kubernetes client does.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -51,7 +51,7 @@ pub(super) fn client(
         .http1_only()
         // A kept connection that the other side closes meanwhile would make it unclear whether a request was sent.
         .pool_max_idle_per_host(0)
-        .https_only(!reach.plain_http)
+        .https_only(!reach.reach.plain_http)
         .user_agent(concat!("tokenturn/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }))
         .connector_layer(Watching);
@@ -110,6 +110,8 @@ async fn exchange(
 ) -> Result<Received, Failure> {
     let shown = Shown::of(&rendered);
     let Rendered { method, url, headers, body } = rendered;
+    // Every request comes by here, also those to addresses that a server named.
+    client.reach.check(&url).map_err(|why| Failure { class: Class::Unavailable, why, unsent: true })?;
     // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not like it.
     let is_read_by = client.via.as_deref().filter(|_| url.scheme() == "http");
     let mut request = client.http.request(method, url).headers(headers).timeout(timeout);
