@@ -1,5 +1,7 @@
 //! Who the operator is, and where it connects to.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -7,7 +9,11 @@ use tokenturn::{
     core::token::Liveness,
     providers::{
         Class, Provider,
-        http::{Http, Shared, guard::Reach},
+        http::{
+            Http, Shared,
+            egress::{Egress, Profile},
+            guard::Reach,
+        },
     },
     testkit::contract::{Operation, Wire},
 };
@@ -63,6 +69,29 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     let mistakes = Http::new("http", &recipe, reference, &tls).err().unwrap();
     assert!(mistakes[0].contains("https://"), "{mistakes:?}");
     assert!(scene.server.seen().is_empty());
+}
+
+/// What the administrator's rules do not list is not asked; what they list is.
+#[tokio::test]
+async fn the_rules_for_egress_hold_where_a_request_is_sent() {
+    let scene = Scene::new(Wire::Grafana).await;
+    let recipe = scene.source.provider.backend.http.clone().unwrap();
+    let reference = &scene.source.specification.provider;
+    for (rules, is_allowed) in [
+        ("tokenProviders: {hosts: {allow: ['*.example.com']}}", false),
+        ("clusterTokenProviders: {hosts: {allow: [127.0.0.1]}}", false),
+        ("tokenProviders: {hosts: {allow: [127.0.0.1]}}", true),
+    ] {
+        let egress = Arc::new(Egress::read(rules, Profile::Strict).unwrap());
+        let reach = Reach { loopback: true, plain_http: true, egress, ..Reach::default() };
+        let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
+        let driver = Http::new("http", &recipe, reference, &shared).unwrap();
+        let listed = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        assert_eq!(listed.is_ok(), is_allowed, "{rules}: {listed:?}");
+        assert_eq!(scene.server.seen().is_empty(), !is_allowed, "{rules}");
+        let told = listed.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(is_allowed || told.contains("egress rules for TokenProviders do not allow it (hosts)"), "{told}");
+    }
 }
 
 /// Each request goes where it says, and no further than `baseUrl` may.
