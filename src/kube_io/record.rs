@@ -17,9 +17,12 @@ use super::{
     error::{Error, swapped},
 };
 use crate::{
-    api::names::{
-        CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
-        OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+    api::{
+        names::{
+            CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
+            OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+        },
+        object_name,
     },
     connect::objects::Api,
     core::{
@@ -41,7 +44,8 @@ pub fn name(uid: &str) -> String {
     format!("record-{uid}")
 }
 
-/// The owner that a record says it belongs to; `None` for a copy under another name, which is no record.
+/// The owner that a record says it belongs to; `None` for a copy under another name, which is no record, and where what it says cannot be
+/// names of objects: they become keys and paths.
 #[must_use]
 pub fn owner_of(meta: &ObjectMeta) -> Option<Owner> {
     let annotations = meta.annotations.as_ref()?;
@@ -50,7 +54,9 @@ pub fn owner_of(meta: &ObjectMeta) -> Option<Owner> {
         name: annotations.get(OWNER_NAME_ANNOTATION)?.clone(),
         uid: meta.labels.as_ref()?.get(OWNER_UID_LABEL)?.clone(),
     };
-    (meta.name.as_deref() == Some(name(&owner.uid).as_str())).then_some(owner)
+    let are_names = object_name::is_label(&owner.namespace)
+        && [&owner.name, &owner.uid].into_iter().all(|name| object_name::is_subdomain(name));
+    (are_names && meta.name.as_deref() == Some(name(&owner.uid).as_str())).then_some(owner)
 }
 
 /// Reads the record of a UID with the version to write it by. Whether namespace and name of its owner are those of the look is judged
@@ -199,6 +205,9 @@ mod tests {
         assert_eq!(owner_of(&meta("record-u")), Some(owner));
         assert_eq!(owner_of(&meta("record-u-copy")), None);
         assert_eq!(owner_of(&meta("record-v")), None);
+        let mut long = meta("record-u");
+        long.annotations.get_or_insert_default().insert(OWNER_NAME_ANNOTATION.to_owned(), "a".repeat(200_000));
+        assert_eq!(owner_of(&long), None, "what cannot be a name becomes no key");
     }
 
     #[test]
