@@ -192,7 +192,7 @@ async fn a_token_is_minted_verified_listed_revoked_and_soon_refused() {
     scene.revoke(&minted, &minted.handle).await;
     scene.revoke(&minted, &minted.handle).await;
     let started = Instant::now();
-    while scene.liveness(&minted, Some(&minted.values)).await.unwrap() != Liveness::Dead {
+    while scene.liveness(&minted, Some(&minted.values)).await.unwrap() != Liveness::Gone {
         assert!(started.elapsed() < scene.driver.capabilities().propagation, "it is still accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -219,7 +219,7 @@ async fn foreign_secrets_are_neither_listed_nor_deleted() {
     scene.revoke(&minted, &minted.handle).await;
     assert_eq!(scene.space.api::<Secret>().list(&Default::default()).await.unwrap().items.len(), 4);
     let lost = scene.liveness(&minted, None).await.unwrap();
-    assert_eq!(lost, Liveness::Dead);
+    assert_eq!(lost, Liveness::Gone);
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn a_token_of_a_deleted_account_is_dead_and_a_strange_one_is_not_called_so
     let accounts: Api<ServiceAccount> = scene.space.api();
     accounts.delete(ACCOUNT, &DeleteParams::default()).await.unwrap();
     let started = Instant::now();
-    while scene.liveness(&unseen, Some(&unseen.values)).await.unwrap() != Liveness::Dead {
+    while scene.liveness(&unseen, Some(&unseen.values)).await.unwrap() != Liveness::Gone {
         assert!(started.elapsed() < Duration::from_secs(12), "a token without account is accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -59,6 +59,10 @@ pub enum Reason {
     AwaitingExpiry,
     /// The old token was used when no pod could hold it any more.
     StillInUse,
+    /// The provider refuses a token that nobody here has revoked, and it is not known to be dead.
+    TokenRefused,
+    /// The provider answers each revoke with success, and the token is there still.
+    RevokeWithoutEffect,
     /// A create may have been carried out, and its answer is lost.
     AnswerLost,
     /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
@@ -133,7 +137,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 56] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -169,6 +173,8 @@ impl Reason {
         Self::PermissionsMissing,
         Self::AnswerLost,
         Self::StillInUse,
+        Self::TokenRefused,
+        Self::RevokeWithoutEffect,
         Self::SurplusPermissions,
         Self::PermissionsExact,
         Self::InPlace,
@@ -229,6 +235,8 @@ impl Reason {
             Self::PermissionsMissing => "PermissionsMissing",
             Self::AnswerLost => "AnswerLost",
             Self::StillInUse => "StillInUse",
+            Self::TokenRefused => "TokenRefused",
+            Self::RevokeWithoutEffect => "RevokeWithoutEffect",
             Self::SurplusPermissions => "SurplusPermissions",
             Self::PermissionsExact => "PermissionsExact",
             Self::InPlace => "InPlace",

@@ -24,13 +24,14 @@
 use std::time::Duration;
 
 use super::{
+    life::{self, Life},
     observed::{Drift, Fault, Foreign, Observed, Question, Target},
     ownership, readopt,
     record::Ledger,
     report, retire, rotation, schedule, settling,
     step::{Change, Decision, Phase, Ruling, Step},
     superseded,
-    token::Liveness,
+    token::Issued,
     transition,
 };
 use crate::api::conditions::Reason;
@@ -140,7 +141,7 @@ fn begin(observed: &Observed) -> Ruling {
     };
     let due = match schedule::due(observed, resource, plan, ledger) {
         Some(reason) => Some(reason),
-        None => is_dead(observed, ledger)?.then_some(Reason::ValueLost),
+        None => has_died(observed, ledger)?.then_some(Reason::ValueLost),
     };
     let Some(reason) = due else { return Ok(None) };
     if resource.suspend {
@@ -167,10 +168,10 @@ pub(super) fn intended(next: Ledger, reason: Reason) -> Decision {
 }
 
 /// Whether the current token has died at the provider, by somebody else's hand. A provider that cannot say is believed to
-/// be well.
-fn is_dead(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
+/// be well, and a refusal of a moment is no death.
+fn has_died(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Ok(false) };
-    Ok(matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending)))
+    Ok(matches!(life::life(observed, current.token.generation)?, Ok(Life::Dead)))
 }
 
 /// What is left to do at rest: note what is newly known, sweep what attempts of other replicas left behind, make a record
@@ -207,6 +208,9 @@ fn keep(observed: &Observed) -> Ruling {
 fn rest(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
     let (Ok(plan), Some(current)) = (&resource.plan, &record.ledger.current) else { return Ok(None) };
+    if let Some(decision) = in_doubt(observed, &current.token) {
+        return Ok(Some(decision));
+    }
     let (at, _) = schedule::next(plan, current);
     let sequence = record.ledger.sequence;
     let (reason, message) = if resource.suspend {
@@ -220,6 +224,13 @@ fn rest(observed: &Observed) -> Ruling {
     let wake = if unanswered { due.min(schedule::backoff(observed.memory.failures)) } else { due };
     let step = Step::Wait { wake: Some(wake), failed: unanswered };
     Ok(Some(Decision { phase: Phase::AtRest, ..Decision::act(step, reason, message) }))
+}
+
+/// The current token was refused at this look, and that is not known to be its death: it is looked at again soon.
+fn in_doubt(observed: &Observed, current: &Issued) -> Option<Decision> {
+    let liveness = observed.answers.liveness.get(&current.generation)?.as_ref().ok()?;
+    let refusals = life::refusals(observed, current.generation, *liveness)?;
+    Some(superseded::doubted(observed, current, refusals))
 }
 
 /// Waiting after a look that failed: longer each time, and at once long if a person has to act.

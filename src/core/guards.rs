@@ -67,6 +67,12 @@ guards! {
     NewWorks,
     /// The old token is forgotten only when the provider refuses it.
     ConfirmDead,
+    /// A token that nobody here has ended is dead only when it was refused several times.
+    SeveralRefusals,
+    /// A token that a call can revoke is forgotten only after that call, also when the provider refuses it already.
+    RevokeFirst,
+    /// A published token that was replaced because it was refused stays in the record until no pod can hold it.
+    KeepPresumedDead,
     /// The intent of another replica is left to it for a while.
     ForeignIntent,
     /// A lost record is rebuilt, not begun anew.

@@ -9,9 +9,10 @@ use std::{
 };
 
 use super::{
+    life::{self, Refusals},
     observed::{Observed, Record, Target},
     plan::Trouble,
-    record::Failure,
+    record::{Failure, Ledger},
     report,
     step::{Change, Decision, Phase, Step},
     token::{Generation, Issued},
@@ -47,8 +48,12 @@ pub struct Memory {
     pub proven_since: Option<Duration>,
     /// How often each workload was given which stamp.
     pub stamps: BTreeMap<WorkloadRef, (String, u32)>,
-    /// When this process last asked the provider to revoke which token.
-    pub revoke_sent: Option<(Generation, Duration)>,
+    /// Which tokens the provider took a revoke of from this process.
+    pub revokes: BTreeMap<Generation, Revokes>,
+    /// A token of which the provider did not take the revoke.
+    pub revoke_failed: Option<Generation>,
+    /// How tokens were refused that nobody here has ended.
+    pub refusals: BTreeMap<Generation, Refusals>,
     /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
     pub provider: Option<Result<(), Trouble>>,
     /// Why the last create of this process failed.
@@ -59,6 +64,14 @@ pub struct Memory {
     target: Option<TargetSeen>,
     /// What the grace that is being measured belongs to.
     grace: Option<GraceBasis>,
+}
+
+/// How often, and when, the provider took the revoke of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revokes {
+    pub first: Duration,
+    pub last: Duration,
+    pub times: u32,
 }
 
 /// What makes two reads of a target the same for the settle time.
@@ -94,6 +107,10 @@ impl Memory {
         self.highest = ledger.map_or(0, |ledger| ledger.counter).max(self.highest);
         let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
         since(&mut self.intent_since, intent, uptime);
+        // What is over is forgotten; what was swept was never in the record.
+        let known = ledger.map(Ledger::generations).unwrap_or_default();
+        self.refusals.retain(|generation, _| known.contains(generation));
+        self.revokes.retain(|generation, _| known.contains(generation));
         let generation = |token: Option<&Issued>| token.map(|token| token.generation);
         let pending = generation(ledger.and_then(|ledger| ledger.pending.as_ref()));
         since(&mut self.pending_since, pending, uptime);
@@ -151,10 +168,24 @@ impl Memory {
         if let Some(health) = report::provider_health(observed) {
             self.provider = Some(health);
         }
+        self.note_refusals(observed);
         // At rest with a list that held nothing to sweep: no need to list again for this token.
         if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
             let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
             self.swept = current.map(|current| current.token.generation);
+        }
+    }
+
+    /// Counts refusals; another answer ends the count, no answer does not.
+    fn note_refusals(&mut self, observed: &Observed) {
+        let answered = observed.answers.liveness.iter();
+        for (generation, liveness) in
+            answered.filter_map(|(generation, answer)| Some((generation, answer.as_ref().ok()?)))
+        {
+            match life::refusals(observed, *generation, *liveness) {
+                Some(refusals) => _ = self.refusals.insert(*generation, refusals),
+                None => _ = self.refusals.remove(generation),
+            }
         }
     }
 
@@ -203,7 +234,14 @@ impl Memory {
 
     /// The provider took a revoke.
     pub fn revoked(&mut self, generation: Generation, uptime: Duration) {
-        self.revoke_sent = Some((generation, uptime));
+        let taken = self.revokes.entry(generation).or_insert(Revokes { first: uptime, last: uptime, times: 0 });
+        (taken.last, taken.times) = (uptime, taken.times.saturating_add(1));
+        self.revoke_failed = None;
+    }
+
+    /// The provider did not take a revoke, or its answer was lost.
+    pub fn revoke_failed(&mut self, generation: Generation) {
+        self.revoke_failed = Some(generation);
     }
 
     /// A workload was given a stamp.

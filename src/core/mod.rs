@@ -4,6 +4,7 @@
 //! observed ──▶ decide (ordered rules) ──▶ step ──▶ performed by `reconcile`
 //!    │            │
 //!    │            ├─ pickup      may a container still hold the old token?
+//!    │            ├─ life        is a token that is refused dead?
 //!    │            ├─ schedule    is a rotation due, when is the next?
 //!    │            ├─ transition  the changes of the record
 //!    │            └─ revocable   the permission to revoke
@@ -14,6 +15,7 @@ pub mod census;
 pub mod consumers;
 pub mod decide;
 pub mod guards;
+pub mod life;
 pub mod memory;
 pub mod observed;
 pub mod ownership;

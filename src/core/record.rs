@@ -19,6 +19,9 @@ use crate::api::{DeletionPolicy, RolloutSpec, WorkloadRef, conditions::Reason};
 /// Version of the ledger's shape. A ledger of a later version is not touched.
 pub const SCHEMA: i64 = 1;
 
+/// So many tokens are kept at most that were replaced because the provider refused them.
+pub const MAX_PRESUMED_DEAD: usize = 8;
+
 /// Everything the operator must not forget about one `RotatedToken`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +58,10 @@ pub struct Ledger {
     /// The token before it, until it is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Superseded>,
+    /// Published once, and replaced because the provider refused them while an older one was not dead, or before they were promoted.
+    /// Pods may hold them, and a refusal can be wrong: they are never swept, and go when those pods are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub presumed_dead: Vec<Issued>,
     /// Set when the owner goes and its tokens are to be revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retirement: Option<Retirement>,
@@ -250,6 +257,7 @@ impl Ledger {
         let current = self.current.as_mut().map(|current| &mut current.token);
         let previous = self.previous.as_mut().map(|previous| &mut previous.token);
         let tokens = self.pending.iter_mut().chain(&mut self.refused).chain(current).chain(previous);
+        let tokens = tokens.chain(&mut self.presumed_dead);
         tokens.map(|token| &mut token.source).chain(self.intent.as_mut().map(|intent| &mut intent.source))
     }
 
@@ -257,7 +265,7 @@ impl Ledger {
     pub fn tokens(&self) -> impl Iterator<Item = &Issued> {
         let current = self.current.as_ref().map(|current| &current.token);
         let previous = self.previous.as_ref().map(|previous| &previous.token);
-        self.pending.iter().chain(&self.refused).chain(current).chain(previous)
+        self.pending.iter().chain(&self.refused).chain(current).chain(previous).chain(&self.presumed_dead)
     }
 
     /// Every pod that a snapshot names.

@@ -9,6 +9,7 @@ use super::{
     census,
     decide::{STALLED_WAKE, intended, on_fault},
     guards::Guard,
+    life::{self, Life},
     observed::{Observed, Question, Record, Resource},
     plan::Succession,
     readopt,
@@ -16,7 +17,8 @@ use super::{
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Handle, Issued, Liveness, Source},
+    superseded::doubted,
+    token::{Generation, Handle, Issued, Source},
     transition, verifying,
 };
 use crate::api::conditions::Reason;
@@ -82,9 +84,12 @@ fn replaced(
     if !observed.guarded(Guard::ReplacesAlive) {
         return Ok(Ok(Some(generation)));
     }
-    Ok(match observed.liveness(generation)? {
-        Ok(Liveness::Alive) => Ok(Some(generation)),
-        Ok(Liveness::Dead | Liveness::Ending) => Ok(None),
+    Ok(match life::life(observed, generation)? {
+        Ok(Life::Alive) => Ok(Some(generation)),
+        Ok(Life::Dead) => Ok(None),
+        // An attempt that was not heard of again may have ended it.
+        Ok(Life::Doubted(refusals)) if is_open(ledger, intent) && !refusals.is_listed => Ok(None),
+        Ok(Life::Doubted(refusals)) => Err(doubted(observed, token, refusals)),
         Err(fault) => Err(on_fault(observed, fault)),
     })
 }
@@ -99,12 +104,16 @@ fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
 /// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
 /// before nothing is known any more. Else it is somebody's, who has not asked us to hand it out, or to revoke it later.
 fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
-    let is_open = match &intent.failure {
+    is_open(ledger, intent) || former(ledger, intent).is_some()
+}
+
+/// Whether an attempt before this one may have made a token.
+fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
+    match &intent.failure {
         Some(failure) => failure.reason == Reason::LeftBehind || may_be_lost(Some(failure)),
         // An attempt that was not heard of again, or a record that was lost.
         None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
-    };
-    is_open || former(ledger, intent).is_some()
+    }
 }
 
 /// Whether no token of before is known.
@@ -153,7 +162,8 @@ fn known_to_sweep<'a>(observed: &Observed, ledger: &'a Ledger) -> Cow<'a, Ledger
         known.to_mut().unknown_until = 0;
     }
     if !observed.guarded(Guard::SweepSparesRecord) {
-        *known.to_mut() = Ledger { pending: None, current: None, previous: None, ..ledger.clone() };
+        *known.to_mut() =
+            Ledger { pending: None, current: None, previous: None, presumed_dead: Vec::new(), ..ledger.clone() };
     }
     known
 }

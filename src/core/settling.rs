@@ -6,12 +6,14 @@ use super::{
     consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
+    life::{self, Life},
     observed::{Drift, Observed, Question, Record, Resource, Target},
     pickup::missing_pods,
     record::Snapshot,
     schedule, stamp,
     step::{Change, Decision, Ruling, Step},
-    token::{Issued, Liveness, Verification},
+    superseded::doubted,
+    token::{Issued, Verification},
     transition,
     verifying::insufficient,
 };
@@ -51,7 +53,10 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
         }
     };
     let is_first = snapshot.is_none();
-    let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    let mut next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    if !observed.guarded(Guard::KeepPresumedDead) {
+        next.presumed_dead.clear();
+    }
     let next = if is_first { next } else { stamp::renew(observed, next)? };
     let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(generation) };
     Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", generation.sequence))))
@@ -66,14 +71,15 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
         Verification::Works { .. } => return Ok(None),
     };
     let message = format!("the token that was just published no longer works: {why}");
-    Ok(Some(match observed.liveness(pending.generation)? {
+    Ok(Some(match life::life(observed, pending.generation)? {
         Err(fault) => on_fault(observed, fault),
-        Ok(Liveness::Dead | Liveness::Ending) => {
+        Ok(Life::Doubted(refusals)) => doubted(observed, pending, refusals),
+        Ok(Life::Dead) => {
             let next = transition::replace_dead(&record.ledger, message.clone());
             let change = Change::Died(pending.generation);
             Decision::act(Step::Save { ledger: Box::new(next), change }, Reason::ValueLost, message)
         }
-        Ok(Liveness::Alive) => {
+        Ok(Life::Alive) => {
             let wake = schedule::backoff(observed.memory.failures);
             Decision {
                 step: Step::Wait { wake: Some(wake), failed: true },

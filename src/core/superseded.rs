@@ -4,18 +4,19 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     consumers::Consumers,
-    decide::on_fault,
+    decide::{STALLED_WAKE, on_fault},
     guards::Guard,
+    life::{self, Life, Refusals},
     observed::{Drift, Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
-    record::{Current, Ledger, RevokeIntent, Snapshot, Superseded},
+    record::{Current, Ledger, MAX_PRESUMED_DEAD, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
     revoking::{ends, is_revocable, liveness_or_revoke, may_be_alive},
     schedule,
     settling::settled_snapshot,
     stamp,
-    step::{Change, Decision, Pickup, Ruling, Step},
-    token::{Generation, Handle, Liveness, Verification},
+    step::{Change, Decision, Phase, Pickup, Ruling, Step},
+    token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
     verifying::insufficient,
 };
@@ -38,10 +39,11 @@ pub fn finish(observed: &Observed) -> Ruling {
     if record.ledger.intent.is_some() {
         return Ok(None);
     }
-    let is_dead = matches!(observed.liveness(current.token.generation)?, Ok(Liveness::Dead | Liveness::Ending));
-    if is_dead && observed.guarded(Guard::NewWorks) {
-        return replace_current(observed, resource, record);
-    }
+    let doubt = match life::life(observed, current.token.generation)? {
+        Ok(Life::Dead) if observed.guarded(Guard::NewWorks) => return replace_current(observed, resource, record),
+        Ok(Life::Doubted(refusals)) if observed.guarded(Guard::NewWorks) => Some(refusals),
+        Ok(Life::Alive | Life::Doubted(_) | Life::Dead) | Err(_) => None,
+    };
     if observed.guarded(Guard::TargetStillNew)
         && let Some(decision) = hold_target(observed, resource, record, current, previous)
     {
@@ -50,11 +52,36 @@ pub fn finish(observed: &Observed) -> Ruling {
     if let Some(decision) = expired(observed, record, previous)? {
         return Ok(Some(decision));
     }
-    match (&previous.revoke, &previous.snapshot) {
-        (Some(_), _) => revoke(observed, resource, record, previous),
-        (None, None) => snapshot(observed, resource, record),
-        (None, Some(snapshot)) => await_pickup(observed, resource, record, current, previous, snapshot),
+    let ruling = match (&previous.revoke, &previous.snapshot, doubt) {
+        // The old token may be all that the workloads could go back to.
+        (Some(_), _, Some(refusals)) => Some(doubted(observed, &current.token, refusals)),
+        (Some(_), _, None) => revoke(observed, resource, record, previous)?,
+        (None, None, _) => snapshot(observed, resource, record)?,
+        (None, Some(snapshot), _) => await_pickup(observed, resource, record, current, previous, snapshot)?,
+    };
+    Ok(ruling.map(|decision| if doubt.is_some() { sooner(decision) } else { decision }))
+}
+
+/// A token that workloads use is refused, and not known to be dead: it is looked at again. What lasts is for a person.
+pub(super) fn doubted(observed: &Observed, token: &Issued, refusals: Refusals) -> Decision {
+    let message = life::told(&token.id, refusals, observed.uptime);
+    if refusals.is_listed && refusals.is_lasting(observed.uptime) {
+        return Decision::stall(STALLED_WAKE, Reason::TokenRefused, message);
     }
+    let is_current = observed.record.as_ref().is_some_and(|Record { ledger, .. }| {
+        let current = ledger.current.as_ref().map(|current| current.token.generation);
+        current == Some(token.generation) && ledger.intent.is_none() && ledger.previous.is_none()
+    });
+    let phase = if is_current { Phase::AtRest } else { Phase::Progressing };
+    Decision { phase, ..Decision::wait(life::LOOK_AGAIN, Reason::TokenRefused, message) }
+}
+
+/// While the current token is in doubt, a wait lasts no longer than until it is looked at again.
+fn sooner(mut decision: Decision) -> Decision {
+    if let Step::Wait { wake: Some(wake), .. } = &mut decision.step {
+        *wake = (*wake).min(life::LOOK_AGAIN);
+    }
+    decision
 }
 
 /// The current token is dead before the old one is: the next rotation replaces it and takes over who holds the old one.
@@ -63,6 +90,13 @@ fn replace_current(observed: &Observed, resource: &Resource, record: &Record) ->
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(PICKUP_WAKE, trouble.reason, trouble.message.clone()))),
     };
+    if record.ledger.presumed_dead.len() >= MAX_PRESUMED_DEAD {
+        let message = format!(
+            "{MAX_PRESUMED_DEAD} tokens were refused by the provider one after the other while pods held an older one; no further one is \
+             made before those pods are gone, see status.pickup; look why the provider refuses what it has just made"
+        );
+        return Ok(Some(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message)));
+    }
     let census = match observed.preflight()? {
         Ok(census) => census,
         Err(fault) => return Ok(Some(on_fault(observed, fault))),
@@ -110,8 +144,8 @@ fn expired(observed: &Observed, record: &Record, previous: &Superseded) -> Rulin
         return Ok(None);
     }
     Ok(match observed.liveness(previous.token.generation)? {
-        Ok(Liveness::Dead) => Some(forget(observed, record, previous, "it has expired")),
-        Ok(Liveness::Alive | Liveness::Ending) | Err(_) => None,
+        Ok(Liveness::Dead | Liveness::Gone) => Some(forget(observed, record, previous, "it has expired")),
+        Ok(Liveness::Alive | Liveness::Ending | Liveness::StillListed) | Err(_) => None,
     })
 }
 

@@ -195,13 +195,19 @@ pub enum Verification {
     Dead { why: String },
 }
 
-/// Whether the provider still accepts a token.
+/// What one look at a token showed. What it means is for [`super::life`] to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
+    /// It is accepted, or cannot be shown and is listed.
     Alive,
-    /// Revoked, and still accepted for the time that the provider takes to notice.
+    /// It is gone where it is kept, and still accepted for the time that takes to be noticed.
     Ending,
+    /// It is refused, and the provider lists it, or confirms that it is there.
+    StillListed,
+    /// It is refused and, where the provider lists or confirms tokens, not there. One look can be wrong.
     Dead,
+    /// It is gone where it is kept, and nothing brings it back.
+    Gone,
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub fn empty(owner: &Owner, resource: &Resource) -> Ledger {
         refused: None,
         current: None,
         previous: None,
+        presumed_dead: Vec::new(),
         retirement: None,
         frozen: false,
         rotate_now_seen: None,
@@ -134,9 +135,12 @@ pub fn reinstate(ledger: &Ledger) -> Ledger {
 #[must_use]
 pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>, now: Timestamp) -> Ledger {
     let (Some(token), Some(intent)) = (&ledger.pending, &ledger.intent) else { return ledger.clone() };
+    let mut presumed_dead = ledger.presumed_dead.clone();
     let previous = match ledger.previous.clone() {
-        // The current token was dead: what is old is still the one before it, and whoever held it may hold it still.
+        // The current token was refused: what is old is still the one before it, and whoever held it may hold it still. Nor is the
+        // refused one forgotten: who holds it is among the pods of the new snapshot.
         Some(mut previous) => {
+            presumed_dead.extend(ledger.current.as_ref().map(|current| current.token.clone()));
             if let Some(Snapshot { pods, crowd, workloads: _ }) = std::mem::replace(&mut previous.snapshot, snapshot) {
                 previous.carried.extend(pods);
                 previous.carried_crowd.extend(crowd);
@@ -147,7 +151,12 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
             // Another round: what was proven of the pods, and the grace served since, no longer count.
             Some(Superseded { revoke: None, grace_served: 0, round: previous.round + 1, ..previous })
         }
-        None => ledger.current.as_ref().map(|current| supersede(current.token.clone(), snapshot)),
+        None => {
+            let current = ledger.current.as_ref().map(|current| current.token.clone());
+            // One that was published, and refused before it was promoted.
+            let old = current.or_else(|| (!presumed_dead.is_empty()).then(|| presumed_dead.remove(0)));
+            old.map(|token| supersede(token, snapshot))
+        }
     };
     let mut history = ledger.history.clone();
     history.push(Finished { sequence: token.generation.sequence, reason: intent.reason, at: now, revoked_at: None });
@@ -165,6 +174,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
             revived: false,
         }),
         previous,
+        presumed_dead,
         history,
         frozen: false,
         ..ledger.clone()
@@ -194,7 +204,9 @@ pub fn replace_dead(ledger: &Ledger, message: String) -> Ledger {
         failure: Some(Failure { reason: Reason::ValueLost, message }),
         ..intent
     });
-    Ledger { pending: None, intent, ..ledger.clone() }
+    // Pods may hold it, and it may be alive after all.
+    let presumed_dead = ledger.presumed_dead.iter().chain(&ledger.pending).cloned().collect();
+    Ledger { pending: None, presumed_dead, intent, ..ledger.clone() }
 }
 
 /// Notes what the owner says about deletion and rollout.
@@ -261,8 +273,7 @@ pub fn intend_revoke(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Led
 /// 12. Forget: the old token is dead.
 #[must_use]
 pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
-    // Every pod of the snapshot is gone, and with them whoever held a token of a past that no record tells of.
-    let mut next = Ledger { previous: None, unknown_until: 0, ..ledger.clone() };
+    let mut next = without_previous(ledger);
     if let Some(entry) = next.history.iter_mut().find(|entry| entry.sequence == next.sequence) {
         entry.revoked_at = Some(now);
     }
@@ -272,7 +283,22 @@ pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
 /// The old token, which nothing revokes, is not waited for any longer.
 #[must_use]
 pub fn let_go(ledger: &Ledger) -> Ledger {
-    Ledger { previous: None, unknown_until: 0, ..ledger.clone() }
+    without_previous(ledger)
+}
+
+/// The old token is over. One that was presumed to be dead has its place now: whoever may hold it was noted with those who may hold the
+/// old one, so what was proven of these is proven of it.
+fn without_previous(ledger: &Ledger) -> Ledger {
+    let mut next = ledger.clone();
+    let Some(previous) = next.previous.take() else { return next };
+    // Every pod of the snapshot is gone, and with them whoever held a token of a past that no record tells of.
+    if previous.revoke.is_some() {
+        next.unknown_until = 0;
+    }
+    if !next.presumed_dead.is_empty() {
+        next.previous = Some(Superseded { token: next.presumed_dead.remove(0), ..previous });
+    }
+    next
 }
 
 /// The owner goes: these pods may hold its token.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
+    life::{self, Life},
     observed::{Observed, Question, Record, Resource},
     record::{Failure, Ledger},
     revocable::Revocable,
@@ -12,7 +13,8 @@ use super::{
     rotation::FOREIGN_INTENT,
     schedule,
     step::{Change, Decision, Ruling, Step},
-    token::{Generation, Handle, Issued, Liveness, Verification},
+    superseded::doubted,
+    token::{Generation, Handle, Issued, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -112,13 +114,14 @@ fn refuse(
     let generation = pending.generation;
     if observed.memory.published == Some(generation) && observed.guarded(Guard::KeepPublished) {
         let message = format!("the token that was published no longer passes: {message}");
-        return Ok(match observed.liveness(generation)? {
-            Ok(Liveness::Dead | Liveness::Ending) => {
+        return Ok(match life::life(observed, generation)? {
+            Ok(Life::Dead) => {
                 let next = transition::replace_dead(&record.ledger, message.clone());
                 let step = Step::Save { ledger: Box::new(next), change: Change::Died(generation) };
                 Decision::act(step, Reason::ValueLost, message)
             }
-            Ok(Liveness::Alive) => Decision::stall(STALLED_WAKE, reason, message),
+            Ok(Life::Alive) => Decision::stall(STALLED_WAKE, reason, message),
+            Ok(Life::Doubted(refusals)) => doubted(observed, pending, refusals),
             Err(fault) => on_fault(observed, fault),
         });
     }

@@ -213,8 +213,11 @@ impl Performance<'_> {
         let values = values.and_then(|generation| observed.values(generation));
         let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
         context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
-        result?;
         let (generation, id) = (token.generation(), token.id());
+        if let Err(error) = result {
+            self.remembered.memory.revoke_failed(generation);
+            return Err(error.into());
+        }
         self.remembered.memory.revoked(generation, context.uptime());
         if published {
             tracing::info!(rotation = %generation, id, "token revoked");

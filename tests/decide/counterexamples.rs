@@ -78,7 +78,7 @@ fn a_token_that_died_when_it_may_have_been_published_is_replaced_by_the_next_seq
     let mut seen = observed(Some(ledger), carrying(one));
     seen.memory.published = Some(two);
     seen.answers.verification.insert(two, Ok(Verification::Dead { why: "expired".to_owned() }));
-    seen.answers.liveness.insert(two, Ok(Liveness::Dead));
+    seen.answers.liveness.insert(two, Ok(Liveness::Gone));
     let (ledger, change) = saved(&seen);
     assert_eq!((change, ledger.intent.map(|intent| intent.generation.sequence)), (Change::Died(two), Some(3)));
 }

@@ -38,7 +38,7 @@ fn replaces(observed: &Observed) -> Option<Generation> {
 #[test]
 fn a_token_is_shown_for_its_successor_only_while_it_is_alive() {
     assert_eq!(replaces(&minting(Liveness::Alive)), Some(generation(1, 1)));
-    assert_eq!(replaces(&minting(Liveness::Dead)), None);
+    assert_eq!(replaces(&minting(Liveness::Gone)), None);
     assert_eq!(replaces(&minting(Liveness::Ending)), None);
     let mut unknown = minting(Liveness::Alive);
     unknown.answers.liveness.remove(&generation(1, 1));
@@ -286,7 +286,7 @@ fn what_was_left_behind_is_told_when_the_object_goes() {
 #[test]
 fn what_is_found_is_taken_only_where_it_can_be_ours() {
     let taken = |change: &dyn Fn(&mut Ledger)| {
-        let mut begins = minting(Liveness::Dead);
+        let mut begins = minting(Liveness::Gone);
         change(&mut begins.record.as_mut().expect("a record").ledger);
         let Step::Mint { former, may_be_there, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
         (former, may_be_there)

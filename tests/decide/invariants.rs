@@ -110,7 +110,7 @@ fn s2_no_workload_is_rolled_onto_a_token_that_does_not_work() {
     let mut dead = observed(Some(ledger), carrying(two));
     dead.answers.verification.insert(two, Ok(Verification::NotYet { why: "refused".into() }));
     assert!(matches!(decided(&dead).step, Step::Wait { .. }), "alive and not usable: no promotion");
-    dead.answers.liveness.insert(two, Ok(Liveness::Dead));
+    dead.answers.liveness.insert(two, Ok(Liveness::Gone));
     let Step::Save { ledger, change } = decided(&dead).step else { panic!("replaces") };
     assert_eq!(change, Change::Died(two));
     assert_eq!(ledger.intent.unwrap().generation.sequence, 3, "S5: one sequence brings one token to the target");
@@ -248,7 +248,7 @@ fn l5_nothing_is_done_at_rest() {
 #[test]
 fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_forgotten() {
     let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
-    for gone in [Liveness::Dead, Liveness::Ending] {
+    for gone in [Liveness::Gone, Liveness::Ending] {
         let mut died = observed(Some(promoted(two, one, &["a"])), carrying(two));
         died.answers.liveness.insert(two, Ok(gone));
         let Step::Save { ledger, change } = decided(&died).step else { panic!("{:?}", decided(&died)) };
@@ -283,6 +283,6 @@ fn s1_an_old_token_that_cannot_be_judged_is_revoked_on_its_committed_evidence() 
     };
     unclear.answers.liveness.insert(one, Err(fault));
     assert!(revokes(&unclear), "once");
-    unclear.memory.revoke_sent = Some((one, UPTIME - Duration::from_secs(20)));
+    unclear.memory.revoked(one, UPTIME - Duration::from_secs(20));
     assert!(!revokes(&unclear), "then it has to be confirmed");
 }

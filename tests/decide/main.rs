@@ -3,6 +3,7 @@
 mod builder;
 mod census;
 mod counterexamples;
+mod deaths;
 mod in_place;
 mod invariants;
 mod last_use;

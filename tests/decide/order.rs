@@ -66,7 +66,7 @@ fn a_rotation_goes_through_its_steps_in_order() {
     assert_eq!(step(&committed), format!("revoke {}", issued(one).id));
 
     let mut dead = observed(Some(*ledger), carrying(two));
-    dead.answers.liveness.insert(one, Ok(Liveness::Dead));
+    dead.answers.liveness.insert(one, Ok(Liveness::Gone));
     assert_eq!(step(&dead), "save Forgotten(Generation { sequence: 1, attempt: 1 })");
 
     let rest = observed(Some(at_rest(two)), carrying(two));
@@ -133,7 +133,7 @@ fn a_pending_token_that_does_not_pass_is_refused_fenced_off_and_revoked() {
     let Target::Ours(view) = &mut fenced.target else { panic!("ours") };
     view.fence = Some(2);
     assert_eq!(step(&fenced), format!("revoke {}", issued(two).id));
-    fenced.answers.liveness.insert(two, Ok(Liveness::Dead));
+    fenced.answers.liveness.insert(two, Ok(Liveness::Gone));
     assert_eq!(step(&fenced), "save RefusedGone(Generation { sequence: 2, attempt: 2 })");
     // Another replica that had verified it published it before the fence: it counts.
     let overtaken = observed(Some(*ledger), carrying(two));
@@ -165,7 +165,7 @@ fn at_the_limit_of_live_tokens_nothing_is_minted() {
 fn a_current_token_that_died_is_replaced() {
     let one = generation(1, 1);
     let mut died = observed(Some(at_rest(one)), carrying(one));
-    died.answers.liveness.insert(one, Ok(Liveness::Dead));
+    died.answers.liveness.insert(one, Ok(Liveness::Gone));
     let decision = decided(&died);
     assert_eq!(decision.step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
     let Step::Save { ledger, .. } = decision.step else { panic!("intends") };

@@ -39,7 +39,7 @@ fn a_token_that_nothing_revokes_is_waited_for_and_never_revoked() {
     let decision = decided(&waiting);
     assert_eq!(decision.reason, Reason::AwaitingExpiry);
     assert!(matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake.as_secs() == 3_600), "{decision:?}");
-    waiting.answers.liveness.insert(generation(1, 1), Ok(Liveness::Dead));
+    waiting.answers.liveness.insert(generation(1, 1), Ok(Liveness::Gone));
     assert_eq!(decided(&waiting).step.label(), "save Forgotten(Generation { sequence: 1, attempt: 1 })");
 }
 

@@ -275,7 +275,7 @@ impl World {
                 observed.answers.verification.insert(generation, Ok(verification));
             }
             Question::Liveness(generation) => {
-                let liveness = if alive(generation) { Liveness::Alive } else { Liveness::Dead };
+                let liveness = if alive(generation) { Liveness::Alive } else { Liveness::Gone };
                 observed.answers.liveness.insert(generation, Ok(liveness));
             }
             Question::LastUse(generation) => {

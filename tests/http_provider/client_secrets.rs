@@ -54,7 +54,7 @@ async fn a_secret_that_was_switched_off_is_still_there_to_be_deleted() {
     scene.mint(2).await;
     scene.server.plan(Operation::Revoke, Fault::Status(503, vec![]));
     assert_eq!(scene.revoke(&old, Some(&old_minted)).await.unwrap_err().class(), Class::Unavailable);
-    assert_eq!(scene.liveness(&old, Some(&old_minted)).await.unwrap(), Liveness::Ending, "off, and in the way");
+    assert_eq!(scene.liveness(&old, Some(&old_minted)).await.unwrap(), Liveness::StillListed, "off, and in the way");
     scene.revoke(&old, Some(&old_minted)).await.unwrap();
     assert_eq!(scene.liveness(&old, Some(&old_minted)).await.unwrap(), Liveness::Dead);
 }

@@ -227,3 +227,31 @@ async fn calls_that_hang_do_not_pile_up() {
         "{error} {took:?}"
     );
 }
+
+/// Bug: a token that was refused for a moment counted as dead, also where the list showed it; and where the operator's credential is shown, a
+/// refusal of that one counted as the death of the token.
+#[tokio::test]
+async fn a_refusal_of_a_moment_is_told_as_what_it_is() {
+    // With a list: what is refused and listed is no death.
+    let mut scene = Scene::new(Wire::GitLab).await;
+    scene.mend(|recipe| recipe["verify"]["answer"]["statuses"] = serde_json::json!({"403": "Unauthorized"}));
+    let (issued, minted) = scene.mint(1).await;
+    for status in [401, 403] {
+        scene.server.plan(Operation::Verify, Fault::Status(status, vec![]));
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::StillListed, "{status}");
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{status}");
+    }
+    // Where the credential is shown, 401 and 403 are about that, whatever the recipe calls them.
+    let mut scene = Scene::new(Wire::OAuth2).await;
+    scene.mend(|recipe| {
+        recipe["verify"]["answer"]["statuses"] = serde_json::json!({"401": "Unauthorized", "403": "Unauthorized"});
+    });
+    let (issued, minted) = scene.mint(1).await;
+    for (status, class) in [(401, Class::Unauthorized), (403, Class::Unauthorized)] {
+        scene.server.plan(Operation::Verify, Fault::Status(status, vec![]));
+        let error = scene.liveness(&issued, Some(&minted)).await.unwrap_err();
+        assert_eq!(error.class(), class, "{status}: {error}");
+        scene.assert_told(&error);
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{status}");
+    }
+}

@@ -91,5 +91,5 @@ async fn only_the_code_for_it_says_that_a_token_is_not_accepted() {
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap_err().class(), Class::Unavailable, "{code}");
     }
     scene.server.plan(Operation::Verify, Fault::Refused(200, json!({"SUMMARY": {"RESPONSE_CODE": 200}})));
-    assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Ending, "the list has it still");
+    assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::StillListed, "the list has it still");
 }

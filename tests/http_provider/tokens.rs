@@ -193,7 +193,7 @@ async fn a_token_that_is_refused_and_still_listed_is_not_taken_for_dead() {
         }
         let (issued, minted) = scene.mint(1).await;
         scene.server.plan(Operation::Verify, Fault::Status(401, vec![]));
-        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Ending, "{:?}", scene.wire);
+        assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::StillListed, "{:?}", scene.wire);
         assert_eq!(scene.liveness(&issued, Some(&minted)).await.unwrap(), Liveness::Alive, "{:?}", scene.wire);
     })
     .await;

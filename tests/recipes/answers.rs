@@ -48,7 +48,7 @@ fn a_case_comes_before_the_status() {
     let about_something_else = |status, body: &Value| {
         let received = received(status, body);
         let meant = answer::meaning(&recipe.verify.operation.answer, &received);
-        answer::says_nothing_of_the_token(recipe.verify.shows_credential, meant)
+        answer::says_nothing_of_the_token(recipe.verify.shows_credential, received.status, meant)
     };
     assert!(!about_something_else(403, &json!({"error": 7})));
     assert!(about_something_else(401, &json!({"error": "other"})));
@@ -87,7 +87,8 @@ fn a_403_that_says_when_to_come_back_is_about_a_limit() {
         let meant = answer::meaning(verify, &answer);
         assert_eq!(meant.meaning, of_verify, "{status} {headers:?}");
         // A token is not dead because somebody asked too often.
-        assert_eq!(answer::says_nothing_of_the_token(false, meant), of_verify == HttpMeaning::RateLimited);
+        let says_nothing = answer::says_nothing_of_the_token(false, answer.status, meant);
+        assert_eq!(says_nothing, of_verify == HttpMeaning::RateLimited);
     }
     // What the recipe knows by its body is what it says.
     let mut answer = received(403, &json!({"error": "no"}));

@@ -307,7 +307,8 @@ pub struct HttpVerify {
     pub show_credential: bool,
 
     /// What answers mean. `Unauthorized` says that the token is not accepted, and so does `Gone` where `statuses` says it. With
-    /// `showCredential` a status that `statuses` does not name is about the credential, and the body says what is true of the token.
+    /// `showCredential` a status that `statuses` does not name is about the credential, as are 401 and 403 in any case, and the body says
+    /// what is true of the token.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 

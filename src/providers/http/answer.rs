@@ -60,6 +60,8 @@ pub struct Meant<'a> {
     pub meaning: HttpMeaning,
     /// The recipe says it of this answer; else it is what the status usually means.
     pub is_said: bool,
+    /// The status alone says it, whatever the body is.
+    pub is_by_status: bool,
     /// What a person can do, where the recipe knows better.
     pub remedy: Option<&'a str>,
     /// What it was recognized by in its body: a word of the recipe, so it can be told.
@@ -75,20 +77,21 @@ pub fn meaning<'a>(answer: &'a Answer, received: &Received) -> Meant<'a> {
     let body = received.body.json().unwrap_or(&Value::Null);
     if let Some((case, word)) = answer.cases.iter().find_map(|case| Some((case, fits(case, status, body)?))) {
         let remedy = case.remedy.as_deref();
-        return Meant { meaning: case.meaning, is_said: true, remedy, word: word.and_then(Value::as_str), lacks: None };
+        let (is_by_status, word) = (case.body.is_none(), word.and_then(Value::as_str));
+        return Meant { meaning: case.meaning, is_said: true, is_by_status, remedy, word, lacks: None };
     }
     if asks_to_wait(received) {
         let meaning = HttpMeaning::RateLimited;
-        return Meant { meaning, is_said: false, remedy: None, word: None, lacks: None };
+        return Meant { meaning, is_said: false, is_by_status: true, remedy: None, word: None, lacks: None };
     }
     let said = answer.statuses.get(&status.as_u16()).copied();
     let by_status = said.unwrap_or_else(|| usual(status));
     let is_said = said.is_some() || status.is_success();
-    let meant = Meant { meaning: by_status, is_said, remedy: None, word: None, lacks: None };
+    let meant = Meant { meaning: by_status, is_said, is_by_status: true, remedy: None, word: None, lacks: None };
     let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
     match unmet.filter(|_| by_status == HttpMeaning::Success) {
         None => meant,
-        Some(unmet) => Meant { meaning: unmet.otherwise, lacks: Some(&unmet.path), ..meant },
+        Some(unmet) => Meant { meaning: unmet.otherwise, lacks: Some(&unmet.path), is_by_status: false, ..meant },
     }
 }
 
@@ -117,7 +120,7 @@ pub fn granted(wanted: &Granted, body: &Value) -> Vec<Value> {
 /// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
 /// What a recipe says of an answer itself is about the token.
 #[must_use]
-pub fn says_nothing_of_the_token(shows_credential: bool, meant: Meant<'_>) -> bool {
+pub fn says_nothing_of_the_token(shows_credential: bool, status: StatusCode, meant: Meant<'_>) -> bool {
     match meant.meaning {
         HttpMeaning::Success => false,
         HttpMeaning::Unavailable
@@ -127,7 +130,11 @@ pub fn says_nothing_of_the_token(shows_credential: bool, meant: Meant<'_>) -> bo
         | HttpMeaning::Duplicate => true,
         // Gateways say this when nothing is behind them.
         HttpMeaning::Gone => !meant.is_said,
-        HttpMeaning::Unauthorized | HttpMeaning::Refused => shows_credential && !meant.is_said,
+        // The credential was shown: whatever a recipe says of 401 and 403, only a body can speak of the token.
+        HttpMeaning::Unauthorized | HttpMeaning::Refused if shows_credential => {
+            !meant.is_said || (meant.is_by_status && matches!(status.as_u16(), 401 | 403))
+        }
+        HttpMeaning::Unauthorized | HttpMeaning::Refused => false,
     }
 }
 

@@ -49,7 +49,7 @@ impl Http {
             }
         };
         let meant = answer::meaning(&verify.operation.answer, &received);
-        if answer::says_nothing_of_the_token(verify.shows_credential, meant) {
+        if answer::says_nothing_of_the_token(verify.shows_credential, received.status, meant) {
             return Err(self.refusal(&lane, meant, &received, &doing));
         }
         let meaning = meant.meaning;
@@ -164,7 +164,7 @@ impl Http {
             let gone = self.is_confirmed(owner, confirm, token, values).await?;
             return Ok(match (gone, accepted) {
                 (true, _) => Liveness::Dead,
-                (false, Some(_)) => Liveness::Ending,
+                (false, Some(_)) => Liveness::StillListed,
                 (false, None) => Liveness::Alive,
             });
         }
@@ -177,7 +177,7 @@ impl Http {
         };
         match (accepted, is_listed) {
             (_, Some(false)) | (Some(_), None) => Ok(Liveness::Dead),
-            (Some(_), Some(true)) => Ok(Liveness::Ending),
+            (Some(_), Some(true)) => Ok(Liveness::StillListed),
             (None, Some(true)) => Ok(Liveness::Alive),
             (None, None) => Err(Error::new(
                 Class::Invalid,

@@ -350,11 +350,11 @@ impl Provider for Kubernetes {
         };
         // The review alone is no proof: it also says no when the API server failed to look the Secret up.
         match (self.bound_secret(owner, name, uid).await?, why) {
-            (Presence::Absent, _) => Ok(Liveness::Dead),
+            (Presence::Absent, _) => Ok(Liveness::Gone),
             (Presence::Present | Presence::Deleting, None) => Ok(Liveness::Alive),
             // Somebody's finalizer can hold a deleted Secret for ever; the token is refused all the same.
-            (Presence::Deleting, Some(_)) => Ok(Liveness::Dead),
-            (Presence::Present, Some(why)) if review::is_final(&why) => Ok(Liveness::Dead),
+            (Presence::Deleting, Some(_)) => Ok(Liveness::Gone),
+            (Presence::Present, Some(why)) if review::is_final(&why) => Ok(Liveness::Gone),
             (Presence::Present, Some(why)) => {
                 let message = format!(
                     "the API server does not accept the token bound to Secret {}/{name}, which exists: {why}",

@@ -3,6 +3,7 @@
 
 mod chain;
 mod example;
+mod gateway;
 mod keycloak;
 mod rotations;
 mod troubles;

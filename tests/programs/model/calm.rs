@@ -55,7 +55,7 @@ impl Calm {
             return true;
         }
         self.tried.fetch_add(1, Ordering::Relaxed);
-        let mut state = State { budget: Budget::default(), ..state.clone() };
+        let mut state = State { budget: Budget::default(), mute: 0, ..state.clone() };
         let mut path = Vec::new();
         for round in 0..ROUNDS {
             let key = hash(&state, round % PASSES + 1);
@@ -77,7 +77,7 @@ impl Calm {
 
     /// What becomes of a state from which everything does not come to rest.
     pub fn tell(&self, world: &World, state: &State) -> Unrest {
-        let mut state = State { budget: Budget::default(), ..state.clone() };
+        let mut state = State { budget: Budget::default(), mute: 0, ..state.clone() };
         for round in 0..ROUNDS {
             self.round(world, &mut state, round);
             if let Some(promise) = state.broken {

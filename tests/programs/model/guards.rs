@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 43] = [
+pub const CASES: [Case; 46] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -50,6 +50,9 @@ pub const CASES: [Case; 43] = [
     core(Guard::Evidence, "rotation"),
     core(Guard::NewWorks, "token killed by others"),
     core(Guard::ConfirmDead, "rotation, one lost answer"),
+    core(Guard::SeveralRefusals, "token refused for a while"),
+    core(Guard::RevokeFirst, "token refused for a while"),
+    core(Guard::KeepPresumedDead, "token refused for a while"),
     core(Guard::ForeignIntent, "rotation, two replicas"),
     core(Guard::StaleRecord, "record restored"),
     core(Guard::RetirePickup, "object deleted"),

@@ -48,6 +48,8 @@ impl Model for TokenModel {
             former: 0,
             published: 0,
             killed: 0,
+            mute: 0,
+            muted_for: 0,
             wanting: 0,
             frozen: Token::NONE,
             readable: [0; 2],
@@ -114,6 +116,7 @@ impl Model for TokenModel {
             kept!("S9"),
             kept!("S10"),
             kept!("S12"),
+            kept!("S13"),
             kept!("S14"),
             Property::always(CALM, |model: &Self, state| model.calm.comes_to_rest(&model.world, state)),
         ]
@@ -210,6 +213,13 @@ impl TokenModel {
             let tokens = [facts.current, facts.pending].into_iter();
             events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Death));
         }
+        if budget.mutes > 0 {
+            let tokens = [facts.current, facts.previous, facts.pending].into_iter();
+            events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Mute));
+        }
+        if state.mute != 0 {
+            events.push(Event::Speak);
+        }
         if budget.freezes > 0 && state.target.exists && !state.target.immutable {
             events.push(Event::Freeze);
         }
@@ -292,6 +302,9 @@ impl TokenModel {
 
     /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.
     fn none_forgotten(&self, state: &State) -> bool {
+        if state.broken.is_some_and(|broken| broken.starts_with("S4 ")) {
+            return false;
+        }
         match self.world.operator.facts(state.record) {
             // What a record that went back has never heard of is found by the next look, see L1-L3.
             _ if state.went_back => true,

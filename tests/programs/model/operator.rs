@@ -30,7 +30,7 @@ use crate::{
     builder::{carrying, issued, listed, now, owner, resource, values, workload},
     keep::{Kept, Memo},
     scenarios::Ends,
-    state::{Answers, Ask, EffectId, Life, Listed, MemoryId, RecordId, StampId, Target, Token, Verdict, Wish},
+    state::{Answers, Ask, EffectId, Life, Listed, MemoryId, RecordId, Seen, StampId, Target, Token, Verdict, Wish},
 };
 
 /// Time passes in ticks of this length, longer than every wait of the protocol besides those below.
@@ -75,6 +75,8 @@ pub struct Facts {
     pub current: Token,
     pub previous: Token,
     pub pending: Token,
+    /// By attempt: every token that it knows.
+    pub known: u16,
     /// Attempts up to this one are of a past that the record does not know.
     pub unknown_until: u8,
     pub begun: bool,
@@ -185,14 +187,23 @@ impl Operator {
                 }
             };
             age(&mut memory.target_since);
-            let Memory { intended, intent_since, pending_since, refused_since, revoke_sent, .. } = &mut memory;
-            let known = [intended, intent_since, pending_since, refused_since, revoke_sent];
+            let Memory { intended, intent_since, pending_since, refused_since, .. } = &mut memory;
+            let known = [intended, intent_since, pending_since, refused_since];
             for (_, since) in known.into_iter().flatten() {
                 age(since);
             }
             for since in [&mut memory.proven_since, &mut memory.retiring_since].into_iter().flatten() {
                 age(since);
             }
+            memory.revokes.values_mut().for_each(|taken| {
+                age(&mut taken.first);
+                age(&mut taken.last);
+                taken.times = taken.times.min(2);
+            });
+            memory.refusals.values_mut().for_each(|refusals| {
+                age(&mut refusals.first);
+                age(&mut refusals.last);
+            });
             self.keep_memory(memory)
         })
     }
@@ -366,7 +377,7 @@ impl Operator {
             listing: tokens.map(|tokens| Ok(tokens.map(|token| listed(token.generation())).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
-            liveness: told(&answers.lives).map(|(token, alive)| (token, Ok(liveness(alive)))).collect(),
+            liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
             consumers: answers.consumers.map(|listed| Ok(self.consumers(&listed))),
             last_use: BTreeMap::new(),
         }
@@ -426,8 +437,12 @@ fn verification(verdict: Verdict) -> Verification {
     }
 }
 
-fn liveness(alive: bool) -> Liveness {
-    if alive { Liveness::Alive } else { Liveness::Dead }
+fn liveness(seen: Seen) -> Liveness {
+    match seen {
+        Seen::Alive => Liveness::Alive,
+        Seen::Refused => Liveness::Dead,
+        Seen::Gone => Liveness::Gone,
+    }
 }
 
 fn name(uid: u8) -> String {
@@ -474,6 +489,7 @@ fn facts(ledger: &Ledger) -> Facts {
         current: token(ledger.current.as_ref().map(|current| current.token.generation)),
         previous: token(previous.map(|previous| previous.token.generation)),
         pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
+        known: ledger.tokens().fold(0, |known, issued| known | Token::new(issued.generation).bit()),
         unknown_until: small(ledger.unknown_until),
         frozen: ledger.frozen,
         seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),

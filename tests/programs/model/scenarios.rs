@@ -58,6 +58,7 @@ const NOTHING: Budget = Budget {
     restarts: 0,
     refusals: 0,
     deaths: 0,
+    mutes: 0,
     deletes: 0,
     reverts: 0,
     restores: 0,
@@ -85,7 +86,7 @@ const ONE: Scenario = Scenario {
 };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 34] = [
+pub const SMALL: [Scenario; 35] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -143,6 +144,12 @@ pub const SMALL: [Scenario; 34] = [
     Scenario {
         name: "token killed by others",
         budget: Budget { rotations: 1, deaths: 1, starts: 1, ..NOTHING },
+        ..ONE
+    },
+    Scenario {
+        name: "token refused for a while",
+        attempts: 4,
+        budget: Budget { rotations: 1, mutes: 1, starts: 1, ..NOTHING },
         ..ONE
     },
     Scenario {

@@ -66,6 +66,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         grace: scenario.grace,
         ends: scenario.ends,
         stranger: scenario.stranger,
+        mutes: scenario.budget.mutes > 0,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };
     let model = TokenModel { world, scenario: *scenario, calm: Calm::one_in(limits.calm) };

@@ -148,14 +148,23 @@ pub enum Verdict {
     NotYet,
 }
 
+/// What a look at a token showed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub enum Seen {
+    #[default]
+    Alive,
+    Refused,
+    Gone,
+}
+
 /// What a look has been told so far.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Answers {
     pub preflight: bool,
     pub listing: Option<[Token; 6]>,
     pub verified: [(Token, Verdict); 3],
-    /// Tokens whose life was asked for, and whether they are alive.
-    pub lives: [(Token, bool); 6],
+    /// Tokens whose life was asked for.
+    pub lives: [(Token, Seen); 6],
     pub consumers: Option<Listed>,
 }
 
@@ -164,8 +173,8 @@ impl Answers {
         note(&mut self.verified, token, verdict);
     }
 
-    pub fn looked_at(&mut self, token: Token, alive: bool) {
-        note(&mut self.lives, token, alive);
+    pub fn looked_at(&mut self, token: Token, seen: Seen) {
+        note(&mut self.lives, token, seen);
     }
 }
 
@@ -247,6 +256,8 @@ pub struct Budget {
     pub refusals: u8,
     /// Tokens that somebody else kills at the provider.
     pub deaths: u8,
+    /// How often the provider, or a gateway before it, refuses a living token for a while.
+    pub mutes: u8,
     /// Targets that somebody deletes.
     pub deletes: u8,
     /// Targets that somebody sets back.
@@ -285,6 +296,9 @@ pub struct State {
     pub published: u16,
     /// Attempts that somebody else has killed: not our fault.
     pub killed: u16,
+    /// Attempts whose tokens are refused and not listed, though they live, and for how many ticks that lasted.
+    pub mute: u16,
+    pub muted_for: u8,
     /// Attempts whose tokens may do too little.
     pub wanting: u16,
     /// What the kubelet keeps of an immutable target while a pod uses it.

@@ -1,11 +1,13 @@
 //! What happens in the world: how it moves from one state to the next.
 
+use tokenturn::core::step::Change;
+
 use crate::{
     operator::{Effect, Facts, Look, Operator, Ruling},
     scenarios::Ends,
     state::{
         Activity, Answers, Ask, Base, EffectId, Late, Life, Listed, MemoryId, PODS, Pod, PodSeen, RecordId, Replica,
-        StampId, State, Target, Token, Verdict, Wish,
+        Seen, StampId, State, Target, Token, Verdict, Wish,
     },
 };
 
@@ -36,6 +38,10 @@ pub enum Event {
     Delete,
     /// The current token is killed at the provider.
     Death(Token),
+    /// A living token is refused, and missing in the list.
+    Mute(Token),
+    /// What was refused for a while is accepted again.
+    Speak,
     /// Somebody deletes the target.
     DeleteTarget,
     /// Somebody makes the target immutable.
@@ -102,6 +108,8 @@ pub struct World {
     pub ends: Ends,
     /// The last replica looks at another owner with the same UID.
     pub stranger: bool,
+    /// The provider may refuse a living token, so that nothing tells it from a dead one.
+    pub mutes: bool,
     /// A token is dead when the provider refuses it; without that, when a revoke was sent.
     pub confirms_death: bool,
 }
@@ -156,6 +164,12 @@ impl World {
                 state.killed |= token.bit();
                 bases(state).for_each(|base| base.news = true);
             }
+            Event::Mute(token) => {
+                state.budget.mutes -= 1;
+                state.mute = token.bit();
+                bases(state).for_each(|base| base.news = true);
+            }
+            Event::Speak => state.mute = 0,
             Event::Freeze => {
                 state.budget.freezes -= 1;
                 state.target.immutable = true;
@@ -221,6 +235,7 @@ impl World {
             self.expire(state);
         }
         bases(state).for_each(|base| base.old = true);
+        state.muted_for = (state.muted_for + u8::from(state.mute != 0)).min(MUTED_LONG);
         state.readable = [state.target.carries.bit() & !1, state.readable[0]];
         state.held = 0;
         for slot in 0..PODS {
@@ -328,14 +343,14 @@ impl World {
             Ask::Preflight => answers.preflight = true,
             Ask::Listing => {
                 let mut listing = [Token::NONE; 6];
-                let listed = state.live_tokens().filter(|_| self.ends == Ends::Revoked);
+                let listed = state.live_tokens().filter(|token| self.ends == Ends::Revoked && !is_mute(state, *token));
                 for (place, token) in listing.iter_mut().zip(listed) {
                     *place = token;
                 }
                 answers.listing = Some(listing);
             }
             Ask::Verify(token) => {
-                let verdict = match (fate, state.is_alive(token)) {
+                let verdict = match (fate, state.is_alive(token) && !is_mute(state, token)) {
                     (Fate::Refused, _) => Verdict::Insufficient,
                     (_, true) if state.wanting & token.bit() != 0 => Verdict::Insufficient,
                     (_, true) => Verdict::Works,
@@ -343,7 +358,14 @@ impl World {
                 };
                 answers.verified(token, verdict);
             }
-            Ask::Liveness(token) => answers.looked_at(token, state.is_alive(token)),
+            Ask::Liveness(token) => answers.looked_at(
+                token,
+                match state.is_alive(token) {
+                    true if !is_mute(state, token) => Seen::Alive,
+                    _ if self.mutes => Seen::Refused,
+                    _ => Seen::Gone,
+                },
+            ),
             Ask::Consumers => answers.consumers = Some(self.list(state, number)),
         }
     }
@@ -433,7 +455,15 @@ impl World {
     /// Carries out an effect; whether it was.
     fn apply(&self, state: &mut State, base: Base, effect: EffectId) -> bool {
         match self.operator.effect(effect) {
-            Effect::Save { next, .. } | Effect::Write { next } => self.save(state, base, next),
+            Effect::Save { next, change } => {
+                let before = state.record;
+                let saved = self.save(state, base, next);
+                if saved {
+                    self.look_at_forgotten(state, before, change);
+                }
+                saved
+            }
+            Effect::Write { next } => self.save(state, base, next),
             Effect::DropRecord => self.save(state, base, RecordId::ABSENT),
             Effect::Publish(token) => self.publish(state, base, token),
             Effect::Fence(attempt) => {
@@ -487,6 +517,22 @@ impl World {
         state.record = next;
         record_changed(state);
         true
+    }
+
+    /// What a call revokes is forgotten only when it is dead, and what is refused for a moment is replaced by nobody.
+    fn look_at_forgotten(&self, state: &mut State, before: RecordId, change: Change) {
+        let (Some(before), Some(after)) = (self.operator.facts(before), self.operator.facts(state.record)) else {
+            return;
+        };
+        // What nobody knows is told when it is let go.
+        let is_told = matches!(change, Change::Unknown(_));
+        if self.ends == Ends::Revoked && !is_told && before.known & !after.known & state.alive != 0 {
+            state.broke("S4 a living token leaves the record");
+        }
+        let is_unasked = matches!(change, Change::Intended(_)) && !before.begun && before.seen == after.seen;
+        if self.mutes && is_unasked && state.muted_for < MUTED_LONG {
+            state.broke("S13 a rotation begins for a refusal of a moment");
+        }
     }
 
     /// What nothing revokes is forgotten only when nobody holds it: nobody would be waited for after that.
@@ -571,6 +617,13 @@ impl World {
             Some(Late::Discard { token }) => self.revoke(state, token, None),
         }
     }
+}
+
+/// In ticks, how long a token has to be refused before it can count as dead.
+const MUTED_LONG: u8 = 2;
+
+fn is_mute(state: &State, token: Token) -> bool {
+    state.mute & token.bit() != 0
 }
 
 fn end(state: &mut State, slot: usize) {
