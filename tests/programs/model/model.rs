@@ -297,7 +297,9 @@ impl TokenModel {
             .replicas
             .iter()
             .filter(|replica| matches!(replica.activity, Activity::Storing { .. } | Activity::Discarding { .. }));
-        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count() + unknown
+        // What was refused, and replaced for that, may live on until nobody can hold it.
+        let kept = (facts.presumed_dead & state.alive).count_ones() as usize;
+        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count() + unknown + kept
     }
 
     /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.

@@ -75,8 +75,9 @@ pub struct Facts {
     pub current: Token,
     pub previous: Token,
     pub pending: Token,
-    /// By attempt: every token that it knows.
+    /// By attempt: every token that it knows, and those that were replaced because they were refused.
     pub known: u16,
+    pub presumed_dead: u16,
     /// Attempts up to this one are of a past that the record does not know.
     pub unknown_until: u8,
     pub begun: bool,
@@ -480,6 +481,10 @@ fn ask(question: &Question) -> Ask {
     }
 }
 
+fn bits<'a>(tokens: &mut dyn Iterator<Item = &'a Issued>) -> u16 {
+    tokens.fold(0, |bits, issued| bits | Token::new(issued.generation).bit())
+}
+
 fn facts(ledger: &Ledger) -> Facts {
     let small = |number: i64| u8::try_from(number).expect("a small number");
     let token = |generation: Option<_>| generation.map_or(Token::NONE, Token::new);
@@ -489,7 +494,8 @@ fn facts(ledger: &Ledger) -> Facts {
         current: token(ledger.current.as_ref().map(|current| current.token.generation)),
         previous: token(previous.map(|previous| previous.token.generation)),
         pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
-        known: ledger.tokens().fold(0, |known, issued| known | Token::new(issued.generation).bit()),
+        known: bits(&mut ledger.tokens()),
+        presumed_dead: bits(&mut ledger.presumed_dead.iter()),
         unknown_until: small(ledger.unknown_until),
         frozen: ledger.frozen,
         seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),
