@@ -8,8 +8,8 @@ CHECKED := --profile checked --features testkit,faults,model
 # The end-to-end tests wait more than they compute.
 export RUST_TEST_THREADS ?= 6
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kubelet model model-short faults faults-short faults-pairs soak disasters attack lint crds servers bench \
-	build clean tools
+.PHONY: help demo test test-kubelet model model-short faults faults-short faults-pairs soak hostile disasters attack lint crds servers \
+	bench build clean tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ bench: servers ## measure writes, memory and time of a rotation; the last line i
 soak: servers ## 1,000 rotations under traffic while leaders are killed; the last line is JSON. SOAK=--short for three minutes
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example soak
 	@$(CARGO) run --locked --quiet $(CHECKED) --example soak -- $(SOAK)
+
+hostile: servers ## what one tenant can do to the others (half an hour; the last line is JSON). HOSTILE=--short for three minutes
+	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example hostile
+	@$(CARGO) run --locked --quiet $(CHECKED) --example hostile -- $(HOSTILE)
 
 build: tools ## the operator's binary, optimized
 	@$(CARGO) build --locked --release --bin tokenturn

@@ -3,7 +3,7 @@
 # one test; it prints its table and one line of JSON, and what it found wrong. `tests/summary.sh` counts.
 #
 # The model computes while the soak waits, so it runs beside it and gives way, and so do the tests that are compiled while the
-# kubelet waits. The kubelet runs without the case that saturates the API server, which takes all that the machine has. A sample of
+# kubelet waits. The attacks of `hostile` run alone, because answers and memory are measured. The kubelet runs without the case that saturates the API server, which takes all that the machine has. A sample of
 # the faults is run. All cases and all faults have targets of their own.
 set -uo pipefail
 
@@ -42,11 +42,14 @@ told() { # name...: waits for each, then shows it as a test
 }
 
 # In one call, so that all are built with the same features.
-"$cargo" build "${checked[@]}" --bin tokenturn --example model --example soak --example kubelet --example faults || exit 1
+"$cargo" build "${checked[@]}" --bin tokenturn --example model --example soak --example hostile --example kubelet --example faults ||
+  exit 1
 programs=target/checked/examples
 start model nice -n 19 "$programs/model" --limit 5 --large 40
 start soak "$programs/soak" --short
 told soak model
+start hostile "$programs/hostile" --short
+told hostile
 start kubelet tests/kubelet.sh --or-skip --gentle
 start compile nice -n 19 "$cargo" test --locked --features testkit --no-run
 told kubelet

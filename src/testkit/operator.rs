@@ -157,6 +157,16 @@ impl OperatorProcess {
         self.port
     }
 
+    /// Process id of the operator itself while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
+    }
+
+    /// An error with the end of its log if it has ended.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.process.check()
+    }
+
     /// Resident memory, from `/proc`.
     pub fn rss_kib(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid()?)).ok()?;
