@@ -35,7 +35,7 @@ pub async fn large(field: &Field<'_>) -> Result<(), Failure> {
     let mut held = connect(field, 50, head).await;
     for stream in &mut held {
         let writing = async {
-            let piece = [b'x'; 65_536];
+            let piece = vec![b'x'; 65_536];
             for _ in 0..64 {
                 stream.write_all(&piece).await?;
             }
