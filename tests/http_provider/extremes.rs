@@ -9,7 +9,10 @@ use axum::{Router, body::Body, http::Request as Asked, http::Response};
 use serde_json::{Value, json};
 use tokenturn::{
     api::{ProviderKind, ProviderRef},
-    core::token::{Generation, Naming, Owner, Specification, Verification},
+    core::{
+        revocable::Revocable,
+        token::{Generation, Issued, Naming, Owner, Source, Specification, Verification},
+    },
     providers::{
         Class, Error, Minted, Provider, Request,
         http::{Http, Shared, guard::Reach},
@@ -231,4 +234,46 @@ async fn a_403_with_retry_after_is_a_limit() {
     assert_eq!(scene.create().await.unwrap_err().class(), minute);
     assert!(matches!(scene.create().await.unwrap_err().class(), Class::RateLimited { .. }));
     assert_eq!(scene.asked().len(), 1, "nothing is sent before the minute is over");
+}
+
+/// Regression: a 400 to a dead token was taken for a sign of life, "was revoked and is still accepted", and nothing said what the API answers.
+#[tokio::test]
+async fn a_status_that_the_recipe_does_not_read_is_shown() {
+    let answer = |asked: &str| match asked {
+        "GET /me" => {
+            (400, Vec::new(), br#"{"error": "token_revoked", "detail": "dead-token-17"}"#.to_vec(), Duration::ZERO)
+        }
+        "DELETE /tokens/7" => (400, Vec::new(), br#"{"code": "dead-token-17"}"#.to_vec(), Duration::ZERO),
+        _ => said(br#"{"token": "dead-token-17", "id": "7"}"#.to_vec()),
+    };
+    let scene = Extreme::new(|_| {}, Arc::new(answer)).await;
+    let minted = scene.create().await.unwrap();
+    let Verification::NotYet { why } = scene.verify("dead-token-17").await.unwrap() else {
+        panic!("it is not accepted")
+    };
+    assert!(why.contains("status 400, token_revoked"), "{why}");
+    assert!(
+        why.contains("verify answered 400, which the recipe does not read; say in verify.answer.statuses"),
+        "{why}"
+    );
+    let provider = serde_json::from_value(json!({})).unwrap();
+    let generation = Generation { sequence: 1, attempt: 1 };
+    let issued = Issued {
+        generation,
+        id: scene.naming.name(generation),
+        handle: minted.handle.clone(),
+        fingerprint: minted.values.fingerprint(),
+        issued_at: minted.issued_at,
+        expires_at: minted.expires_at,
+        source: Source { specification: scene.specification.clone(), provider },
+        surplus: Vec::new(),
+    };
+    let alive = scene.driver.liveness(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await.unwrap_err();
+    assert_eq!(alive.class(), Class::Invalid);
+    assert!(alive.to_string().contains("verify answered 400"), "{alive}");
+    let token = Revocable::never_stored(&issued);
+    let revoked =
+        scene.driver.revoke(&scene.owner, &scene.specification, &token, Some(&minted.values)).await.unwrap_err();
+    // Its answer names the token, which the request did not show.
+    assert!(revoked.to_string().contains("(status 400)") && !revoked.to_string().contains("dead"), "{revoked}");
 }

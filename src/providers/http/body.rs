@@ -8,7 +8,10 @@ use std::{fmt, sync::Arc};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::code::{self, Shown};
@@ -154,6 +157,15 @@ impl Body {
             Self::Json(Secretive { length, .. }) => *length,
             Self::Empty | Self::Other => 0,
         }
+    }
+}
+
+/// Does what takes milliseconds where the answer is large: other work of this thread goes on elsewhere meanwhile.
+pub fn aside<T>(length: usize, work: impl FnOnce() -> T) -> T {
+    let can_go_on = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    match length > SMALL && can_go_on {
+        true => tokio::task::block_in_place(work),
+        false => work(),
     }
 }
 

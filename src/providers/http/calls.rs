@@ -15,6 +15,7 @@ use super::{
     answer,
     answer::{Meant, Received},
     clients::{Client, Identity},
+    code,
     credential::{Data, SESSION, Shared},
     proxy::Via,
     recipe::{Answer, Credential, Operation, RevokeBy as Names},
@@ -53,6 +54,8 @@ pub(super) struct Who {
 /// A request that is ready to be sent, and by whom.
 pub(super) struct Prepared {
     pub rendered: Rendered,
+    /// The secrets that it was made with.
+    known: Zeroizing<Vec<u8>>,
     client: Client,
     /// What is left of the time that the call may take.
     timeout: Duration,
@@ -178,7 +181,7 @@ impl Http {
     ) -> Result<Prepared, Error> {
         let rendered = self.rendered(operation, scope, doing)?;
         let client = self.plain_client(owner, doing).await?;
-        Ok(Prepared { rendered, client, timeout: self.timeout, access_token: None })
+        Ok(Prepared { rendered, known: code::known(scope), client, timeout: self.timeout, access_token: None })
     }
 
     /// A request that shows who we are, unless it says otherwise itself.
@@ -199,7 +202,9 @@ impl Http {
             who.data.put(SESSION, shown.token.as_bytes());
         }
         let data = &who.data;
-        let mut rendered = self.rendered(operation, &Scope { credential: Some(data.keys()), ..*scope }, doing)?;
+        let scope = Scope { credential: Some(data.keys()), ..*scope };
+        let mut rendered = self.rendered(operation, &scope, doing)?;
+        let known = code::known(&scope);
         for (name, value) in data.headers(&credential.shown).map_err(within)? {
             rendered.headers.entry(name).or_insert(value);
         }
@@ -208,7 +213,7 @@ impl Http {
             let value = bearer(&shown.token).map_err(|why| within(data.wrong(&why)))?;
             rendered.headers.entry(header::AUTHORIZATION).or_insert(value);
         }
-        Ok(Prepared { rendered, client: who.client, timeout, access_token: session })
+        Ok(Prepared { rendered, known, client: who.client, timeout, access_token: session })
     }
 
     /// Sends a request once. The flag beside an error says that it cannot have arrived.
@@ -218,12 +223,12 @@ impl Http {
         prepared: Prepared,
         doing: &str,
     ) -> Result<Received, (Error, bool)> {
-        let Prepared { rendered, client, timeout, access_token } = prepared;
+        let Prepared { rendered, known, client, timeout, access_token } = prepared;
         if access_token.is_some() && timeout < LEAST.min(self.timeout / 2) {
             let why = format!("{doing}: what the operator has to obtain first came too late; look at timeout");
             return Err((Error::new(Class::Unavailable, why), true));
         }
-        let received = transport::send(&client, purpose, rendered, timeout).await.map_err(|failure| {
+        let received = transport::send(&client, purpose, rendered, &known, timeout).await.map_err(|failure| {
             let error = Error::new(failure.class, format!("{doing}: {}", failure.why));
             (error, failure.unsent)
         })?;
@@ -259,7 +264,7 @@ impl Http {
         let client = self.plain_client(owner, doing).await?;
         let accept = (header::ACCEPT, HeaderValue::from_static("application/json"));
         let rendered = Rendered { method: Method::GET, url, headers: HeaderMap::from_iter([accept]), body: None };
-        let prepared = Prepared { rendered, client, timeout, access_token: None };
+        let prepared = Prepared { rendered, known: Zeroizing::default(), client, timeout, access_token: None };
         self.call(&self.lane(owner), Purpose::Discover, prepared, doing).await
     }
 

@@ -3,12 +3,15 @@
 //! A body may hold secrets, so it is shown only if it looks like a word of a list, as `invalid_grant` or `E1001`, and if it has nothing in common
 //! with what the request showed.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::render::Rendered;
+use super::render::{Rendered, Scope};
+use crate::secret_value::TokenSet;
 
 /// Longest code.
 const MAX_LENGTH: usize = 64;
@@ -23,29 +26,19 @@ const MIN_SECRET: usize = 6;
 const WITHIN: [&str; 3] = ["", "/error", "/errors/0"];
 const NAMES: [&str; 6] = ["error", "code", "error_code", "errorCode", "type", "status"];
 
-/// What a request shows, to be compared with an answer.
+/// What a request shows, and what it could have shown, to be compared with an answer.
 pub struct Shown(Zeroizing<Vec<u8>>);
 
 impl Shown {
-    /// All that a request shows.
+    /// All that a request shows, beside what is `known` where it was made.
     #[must_use]
-    pub fn of(request: &Rendered) -> Self {
+    pub fn of(request: &Rendered, known: &[u8]) -> Self {
         let headers: Vec<_> = request.headers.values().collect();
         let basics: Vec<_> = headers.iter().filter_map(|value| basic(value)).collect();
         let body = request.body.iter().map(|body| body.as_slice());
-        let url = [request.url.as_str().as_bytes()];
-        let parts = url
-            .into_iter()
-            .chain(headers.iter().map(|value| value.as_bytes()))
-            .chain(basics.iter().map(|pair| pair.as_slice()));
-        let parts: Vec<&[u8]> = parts.chain(body).collect();
-        // Made at its size, so that no copy of a secret is left behind by growing.
-        let mut shown = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum()));
-        for part in parts {
-            shown.extend_from_slice(part);
-            shown.push(b' ');
-        }
-        Self(shown)
+        let parts =
+            [request.url.as_str().as_bytes(), known].into_iter().chain(headers.iter().map(|value| value.as_bytes()));
+        Self(joined(&parts.chain(basics.iter().map(|pair| pair.as_slice())).chain(body).collect::<Vec<_>>()))
     }
 
     fn has_to_do_with(&self, code: &str) -> bool {
@@ -54,6 +47,25 @@ impl Shown {
         let contains = |long: &[u8], short: &[u8]| long.windows(short.len()).any(|window| window == short);
         words.any(|word| contains(word, code) || contains(code, word))
     }
+}
+
+/// The secrets that a request is made with: also those that it does not show can be in its answer.
+#[must_use]
+pub fn known(scope: &Scope<'_>) -> Zeroizing<Vec<u8>> {
+    let sets =
+        scope.token_values.into_iter().chain(scope.replaced).flat_map(TokenSet::iter).map(|(_, value)| value.expose());
+    let keys = scope.credential.into_iter().flat_map(BTreeMap::values).map(Vec::as_slice);
+    joined(&sets.chain(keys).chain(scope.random.map(str::as_bytes)).collect::<Vec<_>>())
+}
+
+/// With spaces between, and made at its size, so that no copy of a secret is left behind by growing.
+fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let mut joined = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum()));
+    for part in parts {
+        joined.extend_from_slice(part);
+        joined.push(b' ');
+    }
+    joined
 }
 
 /// User name and password of HTTP Basic authentication.
@@ -98,7 +110,8 @@ mod tests {
     fn shown(header: &str, body: &str) -> Shown {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(header).unwrap())]);
         let url = "https://api.example.com/v1/tokens/opaque-id".parse().unwrap();
-        Shown::of(&Rendered { method: Method::GET, url, headers, body: Some(Zeroizing::new(body.as_bytes().to_vec())) })
+        let body = Some(Zeroizing::new(body.as_bytes().to_vec()));
+        Shown::of(&Rendered { method: Method::GET, url, headers, body }, b"revoked-by-its-id")
     }
 
     #[test]
@@ -137,6 +150,7 @@ mod tests {
             (shown("x", "{\"token\":\"swordfish\"}"), "swordfish"),
             (shown("x", "client_id=me&client_secret=swordfish"), "swordfish"),
             (shown("x", ""), "opaque-id"),
+            (shown("x", ""), "revoked-by-its-id"),
         ] {
             assert_eq!(code(&json!({"error": said}), &shown), None, "{said}");
             assert_eq!(code(&json!({"error": "invalid_grant"}), &shown).as_deref(), Some("invalid_grant"));

@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     Http, answer,
     answer::Received,
+    body::aside,
     calls::unreadable,
     paging::{Stopped, Walk},
     recipe::List,
@@ -107,15 +108,18 @@ impl Http {
             let asked = self.page(list, owner, specification, &walk, left, &doing).await;
             // What was not in time may have been, if the pages before it had taken less.
             let (page, received) = asked.map_err(|error| walk.left().map_err(stopped).err().unwrap_or(error))?;
-            let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
-            let items = list.items.query(body).all();
-            for item in &items {
-                let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
-                if let Some(name) = list.name_of(item).filter(|_| alive) {
-                    look(item, name, &doing)?;
+            let has_more = aside(received.body.length(), || {
+                let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
+                let items = list.items.query(body).all();
+                for item in &items {
+                    let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
+                    if let Some(name) = list.name_of(item).filter(|_| alive) {
+                        look(item, name, &doing)?;
+                    }
                 }
-            }
-            if !walk.after(&items, &received.body, &received.headers, &page).map_err(stopped)? {
+                walk.after(&items, &received.body, &received.headers, &page).map_err(stopped)
+            })?;
+            if !has_more {
                 return Ok(());
             }
         }
@@ -137,7 +141,7 @@ impl Http {
         walk.apply(&mut prepared.rendered.url);
         let page = prepared.rendered.url.clone();
         let received = self.call(&lane, Purpose::List, prepared, doing).await?;
-        let meant = answer::meaning(&list.operation.answer, &received);
+        let meant = aside(received.body.length(), || answer::meaning(&list.operation.answer, &received));
         match meant.meaning {
             HttpMeaning::Success => Ok((page, received)),
             _ => Err(self.refusal(&lane, meant, &received, doing)),

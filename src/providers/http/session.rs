@@ -11,6 +11,7 @@ use super::{
     admin_tokens::{Held, Slot, Token},
     answer::{self, Received},
     calls::{PATIENCE, Who, pause, stay_away, unreadable},
+    code,
     recipe::{Credential, Login, OAuth2},
     render::{Rendered, Scope},
     token_request::{self, Granted},
@@ -136,7 +137,8 @@ impl Http {
     ) -> Result<Received, Error> {
         let lane = self.lane(owner);
         let _leave = lane.enter_within(PATIENCE).await.map_err(|closed| stay_away(closed, doing))?;
-        let received = transport::send(&who.client, Purpose::Authorize, rendered, left).await;
+        let known = code::known(&Scope { credential: Some(who.data.keys()), ..Scope::default() });
+        let received = transport::send(&who.client, Purpose::Authorize, rendered, &known, left).await;
         received.map_err(|failure| Error::new(failure.class, format!("{doing}: {}", failure.why)))
     }
 }

@@ -75,7 +75,8 @@ pub(super) fn client(
     builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
 }
 
-/// Sends a request and reads its answer, within `timeout`, connection included.
+/// Sends a request and reads its answer, within `timeout`, connection included. No code of the answer is shown that has something to do with
+/// what is `known`.
 ///
 /// # Errors
 /// No answer; what is known of why.
@@ -83,10 +84,11 @@ pub(super) async fn send(
     client: &Client,
     purpose: Purpose,
     rendered: Rendered,
+    known: &[u8],
     timeout: Duration,
 ) -> Result<Received, Failure> {
     let call = Call { method: rendered.method.clone(), purpose, timeout };
-    connect::ask(&call, exchange(client, purpose, rendered, timeout), instead).await
+    connect::ask(&call, exchange(client, purpose, rendered, known, timeout), instead).await
 }
 
 /// What a planned fault looks like from here.
@@ -106,9 +108,10 @@ async fn exchange(
     client: &Client,
     purpose: Purpose,
     rendered: Rendered,
+    known: &[u8],
     timeout: Duration,
 ) -> Result<Received, Failure> {
-    let shown = Shown::of(&rendered);
+    let shown = Shown::of(&rendered, known);
     let Rendered { method, url, headers, body } = rendered;
     // Every request comes by here, also those to addresses that a server named.
     client.reach.check(&url).map_err(|why| Failure { class: Class::Unavailable, why, unsent: true })?;
