@@ -2,10 +2,12 @@
 //!
 //! - [`store`] is what a provider remembers; [`wire`] is how each of them speaks
 //! - [`limits`] is how they say that they were asked too often
+//! - [`lies`] are told all the time: what a provider does otherwise than its contract, or a recipe, says
 //! - [`faults`] are planned for the next calls of an operation
 
 mod asked;
 mod faults;
+mod lies;
 mod limits;
 mod store;
 mod wire;
@@ -28,6 +30,7 @@ use self::faults::{extend, served, written};
 pub use self::{
     asked::{Answer, Asked},
     faults::Fault,
+    lies::Lie,
     limits::{Dialect, Quota},
     store::{Behaviour, Family, NotMinted, Pair, Store, Stored, Tenant},
     wire::{Use, Wire},
@@ -196,7 +199,12 @@ impl Shared {
         if !is_open && !self.wire.is_admin(asked, &store) {
             return self.wire.refusal();
         }
-        self.wire.answer(operation, asked, &mut store)
+        let lies = store.behaviour.lies.clone();
+        if let Some(status) = lies.iter().find_map(|lie| lie.status_of(operation)) {
+            return Answer::refused(status);
+        }
+        let answer = self.wire.answer(operation, asked, &mut store);
+        lies.iter().fold(answer, |answer, lie| lie.told(operation, answer))
     }
 }
 
@@ -212,6 +220,15 @@ async fn answer(
         lock(&shared.strange).push(format!("{} {}", asked.method, uri.path()));
         return StatusCode::NOT_FOUND.into_response();
     };
+    let late = lock(&shared.store).behaviour.lies.iter().find_map(|lie| lie.lateness_of(operation));
+    if let Some(late) = late {
+        lock(&shared.seen).push(Seen { operation, status: 504 });
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            shared.perform(operation, &asked);
+        });
+        return StatusCode::GATEWAY_TIMEOUT.into_response();
+    }
     let spent = lock(&shared.store).spend();
     let mut response =
         if spent.is_too_much { written(shared.wire.too_many()) } else { served(&shared, operation, &asked).await };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::testkit::contract::limits::Quota;
+use crate::testkit::contract::{lies::Lie, limits::Quota};
 
 /// How the provider behaves.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Behaviour {
     pub proofs: bool,
     /// How much may be asked, if there is a limit.
     pub quota: Option<Quota>,
+    /// What it does otherwise than its contract says.
+    pub lies: Vec<Lie>,
 }
 
 impl Default for Behaviour {
@@ -44,6 +46,7 @@ impl Default for Behaviour {
             reuse_detection: false,
             proofs: false,
             quota: None,
+            lies: Vec::new(),
         }
     }
 }

@@ -17,7 +17,7 @@ pub use self::{
     tenants::Tenant,
 };
 use self::{families::Refresh, proofs::Proofs};
-use super::{ADMIN, limits::Meter};
+use super::{ADMIN, lies::Lie, limits::Meter};
 
 /// Why a token is not minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Store {
         self.tokens.push(Stored {
             id,
             account: account.to_owned(),
-            name: name.to_owned(),
+            name: self.behaviour.lies.iter().fold(name.to_owned(), |name, lie| lie.stored_name(name)),
             value: value.map_or_else(|| format!("canary-{id}-{:016x}", fastrand(id)), str::to_owned),
             permissions: self.behaviour.grants.clone().unwrap_or(permissions),
             expires,
@@ -128,6 +128,9 @@ impl Store {
     /// Revokes tokens; false if none was alive.
     pub fn revoke(&mut self, which: impl Fn(&Stored) -> bool) -> bool {
         let mut found = false;
+        if self.behaviour.lies.contains(&Lie::RevokesNothing) {
+            return self.tokens.iter().any(|token| token.is_alive() && which(token));
+        }
         for token in self.tokens.iter_mut().filter(|token| token.is_alive() && which(token)) {
             token.revoked = Some(Instant::now());
             found = true;
@@ -162,7 +165,8 @@ impl Store {
             let ended = ends.any(|at| at.elapsed() >= propagation);
             token.value == value && token.created.elapsed() >= activation && !ended && !token.is_expired()
         };
-        self.tokens.iter().find(accepted)
+        let any = || self.tokens.last().filter(|_| self.behaviour.lies.contains(&Lie::AcceptsAll));
+        self.tokens.iter().find(accepted).or_else(any)
     }
 
     /// Names of the tokens that are not revoked.
