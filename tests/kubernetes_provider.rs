@@ -158,6 +158,8 @@ fn issued(request: &Request, minted: &Minted, handle: &Handle) -> Issued {
             },
         },
         surplus: Vec::new(),
+        flawed: false,
+        unshown: Vec::new(),
     }
 }
 

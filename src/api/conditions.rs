@@ -14,6 +14,8 @@ pub const PICKED_UP: &str = "PickedUp";
 pub const PROVIDER_READY: &str = "ProviderReady";
 /// The token may do what was asked for and nothing else.
 pub const LEAST_PRIVILEGE: &str = "LeastPrivilege";
+/// Everything that the recipe says was shown to be so; only shown where it was not.
+pub const RECIPE_PROVEN: &str = "RecipeProven";
 
 /// Old and new token are valid together during a rotation; only shown where they are not.
 pub const OVERLAP: &str = "Overlap";
@@ -95,6 +97,10 @@ pub enum Reason {
     UnknownPermission,
     /// The token was granted less than was asked for.
     PermissionsMissing,
+    /// The provider does not do what the recipe says.
+    RecipeWrong,
+    /// Something that the recipe says could not be shown to be so.
+    RecipeUnproven,
     /// The token may do more than was asked for.
     SurplusPermissions,
     /// The token may do what was asked for and nothing else.
@@ -137,7 +143,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -171,6 +177,8 @@ impl Reason {
         Self::InvalidSpec,
         Self::UnknownPermission,
         Self::PermissionsMissing,
+        Self::RecipeWrong,
+        Self::RecipeUnproven,
         Self::AnswerLost,
         Self::StillInUse,
         Self::TokenRefused,
@@ -233,6 +241,8 @@ impl Reason {
             Self::InvalidSpec => "InvalidSpec",
             Self::UnknownPermission => "UnknownPermission",
             Self::PermissionsMissing => "PermissionsMissing",
+            Self::RecipeWrong => "RecipeWrong",
+            Self::RecipeUnproven => "RecipeUnproven",
             Self::AnswerLost => "AnswerLost",
             Self::StillInUse => "StillInUse",
             Self::TokenRefused => "TokenRefused",

@@ -36,11 +36,20 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
 #[must_use]
 pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
     let is_kept = ledger.pending.is_some() || ledger.refused.is_some();
-    let intent = ledger.intent.as_ref().filter(|intent| intent.leaves_behind && !is_kept)?;
+    let intent = ledger.intent.as_ref().filter(|_| !is_kept)?;
     let Generation { sequence, attempt } = intent.generation;
+    let end = match intent.unseen_until {
+        _ if intent.leaves_behind => "delete that".to_owned(),
+        Some(at) => format!(
+            "or one without a name of that time, it ends when it expires, which was asked to be at {at}; end it \
+             there if it must not live \
+             until then"
+        ),
+        None => return None,
+    };
     let message = format!(
         "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has one whose name ends in \
-         {}-{sequence}-{attempt}, delete that",
+         {}-{sequence}-{attempt}, {end}",
         ledger.owner.uid
     );
     Some(Failure { reason: Reason::LeftBehind, message })

@@ -221,6 +221,7 @@ impl Memory {
             | Change::GraceServed
             | Change::Refused(_)
             | Change::RefusedGone(_)
+            | Change::RefusedLeft(_)
             | Change::Reinstated(_)
             | Change::Snapshot
             | Change::RevokeIntended(_)

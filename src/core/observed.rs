@@ -160,6 +160,8 @@ pub struct Answers {
     pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
     pub last_use: BTreeMap<Generation, Result<Option<Timestamp>, Fault>>,
     pub consumers: Option<Result<Consumers, Fault>>,
+    /// What the recipe of the token that was verified could not show.
+    pub unshown: Vec<String>,
 }
 
 impl Observed {

@@ -50,6 +50,8 @@ pub struct Traits {
     pub unlisted: bool,
     /// What an answer that was lost left behind is found by nobody, and does not end: it has to be told by its name.
     pub leaves_behind: bool,
+    /// The same of what ends when it expires: it is told by its name and when that is.
+    pub ends_unseen: bool,
     /// What a token may do beyond what was asked for is seen.
     pub shows_surplus: bool,
     /// It says when a token was used last.
@@ -63,6 +65,7 @@ impl Default for Traits {
             succession: Succession::Overlap,
             unlisted: false,
             leaves_behind: false,
+            ends_unseen: false,
             shows_surplus: true,
             tells_last_use: false,
         }

@@ -209,6 +209,8 @@ fn in_the_secret(observed: &Observed, plan: &Plan) -> Option<Issued> {
         expires_at: None,
         source: plan.source.clone(),
         surplus: Vec::new(),
+        flawed: false,
+        unshown: Vec::new(),
     })
 }
 
@@ -231,6 +233,8 @@ pub(super) fn issued(listed: &Listed, plan: &Plan, observed: &Observed) -> Issue
         issued_at: listed.created_at.unwrap_or(observed.now),
         expires_at: None,
         source: plan.source.clone(),
+        flawed: false,
+        unshown: Vec::new(),
         surplus: Vec::new(),
     }
 }

@@ -95,9 +95,27 @@ pub struct Intent {
     /// What its create may leave behind is found by nobody where it is made: it has to be told by the name of this attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaves_behind: bool,
+    /// The same of what ends by itself, then at the latest, if the provider keeps to what it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_until: Option<Timestamp>,
+    /// Its answer, or its token, showed that the recipe is wrong: the next attempt waits for another recipe, or for
+    /// long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misread: Option<Misread>,
     /// Left-overs of the attempt are looked for there.
     #[serde(flatten)]
     pub source: Source,
+}
+
+/// A recipe that does not say what the provider does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Misread {
+    /// Digest of the provider object's settings.
+    pub recipe: String,
+    /// The token that showed it may be alive and cannot be revoked: each further attempt would leave another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves_token: bool,
 }
 
 /// Why an attempt did not end well.

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::api::{
     HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
-    conditions::{LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECONCILING, Reason, STALLED},
+    conditions::{
+        LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECIPE_PROVEN, RECONCILING, Reason, STALLED,
+    },
     text,
 };
 
@@ -67,7 +69,7 @@ pub fn unseen(
     list.set(READY, false, reason, message);
     list.set(RECONCILING, false, reason, message);
     list.set(STALLED, true, reason, message);
-    for kept in [PICKED_UP, PROVIDER_READY, LEAST_PRIVILEGE, OVERLAP] {
+    for kept in [PICKED_UP, PROVIDER_READY, LEAST_PRIVILEGE, RECIPE_PROVEN, OVERLAP] {
         list.keep(kept);
     }
     RotatedTokenStatus { conditions: list.list, observed_generation: generation, ..shown.clone() }
@@ -157,6 +159,10 @@ fn conditions(
             );
             list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
         }
+    }
+    if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()).filter(|one| !one.token.unshown.is_empty())
+    {
+        list.set(RECIPE_PROVEN, false, Reason::RecipeUnproven, &current.token.unshown.join("; "));
     }
     match plan.map(|plan| plan.traits.succession) {
         Some(Succession::Replaced) => list.set(OVERLAP, false, Reason::InPlace, REPLACED),

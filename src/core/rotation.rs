@@ -11,9 +11,9 @@ use super::{
     guards::Guard,
     life::{self, Life},
     observed::{Observed, Question, Record, Resource},
-    plan::Succession,
+    plan::{Plan, Succession},
     readopt,
-    record::{Failure, Intent, Ledger},
+    record::{Failure, Intent, Ledger, Misread},
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
@@ -245,7 +245,11 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     // Of a first token nothing is known yet but what the provider can do.
     let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle.is_in_place());
     let in_place = replaced || plan.traits.succession != Succession::Overlap;
+    if let Some(decision) = misread(observed, plan, intent).filter(|_| !asked) {
+        return Ok(Some(decision));
+    }
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
+    let wait = wait.filter(|_| intent.misread.is_none());
     if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }
@@ -277,6 +281,27 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
 pub(super) fn may_be_lost(latest: Option<&Failure>) -> bool {
     let is_open = |reason| matches!(reason, Reason::AnswerLost | Reason::ApiServerUnavailable | Reason::InternalError);
     latest.is_none_or(|failure| is_open(failure.reason))
+}
+
+/// A recipe that was shown to be wrong mints nothing more before it is changed, or for long; never again by itself
+/// where each token of it stays alive.
+fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision> {
+    let Misread { recipe, leaves_token } = intent.misread.as_ref()?;
+    if plan.source.specification != intent.source.specification || plan.source.recipe() != *recipe {
+        return None;
+    }
+    let wait = schedule::misread_wait(intent.at, observed.now);
+    let failure = intent.failure.as_ref();
+    let (reason, why) = failure.map_or((Reason::RecipeWrong, ""), |failure| (failure.reason, failure.message.as_str()));
+    let until = match (leaves_token, wait) {
+        (true, _) => String::new(),
+        (false, wait) => format!(", or in {} min", wait?.as_secs() / 60 + 1),
+    };
+    let message = format!(
+        "{why}; nothing is minted with this recipe before it is changed, tokenturn.dev/rotate-now gets a new \
+         value{until}"
+    );
+    Some(Decision::stall(wait.unwrap_or(STALLED_WAKE), reason, message))
 }
 
 /// Waiting between attempts; after the last one long, and said so.

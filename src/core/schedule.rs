@@ -80,6 +80,14 @@ pub fn attempt_wait(attempts: i64, begun: Timestamp, now: Timestamp, in_place: b
     wait.checked_sub(waited).filter(|left| !left.is_zero())
 }
 
+/// How long to wait before another token is minted with a recipe that was shown to be wrong by an attempt that was
+/// begun at `begun`.
+#[must_use]
+pub fn misread_wait(begun: Timestamp, now: Timestamp) -> Option<Duration> {
+    let waited = Duration::try_from(now.duration_since(begun)).unwrap_or(Duration::MAX);
+    EXHAUSTED_WAIT.checked_sub(waited).filter(|left| !left.is_zero())
+}
+
 /// How long to wait after `failures` looks in a row that failed.
 #[must_use]
 pub fn backoff(failures: u32) -> Duration {

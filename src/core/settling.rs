@@ -53,7 +53,8 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
         }
     };
     let is_first = snapshot.is_none();
-    let mut next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
+    let mut next = transition::note_unshown(next, &observed.answers.unshown);
     if !observed.guarded(Guard::KeepPresumedDead) {
         next.presumed_dead.clear();
     }
@@ -67,7 +68,7 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
 fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found: &Verification) -> Ruling {
     let why = match found {
         Verification::Insufficient { missing } => insufficient(missing),
-        Verification::NotYet { why } | Verification::Dead { why } => why.clone(),
+        Verification::NotYet { why } | Verification::Dead { why } | Verification::Misread { why, .. } => why.clone(),
         Verification::Works { .. } => return Ok(None),
     };
     let message = format!("the token that was just published no longer works: {why}");

@@ -104,6 +104,8 @@ pub enum Change {
     Noted,
     Refused(Generation),
     RefusedGone(Generation),
+    /// A refused token left the record without being known to be dead.
+    RefusedLeft(Generation),
     Reinstated(Generation),
     Promoted(Generation),
     Reopened,

@@ -221,7 +221,9 @@ fn roll(
         }
         Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(pickup))),
         Ok(Verification::Insufficient { missing }) => insufficient(missing),
-        Ok(Verification::NotYet { why } | Verification::Dead { why }) => why.clone(),
+        Ok(Verification::NotYet { why } | Verification::Dead { why } | Verification::Misread { why, .. }) => {
+            why.clone()
+        }
     };
     let message = format!("no workload is restarted because the new token does not work at the provider: {why}");
     Ok(Some(retry_stalled(observed, Reason::ProviderRefused, message).with_pickup(pickup)))

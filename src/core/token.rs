@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ProviderRef, TokenProviderSpec};
+use crate::{
+    api::{ProviderRef, TokenProviderSpec},
+    secret_value::{SecretValue, digest},
+};
 
 /// The `RotatedToken` that a token belongs to. The UID tells a re-created object of the same name apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,6 +147,13 @@ impl Source {
         let place = |source: &Self| (source.specification.provider.clone(), source.specification.parameters.clone());
         place(self) == place(other)
     }
+
+    /// A digest of the provider object's settings: with other ones it may work otherwise.
+    #[must_use]
+    pub fn recipe(&self) -> String {
+        let settings = serde_json::to_vec(&self.provider.backend).unwrap_or_default();
+        digest([("backend", &SecretValue::new(settings))].into_iter())
+    }
 }
 
 /// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
@@ -162,6 +172,12 @@ pub struct Issued {
     /// What it may do beyond what was asked for; known once it was verified.
     #[serde(default)]
     pub surplus: Vec<String>,
+    /// The answer to its create was not as the recipe says, so it was never pending and no replica can publish it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flawed: bool,
+    /// What its recipe could not show of it, in sentences for the user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unshown: Vec<String>,
 }
 
 impl Issued {
@@ -193,6 +209,23 @@ pub enum Verification {
     Insufficient { missing: Vec<String> },
     /// It is refused.
     Dead { why: String },
+    /// It works, and shows that the recipe does not say what the provider does; `may_pass` where a provider that
+    /// takes its time can look like that.
+    Misread { why: String, may_pass: bool },
+}
+
+/// Whether a recipe does what it says, as far as the first of its tokens can show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Shown,
+    /// A provider that takes its time to list a new token looks like this; so does a wrong path.
+    NotYet {
+        why: String,
+    },
+    /// Something in the recipe is wrong; names its place.
+    Wrong {
+        why: String,
+    },
 }
 
 /// What one look at a token showed. What it means is for [`super::life`] to say.

@@ -10,8 +10,10 @@ use super::{
     pickup::PickupProof,
     plan::Plan,
     record::{
-        Current, Failure, Finished, Intent, Ledger, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
+        Current, Failure, Finished, Intent, Ledger, Misread, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot,
+        Superseded,
     },
+    schedule,
     token::{Generation, Issued, Owner, Source},
 };
 use crate::api::{conditions::Reason, status::HISTORY_LENGTH};
@@ -83,6 +85,8 @@ pub fn intend(
             failure,
             before,
             leaves_behind: plan.traits.leaves_behind,
+            unseen_until: plan.traits.ends_unseen.then(|| schedule::after(now, plan.lifetime)),
+            misread: None,
             source: plan.source.clone(),
         }),
         rotate_now_seen,
@@ -100,6 +104,7 @@ pub fn take_over(ledger: &Ledger) -> Ledger {
         generation: Generation { attempt: counter, ..intent.generation },
         failure: told.or(intent.failure),
         leaves_behind: false,
+        unseen_until: None,
         ..intent
     });
     Ledger { counter, intent, ..ledger.clone() }
@@ -117,6 +122,35 @@ pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
     let failure = Some(Failure { reason, message });
     let intent = ledger.intent.clone().map(|intent| Intent { failure, ..intent });
     Ledger { pending: None, refused: ledger.pending.clone(), intent, ..ledger.clone() }
+}
+
+/// 4. Store, where the answer to the create lacks something that the recipe reads: the token is refused before it was
+/// ever pending.
+#[must_use]
+pub fn store_flawed(ledger: &Ledger, token: Issued, why: String) -> Ledger {
+    misread(&store(ledger, Issued { flawed: true, ..token }), why)
+}
+
+/// 5. The pending token shows that the recipe is wrong: it is refused, and nothing more is minted with that recipe
+/// for long.
+#[must_use]
+pub fn misread(ledger: &Ledger, why: String) -> Ledger {
+    let next = refuse(ledger, Reason::RecipeWrong, why);
+    let recipe = next.refused.as_ref().map(|token| token.source.recipe());
+    let misread = recipe.map(|recipe| Misread { recipe, leaves_token: false });
+    Ledger { intent: next.intent.clone().map(|intent| Intent { misread, ..intent }), ..next }
+}
+
+/// The refused token cannot be revoked, or nothing tells whether it is dead: it leaves the record with a sentence
+/// that names it.
+#[must_use]
+pub fn leave_refused(ledger: &Ledger, told: String) -> Ledger {
+    let intent = ledger.intent.clone().map(|intent| Intent {
+        misread: intent.misread.map(|misread| Misread { leaves_token: true, ..misread }),
+        failure: Some(Failure { reason: Reason::LeftBehind, message: told }),
+        ..intent
+    });
+    Ledger { refused: None, intent, ..ledger.clone() }
 }
 
 /// The refused token is dead.
@@ -179,6 +213,15 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         frozen: false,
         ..ledger.clone()
     }
+}
+
+/// Notes what the recipe of the new current token could not show.
+#[must_use]
+pub fn note_unshown(mut ledger: Ledger, unshown: &[String]) -> Ledger {
+    if let Some(current) = &mut ledger.current {
+        current.token.unshown.extend(unshown.iter().cloned());
+    }
+    ledger
 }
 
 /// A token that another one has replaced; without a snapshot, one has to be taken.

@@ -14,7 +14,7 @@ use super::{
     schedule,
     step::{Change, Decision, Ruling, Step},
     superseded::doubted,
-    token::{Generation, Handle, Issued, Verification},
+    token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
 };
 use crate::api::conditions::Reason;
@@ -45,6 +45,7 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
             keep(observed, pending, Reason::PermissionsMissing, &insufficient(missing))
         }
         Verification::Dead { why } if only => keep(observed, pending, Reason::ProviderRefused, why),
+        Verification::Misread { why, .. } if only => keep(observed, pending, Reason::RecipeWrong, why),
         Verification::NotYet { why } if only => keep(observed, pending, Reason::ProviderRefused, why),
         Verification::Insufficient { missing } => {
             refuse(observed, record, pending, Reason::PermissionsMissing, insufficient(missing))?
@@ -54,6 +55,7 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
             refuse(observed, record, pending, Reason::ProviderRefused, message)?
         }
         Verification::NotYet { why } => not_yet(observed, record, pending, why)?,
+        Verification::Misread { why, may_pass } => misread(observed, record, pending, why, *may_pass)?,
     }))
 }
 
@@ -97,6 +99,38 @@ fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) ->
     refuse(observed, record, pending, Reason::ProviderRefused, message)
 }
 
+/// What shows that the recipe is wrong, and not only that the provider takes its time, ends what was minted with it.
+fn misread(
+    observed: &Observed,
+    record: &Record,
+    pending: &Issued,
+    why: &str,
+    may_pass: bool,
+) -> Result<Decision, Question> {
+    // One that pods may hold has nothing to prove any more; see `has_to_prove`.
+    if observed.memory.published == Some(pending.generation) {
+        return Ok(Decision::stall(STALLED_WAKE, Reason::RecipeWrong, why));
+    }
+    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
+    if may_pass && waited < observed.delays.activation {
+        let message = format!("the new token works, and is not published yet: {why}");
+        return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
+    }
+    let message = format!("the new token is not published, because the recipe is wrong: {why}");
+    let next = transition::misread(&record.ledger, message.clone());
+    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(pending.generation) };
+    Ok(Decision::act(step, Reason::RecipeWrong, message))
+}
+
+/// Whether a recipe has to show that it does what it says before this token is used: it is not known to be published,
+/// so that it can still be refused, and it has ended no other.
+#[must_use]
+pub fn has_to_prove(observed: &Observed, generation: Generation) -> bool {
+    let pending = observed.record.as_ref().and_then(|record| record.ledger.pending.as_ref());
+    let is_pending = pending.is_some_and(|token| token.generation == generation && !token.handle.is_in_place());
+    is_pending && observed.target_generation() != Some(generation) && observed.memory.published != Some(generation)
+}
+
 /// How long this process has known something.
 fn known_for<T>(observed: &Observed, since: Option<(T, Duration)>) -> Duration {
     since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
@@ -138,6 +172,8 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
         Ok(Some(Decision::act(Step::Save { ledger: Box::new(ledger), change }, Reason::Verifying, message)))
     };
     match observed.ours() {
+        // Nobody can publish what was never pending.
+        _ if refused.flawed => {}
         Some(view) if view.generation == Some(generation) => {
             let message = "another replica had verified and published the token before it was refused";
             return save(transition::reinstate(&record.ledger), Change::Reinstated(generation), message);
@@ -157,6 +193,9 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             }
         }
     }
+    if let Some(told) = unrevoked(observed, record, refused)? {
+        return save(transition::leave_refused(&record.ledger, told.clone()), Change::RefusedLeft(generation), &told);
+    }
     if !refused.handle.is_revocable() {
         let message = format!("the refused token {} cannot be revoked at its provider; {}", refused.id, ends(refused));
         return save(transition::drop_refused(&record.ledger), Change::LetGo(generation), &message);
@@ -172,4 +211,32 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
         }
     }
+}
+
+/// What is said of a token that showed that its recipe is wrong, where that recipe cannot revoke it either, or cannot
+/// tell whether it did.
+fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<Option<String>, Question> {
+    let Some(intent) = record.ledger.intent.as_ref().filter(|intent| intent.misread.is_some()) else { return Ok(None) };
+    let sent = observed.memory.revokes.get(&refused.generation).map(|taken| taken.first);
+    let has_value = record.values.contains_key(&refused.generation);
+    // A verify that accepts everything says so of a dead token too.
+    let patience = observed.delays.propagation.saturating_mul(3).max(Duration::from_secs(30));
+    let is_late = sent.is_some_and(|at| observed.uptime.saturating_sub(at) >= patience);
+    let what = if !refused.handle.is_revocable() {
+        "cannot be revoked by it"
+    } else if sent.is_some() && !has_value && observed.liveness(refused.generation)?.is_err() {
+        "was revoked, and nothing tells whether it is dead"
+    } else if is_late && matches!(observed.liveness(refused.generation)?, Ok(Liveness::Alive)) {
+        "was revoked, and verify accepts it still, which says nothing with this recipe"
+    } else {
+        return Ok(None);
+    };
+    let why = intent.failure.as_ref().map(|failure| failure.message.as_str()).unwrap_or_default();
+    let id = match &refused.handle {
+        Handle::Id { id } => format!(" (id {id})"),
+        _ => String::new(),
+    };
+    let end = refused.expires_at.map(|at| format!(" and expires at {at}")).unwrap_or_default();
+    let name = &refused.id;
+    Ok(Some(format!("{why}; the token {name}{id} {what}{end}: look for it at the provider, and end it by hand")))
 }

@@ -19,7 +19,7 @@ use crate::{
     core::{
         census::Census,
         revocable::Revocable,
-        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -129,6 +129,10 @@ pub struct Minted {
     pub handle: Handle,
     pub issued_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+    /// What the answer lacks or has wrong, so that the token is given to nobody and revoked with what is known of it.
+    pub flaw: Option<String>,
+    /// What the answer could not show, in sentences for the user.
+    pub unshown: Vec<String>,
 }
 
 /// A driver. Every call has a deadline of its own and is made once.
@@ -165,6 +169,23 @@ pub trait Provider {
         specification: &Specification,
         values: &TokenSet,
     ) -> impl Future<Output = Result<Verification, Error>> + Send;
+
+    /// Shows, with the first token that is made with a recipe, that it does what it says: that a value which was made
+    /// up is refused, and that the token is listed under its name and id. Asked before the token is used; shown once,
+    /// it answers without a call.
+    fn prove(
+        &self,
+        _owner: &Owner,
+        _token: &Issued,
+        _values: &TokenSet,
+    ) -> impl Future<Output = Result<Proof, Error>> + Send {
+        std::future::ready(Ok(Proof::Shown))
+    }
+
+    /// What could not be shown of it, in sentences for the user.
+    fn unshown(&self, _owner: &Owner) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Revokes a token. Revoking what is gone already is success.
     fn revoke(
@@ -300,6 +321,14 @@ impl Provider for Driver {
         values: &TokenSet,
     ) -> Result<Verification, Error> {
         of_driver!(self, driver => Box::pin(driver.verify(owner, specification, values)).await)
+    }
+
+    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        of_driver!(self, driver => Box::pin(driver.prove(owner, token, values)).await)
+    }
+
+    fn unshown(&self, owner: &Owner) -> Vec<String> {
+        of_driver!(self, driver => driver.unshown(owner))
     }
 
     async fn revoke(

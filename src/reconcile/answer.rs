@@ -16,7 +16,8 @@ use crate::{
         observed::{Fault, Observed, Question},
         pickup::members,
         record::PodRef,
-        token::{Generation, Issued},
+        token::{Generation, Issued, Proof, Verification},
+        verifying::has_to_prove,
     },
     kube_io::{Swap, access, pods, target, workload},
     providers::{Driver, Provider},
@@ -45,17 +46,7 @@ pub async fn answer(
         }
         Question::Preflight => observed.answers.preflight = Some(preflight(context, observed, handles).await),
         Question::Verify(generation) => {
-            let verification = match known(context, observed, generation) {
-                Err(fault) => Err(fault),
-                Ok((token, driver)) => match observed.values(generation) {
-                    None => Err(value_lost(token)),
-                    Some(values) => {
-                        let result = driver.verify(&observed.owner, &token.source.specification, values).await;
-                        context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
-                        result.map_err(Fault::from)
-                    }
-                },
-            };
+            let verification = verification(context, observed, generation).await;
             observed.answers.verification.insert(generation, verification);
         }
         Question::Liveness(generation) => {
@@ -88,6 +79,33 @@ pub async fn answer(
             observed.answers.consumers = Some(consumers(context, observed, handles, remembered).await);
         }
     }
+}
+
+/// Whether a token works and, before it is used, whether its recipe does what it says.
+async fn verification(
+    context: &Context,
+    observed: &mut Observed,
+    generation: Generation,
+) -> Result<Verification, Fault> {
+    let (token, driver) = known(context, observed, generation)?;
+    let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
+    let result = driver.verify(&observed.owner, &token.source.specification, values).await;
+    context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
+    let verification = result?;
+    if !matches!(verification, Verification::Works { .. }) {
+        return Ok(verification);
+    }
+    if has_to_prove(observed, generation) {
+        let result = driver.prove(&observed.owner, token, values).await;
+        context.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
+        match result? {
+            Proof::Shown => {}
+            Proof::NotYet { why } => return Ok(Verification::Misread { why, may_pass: true }),
+            Proof::Wrong { why } => return Ok(Verification::Misread { why, may_pass: false }),
+        }
+    }
+    observed.answers.unshown = driver.unshown(&observed.owner);
+    Ok(verification)
 }
 
 fn no_driver() -> Fault {

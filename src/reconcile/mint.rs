@@ -11,7 +11,7 @@ use crate::{
         token::{Generation, Issued, Owner, Source},
         transition,
     },
-    kube_io::{Swap, Version, record},
+    kube_io::{Swap, Version, events::Kind, record},
     providers::{Driver, Minted, Provider, Request},
     secret_value::TokenSet,
 };
@@ -67,7 +67,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
     };
     let result = driver.create(&request).await;
     context.metrics.provider_call(driver.name(), "create", result.as_ref().err());
-    let Minted { values, handle, issued_at, expires_at } = result.map_err(|error| {
+    let Minted { values, handle, issued_at, expires_at, flaw, unshown } = result.map_err(|error| {
         context.metrics.rotation("failed");
         failure(Fault::from(error))
     })?;
@@ -80,21 +80,41 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         expires_at,
         source: mint.source.clone(),
         surplus: Vec::new(),
+        flawed: false,
+        unshown,
     };
     tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
-    Box::pin(store(&context, &driver, mint, token, values)).await.map_err(failure)
+    Box::pin(store(&context, &driver, mint, token, (values, flaw))).await.map_err(failure)
 }
 
-/// Compare-and-set the record with the pending token; on conflict revoke it, because somebody else is ahead.
-async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, values: TokenSet) -> Result<(), Fault> {
-    let next = transition::store(&mint.ledger, token.clone());
+/// Compare-and-set the record with the pending token, or with one that is to be revoked because of a flaw; on
+/// conflict revoke it, because somebody else is ahead.
+async fn store(
+    context: &Context,
+    driver: &Driver,
+    mint: Mint,
+    token: Issued,
+    (values, flaw): (TokenSet, Option<String>),
+) -> Result<(), Fault> {
+    let next = match flaw {
+        None => transition::store(&mint.ledger, token.clone()),
+        Some(why) => {
+            tracing::warn!(id = token.id, "{why}");
+            transition::store_flawed(&mint.ledger, token.clone(), why)
+        }
+    };
     let mut all = mint.values;
-    all.insert(token.generation, values);
+    if values.iter().next().is_some() {
+        all.insert(token.generation, values);
+    }
     let mut tries = 0;
     loop {
         tries += 1;
         match record::save(&context.client, &context.namespace, Some(&mint.version), &next, &all).await {
-            Ok(Swap::Done) => return Ok(()),
+            Ok(Swap::Done) => {
+                tell_flaw(context, &mint.owner, &next).await;
+                return Ok(());
+            }
             Ok(Swap::Conflict) => break,
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),
             Err(error) => {
@@ -120,6 +140,16 @@ async fn store(context: &Context, driver: &Driver, mint: Mint, token: Issued, va
     }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
     revoke(context, driver, &mint.owner, &token, &all).await
+}
+
+/// Says why a token is revoked that was never pending.
+async fn tell_flaw(context: &Context, owner: &Owner, ledger: &Ledger) {
+    let failure =
+        ledger.intent.as_ref().filter(|_| ledger.refused.is_some()).and_then(|intent| intent.failure.as_ref());
+    if let Some(Failure { reason, message }) = failure {
+        context.metrics.rotation("refused");
+        context.events.write(owner, Kind::Warning, *reason, "Mint", message).await;
+    }
 }
 
 /// Revokes a token whose value nobody else has seen. What remains is found by the next sweep.

@@ -151,6 +151,7 @@ fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) 
         succession,
         unlisted: !capabilities.label,
         leaves_behind: capabilities.lost_answer == LostAnswer::TellItsName,
+        ends_unseen: capabilities.lost_answer == LostAnswer::Repeat,
         shows_surplus: capabilities.shows_surplus,
         tells_last_use: capabilities.tells_last_use,
     };

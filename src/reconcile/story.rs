@@ -36,6 +36,12 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
         Change::Noted => tracing::debug!("noted"),
         Change::TakenOver(generation) => tracing::info!(rotation = %generation, "took over what another process began"),
         Change::RefusedGone(generation) => tracing::info!(rotation = %generation, "refused token is dead"),
+        Change::RefusedLeft(generation) => {
+            let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
+            let message = failure.map_or("", |failure| &failure.message);
+            tracing::warn!(rotation = %generation, "{message}");
+            context.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
+        }
         Change::Reinstated(generation) => {
             tracing::warn!(rotation = %generation, "refused token was already published and counts")
         }

@@ -75,6 +75,8 @@ pub fn issued(generation: Generation) -> Issued {
         expires_at: None,
         source: source(),
         surplus: vec![],
+        flawed: false,
+        unshown: vec![],
     }
 }
 
@@ -189,6 +191,8 @@ pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
         failure: None,
         before: None,
         leaves_behind: false,
+        unseen_until: None,
+        misread: None,
         source: source(),
     };
     Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }

@@ -13,6 +13,7 @@ mod hostile;
 mod in_place;
 mod keycloak;
 mod licensing;
+mod lies;
 mod oauth2;
 mod obtained;
 mod oidc;

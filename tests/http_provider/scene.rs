@@ -216,6 +216,8 @@ impl Scene {
             expires_at: minted.expires_at,
             source: self.source.clone(),
             surplus: vec![],
+            flawed: false,
+            unshown: vec![],
         }
     }
 

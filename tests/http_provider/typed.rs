@@ -142,6 +142,8 @@ impl Typed {
             expires_at: minted.expires_at,
             source: self.source.clone(),
             surplus: vec![],
+            flawed: false,
+            unshown: vec![],
         }
     }
 

@@ -67,7 +67,8 @@ pub struct HttpProvider {
     /// Mints a token. Sent once, never repeated.
     pub create: HttpCreate,
 
-    /// Lists tokens. Without it an answer that was lost leaves a token behind that only its expiry ends.
+    /// Lists tokens. Without it an answer that was lost leaves a token behind that only its expiry ends. The first token of a recipe is published
+    /// only when it is listed, alive, under its name and with the id that create gave; a list may take as long as `activation` for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<HttpList>,
 
@@ -81,7 +82,8 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<HttpCheck>,
 
-    /// Tries a token with its own value.
+    /// Tries a token with its own value. Before the first token of a recipe is published, it is also shown a value that was made up, once, which
+    /// it has to refuse; a recipe that accepts everything publishes nothing (reason `RecipeWrong`). Not with `inPlace`.
     pub verify: HttpVerify,
 
     /// Asks about a token that was revoked, for an API that can be asked for one: `Gone` says that it is dead, `Success` that it is not. A token
@@ -268,7 +270,8 @@ pub struct HttpCreate {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
-    /// When the token expires. Without it tokens are taken to live until they are revoked.
+    /// When the token expires. Without it tokens are taken to live until they are revoked. A time that is over, or less than a minute away, is a
+    /// mistake of the recipe: the token is revoked and not published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 

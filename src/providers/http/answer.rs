@@ -265,6 +265,12 @@ fn wait(headers: &HeaderMap, now: Timestamp, others: &[&str]) -> Option<Duration
     Some(found.clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
 }
 
+/// The clock of an answer.
+#[must_use]
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(header::DATE)?.to_str().ok()?)
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()

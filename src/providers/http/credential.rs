@@ -17,6 +17,7 @@ use super::{
     clients::{Clients, Identity},
     compiled::Recipes,
     guard::Reach,
+    proven::Proven,
     recipe::{Credential, Shown},
     render::{Scope, header_value},
     service_account,
@@ -61,6 +62,7 @@ pub struct Shared {
     pub(super) clients: Clients,
     pub(super) admin_tokens: AdminTokens,
     pub(super) recipes: Recipes,
+    pub(super) proven: Proven,
 }
 
 impl Shared {
@@ -75,6 +77,7 @@ impl Shared {
             clients: Clients::default(),
             admin_tokens: AdminTokens::default(),
             recipes: Recipes::default(),
+            proven: Proven::default(),
         }
     }
 

@@ -100,6 +100,21 @@ impl Http {
         specification: &Specification,
         mut look: impl FnMut(&Value, String, &str) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
+        self.items(list, owner, specification, |item, doing| match list.name_of(item).filter(|_| list.is_alive(item)) {
+            Some(name) => look(item, name, doing),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    /// Looks at everything that is listed.
+    pub(super) async fn items(
+        &self,
+        list: &List,
+        owner: &Owner,
+        specification: &Specification,
+        mut look: impl FnMut(&Value, &str) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
         let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
         let stopped = |Stopped { class, why }| Error::new(class, format!("{doing}: {why}"));
         let mut walk = Walk::new(&list.paging);
@@ -112,10 +127,7 @@ impl Http {
                 let body = received.body.json().ok_or_else(|| unreadable(&doing))?;
                 let items = list.items.query(body).all();
                 for item in &items {
-                    let alive = list.alive.iter().all(|expectation| answer::is_met(expectation, item));
-                    if let Some(name) = list.name_of(item).filter(|_| alive) {
-                        look(item, name, &doing)?;
-                    }
+                    look(item, &doing)?;
                 }
                 walk.after(&items, &received.body, &received.headers, &page).map_err(stopped)
             })?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::{Http, answer, dpop, recipe::Expires, render::Scope};
+use super::{Http, answer, dpop, minted::Answered, render::Scope};
 use crate::{
     api::provider::http::HttpMeaning,
     core::{revocable::Revocable, schedule, token::Handle},
@@ -25,7 +25,8 @@ impl Http {
         let started = Instant::now();
         let permissions = self.translate(specification);
         if let Some(values) = self.already_there(request, &doing).await? {
-            return Ok(Minted { values, handle: self.handle(name, None, &doing)?, issued_at: now, expires_at: None });
+            let handle = self.handle(name, None, &doing)?;
+            return Ok(Minted { values, handle, issued_at: now, expires_at: None, flaw: None, unshown: Vec::new() });
         }
         let replaced = self.to_be_replaced(request, &doing).await?;
         let random = random().map_err(|why| Error::new(Class::Unavailable, format!("{doing}: {why}")))?;
@@ -59,29 +60,18 @@ impl Http {
             return Err(if is_open { Error::new(Class::Unknown, error.to_string()) } else { error });
         }
         let body = received.body.json().ok_or_else(|| unknown("JSON"))?;
-        let values = answer::values(&create.values, body).map_err(|name| unknown(&format!("the value {name:?}")))?;
-        let values =
-            key.iter().fold(values, |values, key| values.with(dpop::KEY, SecretValue::new(key.jwk().as_bytes())));
-        let id =
-            create.id.as_ref().map(|path| answer::scalar(path, body).ok_or_else(|| unknown("the id"))).transpose()?;
-        let expires_at = match &create.expires {
-            None => None,
-            Some(Expires::AsAsked) => Some(schedule::after(now, *lifetime)),
-            Some(Expires::Said(wanted)) => answer::time(wanted, body, now).map_err(|_| unknown("a readable expiry"))?,
-        };
-        // What ends a token that cannot be revoked, or found again, is its expiry.
-        let has_no_end = self.recipe.revoke.is_none() || (self.recipe.list.is_none() && !create.tells_lost);
-        if expires_at.is_none() && has_no_end && self.recipe.in_place.is_none() {
-            return Err(unknown("an expiry"));
+        let answered = Answered { body, headers: &received.headers, key: key.as_ref(), now };
+        let minted = self.minted(request, &answered, &doing).await?;
+        if minted.flaw.is_some() {
+            return Ok(minted);
         }
         let granted =
             create.granted.as_ref().map(|wanted| answer::granted(wanted, body)).filter(|found| !found.is_empty());
         let missing = granted.map(|granted| self.missing(specification, &granted)).unwrap_or_default();
-        let handle = self.handle(name, id, &doing)?;
         if !missing.is_empty() {
-            return Err(self.give_back(request, handle, &values, &missing, &doing).await);
+            return Err(self.give_back(request, minted.handle, &minted.values, &missing, &doing).await);
         }
-        Ok(Minted { values, handle, issued_at: now, expires_at })
+        Ok(minted)
     }
 
     /// A token that may do less than was asked for is given to nobody: it is revoked while its value is known.

@@ -4,6 +4,8 @@
 //!   of places in answers
 //! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back, `body` within what it may cost
 //! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `using`, `revoking` are what the driver does with it
+//! - `minted` reads what a create answered, also where it lacks something; `proving` shows with the first token of a recipe that it does what
+//!   it says, and `proven` remembers that
 //! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
 //! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
 //! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
@@ -41,9 +43,12 @@ pub mod egress;
 pub mod guard;
 pub mod link;
 mod listing;
+mod minted;
 mod minting;
 mod paging;
 pub mod path;
+mod proven;
+mod proving;
 pub mod proxy;
 pub mod recipe;
 pub mod render;
@@ -71,7 +76,7 @@ use crate::{
     core::{
         census::Census,
         revocable::Revocable,
-        token::{Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -206,6 +211,14 @@ impl Provider for Http {
         values: &TokenSet,
     ) -> Result<Verification, Error> {
         self.in_time("verify the token", self.check_token(owner, specification, values)).await
+    }
+
+    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        self.in_time("show that the recipe is right", self.show_recipe(owner, token, values)).await
+    }
+
+    fn unshown(&self, owner: &Owner) -> Vec<String> {
+        self.shared.proven.unshown(&self.object(owner))
     }
 
     async fn revoke(

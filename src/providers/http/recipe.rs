@@ -304,6 +304,12 @@ pub struct List {
 }
 
 impl List {
+    /// Whether a token that is listed says that it is alive.
+    #[must_use]
+    pub fn is_alive(&self, item: &Value) -> bool {
+        self.alive.iter().all(|expectation| answer::is_met(expectation, item))
+    }
+
     /// The name of a token that is listed.
     #[must_use]
     pub fn name_of(&self, item: &Value) -> Option<String> {

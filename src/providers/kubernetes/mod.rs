@@ -278,6 +278,8 @@ impl Provider for Kubernetes {
             // The API server's clock, like the expiry.
             issued_at: bound.created,
             expires_at: Some(expires_at),
+            flaw: None,
+            unshown: Vec::new(),
         })
     }
 

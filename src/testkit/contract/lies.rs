@@ -1,4 +1,5 @@
-//! What a server does otherwise than its contract says, all the time: real ones did, or were described wrongly by their recipes.
+//! What a server does otherwise than its contract says, all the time: real ones did, or were described wrongly by
+//! their recipes.
 
 use std::time::Duration;
 

@@ -5,5 +5,6 @@ mod chain;
 mod example;
 mod gateway;
 mod keycloak;
+mod lies;
 mod rotations;
 mod troubles;

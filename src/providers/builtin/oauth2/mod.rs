@@ -24,7 +24,7 @@ use crate::{
     core::{
         census::Census,
         revocable::Revocable,
-        token::{Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
     },
     providers::{
         Capabilities, Class, Error, Minted, Problem, Provider, Request,
@@ -169,6 +169,14 @@ impl Provider for OAuth2 {
         values: &TokenSet,
     ) -> Result<Verification, Error> {
         self.at_work(owner).await?.verify(owner, specification, values).await
+    }
+
+    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        self.at_work(owner).await?.prove(owner, token, values).await
+    }
+
+    fn unshown(&self, owner: &Owner) -> Vec<String> {
+        self.shape.unshown(owner)
     }
 
     async fn revoke(
