@@ -70,6 +70,7 @@ impl Contract {
         let prepared = example.prepare(&server.url())?;
         let recipe = &prepared.recipe;
         server.store().behaviour.proofs = recipe.create.dpop;
+        server.store().behaviour.lies = example.lies.to_vec();
         let compiled = compile::compile(recipe)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let capabilities = compiled.capabilities();

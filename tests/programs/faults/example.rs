@@ -10,7 +10,7 @@ use tokenturn::{
         oauth2::{metadata::Issuer, recipe},
     },
     testkit::{
-        contract::{ADMIN, Wire},
+        contract::{ADMIN, Lie, Wire},
         install,
     },
 };
@@ -24,15 +24,17 @@ pub struct Example {
     pub wire: Wire,
     /// Below `examples`.
     path: &'static str,
+    /// What its server does otherwise than it should.
+    pub lies: &'static [Lie],
 }
 
-pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token" };
-pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials" };
-pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token" };
-pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens" };
-pub const LICENSING: Example = Example { wire: Wire::Licensing, path: "licensing/access-token" };
-pub const KEYCLOAK: Example = Example { wire: Wire::Keycloak, path: "http/keycloak-client-secret" };
-pub const SYNOPTIC: Example = Example { wire: Wire::Synoptic, path: "synoptic/public-token" };
+pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token", lies: &[] };
+pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials", lies: &[] };
+pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token", lies: &[] };
+pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens", lies: &[] };
+pub const LICENSING: Example = Example { wire: Wire::Licensing, path: "licensing/access-token", lies: &[] };
+pub const KEYCLOAK: Example = Example { wire: Wire::Keycloak, path: "http/keycloak-client-secret", lies: &[] };
+pub const SYNOPTIC: Example = Example { wire: Wire::Synoptic, path: "synoptic/public-token", lies: &[] };
 
 /// An example for one server.
 pub struct Prepared {
