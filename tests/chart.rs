@@ -44,7 +44,7 @@ const CLUSTER_RULES: &str = "\
 ClusterRole tokenturn | tokenturn.dev | clustertokenproviders | get list watch
 ClusterRole tokenturn | tokenturn.dev | clustertokenproviders/status | patch
 ClusterRole tokenturn |  | nodes | get list
-ClusterRole tokenturn |  | namespaces [tokenturn-system] | get
+ClusterRole tokenturn |  | namespaces | get
 ClusterRole tokenturn | authentication.k8s.io | tokenreviews | create
 ";
 /// The same rules for all namespaces by a ClusterRole, or for a listed one by a Role: `ROLE` stands for either.
@@ -64,6 +64,7 @@ ROLE | events.k8s.io | events | create
 ";
 const OWN_RULES: &str = "\
 Role tokenturn-system/tokenturn-own |  | secrets | get list watch create update patch delete
+Role tokenturn-system/tokenturn-own | events.k8s.io | events | create
 Role tokenturn-system/tokenturn-own | coordination.k8s.io | leases | get create update
 Role default/tokenturn-api-server | discovery.k8s.io | endpointslices [kubernetes] | get
 ";
@@ -103,7 +104,8 @@ fn the_whole_cluster_is_served_with_exactly_these_verbs() {
 #[test]
 fn listed_namespaces_are_served_by_roles_and_no_secret_elsewhere_is_readable() {
     let in_role = |ns: &str| NAMESPACED_RULES.replace("ROLE", &format!("Role {ns}/tokenturn-namespaced"));
-    assert_rules(&render(LISTED), &[CLUSTER_RULES, &in_role("shop"), &in_role("blog"), OWN_RULES, USER_RULES]);
+    let cluster = CLUSTER_RULES.replace("| namespaces |", "| namespaces [tokenturn-system shop blog] |");
+    assert_rules(&render(LISTED), &[&cluster, &in_role("shop"), &in_role("blog"), OWN_RULES, USER_RULES]);
 }
 
 #[test]

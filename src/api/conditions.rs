@@ -115,6 +115,8 @@ pub enum Reason {
     ProviderUnavailable,
     /// The provider does not accept the operator's credential.
     CredentialRejected,
+    /// The Secret or the ServiceAccount of the operator's credential does not exist.
+    CredentialMissing,
     /// The provider refused the operator, or the token that it had just issued.
     ProviderRefused,
     /// The limit of the provider's plan is used up.
@@ -133,6 +135,8 @@ pub enum Reason {
     Deleting,
     /// The object went and left its token alive, as its policy says.
     Orphaned,
+    /// The object went with its namespace and its token could not be revoked: its credential had gone before.
+    LeftAlive,
     /// The API server of the cluster did not answer as needed.
     ApiServerUnavailable,
     /// Somebody undoes what the operator writes, again and again.
@@ -190,6 +194,7 @@ impl Reason {
         Self::AttemptsExhausted,
         Self::ProviderUnavailable,
         Self::CredentialRejected,
+        Self::CredentialMissing,
         Self::ProviderRefused,
         Self::QuotaExceeded,
         Self::AccountSuspended,
@@ -199,6 +204,7 @@ impl Reason {
         Self::Suspended,
         Self::Deleting,
         Self::Orphaned,
+        Self::LeftAlive,
         Self::ApiServerUnavailable,
         Self::Contested,
         Self::InternalError,
@@ -254,6 +260,7 @@ impl Reason {
             Self::AttemptsExhausted => "AttemptsExhausted",
             Self::ProviderUnavailable => "ProviderUnavailable",
             Self::CredentialRejected => "CredentialRejected",
+            Self::CredentialMissing => "CredentialMissing",
             Self::ProviderRefused => "ProviderRefused",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::AccountSuspended => "AccountSuspended",
@@ -263,6 +270,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::Deleting => "Deleting",
             Self::Orphaned => "Orphaned",
+            Self::LeftAlive => "LeftAlive",
             Self::ApiServerUnavailable => "ApiServerUnavailable",
             Self::Contested => "Contested",
             Self::InternalError => "InternalError",

@@ -27,6 +27,18 @@ pub const ROLE_TARGET: &str = "target";
 /// The operator's private ledger of one `RotatedToken`.
 pub const ROLE_RECORD: &str = "record";
 
+/// The record of an object that is gone and whose tokens could not be revoked: for people, no longer read by tokenturn.
+pub const ROLE_LEFT: &str = "left-alive";
+
+/// Annotation on a record: names of the Secrets of which it holds a copy, with commas between.
+pub const KEPT_ANNOTATION: &str = "tokenturn.dev/kept-secrets";
+
+/// Annotation on a record: digests of the providers that these Secrets may be shown to.
+pub const SHOWN_TO_ANNOTATION: &str = "tokenturn.dev/kept-for";
+
+/// Annotation on a record that was left to people: what lives on, and what to do.
+pub const LEFT_ANNOTATION: &str = "tokenturn.dev/left-alive";
+
 /// The Secret to which one token of the `kubernetes` provider is bound; deleting it revokes the token.
 pub const ROLE_BOUND: &str = "bound-token";
 

@@ -17,7 +17,7 @@ use super::{
     step::{Change, Decision, Phase, Step},
     token::{Generation, Issued},
 };
-use crate::api::WorkloadRef;
+use crate::api::{WorkloadRef, conditions::Reason};
 
 /// What this process remembers of the object.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +58,8 @@ pub struct Memory {
     pub provider: Option<Result<(), Trouble>>,
     /// Why the last create of this process failed.
     pub mint_failure: Option<Failure>,
+    /// Since when, without a break, the operator's credential is refused.
+    pub refused_credential_since: Option<Duration>,
     /// Failures in a row, for back-off.
     pub failures: u32,
     /// The target as it was last seen; a change restarts the settle time.
@@ -187,6 +189,12 @@ impl Memory {
                 None => _ = self.refusals.remove(generation),
             }
         }
+    }
+
+    /// Notes with what a reconcile came to rest.
+    pub fn rests(&mut self, uptime: Duration, reason: Reason) {
+        let is_refused = reason == Reason::CredentialRejected;
+        self.refused_credential_since = is_refused.then(|| self.refused_credential_since.unwrap_or(uptime));
     }
 
     /// A create is about to be sent: whatever happens now, this attempt creates no second token.

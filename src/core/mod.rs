@@ -15,6 +15,8 @@ pub mod census;
 pub mod consumers;
 pub mod decide;
 pub mod guards;
+pub mod kept;
+pub mod left_alive;
 pub mod life;
 pub mod memory;
 pub mod observed;

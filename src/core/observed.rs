@@ -131,6 +131,8 @@ pub enum Question {
     LastUse(Generation),
     /// The pods, nodes and workloads.
     Consumers,
+    /// Is the namespace of the object being deleted?
+    NamespaceEnds,
 }
 
 /// A look that failed.
@@ -162,6 +164,7 @@ pub struct Answers {
     pub consumers: Option<Result<Consumers, Fault>>,
     /// What the recipe of the token that was verified could not show.
     pub unshown: Vec<String>,
+    pub namespace_ends: Option<Result<bool, Fault>>,
 }
 
 impl Observed {
@@ -198,6 +201,11 @@ impl Observed {
     /// The pods, nodes and workloads, or the question.
     pub fn consumers(&self) -> Result<Result<&Consumers, &Fault>, Question> {
         Ok(self.answers.consumers.as_ref().ok_or(Question::Consumers)?.as_ref())
+    }
+
+    /// Whether the namespace is being deleted, or the question.
+    pub fn namespace_ends(&self) -> Result<Result<bool, &Fault>, Question> {
+        Ok(self.answers.namespace_ends.as_ref().ok_or(Question::NamespaceEnds)?.as_ref().copied())
     }
 
     /// Whether a guard of the protocol holds.

@@ -279,6 +279,11 @@ impl Ledger {
         tokens.map(|token| &mut token.source).chain(self.intent.as_mut().map(|intent| &mut intent.source))
     }
 
+    /// The same, to look at.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.tokens().map(|token| &token.source).chain(self.intent.iter().map(|intent| &intent.source))
+    }
+
     /// Every token that the ledger knows.
     pub fn tokens(&self) -> impl Iterator<Item = &Issued> {
         let current = self.current.as_ref().map(|current| &current.token);

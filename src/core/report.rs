@@ -214,6 +214,7 @@ fn is_of_provider(reason: Reason) -> bool {
         Reason::ProviderUnavailable
             | Reason::AnswerLost
             | Reason::CredentialRejected
+            | Reason::CredentialMissing
             | Reason::ProviderRefused
             | Reason::QuotaExceeded
             | Reason::AccountSuspended

@@ -11,6 +11,7 @@ use super::{
     consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
+    left_alive::or_let_go,
     observed::{Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, RevokeIntent},
@@ -32,6 +33,10 @@ pub const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 
 /// Leads an object that is being deleted, or is gone, to its end.
 pub fn leave(observed: &Observed) -> Ruling {
+    way_out(observed)?.map(|decision| or_let_go(observed, decision)).transpose()
+}
+
+fn way_out(observed: &Observed) -> Ruling {
     if observed.resource.as_ref().is_some_and(|resource| !resource.deleting) {
         return Ok(None);
     }

@@ -65,6 +65,8 @@ pub enum Step {
     Readopt { ledger: Box<Ledger>, values: Option<TokenSet> },
     /// Delete the record: nothing alive is in it any more.
     DropRecord,
+    /// Leave the record to people: what lives on cannot be revoked any more.
+    LeaveRecord { message: String },
     /// Compare-and-set the target so that it carries a token.
     Publish { generation: Generation, repair: bool },
     /// Change the target's version so that a write based on an older read fails.
@@ -135,6 +137,7 @@ impl Step {
             Self::RestoreValue { generation, .. } => format!("restore value {generation}"),
             Self::Readopt { .. } => "readopt".to_owned(),
             Self::DropRecord => "drop record".to_owned(),
+            Self::LeaveRecord { .. } => "leave record".to_owned(),
             Self::Publish { generation, repair } => format!("publish {generation} repair={repair}"),
             Self::Fence { attempt } => format!("fence {attempt}"),
             Self::MarkOrphaned { id } => format!("mark {id}"),

@@ -9,6 +9,7 @@ use k8s_openapi::{
 };
 use kube::{Client, api::PostParams};
 
+use super::record;
 use crate::{
     api::{
         conditions::Reason,
@@ -51,6 +52,18 @@ impl Events {
             ..ObjectReference::default()
         };
         self.write_about(regarding, &owner.namespace, kind, reason, action, note).await;
+    }
+
+    /// Writes one Event on a record, in the operator's namespace: that of the object takes none any more.
+    pub async fn write_on_record(&self, namespace: &str, uid: &str, reason: Reason, action: &str, note: &str) {
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Secret".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(record::name(uid)),
+            ..ObjectReference::default()
+        };
+        self.write_about(regarding, namespace, Kind::Warning, reason, action, note).await;
     }
 
     /// Writes one Event on any object; `namespace` is where it is written, for objects that have none.

@@ -8,6 +8,7 @@ pub mod api_server;
 pub mod client;
 pub mod error;
 pub mod events;
+pub mod keeping;
 pub mod lease;
 pub mod pods;
 pub mod record;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
-    Client,
+    Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::json;
@@ -15,17 +15,19 @@ use serde_json::json;
 use super::{
     Swap, Version,
     error::{Error, swapped},
+    keeping,
 };
 use crate::{
     api::{
         names::{
-            CONTROLLER, FIELD_MANAGER, FINALIZER, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION, OWNER_NAMESPACE_ANNOTATION,
-            OWNER_UID_LABEL, ROLE_LABEL, ROLE_RECORD,
+            CONTROLLER, FIELD_MANAGER, FINALIZER, LEFT_ANNOTATION, MANAGED_BY_LABEL, OWNER_NAME_ANNOTATION,
+            OWNER_NAMESPACE_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_LEFT, ROLE_RECORD,
         },
         object_name,
     },
     connect::objects::Api,
     core::{
+        kept::Kept,
         observed::Record,
         record::{Ledger, SCHEMA, Values},
         token::{Generation, Owner},
@@ -59,18 +61,29 @@ pub fn owner_of(meta: &ObjectMeta) -> Option<Owner> {
     (are_names && meta.name.as_deref() == Some(name(&owner.uid).as_str())).then_some(owner)
 }
 
-/// Reads the record of a UID with the version to write it by. Whether namespace and name of its owner are those of the look is judged
+/// A record as it was read, with the version to write it by.
+#[derive(Debug)]
+pub struct Read {
+    pub record: Record,
+    pub version: Version,
+    /// Copies of Secrets that its tokens depend on.
+    pub kept: Kept,
+}
+
+/// Reads the record of a UID; one that was left to people is none. Whether namespace and name of its owner are those of the look is judged
 /// where it is decided what to do, see `core::ownership`.
-pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<(Record, Version)>, Error> {
+pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<Read>, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = name(uid);
     let what = format!("record {namespace}/{name}");
     let found = api.get_opt(&name).await.map_err(Error::api(format!("reading {what}")))?;
-    let Some(secret) = found else { return Ok(None) };
+    let is_left = |secret: &Secret| secret.labels().get(ROLE_LABEL).is_some_and(|role| role == ROLE_LEFT);
+    let Some(secret) = found.filter(|secret| !is_left(secret)) else { return Ok(None) };
     let malformed = |why: &str| Error::Malformed { what: what.clone(), why: why.to_owned() };
     let version = Version::of(&secret.metadata).ok_or_else(|| malformed("it has no version"))?;
     let deleting = secret.metadata.deletion_timestamp.is_some();
-    let data = secret.data.unwrap_or_default();
+    let mut data = secret.data.unwrap_or_default();
+    let kept = keeping::decode(secret.metadata.annotations.as_ref(), &mut data);
     let ledger = data.get(LEDGER_KEY).ok_or_else(|| malformed("it has no ledger; restore it from a backup"))?;
     let ledger: Ledger = serde_json::from_slice(&ledger.0).map_err(|error| {
         malformed(&format!(
@@ -86,7 +99,7 @@ pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<
     if ledger.owner.uid != uid {
         return Err(malformed("it belongs to another object"));
     }
-    Ok(Some((Record { values: values(data, &ledger), ledger, deleting }, version)))
+    Ok(Some(Read { record: Record { values: values(data, &ledger), ledger, deleting }, version, kept }))
 }
 
 /// The values that the ledger knows.
@@ -123,11 +136,12 @@ pub async fn save(
     base: Option<&Version>,
     ledger: &Ledger,
     values: &Values,
+    kept: &Kept,
 ) -> Result<Swap, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let name = name(&ledger.owner.uid);
     let doing = format!("writing record {namespace}/{name}");
-    let secret = encode(&name, base, ledger, values)
+    let secret = encode(&name, base, ledger, values, kept)
         .map_err(|error| Error::Malformed { what: doing.clone(), why: error.to_string() })?;
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     match base {
@@ -136,14 +150,23 @@ pub async fn save(
     }
 }
 
-fn encode(name: &str, base: Option<&Version>, ledger: &Ledger, values: &Values) -> Result<Secret, serde_json::Error> {
+fn encode(
+    name: &str,
+    base: Option<&Version>,
+    ledger: &Ledger,
+    values: &Values,
+    kept: &Kept,
+) -> Result<Secret, serde_json::Error> {
     let mut data = BTreeMap::from([(LEDGER_KEY.to_owned(), ByteString(serde_json::to_vec(ledger)?))]);
     for generation in ledger.generations() {
         for (field, value) in values.get(&generation).into_iter().flat_map(TokenSet::iter) {
             data.insert(format!("{VALUE_PREFIX}{generation}.{field}"), ByteString(value.expose().to_vec()));
         }
     }
+    let mut annotations = keeping::encode(kept, &mut data);
     let owner = &ledger.owner;
+    annotations.insert(OWNER_NAMESPACE_ANNOTATION.to_owned(), owner.namespace.clone());
+    annotations.insert(OWNER_NAME_ANNOTATION.to_owned(), owner.name.clone());
     let text = |pairs: &[(&str, &str)]| {
         Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     };
@@ -153,7 +176,7 @@ fn encode(name: &str, base: Option<&Version>, ledger: &Ledger, values: &Values) 
             uid: base.map(|version| version.uid.clone()),
             resource_version: base.map(|version| version.resource_version.clone()),
             labels: text(&[(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_RECORD), (OWNER_UID_LABEL, &owner.uid)]),
-            annotations: text(&[(OWNER_NAMESPACE_ANNOTATION, &owner.namespace), (OWNER_NAME_ANNOTATION, &owner.name)]),
+            annotations: Some(annotations),
             finalizers: Some(vec![FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
@@ -183,6 +206,18 @@ pub async fn drop(client: &Client, namespace: &str, uid: &str, base: &Version) -
         Preconditions { uid: Some(base.uid.clone()), resource_version: without.metadata.resource_version };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     swapped(api.delete(&name, &params).await, format!("deleting record {namespace}/{name}"))
+}
+
+/// Leaves the record as it was read to people: it keeps the values, without which some tokens cannot be revoked, and loses what held it.
+pub async fn leave(client: &Client, namespace: &str, uid: &str, base: &Version, message: &str) -> Result<Swap, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let name = name(uid);
+    let patch = json!({"metadata": {
+        "uid": base.uid, "resourceVersion": base.resource_version, "finalizers": null,
+        "labels": {ROLE_LABEL: ROLE_LEFT}, "annotations": {LEFT_ANNOTATION: message},
+    }});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    swapped(api.patch(&name, &params, &Patch::Merge(&patch)).await, format!("leaving record {namespace}/{name}"))
 }
 
 #[cfg(test)]

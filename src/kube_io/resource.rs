@@ -1,5 +1,6 @@
 //! The `RotatedToken`: read, finalizer, status. And the provider objects.
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, ResourceExt,
     api::{Patch, PatchParams},
@@ -60,6 +61,13 @@ pub async fn provider(
             Ok(api.get_opt(&reference.name).await.map_err(Error::api(doing))?.map(|object| object.spec.into()))
         }
     }
+}
+
+/// Whether a namespace is being deleted, or is gone.
+pub async fn namespace_ends(client: &Client, name: &str) -> Result<bool, Error> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let found = api.get_opt(name).await.map_err(Error::api(format!("reading namespace {name}")))?;
+    Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }
 
 /// Puts our finalizer on the object as it was read.

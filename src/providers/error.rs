@@ -13,6 +13,8 @@ pub enum Class {
     QuotaExceeded { retry_after: Duration },
     /// The operator's own credential is not accepted: a person has to act.
     Unauthorized,
+    /// The operator's own credential is not there: a person has to create it.
+    CredentialMissing,
     /// The operator's own credential may not do this: a person has to act.
     Refused,
     /// The account may not use the provider now, whoever asks: a person has to act.
@@ -36,6 +38,7 @@ impl Class {
             Self::RateLimited { .. } => "rate_limited",
             Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::Unauthorized => "unauthorized",
+            Self::CredentialMissing => "credential_missing",
             Self::Refused => "refused",
             Self::AccountSuspended => "account_suspended",
             Self::Invalid => "invalid",

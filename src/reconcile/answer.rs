@@ -19,7 +19,7 @@ use crate::{
         token::{Generation, Issued, Proof, Verification},
         verifying::has_to_prove,
     },
-    kube_io::{Swap, access, pods, target, workload},
+    kube_io::{Swap, access, pods, resource, target, workload},
     providers::{Driver, Provider},
 };
 
@@ -33,9 +33,9 @@ pub async fn answer(
 ) {
     match question {
         Question::Listing(source) => {
-            let listing = match context.driver(&source) {
-                None => Err(no_driver()),
-                Some(driver) => {
+            let listing = match context.driver_with(&source, handles.stand_ins()) {
+                Err(fault) => Err(fault),
+                Ok(driver) => {
                     let result =
                         driver.list(&observed.owner, &context.naming(&observed.owner), &source.specification).await;
                     context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
@@ -46,11 +46,11 @@ pub async fn answer(
         }
         Question::Preflight => observed.answers.preflight = Some(preflight(context, observed, handles).await),
         Question::Verify(generation) => {
-            let verification = verification(context, observed, generation).await;
+            let verification = verification(context, observed, handles, generation).await;
             observed.answers.verification.insert(generation, verification);
         }
         Question::Liveness(generation) => {
-            let liveness = match known(context, observed, generation) {
+            let liveness = match known(context, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
@@ -63,7 +63,7 @@ pub async fn answer(
             observed.answers.liveness.insert(generation, liveness);
         }
         Question::LastUse(generation) => {
-            let last_use = match known(context, observed, generation) {
+            let last_use = match known(context, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
@@ -78,6 +78,10 @@ pub async fn answer(
         Question::Consumers => {
             observed.answers.consumers = Some(consumers(context, observed, handles, remembered).await);
         }
+        Question::NamespaceEnds => {
+            let ends = resource::namespace_ends(&context.client, &observed.owner.namespace).await;
+            observed.answers.namespace_ends = Some(ends.map_err(Fault::from));
+        }
     }
 }
 
@@ -85,9 +89,10 @@ pub async fn answer(
 async fn verification(
     context: &Context,
     observed: &mut Observed,
+    handles: &Handles,
     generation: Generation,
 ) -> Result<Verification, Fault> {
-    let (token, driver) = known(context, observed, generation)?;
+    let (token, driver) = known(context, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
     let result = driver.verify(&observed.owner, &token.source.specification, values).await;
     context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
@@ -108,9 +113,9 @@ async fn verification(
     Ok(verification)
 }
 
-fn no_driver() -> Fault {
-    let message = "this version of tokenturn has no driver for the provider that minted the token; run one that has";
-    Fault { reason: Reason::ProviderMissing, message: message.to_owned(), needs_person: true, retry_after: None }
+fn no_token() -> Fault {
+    let message = "the record does not know the token that it was asked for; this is a bug, please report it";
+    Fault { reason: Reason::InternalError, message: message.to_owned(), needs_person: true, retry_after: None }
 }
 
 fn value_lost(token: &Issued) -> Fault {
@@ -118,18 +123,23 @@ fn value_lost(token: &Issued) -> Fault {
     Fault { reason: Reason::ValueLost, message, needs_person: true, retry_after: None }
 }
 
-fn known<'a>(context: &Context, observed: &'a Observed, generation: Generation) -> Result<(&'a Issued, Driver), Fault> {
+fn known<'a>(
+    context: &Context,
+    observed: &'a Observed,
+    handles: &Handles,
+    generation: Generation,
+) -> Result<(&'a Issued, Driver), Fault> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.generation == generation));
-    let driver = token.and_then(|token| context.driver(&token.source));
-    token.zip(driver).ok_or_else(no_driver)
+    let token = token.ok_or_else(no_token)?;
+    Ok((token, context.driver_with(&token.source, handles.stand_ins())?))
 }
 
 /// Could a token be minted and published now? Asks for rights, writes the target in a dry run, asks the provider.
 async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<Option<Census>, Fault> {
     let Some(resource) = &observed.resource else { return Ok(None) };
     let Ok(plan) = &resource.plan else { return Ok(None) };
-    let Some(driver) = context.driver(&plan.source) else { return Err(no_driver()) };
+    let driver = context.driver_with(&plan.source, None)?;
     let namespace = &observed.owner.namespace;
     let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;
     if !missing.is_empty() {

@@ -10,9 +10,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{memory::Memories, metrics::Metrics, pod_watch::PodWatches, queue::Queue, stamps::Stamps};
 use crate::{
-    api::{ProviderRef, TokenProviderSpec},
+    api::{ProviderRef, TokenProviderSpec, conditions::Reason},
     core::{
-        observed::Settings,
+        kept::Kept,
+        observed::{Fault, Settings},
         token::{Naming, Owner, Source},
     },
     kube_io::events::Events,
@@ -62,6 +63,27 @@ impl Context {
     #[must_use]
     pub fn driver(&self, source: &Source) -> Option<Driver> {
         self.make_driver(&source.provider, &source.specification.provider).ok()
+    }
+
+    /// The same with what was kept for an object that goes.
+    ///
+    /// # Errors
+    /// Why there is no driver; for a person.
+    pub fn driver_with(&self, source: &Source, kept: Option<&Arc<Kept>>) -> Result<Driver, Fault> {
+        let reference = &source.specification.provider;
+        let mut drivers = self.drivers.clone();
+        if let Some(kept) = kept.filter(|kept| kept.serves(source)) {
+            drivers.http = drivers.http.with_kept(kept.clone());
+        }
+        Driver::select(&source.provider, reference, &drivers).map_err(|why| {
+            let message = format!(
+                "{} {} {why}; that is how it was when the token was minted, and this operator cannot use it any more: start the operator \
+                 as it was then, or correct the provider, or set spec.deletionPolicy: Orphan and revoke by hand",
+                reference.kind.as_str(),
+                reference.name
+            );
+            Fault { reason: Reason::ProviderMissing, message, needs_person: true, retry_after: None }
+        })
     }
 
     /// The names of an owner's tokens.

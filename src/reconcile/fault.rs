@@ -11,6 +11,7 @@ impl From<&providers::Error> for Fault {
             Class::RateLimited { retry_after } => (Reason::ProviderUnavailable, false, retry_after),
             Class::QuotaExceeded { retry_after } => (Reason::QuotaExceeded, true, Some(retry_after)),
             Class::Unauthorized => (Reason::CredentialRejected, true, None),
+            Class::CredentialMissing => (Reason::CredentialMissing, true, None),
             Class::Refused => (Reason::ProviderRefused, true, None),
             Class::AccountSuspended => (Reason::AccountSuspended, true, None),
             Class::Invalid => (Reason::InvalidSpec, true, None),

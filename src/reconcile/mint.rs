@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::context::Context;
 use crate::{
     core::{
+        kept::Kept,
         observed::Fault,
         record::{Failure, Ledger, Values},
         revocable::Revocable,
@@ -37,6 +38,8 @@ pub struct Mint {
     /// The record as this pass read it; the store is a compare-and-swap on it.
     pub ledger: Ledger,
     pub values: Values,
+    /// Copies in that record, which stay in it.
+    pub kept: Arc<Kept>,
     pub version: Version,
 }
 
@@ -110,7 +113,7 @@ async fn store(
     let mut tries = 0;
     loop {
         tries += 1;
-        match record::save(&context.client, &context.namespace, Some(&mint.version), &next, &all).await {
+        match record::save(&context.client, &context.namespace, Some(&mint.version), &next, &all, &mint.kept).await {
             Ok(Swap::Done) => {
                 tell_flaw(context, &mint.owner, &next).await;
                 return Ok(());
@@ -128,7 +131,7 @@ async fn store(
     let is_known = |ledger: &Ledger| {
         ledger.owner == mint.owner && ledger.tokens().any(|known| known.generation == token.generation)
     };
-    if stored.is_some_and(|(record, _)| is_known(&record.ledger)) {
+    if stored.is_some_and(|read| is_known(&read.record.ledger)) {
         return Ok(());
     }
     if !token.handle.is_revocable() {

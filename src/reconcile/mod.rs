@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod context;
 pub mod fault;
+pub mod keep;
 pub mod memory;
 pub mod metrics;
 pub mod mint;

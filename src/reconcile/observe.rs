@@ -3,6 +3,8 @@
 //! The order matters: a replica that reads the record first and the target later could believe that the target still
 //! lacks a token which the record no longer calls pending, and overwrite a newer one.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{context::Context, memory::Remembered};
@@ -13,6 +15,7 @@ use crate::{
         object_name,
     },
     core::{
+        kept::Kept,
         observed::{Answers, Delays, Observed, Record, Resource, Target},
         plan::{self, Offer, Succession, TargetPlan, Traits, Trouble},
         record::Ledger,
@@ -30,9 +33,18 @@ pub struct Handles {
     pub target_name: Option<String>,
     pub target: Option<Version>,
     pub record: Option<Version>,
+    /// What the record keeps of Secrets that its tokens depend on.
+    pub kept: Arc<Kept>,
 }
 
 impl Handles {
+    /// What may stand in for Secrets that are gone: only an object that goes gets it.
+    #[must_use]
+    pub fn stand_ins(&self) -> Option<&Arc<Kept>> {
+        let goes = self.resource.as_ref().is_none_or(|object| object.metadata.deletion_timestamp.is_some());
+        goes.then_some(&self.kept)
+    }
+
     /// Whether nothing was written between two looks.
     #[must_use]
     pub fn is_of_the_same_versions(&self, other: &Self) -> bool {
@@ -53,7 +65,7 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         // Only the record knows the name of a target whose object is gone.
         None => {
             let found = record::read(&context.client, &context.namespace, &owner.uid).await?;
-            found.filter(|(record, _)| record.ledger.owner == *owner).map(|(record, _)| record.ledger.target)
+            found.filter(|read| read.record.ledger.owner == *owner).map(|read| read.record.ledger.target)
         }
     };
     remembered.target.clone_from(&target_name);
@@ -61,7 +73,15 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         Some(name) => target::read(&context.client, owner, name).await?,
         None => target::Read { target: Target::Absent, version: None },
     };
-    let (mut record, record_version) = record::read(&context.client, &context.namespace, &owner.uid).await?.unzip();
+    let read = record::read(&context.client, &context.namespace, &owner.uid).await?;
+    let (mut record, record_version, kept) = match read {
+        Some(record::Read { record, version, kept }) => {
+            // What another's record keeps is not shown for this object.
+            let kept = if record.ledger.owner == *owner { kept } else { Kept::default() };
+            (Some(record), Some(version), kept)
+        }
+        None => (None, None, Kept::default()),
+    };
     if let (Some(record), Some(Ok(plan))) = (&mut record, view.as_ref().map(|view| &view.plan)) {
         mend(context, &mut record.ledger, &plan.source);
     }
@@ -80,7 +100,8 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         memory: remembered.memory.clone(),
         answers: Answers::default(),
     };
-    Ok((observed, Handles { resource: object, target_name, target: target.version, record: record_version }))
+    let (record, kept) = (record_version, Arc::new(kept));
+    Ok((observed, Handles { resource: object, target_name, target: target.version, record, kept }))
 }
 
 /// An error if one of object, target and record is older than it was before.

@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::{
     answer,
     context::Context,
+    keep,
     memory::Remembered,
     observe::{Handles, base},
     perform::Performance,
@@ -17,6 +18,7 @@ use crate::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
         decide::{decide, on_fault},
+        left_alive,
         observed::Observed,
         ownership, report, schedule,
         step::{Decision, Phase, Step},
@@ -97,7 +99,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
     if context.memories.take_unswept(owner) {
         remembered.memory.swept = None;
     }
-    for _ in 0..MAX_STEPS {
+    'looks: for _ in 0..MAX_STEPS {
         if context.stop.is_cancelled() && remembered.memory.fresh.is_none() {
             return Ok(None);
         }
@@ -113,13 +115,16 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         {
             decision = contested(&decision);
         }
-        if !matches!(decision.step, Step::Wait { .. }) {
+        while !matches!(decision.step, Step::Wait { .. }) {
             tracing::debug!(step = decision.step.label(), reason = %decision.reason, "{}", decision.message);
             let performance =
                 Performance { context, observed: &observed, handles: &handles, remembered, decision: &decision };
             match performance.run().await {
-                Ok(()) => continue,
-                Err(fault) => decision = on_fault(&observed, &fault),
+                Ok(()) => continue 'looks,
+                Err(fault) => {
+                    decision = on_fault(&observed, &fault);
+                    decision = let_go(context, &mut observed, &handles, remembered, decision).await;
+                }
             }
         }
         return rest(context, &observed, &handles, remembered, &decision).await;
@@ -159,6 +164,22 @@ async fn decided(
     }
 }
 
+/// The decision after an effect failed, or to let go of what would wait for ever.
+async fn let_go(
+    context: &Context,
+    observed: &mut Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+    decision: Decision,
+) -> Decision {
+    loop {
+        match left_alive::or_let_go(observed, decision.clone()) {
+            Ok(decision) => return decision,
+            Err(question) => answer::answer(context, observed, handles, remembered, question).await,
+        }
+    }
+}
+
 /// The pods whose end an object waits for; `None` if it waits for none. Before they are known there are none to name, but
 /// the watch has to run, so that no end is missed.
 fn awaited_pods(observed: &Observed) -> Option<BTreeSet<String>> {
@@ -181,6 +202,10 @@ async fn rest(
     remembered.memory.failures =
         if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
     tell(remembered, decision);
+    remembered.memory.rests(context.uptime(), decision.reason);
+    if decision.phase == Phase::AtRest {
+        keep::at_rest(context, observed, handles).await;
+    }
     let Some(object) = &handles.resource else {
         // Of a record that belongs to another object this look has nothing to wait for.
         if observed.record.as_ref().is_none_or(|record| !ownership::is_own(observed, record)) {

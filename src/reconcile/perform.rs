@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     context::Context,
     fault::cannot_publish,
+    keep,
     memory::Remembered,
     mint,
     observe::{Handles, base},
@@ -58,6 +59,7 @@ impl Performance<'_> {
             (Step::RestoreValue { generation, values }, _) => self.restore_value(*generation, values.clone()).await,
             (Step::Readopt { ledger, values }, _) => self.readopt(ledger, values.clone()).await,
             (Step::DropRecord, _) => self.drop_record().await,
+            (Step::LeaveRecord { message }, _) => self.leave_record(message).await,
             (Step::Publish { generation, repair }, _) => self.publish(*generation, *repair).await,
             (Step::Fence { attempt }, Some((name, version))) => {
                 swapped(target::fence(client, owner, name, version, *attempt).await)
@@ -90,9 +92,29 @@ impl Performance<'_> {
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
 
+    async fn leave_record(&self, message: &str) -> Outcome {
+        let Some(version) = &self.handles.record else { return Ok(()) };
+        let Context { client, namespace, events, .. } = &**self.context;
+        let uid = &self.observed.owner.uid;
+        let left = record::leave(client, namespace, uid, version, message).await?;
+        if left == Swap::Done {
+            let secret = record::name(uid);
+            tracing::error!(%namespace, %secret, "{message}");
+            let note =
+                format!("{message}; what it knew of them is kept in this Secret: delete it when they are revoked");
+            events.write_on_record(namespace, uid, self.decision.reason, "Delete", &note).await;
+        }
+        swapped(Ok(left))
+    }
+
     /// Says, before the object goes, which tokens it leaves alive, or may leave.
     async fn tell_orphan(&self) {
         let Decision { reason, message, .. } = self.decision;
+        if *reason == Reason::LeftAlive {
+            tracing::error!("{message}");
+            let Context { namespace, events, .. } = &**self.context;
+            events.write_on_record(namespace, &self.observed.owner.uid, *reason, "Delete", message).await;
+        }
         if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
             tracing::warn!("{message}");
             self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
@@ -101,13 +123,23 @@ impl Performance<'_> {
 
     async fn write_record(&self, ledger: &Ledger, values: &Values) -> Result<Swap, Error> {
         let Context { client, namespace, .. } = &**self.context;
-        record::save(client, namespace, self.handles.record.as_ref(), ledger, values).await
+        record::save(client, namespace, self.handles.record.as_ref(), ledger, values, &self.handles.kept).await
+    }
+
+    /// The same with a new copy of what the tokens depend on, before there is another one.
+    async fn write_and_keep(&self, ledger: &Ledger, values: &Values) -> Result<Swap, Error> {
+        let Context { client, namespace, .. } = &**self.context;
+        let kept = keep::renewed(self.context, ledger, &self.handles.kept).await?;
+        record::save(client, namespace, self.handles.record.as_ref(), ledger, values, &kept).await
     }
 
     async fn save(&mut self, ledger: &Ledger, change: Change) -> Outcome {
         let nothing = Values::new();
         let values = self.observed.record.as_ref().map_or(&nothing, |record| &record.values);
-        let saved = self.write_record(ledger, values).await?;
+        let saved = match change {
+            Change::Intended(_) => self.write_and_keep(ledger, values).await?,
+            _ => self.write_record(ledger, values).await?,
+        };
         if saved == Swap::Conflict {
             return swapped(Ok(saved));
         }
@@ -128,7 +160,7 @@ impl Performance<'_> {
         let Decision { reason, message, .. } = self.decision;
         let generation = ledger.current.as_ref().map(|current| current.token.generation);
         let values: Values = generation.zip(values).into_iter().collect();
-        let saved = self.write_record(ledger, &values).await?;
+        let saved = self.write_and_keep(ledger, &values).await?;
         if saved == Swap::Done {
             tracing::warn!(rotation = generation.map(tracing::field::display), "{message}");
             self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
@@ -188,6 +220,7 @@ impl Performance<'_> {
             send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
             values: record.values.clone(),
+            kept: self.handles.kept.clone(),
             version: version.clone(),
         };
         self.remembered.memory.minting();
@@ -208,8 +241,8 @@ impl Performance<'_> {
         values: Option<Generation>,
         published: bool,
     ) -> Outcome {
-        let Self { context, observed, .. } = *self;
-        let Some(driver) = context.driver(source) else { return Ok(()) };
+        let Self { context, observed, handles, .. } = *self;
+        let driver = context.driver_with(source, handles.stand_ins())?;
         let values = values.and_then(|generation| observed.values(generation));
         let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
         context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());

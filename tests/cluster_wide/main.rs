@@ -5,7 +5,12 @@
 #[path = "../e2e/world.rs"]
 mod world;
 
+#[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
+#[path = "../e2e/http_recipes/example.rs"]
+mod example;
 mod owners;
+
+mod namespace;
 
 use std::path::{Path, PathBuf};
 

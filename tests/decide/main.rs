@@ -7,6 +7,7 @@ mod deaths;
 mod in_place;
 mod invariants;
 mod last_use;
+mod left_alive;
 mod misread;
 mod order;
 mod owners;

@@ -282,6 +282,7 @@ impl World {
                 observed.answers.last_use.insert(generation, Ok(None));
             }
             Question::Consumers => observed.answers.consumers = Some(Ok(self.consumers())),
+            Question::NamespaceEnds => observed.answers.namespace_ends = Some(Ok(false)),
         }
     }
 
@@ -350,7 +351,7 @@ impl World {
                 kept.insert(*generation, values.clone());
                 self.save(*record_version, record.ledger.clone(), kept);
             }
-            Step::DropRecord => {
+            Step::DropRecord | Step::LeaveRecord { .. } => {
                 self.record.swap(*record_version, None);
             }
             Step::Publish { generation, .. } => {

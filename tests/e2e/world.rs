@@ -77,6 +77,16 @@ impl World {
         Self::set_up(stem, Scope::Namespace, Some(calls)).await
     }
 
+    /// The same with an operator that may touch one namespace, or all.
+    #[allow(dead_code, reason = "for the tests of a whole cluster, which share this file")]
+    pub async fn of_consumers_in(
+        stem: &str,
+        scope: Scope,
+        calls: Arc<dyn TokenUse>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::set_up(stem, scope, Some(calls)).await
+    }
+
     async fn set_up(
         stem: &str,
         scope: Scope,
@@ -118,6 +128,13 @@ impl World {
     /// Further arguments for operators that are started from now on.
     pub fn with_args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// Without some of the arguments for operators that are started from now on.
+    #[allow(dead_code, reason = "for the tests of providers, which share this file")]
+    pub fn without_args(mut self, args: &[&str]) -> Self {
+        self.args.retain(|arg| !args.contains(&arg.as_str()));
         self
     }
 

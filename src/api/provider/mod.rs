@@ -110,6 +110,19 @@ impl Backend {
         }
     }
 
+    /// Every Secret that calls to it need: of the credential, and of a proxy.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let Self { kubernetes: _, http, fossa, licensing, synoptic, oauth2 } = self;
+        let of_http = http.as_ref().and_then(|http| http.proxy.as_ref());
+        let of_oauth2 = oauth2.as_ref().and_then(|oauth2| oauth2.proxy.as_ref());
+        let of_fossa = fossa.as_ref().and_then(|fossa| fossa.endpoint.proxy.as_ref());
+        let of_licensing = licensing.as_ref().and_then(|licensing| licensing.endpoint.proxy.as_ref());
+        let of_synoptic = synoptic.as_ref().and_then(|synoptic| synoptic.endpoint.proxy.as_ref());
+        let proxies = [of_http, of_oauth2, of_fossa, of_licensing, of_synoptic];
+        let of_proxies = proxies.into_iter().flatten().filter_map(|proxy| proxy.credentials_ref.as_ref());
+        self.credential().into_iter().chain(of_proxies.map(|secret| secret.name.as_str()))
+    }
+
     /// The Secret of the operator's credential, if it has one.
     #[must_use]
     pub fn credential(&self) -> Option<&str> {

@@ -33,6 +33,7 @@ use crate::{
         objects::{Api, bad_name},
         trouble,
     },
+    core::kept::Kept,
     providers::{Class, Error},
 };
 
@@ -63,6 +64,8 @@ pub struct Shared {
     pub(super) admin_tokens: AdminTokens,
     pub(super) recipes: Recipes,
     pub(super) proven: Proven,
+    /// Copies of Secrets, for an object that goes and whose namespace may have taken them before.
+    kept: Arc<Kept>,
 }
 
 impl Shared {
@@ -78,7 +81,14 @@ impl Shared {
             admin_tokens: AdminTokens::default(),
             recipes: Recipes::default(),
             proven: Proven::default(),
+            kept: Arc::default(),
         }
+    }
+
+    /// The same with copies of Secrets that may be gone.
+    #[must_use]
+    pub fn with_kept(self, kept: Arc<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Where a provider object's Secrets are: beside it, or where the operator runs.
@@ -137,8 +147,17 @@ impl Shared {
             }
         })?;
         let Some(secret) = found else {
+            let kept = self.kept.secrets.get(name).filter(|_| namespace != &*self.namespace);
+            if let Some(kept) = kept {
+                tracing::debug!(
+                    namespace,
+                    name,
+                    "a Secret went before the tokens that depend on it; its copy is shown"
+                );
+                return Ok(kept.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect());
+            }
             let message = format!("the Secret {namespace}/{name} of {whose} does not exist; create it");
-            return Err(Error::new(Class::Invalid, message));
+            return Err(Error::new(Class::CredentialMissing, message));
         };
         // Records hold the tokens of all; a provider object must not be a way to read them. A target is a Secret like any other of its
         // namespace: so the operator's own credential can be rotated.

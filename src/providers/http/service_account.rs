@@ -42,12 +42,11 @@ pub(super) async fn token(
     let given =
         accounts.create_token_request(name, &PostParams::default(), &wanted).await.map_err(|error| match error {
             kube::Error::Api(status) if matches!(status.code, 403 | 404) => {
-                let advice = if status.code == 403 {
-                    "let the operator create serviceaccounts/token there"
-                } else {
-                    "create it"
+                let (class, advice) = match status.code {
+                    403 => (Class::Invalid, "let the operator create serviceaccounts/token there"),
+                    _ => (Class::CredentialMissing, "create it"),
                 };
-                no(Class::Invalid, format!("{}; {advice}", trouble::why(&kube::Error::Api(status))))
+                no(class, format!("{}; {advice}", trouble::why(&kube::Error::Api(status))))
             }
             error if bad_name(&error).is_some() => no(Class::Invalid, trouble::why(&error)),
             other => no(Class::Unavailable, trouble::why(&other)),

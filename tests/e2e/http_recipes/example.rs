@@ -132,7 +132,12 @@ pub async fn world(
     stem: &str,
     servers: BTreeMap<String, Arc<ContractServer>>,
 ) -> Result<World, Box<dyn std::error::Error>> {
-    world_of(stem, Arc::new(Providers { servers, client: contract::client() })).await
+    world_of(stem, calls(servers)).await
+}
+
+/// Calls to servers, by the name of the workload that makes them.
+pub fn calls(servers: BTreeMap<String, Arc<ContractServer>>) -> Arc<dyn TokenUse> {
+    Arc::new(Providers { servers, client: contract::client() })
 }
 
 /// The same with consumers that say themselves what they call.

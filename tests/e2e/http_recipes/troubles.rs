@@ -143,3 +143,42 @@ async fn a_recipe_that_is_mended_revokes_what_was_minted_with_it() -> Outcome {
     assert!(!server.accepts(&old));
     world.assert_nobody_noticed().await
 }
+
+/// An operator that cannot use the provider any more said "Contested, look for a webhook".
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_cannot_be_used_any_more_is_named_at_deletion() -> Outcome {
+    let server = Arc::new(ContractServer::start(Wire::GitLab).await?);
+    let example = example("http/gitlab-project-token", &server);
+    let servers = BTreeMap::from([(example.token.clone(), server.clone())]);
+    let mut world = crate::world::World::of_consumers("unusable", super::example::calls(servers)).await?;
+    let flags = ["--allow-loopback-providers", "--allow-plain-http"];
+    world = world.with_args(&flags);
+    world.start_operator().await?;
+    let secret = json!({"metadata": {"name": example.credential}, "stringData": example.holds});
+    world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
+    for object in &example.objects {
+        world.apply(&object.to_string()).await?;
+    }
+    finished(&world, &example.token, 1).await?;
+    world.operators[0].terminate(PATIENCE).await?;
+    world.operators.clear();
+    world = world.without_args(&flags);
+    world.start_operator().await?;
+    world.tokens().delete(&example.token, &kube::api::DeleteParams::default()).await?;
+    let status = until("the reason to be told", PATIENCE, async || {
+        let status = status(&world, &example.token).await?;
+        (condition(&status, "Stalled").0 == "ProviderMissing").then_some(status)
+    })
+    .await?;
+    let (_, message) = condition(&status, "Stalled");
+    assert!(message.contains("cannot use it any more") && message.contains("--allow"), "{message}");
+    // The advice can be followed.
+    let orphan = Patch::Merge(json!({"spec": {"deletionPolicy": "Orphan"}}));
+    world.tokens().patch(&example.token, &PatchParams::default(), &orphan).await?;
+    until("the object to go", PATIENCE, async || {
+        world.tokens().get_opt(&example.token).await.ok()?.is_none().then_some(())
+    })
+    .await?;
+    assert_eq!(server.store().alive().len(), 1);
+    Ok(())
+}

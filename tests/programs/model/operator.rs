@@ -330,6 +330,7 @@ impl Operator {
                 Effect::Write { next: self.keep_record(observed.record.as_ref()?.ledger.clone(), all) }
             }
             Step::DropRecord => Effect::DropRecord,
+            Step::LeaveRecord { .. } => unreachable!("no credential of the model goes"),
             Step::Publish { generation, .. } => Effect::Publish(Token::new(*generation)),
             Step::Fence { attempt } => Effect::Fence(u8::try_from(*attempt).ok()?),
             Step::DeleteTarget => Effect::DeleteTarget,
@@ -375,6 +376,7 @@ impl Operator {
     fn answers(&self, answers: &Answers) -> observed::Answers {
         let tokens = answers.listing.map(|tokens| tokens.into_iter().filter(|token| !token.is_none()));
         observed::Answers {
+            namespace_ends: None,
             listing: tokens.map(|tokens| Ok(tokens.map(|token| listed(token.generation())).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
@@ -479,6 +481,7 @@ fn ask(question: &Question) -> Ask {
         Question::Liveness(generation) => Ask::Liveness(Token::new(*generation)),
         Question::LastUse(_) => unreachable!("no provider of the model says when a token was used"),
         Question::Consumers => Ask::Consumers,
+        Question::NamespaceEnds => unreachable!("no credential of the model goes"),
     }
 }
 

@@ -1,0 +1,68 @@
+//! An object that goes with its namespace, and with the credential that would revoke its tokens.
+//!
+//! Nobody can create a credential in a namespace that is being deleted, so waiting for one would hold the namespace for ever. The object is
+//! let go, its record stays for people, and what lives on is said where they read it.
+
+use std::time::Duration;
+
+use super::{
+    observed::{Observed, Question},
+    record::Ledger,
+    step::{Decision, Step},
+};
+use crate::api::conditions::Reason;
+
+/// How long a credential that is refused is shown again and again in a namespace that is being deleted: gateways refuse for a moment.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// The decision, or to let the object go where it would wait for ever.
+///
+/// # Errors
+/// The question whether the namespace is being deleted.
+pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Question> {
+    let goes = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
+    if !goes || !matches!(decision.step, Step::Wait { .. }) || !is_for_ever(observed, decision.reason) {
+        return Ok(decision);
+    }
+    if !matches!(observed.namespace_ends()?, Ok(true)) {
+        return Ok(decision);
+    }
+    let namespace = &observed.owner.namespace;
+    let lost = format!(
+        "namespace {namespace} is being deleted, and the credential that would revoke the tokens of this object went before it ({})",
+        decision.message
+    );
+    let Some(record) = &observed.record else {
+        let message = format!("{lost}; its record is lost too, so look at the provider for tokens that nobody uses");
+        return Ok(Decision::act(Step::ReleaseFinalizer, Reason::LeftAlive, message));
+    };
+    let message = format!("{lost}; revoke by hand: {}", names(&record.ledger));
+    let step = Step::LeaveRecord { message: message.clone() };
+    Ok(Decision::act(step, Reason::LeftAlive, message))
+}
+
+/// Whether nothing that still happens would end the wait.
+fn is_for_ever(observed: &Observed, reason: Reason) -> bool {
+    let refused_for = || {
+        let since = observed.memory.refused_credential_since?;
+        Some(observed.uptime.saturating_sub(since))
+    };
+    match reason {
+        Reason::CredentialMissing => true,
+        Reason::CredentialRejected => refused_for().is_some_and(|time| time >= REFUSED_FOR),
+        _ => false,
+    }
+}
+
+/// What may live on: every token of the record, and what an attempt may have left.
+fn names(ledger: &Ledger) -> String {
+    let named = ledger.tokens().map(|token| {
+        let provider = &token.source.specification.provider;
+        format!("{} of {} {}", token.id, provider.kind.as_str(), provider.name)
+    });
+    let mut names: Vec<String> = named.collect();
+    if let Some(intent) = &ledger.intent {
+        names.push(format!("what rotation {} may have left there", intent.generation));
+    }
+    if names.is_empty() { "nothing that is known".to_owned() } else { names.join(", ") }
+}

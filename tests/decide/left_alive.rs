@@ -1,0 +1,100 @@
+//! An object that goes with its namespace, where the credential that would revoke its tokens went before.
+
+use std::time::Duration;
+
+use tokenturn::{
+    api::{DeletionPolicy, conditions::Reason},
+    core::{
+        decide::{decide, on_fault},
+        left_alive::or_let_go,
+        observed::{Fault, Observed, Question, Target},
+        pickup::{Judgement, judge},
+        record::Ledger,
+        step::{Decision, Step},
+        transition,
+    },
+};
+
+use crate::builder::{UPTIME, at_rest, generation, now, observed};
+
+fn fault(reason: Reason) -> Fault {
+    let message = "the Secret shop/admin of the credential does not exist; create it".to_owned();
+    Fault { reason, message, needs_person: true, retry_after: None }
+}
+
+/// A deletion that has come to the revoke, and whose provider answers with a fault.
+fn going(reason: Reason, namespace_ends: bool) -> Observed {
+    let one = generation(1, 1);
+    let nobody = tokenturn::core::consumers::Consumers::default();
+    let Judgement::Clear(proof) = judge(&[].into(), &[].into(), &[].into(), &nobody, Duration::ZERO) else {
+        panic!("somebody uses it")
+    };
+    let ledger: Ledger = transition::retire(&at_rest(one), [].into());
+    let ledger = transition::intend_retirement(&ledger, proof, now());
+    let mut seen = observed(Some(ledger), Target::Absent);
+    seen.resource.as_mut().unwrap().deleting = true;
+    seen.memory.revoke_sent = Some((one, UPTIME - Duration::from_secs(60)));
+    seen.answers.liveness.insert(one, Err(fault(reason)));
+    seen.answers.namespace_ends = Some(Ok(namespace_ends));
+    seen
+}
+
+/// Waiting for a credential that nobody can create held the namespace for ever, and the advice was to create it.
+#[test]
+fn a_credential_that_went_with_its_namespace_is_not_waited_for() {
+    let seen = going(Reason::CredentialMissing, true);
+    let Decision { step, reason, message, .. } = decide(&seen).unwrap();
+    let id = &seen.record.as_ref().and_then(|record| record.ledger.current.as_ref()).unwrap().token.id;
+    let Step::LeaveRecord { message: noted } = step else { panic!("{step:?}") };
+    assert_eq!(reason, Reason::LeftAlive);
+    for part in ["namespace shop is being deleted", id.as_str(), "TokenProvider cluster"] {
+        assert!(message.contains(part) && noted.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn in_a_namespace_that_stays_a_missing_credential_is_waited_for() {
+    let waits = |seen: &Observed| {
+        let decision = decide(seen).unwrap();
+        assert!(matches!(decision.step, Step::Wait { .. }), "{decision:?}");
+        decision.reason
+    };
+    assert_eq!(waits(&going(Reason::CredentialMissing, false)), Reason::CredentialMissing);
+    let mut unknown = going(Reason::CredentialMissing, true);
+    unknown.answers.namespace_ends = Some(Err(fault(Reason::AccessDenied)));
+    assert_eq!(waits(&unknown), Reason::CredentialMissing, "what is not known is no reason to let go");
+    unknown.answers.namespace_ends = None;
+    assert_eq!(decide(&unknown).unwrap_err(), Question::NamespaceEnds);
+    assert_eq!(waits(&going(Reason::ProviderUnavailable, true)), Reason::ProviderUnavailable, "it can come back");
+}
+
+/// A gateway refuses for a moment; a copy of a credential that was replaced is refused for ever.
+#[test]
+fn a_credential_that_is_refused_is_shown_for_ten_minutes_in_a_namespace_that_goes() {
+    let mut seen = going(Reason::CredentialRejected, true);
+    let after = |seen: &mut Observed, seconds: u64| {
+        seen.memory.refused_credential_since = Some(UPTIME - Duration::from_secs(seconds));
+        decide(seen).unwrap().step
+    };
+    assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }));
+    assert!(matches!(after(&mut seen, 599), Step::Wait { .. }));
+    assert!(matches!(after(&mut seen, 600), Step::LeaveRecord { .. }));
+}
+
+#[test]
+fn what_fails_while_it_is_carried_out_is_judged_in_the_same_way() {
+    let seen = going(Reason::ProviderUnavailable, true);
+    let failed = on_fault(&seen, &fault(Reason::CredentialMissing));
+    assert!(matches!(or_let_go(&seen, failed.clone()).unwrap().step, Step::LeaveRecord { .. }));
+    let mut stays = seen;
+    stays.resource.as_mut().unwrap().deleting = false;
+    assert_eq!(or_let_go(&stays, failed.clone()).unwrap(), failed, "an object that stays keeps its record");
+}
+
+#[test]
+fn an_orphan_needs_no_credential() {
+    let mut seen = going(Reason::CredentialMissing, true);
+    seen.resource.as_mut().unwrap().deletion_policy = DeletionPolicy::Orphan;
+    let decision = decide(&seen).unwrap();
+    assert_eq!((decision.step, decision.reason), (Step::DropRecord, Reason::Orphaned));
+}
