@@ -50,7 +50,8 @@ pub struct RunArgs {
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     pub kubelet_sync_period: GoDuration,
 
-    /// How many objects are looked at in parallel; one that waits for its provider occupies one place.
+    /// How many objects are reconciled in parallel; one that waits for its provider occupies one place. The objects of one namespace, or of
+    /// one ClusterTokenProvider, occupy half of them at most.
     #[arg(long, default_value_t = 16, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
 

@@ -125,7 +125,7 @@ async fn lead(
             }
             keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
         }
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
         let context = Arc::new(Context {
             drivers: Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() },

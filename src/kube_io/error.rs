@@ -18,6 +18,9 @@ pub enum Error {
     /// An answer that is older than one before it.
     #[error("the API server answered with an older version of {what} than before; looking again")]
     Outdated { what: String },
+    /// What was not done in the time that one reconcile has.
+    #[error("{doing} took too long, looking again: the API server answers slowly")]
+    Overdue { doing: &'static str },
     /// An object that cannot be what it claims to be.
     #[error("{what}: {why}")]
     Malformed { what: String, why: String },
@@ -35,7 +38,7 @@ impl Error {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Api { source: kube::Error::Api(status), .. } => Some(status.code),
-            Self::Api { .. } | Self::Outdated { .. } | Self::Malformed { .. } => None,
+            Self::Api { .. } | Self::Outdated { .. } | Self::Overdue { .. } | Self::Malformed { .. } => None,
         }
     }
 
@@ -60,7 +63,9 @@ impl Error {
             Self::Api { doing, source } => {
                 format!("{}: {}", text::line(doing, text::NOTE), trouble::why(source))
             }
-            Self::Outdated { .. } | Self::Malformed { .. } => text::line(&self.to_string(), text::LOGGED),
+            Self::Outdated { .. } | Self::Overdue { .. } | Self::Malformed { .. } => {
+                text::line(&self.to_string(), text::LOGGED)
+            }
         }
     }
 }

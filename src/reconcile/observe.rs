@@ -125,6 +125,10 @@ async fn resource_view(
 ) -> Result<Resource, Error> {
     let spec = &object.spec;
     remembered.provider = Some(spec.provider_ref.clone());
+    // A TokenProvider is shared within its namespace only, which shares the workers as such.
+    let shared =
+        (spec.provider_ref.kind == ProviderKind::ClusterTokenProvider).then_some(spec.provider_ref.name.as_str());
+    context.queue.at_account(owner, shared);
     // What cannot be a name is asked for by nobody; the plan says so.
     let found = match object_name::is_subdomain(&spec.provider_ref.name) {
         true => resource::provider(&context.client, &owner.namespace, &spec.provider_ref).await?,

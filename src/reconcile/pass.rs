@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     core::{
         decide::{decide, on_fault},
         left_alive,
-        observed::Observed,
+        observed::{Fault, Observed},
         ownership, report, schedule,
         step::{Decision, Phase, Step},
         token::Owner,
@@ -29,6 +30,12 @@ use crate::{
 
 /// Most steps of one turn; then others have theirs.
 const MAX_STEPS: usize = 40;
+
+/// A reconcile that has taken so long takes no further step; then others have their turn.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The deadline of one reconcile, in all. What a create has begun is not ended by it: that runs in a task of its own.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Failed looks in a row after which the status tells of them.
 const TOLD_FAILURES: u32 = 4;
@@ -99,13 +106,20 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
     if context.memories.take_unswept(owner) {
         remembered.memory.swept = None;
     }
+    let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
     'looks: for _ in 0..MAX_STEPS {
+        if began.elapsed() >= LONG {
+            break;
+        }
         if context.stop.is_cancelled() && remembered.memory.fresh.is_none() {
             return Ok(None);
         }
-        let (mut observed, handles) = base(context, owner, remembered).await?;
+        let read = timeout_at(deadline, base(context, owner, remembered)).await;
+        let (mut observed, handles) =
+            read.map_err(|_| Error::Overdue { doing: "reading the object and what belongs to it" })??;
         context.pods.set(owner, awaited_pods(&observed));
-        let mut decision = decided(context, &mut observed, &handles, remembered).await;
+        let decided = timeout_at(deadline, decided(context, &mut observed, &handles, remembered)).await;
+        let mut decision = decided.unwrap_or_else(|_| on_fault(&observed, &overdue()));
         remembered.memory.decided(context.uptime(), &observed, &decision);
         if context.stop.is_cancelled() && !finishes(&decision, remembered) {
             return Ok(None);
@@ -119,7 +133,11 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
             tracing::debug!(step = decision.step.label(), reason = %decision.reason, "{}", decision.message);
             let performance =
                 Performance { context, observed: &observed, handles: &handles, remembered, decision: &decision };
-            match performance.run().await {
+            let performed = match decision.step {
+                Step::Mint { .. } => performance.run().await,
+                _ => timeout_at(deadline, performance.run()).await.unwrap_or_else(|_| Err(overdue())),
+            };
+            match performed {
                 Ok(()) => continue 'looks,
                 Err(fault) => {
                     decision = on_fault(&observed, &fault);
@@ -130,6 +148,15 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         return rest(context, &observed, &handles, remembered, &decision).await;
     }
     Ok(Some(Duration::from_secs(1)))
+}
+
+/// The deadline has passed. What was sent and not answered is looked for as if the process had died there.
+fn overdue() -> Fault {
+    let message = format!(
+        "a reconcile of this object took longer than {} s and was ended, so that others have their turn; its provider answers too slowly",
+        DEADLINE.as_secs()
+    );
+    Fault { reason: Reason::ProviderUnavailable, message, needs_person: false, retry_after: None }
 }
 
 /// Whether a step is still taken when the process is asked to end: what stands between an intent that was committed here and
@@ -260,6 +287,7 @@ fn tell(remembered: &mut Remembered, decision: &Decision) {
 }
 
 fn gone(context: &Context, owner: &Owner) {
+    context.queue.forget(owner);
     context.pods.set(owner, None);
     context.memories.forget(owner);
     context.metrics.forget(owner);

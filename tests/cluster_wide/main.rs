@@ -11,6 +11,7 @@ mod example;
 mod owners;
 
 mod namespace;
+mod slow;
 
 use std::path::{Path, PathBuf};
 
