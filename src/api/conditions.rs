@@ -137,6 +137,8 @@ pub enum Reason {
     Orphaned,
     /// The object went with its namespace and its token could not be revoked: its credential had gone before.
     LeftAlive,
+    /// The API server refuses a write of the operator: a policy or a webhook, or a value that is not valid.
+    WriteRefused,
     /// The API server of the cluster did not answer as needed.
     ApiServerUnavailable,
     /// Somebody undoes what the operator writes, again and again.
@@ -147,7 +149,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 61] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -205,6 +207,7 @@ impl Reason {
         Self::Deleting,
         Self::Orphaned,
         Self::LeftAlive,
+        Self::WriteRefused,
         Self::ApiServerUnavailable,
         Self::Contested,
         Self::InternalError,
@@ -271,6 +274,7 @@ impl Reason {
             Self::Deleting => "Deleting",
             Self::Orphaned => "Orphaned",
             Self::LeftAlive => "LeftAlive",
+            Self::WriteRefused => "WriteRefused",
             Self::ApiServerUnavailable => "ApiServerUnavailable",
             Self::Contested => "Contested",
             Self::InternalError => "InternalError",

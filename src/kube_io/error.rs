@@ -54,6 +54,24 @@ impl Error {
         matches!(self, Self::Api { source, .. } if objects::bad_name(source).is_some())
     }
 
+    /// The API server does not take the request: a policy or a webhook of the cluster, or a value that is not valid. Nothing but a change
+    /// of these makes it take it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Api { source: kube::Error::Api(status), .. } => {
+                matches!(status.code, 400 | 413 | 422) || (status.code == 403 && is_of_admission(&status.message))
+            }
+            _ => false,
+        }
+    }
+
+    /// The API server has no such object, and cannot have one.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.code(), Some(400 | 404 | 422)) || self.is_bad_name()
+    }
+
     /// One bounded line with the cause.
     #[must_use]
     pub fn told(&self) -> String {
@@ -70,6 +88,11 @@ impl Error {
     }
 }
 
+/// A webhook or a policy says so itself; roles say "cannot".
+fn is_of_admission(message: &str) -> bool {
+    ["admission webhook", "ValidatingAdmissionPolicy", "denied the request"].iter().any(|sign| message.contains(sign))
+}
+
 /// Turns the answers that mean "somebody was faster" into a value.
 ///
 /// 409: the version has changed, or an object of this name was made meanwhile. 404: it is gone.
@@ -78,5 +101,31 @@ pub fn swapped<T>(result: Result<T, kube::Error>, doing: impl Into<String>) -> R
         Ok(_) => Ok(Swap::Done),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Swap::Conflict),
         Err(source) => Err(Error::Api { doing: doing.into(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A policy that answered 422 was taken for an API server that does not work, and nobody was told.
+    #[test]
+    fn what_a_policy_refuses_is_no_failure_of_the_api_server() {
+        let of = |code: u16, message: &str| {
+            let status = serde_json::from_value(json!({"code": code, "message": message, "reason": ""})).unwrap();
+            let error = Error::api("stamping")(kube::Error::Api(Box::new(status)));
+            (error.is_refused(), error.is_forbidden())
+        };
+        let policy = "ValidatingAdmissionPolicy 'no-restarts' with binding 'b' denied request: not today";
+        for code in [400, 413, 422] {
+            assert_eq!(of(code, policy), (true, false), "{code}");
+        }
+        assert!(of(403, "admission webhook \"x\" denied the request: no").0);
+        assert_eq!(of(403, "deployments.apps \"app\" is forbidden: User \"x\" cannot patch resource"), (false, true));
+        for code in [404, 409, 429, 500, 503] {
+            assert!(!of(code, "").0, "{code}");
+        }
     }
 }

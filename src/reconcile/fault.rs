@@ -29,10 +29,11 @@ impl From<providers::Error> for Fault {
 
 impl From<kube_io::Error> for Fault {
     fn from(error: kube_io::Error) -> Self {
-        let (reason, needs_person) = match (error.is_bad_name(), error.is_forbidden()) {
-            (true, _) => (Reason::InvalidSpec, true),
-            (false, true) => (Reason::AccessDenied, true),
-            (false, false) => (Reason::ApiServerUnavailable, false),
+        let (reason, needs_person) = match &error {
+            error if error.is_bad_name() => (Reason::InvalidSpec, true),
+            error if error.is_refused() => (Reason::WriteRefused, true),
+            error if error.is_forbidden() => (Reason::AccessDenied, true),
+            _ => (Reason::ApiServerUnavailable, false),
         };
         Self { reason, message: error.told(), needs_person, retry_after: None }
     }
