@@ -43,6 +43,9 @@ const LEASE: &str = "tokenturn";
 /// A node counts as ready for up to 50 s after its kubelet fell silent; contact has to be longer than that.
 const MIN_CONTACT: Duration = Duration::from_secs(60);
 
+/// When, after a start as leader, it is looked at what was known in an earlier term.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+
 /// How long running work may take after the process was asked to end. Below the chart's grace period.
 const DRAIN: Duration = Duration::from_secs(45);
 
@@ -130,6 +133,7 @@ async fn lead(
         let context = Arc::new(Context {
             drivers: Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() },
             namespace: args.operator_namespace.clone(),
+            watched: args.watch_namespaces.clone(),
             install: install.clone(),
             settings: Settings {
                 settle: args.settle.get(),
@@ -173,6 +177,10 @@ async fn work(
     for watch in streams::all(context, &args.watch_namespaces) {
         watches.spawn(watch);
     }
+    // What went while somebody else led is told by no watch.
+    for owner in context.memories.owners() {
+        context.queue.add(owner, FORGOTTEN);
+    }
     let mut workers = JoinSet::new();
     for _ in 0..args.concurrency {
         workers.spawn(worker(context.clone()));
@@ -212,6 +220,7 @@ async fn worker(context: Arc<Context>) {
             context.queue.add(owner.clone(), next);
         }
         context.queue.done(&owner);
+        context.metrics.remember(&context.remembered());
     }
 }
 

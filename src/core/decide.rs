@@ -39,6 +39,9 @@ use crate::api::conditions::Reason;
 /// How long an object that waits for a person sleeps before it looks again by itself.
 pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
 
+/// How long a pause that was asked for becomes at most when it was asked for again and again.
+const LONGER_PAUSE: Duration = Duration::from_secs(16);
+
 /// Secrets of others are not watched: how long until it is seen that one was handed over or is gone.
 const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
@@ -238,8 +241,10 @@ fn in_doubt(observed: &Observed, current: &Issued) -> Option<Decision> {
 pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
     let backoff = schedule::backoff(observed.memory.failures);
     let wake = if fault.needs_person { backoff.max(Duration::from_secs(10)) } else { backoff };
+    // Who asks for a short pause again and again gets a longer one.
+    let asked = fault.retry_after.map(|asked| asked.max(backoff.min(LONGER_PAUSE)));
     Decision {
-        step: Step::Wait { wake: Some(fault.retry_after.unwrap_or(wake)), failed: true },
+        step: Step::Wait { wake: Some(asked.unwrap_or(wake)), failed: true },
         phase: if fault.needs_person { Phase::Stalled } else { Phase::Progressing },
         reason: fault.reason,
         message: fault.message.clone(),

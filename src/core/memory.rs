@@ -167,8 +167,13 @@ impl Memory {
             // may have written an intent of the same number, and that one is younger.
             self.intended = Some((*generation, observed.uptime));
         }
-        if let Some(health) = report::provider_health(observed) {
-            self.provider = Some(health);
+        match report::provider_health(observed) {
+            Some(health) => self.provider = Some(health),
+            // That it was missing is over.
+            None if report::is_missing(self.provider.as_ref()) && report::provider_exists(observed) => {
+                self.provider = None
+            }
+            None => {}
         }
         self.note_refusals(observed);
         // At rest with a list that held nothing to sweep: no need to list again for this token.

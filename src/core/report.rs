@@ -138,7 +138,9 @@ fn conditions(
     match provider_health(observed).or_else(|| observed.memory.provider.clone()) {
         Some(Err(trouble)) => list.set(PROVIDER_READY, false, trouble.reason, &trouble.message),
         Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
-        None => list.keep(PROVIDER_READY),
+        None => list.keep_unless(PROVIDER_READY, |shown| {
+            shown.reason == Reason::ProviderMissing.as_str() && provider_exists(observed)
+        }),
     }
     let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
     // Where nothing is compared there is nothing to be said.
@@ -208,6 +210,19 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     Some(fault.map_or(Ok(()), |fault| Err(Trouble::new(fault.reason, fault.message.clone()))))
 }
 
+/// Whether a look showed that the provider object does not exist.
+#[must_use]
+pub fn is_missing(health: Option<&Result<(), Trouble>>) -> bool {
+    matches!(health, Some(Err(trouble)) if trouble.reason == Reason::ProviderMissing)
+}
+
+/// Whether the provider object is there, whatever else is wrong.
+#[must_use]
+pub fn provider_exists(observed: &Observed) -> bool {
+    let plan = observed.resource.as_ref().map(|resource| resource.plan.as_ref());
+    plan.is_some_and(|plan| plan.err().is_none_or(|trouble| trouble.reason != Reason::ProviderMissing))
+}
+
 fn is_of_provider(reason: Reason) -> bool {
     matches!(
         reason,
@@ -245,7 +260,12 @@ impl Conditions<'_> {
     }
 
     fn keep(&mut self, type_: &str) {
-        self.list.extend(self.shown.iter().find(|condition| condition.type_ == type_).cloned());
+        self.keep_unless(type_, |_| false);
+    }
+
+    fn keep_unless(&mut self, type_: &str, is_over: impl Fn(&Condition) -> bool) {
+        let shown = self.shown.iter().find(|condition| condition.type_ == type_);
+        self.list.extend(shown.filter(|condition| !is_over(condition)).cloned());
     }
 }
 

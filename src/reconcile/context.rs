@@ -28,6 +28,8 @@ pub struct Context {
     pub drivers: Drivers,
     /// Namespace of the records.
     pub namespace: String,
+    /// The namespaces that are served; empty means all.
+    pub watched: Vec<String>,
     /// Tells this installation's tokens from those of others.
     pub install: String,
     pub settings: Settings,
@@ -84,6 +86,17 @@ impl Context {
             );
             Fault { reason: Reason::ProviderMissing, message, needs_person: true, retry_after: None }
         })
+    }
+
+    /// Of how many things something is held in memory, by kind.
+    #[must_use]
+    pub fn remembered(&self) -> [(&'static str, usize); 4] {
+        [
+            ("objects", self.memories.len()),
+            ("queued", self.queue.len()),
+            ("pod_watches", self.pods.len()),
+            ("accounts", self.drivers.http.throttle.len()),
+        ]
     }
 
     /// The names of an owner's tokens.

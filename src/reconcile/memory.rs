@@ -20,7 +20,7 @@ pub struct Remembered {
     /// What decisions see.
     pub memory: Memory,
     /// How often the same step was taken lately, and since when: somebody may undo it each time.
-    pub repeated: HashMap<String, (u32, Duration)>,
+    pub repeated: HashMap<String, Repeated>,
     /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
     pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
     /// Which versions were read of the object, its target and its record.
@@ -45,17 +45,55 @@ pub struct Memories {
     unswept: Arc<Mutex<BTreeSet<Owner>>>,
 }
 
+/// How often a step was taken, since when, and how often it was found to change nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Repeated {
+    times: u32,
+    since: Duration,
+    undone: u32,
+}
+
 /// The same step so often within [`REPEAT_WINDOW`] means that somebody undoes it.
 const REPEATS: u32 = 5;
 const REPEAT_WINDOW: Duration = Duration::from_secs(60);
 
+/// The longest wait between two tries of a step that somebody undoes each time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+impl Repeated {
+    /// How long it waits, twice as long each time that it was undone.
+    fn window(&self) -> Duration {
+        REPEAT_WINDOW.saturating_mul(1 << self.undone.saturating_sub(1).min(6)).min(LONGEST_WAIT)
+    }
+
+    fn is_over(&self, uptime: Duration) -> bool {
+        let kept = if self.undone == 0 { REPEAT_WINDOW } else { self.window() * 2 };
+        uptime.saturating_sub(self.since) >= kept
+    }
+}
+
 impl Remembered {
-    /// Notes that a step is about to be taken; false if it was taken so often lately that it changes nothing.
-    pub fn may_repeat(&mut self, label: String, uptime: Duration) -> bool {
-        self.repeated.retain(|_, (_, since)| uptime.saturating_sub(*since) < REPEAT_WINDOW);
-        let (times, _) = self.repeated.entry(label).or_insert((0, uptime));
-        *times += 1;
-        *times <= REPEATS
+    /// Notes that a step is about to be taken.
+    ///
+    /// # Errors
+    /// How long to wait: it was taken so often lately that it changes nothing.
+    pub fn may_repeat(&mut self, label: String, uptime: Duration) -> Result<(), Duration> {
+        self.repeated.retain(|_, repeated| !repeated.is_over(uptime));
+        let repeated = self.repeated.entry(label).or_insert(Repeated { since: uptime, ..Repeated::default() });
+        let waited = uptime.saturating_sub(repeated.since);
+        if repeated.undone > 0 && waited >= repeated.window() {
+            // One try; if it is undone again, the next wait is longer.
+            (repeated.times, repeated.since) = (REPEATS - 1, uptime);
+        }
+        repeated.times = repeated.times.saturating_add(1);
+        if repeated.times <= REPEATS {
+            return Ok(());
+        }
+        if repeated.times == REPEATS + 1 {
+            repeated.undone = repeated.undone.saturating_add(1);
+            repeated.since = uptime;
+        }
+        Err(repeated.window().saturating_sub(uptime.saturating_sub(repeated.since)))
     }
 }
 
@@ -98,6 +136,25 @@ impl Memories {
     /// Forgets an object that is gone.
     pub fn forget(&self, owner: &Owner) {
         self.lock().remove(owner);
+        self.lock_unswept().remove(owner);
+    }
+
+    /// Every object of which something is remembered.
+    #[must_use]
+    pub fn owners(&self) -> Vec<Owner> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// How many objects something is remembered of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Objects that name a provider. One whose pass runs now is left to it: it has read the provider or will.
@@ -179,8 +236,14 @@ mod tests {
     #[test]
     fn a_step_that_somebody_undoes_each_time_is_not_repeated_for_ever() {
         let mut remembered = Remembered::default();
-        let mut at = |seconds| remembered.may_repeat("publish 1.1".to_owned(), Duration::from_secs(seconds));
-        assert_eq!([at(0), at(1), at(2), at(3), at(4), at(5)], [true, true, true, true, true, false]);
-        assert!(at(61), "after a while it is tried again");
+        let mut at = |seconds| {
+            let answer = remembered.may_repeat("publish 1.1".to_owned(), Duration::from_secs(seconds));
+            answer.err().map(|wait| wait.as_secs())
+        };
+        assert_eq!([at(0), at(1), at(2), at(3), at(4), at(5)], [None, None, None, None, None, Some(60)]);
+        assert_eq!(at(30), Some(35));
+        assert_eq!((at(65), at(66)), (None, Some(120)), "one try after a while, and then a longer wait");
+        assert_eq!((at(185), at(186), at(187)), (Some(1), None, Some(240)));
+        assert_eq!((at(1000), at(1001)), (None, None), "what was left alone for long is new");
     }
 }

@@ -32,6 +32,11 @@ struct Call {
     class: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Remembered {
+    kind: &'static str,
+}
+
 type ObjectGauge = Family<Object, Gauge<f64, AtomicU64>>;
 
 /// The metrics of this process.
@@ -47,6 +52,7 @@ pub struct Metrics {
     calls: Family<Call, Counter>,
     passes: Family<Outcome, Counter>,
     leading: Gauge,
+    remembered: Family<Remembered, Gauge>,
 }
 
 impl Default for Metrics {
@@ -62,6 +68,7 @@ impl Default for Metrics {
             calls: Family::default(),
             passes: Family::default(),
             leading: Gauge::default(),
+            remembered: Family::default(),
             registry: Registry::default(),
         };
         registry.register_with_unit(
@@ -100,6 +107,12 @@ impl Default for Metrics {
             "Looks at an object: done, failed, or panicked. Alert on panicked",
             metrics.passes.clone(),
         );
+        registry.register(
+            "remembered_objects",
+            "What is held in memory of objects, by kind: objects that are known, queued to be reconciled, namespaces whose pods are watched, \
+             accounts at providers. Goes down when objects go; alert when it only grows",
+            metrics.remembered.clone(),
+        );
         registry.register("leading", "1 when this replica holds the lease", metrics.leading.clone());
         Self { registry, ..metrics }
     }
@@ -129,6 +142,13 @@ impl Metrics {
     /// A rotation has come to a point worth counting.
     pub fn rotation(&self, outcome: &'static str) {
         self.rotations.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Of how many things something is held in memory.
+    pub fn remember(&self, counts: &[(&'static str, usize)]) {
+        for &(kind, count) in counts {
+            self.remembered.get_or_create(&Remembered { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Whether this replica holds the lease.

@@ -25,7 +25,7 @@ use crate::{
         step::{Decision, Phase, Step},
         token::Owner,
     },
-    kube_io::{Error, Swap, events::Kind, resource},
+    kube_io::{Error, Swap, events::Kind, record, resource},
 };
 
 /// Most steps of one turn; then others have theirs.
@@ -40,9 +40,6 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Failed looks in a row after which the status tells of them.
 const TOLD_FAILURES: u32 = 4;
 
-/// How long a step that somebody undoes waits.
-const CONTESTED_WAIT: Duration = Duration::from_secs(60);
-
 /// Statuses that differ only in counts and sentences are written at most this often: a rollout changes them with every pod.
 const STATUS_PACE: Duration = Duration::from_secs(15);
 
@@ -54,6 +51,13 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
+    let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
+    if is_final && is_nobody(context, owner).await {
+        context.metrics.pass("done");
+        span.in_scope(|| tracing::info!("no such object can exist, and there is no record of it"));
+        gone(context, owner);
+        return None;
+    }
     match work {
         Ok(Ok(next)) => {
             context.metrics.pass("done");
@@ -79,18 +83,28 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
     }
 }
 
+/// Whether no such object can exist, and no record is of it: then nothing is to be done, ever.
+async fn is_nobody(context: &Context, owner: &Owner) -> bool {
+    let is_none = |found: Result<bool, Error>| found.unwrap_or_else(|error| error.is_final());
+    let object = resource::read(&context.client, owner).await.map(|found| found.is_none());
+    let record = record::read(&context.client, &context.namespace, &owner.uid).await.map(|found| found.is_none());
+    is_none(object) && is_none(record)
+}
+
 /// A look that fails again and again, or for good, is told in the status: what it said before may be true no more.
 async fn tell_failure(context: &Context, owner: &Owner, error: &Error, failures: u32) {
-    let for_good = error.is_forbidden() || error.is_bad_name() || matches!(error, Error::Malformed { .. });
+    let for_good =
+        error.is_forbidden() || error.is_bad_name() || error.is_refused() || matches!(error, Error::Malformed { .. });
     if !for_good && failures < TOLD_FAILURES {
         return;
     }
     let Ok(Some(object)) = resource::read(&context.client, owner).await else { return };
     let shown = object.status.clone().unwrap_or_default();
-    let reason = match (error.is_bad_name(), error.is_forbidden()) {
-        (true, _) => Reason::InvalidSpec,
-        (false, true) => Reason::AccessDenied,
-        (false, false) => Reason::InternalError,
+    let reason = match error {
+        error if error.is_bad_name() => Reason::InvalidSpec,
+        error if error.is_refused() => Reason::WriteRefused,
+        error if error.is_forbidden() => Reason::AccessDenied,
+        _ => Reason::InternalError,
     };
     let status = report::unseen(&shown, object.metadata.generation, reason, &error.told(), Timestamp::now());
     if report::says_the_same(&status, &shown) {
@@ -125,9 +139,9 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
             return Ok(None);
         }
         if !matches!(decision.step, Step::Wait { .. })
-            && !remembered.may_repeat(decision.step.label(), context.uptime())
+            && let Err(wait) = remembered.may_repeat(decision.step.label(), context.uptime())
         {
-            decision = contested(&decision);
+            decision = contested(&decision, wait);
         }
         while !matches!(decision.step, Step::Wait { .. }) {
             tracing::debug!(step = decision.step.label(), reason = %decision.reason, "{}", decision.message);
@@ -140,7 +154,9 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
             match performed {
                 Ok(()) => continue 'looks,
                 Err(fault) => {
-                    decision = on_fault(&observed, &fault);
+                    // What this reconcile learned of the pods is shown although the effect failed.
+                    let pickup = decision.pickup.take();
+                    decision = Decision { pickup, ..on_fault(&observed, &fault) };
                     decision = let_go(context, &mut observed, &handles, remembered, decision).await;
                 }
             }
@@ -166,14 +182,15 @@ fn finishes(decision: &Decision, remembered: &Remembered) -> bool {
 }
 
 /// The same step again and again changes nothing: somebody undoes it.
-fn contested(decision: &Decision) -> Decision {
+fn contested(decision: &Decision, wait: Duration) -> Decision {
     let message = format!(
         "the same step was taken several times within a minute and something undoes it ({}): {}; look for a webhook or a \
          tool that writes the same objects",
         decision.step.label(),
         decision.message
     );
-    Decision::stall(CONTESTED_WAIT, Reason::Contested, message)
+    let pickup = decision.pickup.clone();
+    Decision { pickup, ..Decision::stall(wait, Reason::Contested, message) }
 }
 
 /// Decides, looking up what the rules ask for.

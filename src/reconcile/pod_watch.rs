@@ -111,6 +111,18 @@ impl PodWatches {
         }
     }
 
+    /// In how many namespaces pods are watched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// No pods are watched.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Ends all watches.
     pub fn stop(&self) {
         for (_, namespace) in self.lock().drain() {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::{
+    api::core::v1::Secret,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -18,7 +21,7 @@ use crate::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
         conditions::{PROVIDER_READY, Reason},
         names::FIELD_MANAGER,
-        text,
+        object_name, text,
     },
     core::{observed::Fault, schedule},
     kube_io::{
@@ -41,9 +44,9 @@ const KUBERNETES: [Right<'static>; 4] = [
 /// Finds out how a provider object is doing and writes it down if it is not there yet. What fails is logged and tried again
 /// until it succeeds or is asked to stop: nothing else would wake it before the object changes.
 pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Option<String>, reference: ProviderRef) {
-    let mut failures = 0;
+    let (mut failures, mut secrets) = (0, None);
     loop {
-        let looked = once(&context, namespace.as_deref(), &reference);
+        let looked = once(&context, namespace.as_deref(), &reference, &mut secrets);
         match stop.run_until_cancelled(looked).await {
             None | Some(Ok(Outcome::Known)) => return,
             Some(Ok(Outcome::Unfinished)) => {}
@@ -85,21 +88,51 @@ enum Outcome {
 /// How often a provider is asked whether it accepts the credential.
 const AGAIN: Duration = Duration::from_secs(3600);
 
-async fn once(context: &Context, namespace: Option<&str>, reference: &ProviderRef) -> Result<Outcome, kube::Error> {
+async fn once(
+    context: &Context,
+    namespace: Option<&str>,
+    reference: &ProviderRef,
+    secrets: &mut Option<Versions>,
+) -> Result<Outcome, kube::Error> {
     match (reference.kind, namespace) {
         (ProviderKind::TokenProvider, Some(namespace)) => {
             let api = Api::<TokenProvider>::namespaced(context.client.clone(), namespace);
+            wake_if_replaced(context, &api, namespace, reference, secrets).await?;
             write(context, api, reference, namespace, |object| (object.spec.clone(), object.status.clone())).await
         }
         _ => {
             let api = Api::<ClusterTokenProvider>::all(context.client.clone());
-            // Rights are asked for where the operator runs; each rotation asks for its own namespace.
-            write(context, api, reference, &context.namespace, |object| {
-                (object.spec.clone().into(), object.status.clone())
-            })
-            .await
+            // Rights are asked for where the operator runs, or where it works; each rotation asks for its own namespace.
+            let namespace = context.watched.first().unwrap_or(&context.namespace);
+            write(context, api, reference, namespace, |object| (object.spec.clone().into(), object.status.clone()))
+                .await
         }
     }
+}
+
+/// The versions of the Secrets that a provider object names.
+type Versions = Vec<Option<String>>;
+
+/// Wakes the objects that name a provider whose credential was replaced since the last look: their records keep a copy of it.
+async fn wake_if_replaced(
+    context: &Context,
+    api: &Api<TokenProvider>,
+    namespace: &str,
+    reference: &ProviderRef,
+    known: &mut Option<Versions>,
+) -> Result<(), kube::Error> {
+    let Some(object) = api.get_opt(&reference.name).await? else { return Ok(()) };
+    let secrets = Api::<Secret>::namespaced(context.client.clone(), namespace);
+    let mut versions = Versions::new();
+    for name in object.spec.backend.secrets().filter(|name| object_name::is_subdomain(name)) {
+        let found = secrets.get_metadata_opt(name).await?;
+        versions.push(found.and_then(|secret| secret.resource_version()));
+    }
+    if known.replace(versions.clone()).is_some_and(|before| before != versions) {
+        let using = context.memories.using(|owner, named| named == reference && owner.namespace == namespace);
+        using.into_iter().for_each(|owner| context.queue.add(owner, Duration::ZERO));
+    }
+    Ok(())
 }
 
 async fn write<K>(
@@ -178,7 +211,7 @@ fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, St
     match found {
         Ok(health) => {
             let (reason, message) = provider_health::told(health, complete, Timestamp::now());
-            (if health.is_accepted { Outcome::Again } else { Outcome::Known }, reason, message)
+            (Outcome::Again, reason, message)
         }
         Err(error) => {
             let fault = Fault::from(&error);
@@ -190,13 +223,14 @@ fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, St
 async fn kubernetes(context: &Context, namespace: &str) -> (Outcome, Reason, String) {
     match access::missing(&context.client, namespace, &KUBERNETES).await {
         Ok(missing) if missing.is_empty() => {
-            (Outcome::Known, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
+            (Outcome::Again, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
         }
         Ok(missing) => {
             let missing = missing.join(", ");
             let message =
                 format!("the operator may not {missing}; set kubernetesProvider.enabled in the chart's values");
-            (Outcome::Known, Reason::AccessDenied, message)
+            // No change of the provider object tells that the rights were given.
+            (Outcome::Unfinished, Reason::AccessDenied, message)
         }
         Err(error) => (Outcome::Unfinished, Reason::ApiServerUnavailable, error.told()),
     }

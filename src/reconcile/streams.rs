@@ -3,7 +3,13 @@
 //! What a watch delivers is never decided upon; it only says where to look. Each watch has its own back-off, and one that
 //! fails neither stops nor slows the others.
 
-use std::{collections::HashMap, fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
@@ -84,18 +90,40 @@ async fn run<K, Fut>(
     api: Api<PartialObjectMeta<K>>,
     config: watcher::Config,
     what: &'static str,
+    each: impl FnMut(Seen<PartialObjectMeta<K>>) -> Fut,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Fut: Future<Output = ()>,
+{
+    run_with(api, config, what, each, |_| {}).await;
+}
+
+/// Namespace and name.
+type Key = (Option<String>, String);
+
+/// The same; `begun` is told what there is whenever the watch has begun, also anew: of what went while it was interrupted, nothing else tells.
+async fn run_with<K, Fut>(
+    api: Api<PartialObjectMeta<K>>,
+    config: watcher::Config,
+    what: &'static str,
     mut each: impl FnMut(Seen<PartialObjectMeta<K>>) -> Fut,
+    mut begun: impl FnMut(HashSet<Key>),
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Fut: Future<Output = ()>,
 {
     let mut events = watcher(api, config).default_backoff().boxed();
+    let mut there = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(object)) => each(Seen::Present { object, listed: false }).await,
-            Ok(watcher::Event::InitApply(object)) => each(Seen::Present { object, listed: true }).await,
+            Ok(watcher::Event::InitApply(object)) => {
+                there.insert((object.namespace(), object.name_any()));
+                each(Seen::Present { object, listed: true }).await;
+            }
             Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
+            Ok(watcher::Event::Init) => there.clear(),
+            Ok(watcher::Event::InitDone) => begun(std::mem::take(&mut there)),
             Err(error) => tracing::warn!(what, error = trouble::of_watch(&error), "watch was interrupted"),
         }
     }
@@ -103,8 +131,9 @@ async fn run<K, Fut>(
 
 /// RotatedTokens: changes of the spec, of the rotate-now annotation, and deletion. Our own status writes wake nobody.
 async fn objects(context: Arc<Context>, api: Api<PartialObjectMeta<RotatedToken>>) {
-    let mut known: HashMap<Owner, u64> = HashMap::new();
-    run(api, watcher::Config::default(), "RotatedTokens", |seen| {
+    let known: Mutex<HashMap<Owner, u64>> = Mutex::default();
+    let each = |seen: Seen<PartialObjectMeta<RotatedToken>>| {
+        let mut known = lock(&known);
         match seen {
             Seen::Present { object, listed } => {
                 if let Some(owner) = owner(&object) {
@@ -123,8 +152,17 @@ async fn objects(context: Arc<Context>, api: Api<PartialObjectMeta<RotatedToken>
             }
         }
         std::future::ready(())
-    })
-    .await;
+    };
+    let begun = |there: HashSet<Key>| {
+        lock(&known).retain(|owner, _| {
+            let is_there = there.contains(&(Some(owner.namespace.clone()), owner.name.clone()));
+            if !is_there {
+                context.queue.add(owner.clone(), DEBOUNCE);
+            }
+            is_there
+        });
+    };
+    run_with(api, watcher::Config::default(), "RotatedTokens", each, begun).await;
 }
 
 fn owner(object: &PartialObjectMeta<RotatedToken>) -> Option<Owner> {
@@ -216,42 +254,62 @@ async fn providers<K>(context: Arc<Context>, api: Api<PartialObjectMeta<K>>, kin
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut generations: HashMap<(Option<String>, String), Option<i64>> = HashMap::new();
-    let mut renewals: HashMap<(Option<String>, String), CancellationToken> = HashMap::new();
-    run(api, watcher::Config::default(), kind.as_str(), |seen| {
+    let known: Mutex<HashMap<Key, Known>> = Mutex::default();
+    let wake = |(namespace, name): &Key| {
+        let reference = ProviderRef { kind, name: name.clone() };
+        let using = context.memories.using(|owner, named| {
+            *named == reference && namespace.as_ref().is_none_or(|namespace| *namespace == owner.namespace)
+        });
+        for owner in using {
+            context.queue.add(owner, DEBOUNCE);
+        }
+    };
+    let each = |seen: Seen<PartialObjectMeta<K>>| {
         let (object, present) = match seen {
             Seen::Present { object, .. } => (object, true),
             Seen::Gone(object) => (object, false),
         };
-        let (namespace, name) = (object.namespace(), object.name_any());
-        let key = (namespace.clone(), name.clone());
-        let renewal = key.clone();
-        let changed = if present {
-            let generation = object.metadata.generation;
-            generations.insert(key, generation) != Some(generation)
-        } else {
-            generations.remove(&key);
-            true
-        };
-        let reference = ProviderRef { kind, name };
-        if changed {
-            let using = context.memories.using(|owner, named| {
-                *named == reference && namespace.as_ref().is_none_or(|namespace| *namespace == owner.namespace)
-            });
-            for owner in using {
-                context.queue.add(owner, DEBOUNCE);
-            }
+        let key = (object.namespace(), object.name_any());
+        let version = (object.uid(), object.metadata.generation);
+        let mut known = lock(&known);
+        if present && known.get(&key).is_some_and(|known| known.version == version) {
+            return std::future::ready(());
         }
-        if changed && let Some(before) = renewals.remove(&renewal) {
-            before.cancel();
+        wake(&key);
+        if let Some(before) = known.remove(&key) {
+            before.renewal.cancel();
         }
-        if present && changed {
+        if present {
             // Beside the watch, which must not wait for an API server that does not answer.
-            let stop = context.stop.child_token();
-            context.tasks.spawn(provider_status::renew(context.clone(), stop.clone(), namespace, reference));
-            renewals.insert(renewal, stop);
+            let renewal = context.stop.child_token();
+            let (namespace, name) = key.clone();
+            let reference = ProviderRef { kind, name };
+            context.tasks.spawn(provider_status::renew(context.clone(), renewal.clone(), namespace, reference));
+            known.insert(key, Known { version, renewal });
         }
         std::future::ready(())
-    })
-    .await;
+    };
+    let begun = |there: HashSet<Key>| {
+        lock(&known).retain(|key, known| {
+            let is_there = there.contains(key);
+            if !is_there {
+                known.renewal.cancel();
+                wake(key);
+            }
+            is_there
+        });
+    };
+    run_with(api, watcher::Config::default(), kind.as_str(), each, begun).await;
+}
+
+/// A provider object that exists.
+struct Known {
+    /// UID and generation.
+    version: (Option<String>, Option<i64>),
+    /// Ends what renews its condition.
+    renewal: CancellationToken,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

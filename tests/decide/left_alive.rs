@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use tokenturn::{
-    api::{DeletionPolicy, conditions::Reason},
+    api::{
+        DeletionPolicy, RotatedTokenStatus,
+        conditions::{PROVIDER_READY, Reason},
+    },
     core::{
         decide::{decide, on_fault},
         left_alive::or_let_go,
-        observed::{Fault, Observed, Question, Target},
+        observed::{Answers, Fault, Observed, Question, Target},
         pickup::{Judgement, judge},
+        plan::Trouble,
         record::Ledger,
+        report,
         step::{Decision, Step},
         transition,
     },
@@ -97,4 +102,26 @@ fn an_orphan_needs_no_credential() {
     seen.resource.as_mut().unwrap().deletion_policy = DeletionPolicy::Orphan;
     let decision = decide(&seen).unwrap();
     assert_eq!((decision.step, decision.reason), (Step::DropRecord, Reason::Orphaned));
+}
+
+/// A provider that was created after the token was said to be missing until the next rotation.
+#[test]
+fn a_provider_that_exists_is_not_said_to_be_missing() {
+    let missing = Trouble::new(Reason::ProviderMissing, "TokenProvider cluster does not exist");
+    let mut seen = observed(None, Target::Absent);
+    seen.answers = Answers::default();
+    let looked = |seen: &mut Observed, trouble: &Trouble, shown: &RotatedTokenStatus| {
+        seen.resource.as_mut().unwrap().plan = Err(trouble.clone());
+        let decision = decide(seen).unwrap();
+        let before = seen.clone();
+        seen.memory.decided(UPTIME, &before, &decision);
+        report::status(seen, &decision, None, shown)
+    };
+    let provider = |status: &RotatedTokenStatus| {
+        status.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY).map(|found| found.reason.clone())
+    };
+    let first = looked(&mut seen, &missing, &RotatedTokenStatus::default());
+    assert_eq!(provider(&first).as_deref(), Some("ProviderMissing"));
+    let second = looked(&mut seen, &Trouble::new(Reason::PolicyForbids, "another interval"), &first);
+    assert_eq!(provider(&second), None, "nothing is known of it yet");
 }

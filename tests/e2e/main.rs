@@ -2,6 +2,7 @@
 //! the chart's ServiceAccount and rules; the node and its containers are simulated. The history of the calls that
 //! containers made is the judge, never a status.
 
+mod admission;
 mod backup;
 mod bad_names;
 mod deletion;
@@ -9,6 +10,7 @@ mod drift;
 mod edits;
 mod examples;
 mod first_issue;
+mod forgotten;
 mod http_recipes;
 mod network;
 mod pickup;

@@ -59,7 +59,7 @@ pub struct Shared {
     /// Namespace of the operator: of the credentials of cluster-wide providers.
     namespace: Arc<str>,
     pub(super) reach: Arc<Reach>,
-    pub(super) throttle: Throttle,
+    pub throttle: Throttle,
     pub(super) clients: Clients,
     pub(super) admin_tokens: AdminTokens,
     pub(super) recipes: Recipes,

@@ -96,13 +96,35 @@ impl Throttle {
     }
 }
 
+impl Throttle {
+    /// How many accounts something is remembered of.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_unused(&mut accounts);
+        accounts.len()
+    }
+
+    /// Nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An account that nobody uses, and that asked for no pause, is made anew when it is needed.
+fn forget_unused(accounts: &mut HashMap<String, Arc<Account>>) {
+    let now = Instant::now();
+    accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.paused_until(now).is_some());
+}
+
 /// Forgets accounts that nothing is to be remembered of; if there are too many others, those whose pause ends first.
 fn prune(accounts: &mut HashMap<String, Arc<Account>>) {
     if accounts.len() < PRUNED_FROM {
         return;
     }
     let now = Instant::now();
-    accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.paused_until(now).is_some());
+    forget_unused(accounts);
     while accounts.len() >= MAX_ACCOUNTS {
         let first = accounts.iter().min_by_key(|(_, account)| account.paused_until(now)).map(|(name, _)| name.clone());
         first.and_then(|name| accounts.remove(&name));
@@ -240,6 +262,20 @@ mod tests {
         tokio::time::advance(MAX_PAUSE).await;
         drop(throttle.lane("last"));
         assert!(throttle.accounts.lock().unwrap().len() <= 2);
+    }
+
+    /// Accounts were remembered until there were very many, also of provider objects that were long gone.
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_nobody_uses_is_forgotten_after_its_pause() {
+        let throttle = Throttle::default();
+        throttle.lane("paused").pause(Duration::from_secs(30), Pause::Asked);
+        let held = throttle.lane("held");
+        drop(throttle.lane("over"));
+        assert_eq!(throttle.len(), 2, "over is gone");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(throttle.len(), 1);
+        drop(held);
+        assert!(throttle.is_empty());
     }
 
     #[tokio::test]
