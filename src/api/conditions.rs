@@ -83,6 +83,8 @@ pub enum Reason {
     ForeignSecret,
     /// The record says that it belongs to another object.
     ForeignRecord,
+    /// The provider lists a name like ours with a number that was never counted to.
+    ImplausibleName,
     /// A dry run showed that the Secret cannot be written.
     CannotPublish,
     /// The operator lacks a right that it needs for this rotation.
@@ -149,7 +151,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -176,6 +178,7 @@ impl Reason {
         Self::RecordDeleted,
         Self::ForeignSecret,
         Self::ForeignRecord,
+        Self::ImplausibleName,
         Self::CannotPublish,
         Self::AccessDenied,
         Self::ProviderMissing,
@@ -243,6 +246,7 @@ impl Reason {
             Self::RecordDeleted => "RecordDeleted",
             Self::ForeignSecret => "ForeignSecret",
             Self::ForeignRecord => "ForeignRecord",
+            Self::ImplausibleName => "ImplausibleName",
             Self::CannotPublish => "CannotPublish",
             Self::AccessDenied => "AccessDenied",
             Self::ProviderMissing => "ProviderMissing",

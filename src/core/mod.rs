@@ -13,6 +13,7 @@
 
 pub mod census;
 pub mod consumers;
+pub mod countable;
 pub mod decide;
 pub mod guards;
 pub mod kept;

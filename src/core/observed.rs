@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     census::Census,
     consumers::Consumers,
+    countable,
     guards::{Guard, Guards},
     memory::Memory,
     plan::{Plan, TargetPlan, Trouble},
@@ -157,6 +158,8 @@ pub struct Delays {
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     pub listing: Option<Result<Vec<Listed>, Fault>>,
+    /// Names that were listed and are not believed to be ours.
+    pub refused_names: Vec<String>,
     pub preflight: Option<Result<Option<Census>, Fault>>,
     pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
     pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
@@ -168,6 +171,22 @@ pub struct Answers {
 }
 
 impl Observed {
+    /// The highest attempt that record and memory know of.
+    #[must_use]
+    pub fn counted(&self) -> i64 {
+        self.record.as_ref().map_or(0, |record| record.ledger.counter).max(self.memory.highest)
+    }
+
+    /// Notes the answer about the provider's list; the names that cannot be ours are kept apart.
+    pub fn note_listing(&mut self, listing: Result<Vec<Listed>, Fault>) {
+        let known = self.counted();
+        self.answers.listing = Some(listing.map(|listed| {
+            let (believed, refused) = countable::part(known, listed);
+            self.answers.refused_names = refused;
+            believed
+        }));
+    }
+
     /// The answer about the provider's list, or the question.
     pub fn listing(&self, source: &Source) -> Result<Result<&[Listed], &Fault>, Question> {
         let answer = self.answers.listing.as_ref().ok_or_else(|| Question::Listing(Box::new(source.clone())))?;
@@ -236,10 +255,11 @@ impl Observed {
         }
     }
 
-    /// What the target carries.
+    /// What the target carries; `None` also if it says a number that nobody can have counted to.
     #[must_use]
     pub fn target_generation(&self) -> Option<Generation> {
-        self.ours().and_then(|view| view.generation)
+        let carried = self.ours().and_then(|view| view.generation);
+        carried.filter(|carried| countable::is_countable(self.counted(), *carried))
     }
 
     /// The values of a token, from the record.

@@ -13,13 +13,14 @@ use crate::{
     core::{
         census::Census,
         consumers::{ANY_NODE, CROWD, Consumers, NodeView},
+        countable,
         observed::{Fault, Observed, Question},
         pickup::members,
         record::PodRef,
         token::{Generation, Issued, Proof, Verification},
         verifying::has_to_prove,
     },
-    kube_io::{Swap, access, pods, resource, target, workload},
+    kube_io::{Swap, access, events::Kind, pods, resource, target, workload},
     providers::{Driver, Provider},
 };
 
@@ -42,7 +43,8 @@ pub async fn answer(
                     result.map_err(Fault::from)
                 }
             };
-            observed.answers.listing = Some(listing);
+            observed.note_listing(listing);
+            tell_refused(context, observed, remembered).await;
         }
         Question::Preflight => observed.answers.preflight = Some(preflight(context, observed, handles).await),
         Question::Verify(generation) => {
@@ -111,6 +113,19 @@ async fn verification(
     }
     observed.answers.unshown = driver.unshown(&observed.owner);
     Ok(verification)
+}
+
+/// Names that cannot be ours are told once, as long as they are the same.
+async fn tell_refused(context: &Context, observed: &Observed, remembered: &mut Remembered) {
+    let told = countable::refused(&observed.answers.refused_names);
+    if told == remembered.refused_names {
+        return;
+    }
+    if let Some(message) = &told {
+        tracing::warn!("{message}");
+        context.events.write(&observed.owner, Kind::Warning, Reason::ImplausibleName, "List", message).await;
+    }
+    remembered.refused_names = told;
 }
 
 fn no_token() -> Fault {

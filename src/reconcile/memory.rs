@@ -33,6 +33,8 @@ pub struct Remembered {
     pub credential: Option<String>,
     /// The Secret that its token is published in.
     pub target: Option<String>,
+    /// What was last said of names at the provider that cannot be ours.
+    pub refused_names: Option<String>,
     /// What was last said in the log, so that a wait is told once.
     pub told: Option<String>,
 }

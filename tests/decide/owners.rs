@@ -4,6 +4,7 @@ use tokenturn::{
     api::{DeletionPolicy, RotatedTokenStatus, conditions::Reason},
     core::{
         consumers::{Consumers, NodeView},
+        countable,
         observed::{Observed, Target},
         record::Ledger,
         report,
@@ -13,7 +14,9 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, issued, observed, owner, promoted};
+use crate::builder::{
+    at_rest, carrying, consumers, decided, generation, intended, issued, listed as listed_as, observed, owner, promoted,
+};
 
 /// A look at an object that does not exist, which finds the record of another one.
 fn look_of(other: Owner, ledger: Ledger, target: Target) -> Observed {
@@ -155,4 +158,56 @@ fn s12_a_deletion_names_a_token_that_went_with_its_record() {
     let end = decided(&leaving);
     assert_eq!((&end.step, end.reason), (&Step::DropRecord, Reason::LeftBehind), "{end:?}");
     assert!(end.message.contains("held when its record was lost"), "{}", end.message);
+}
+
+const FORGED: [(i64, i64); 5] =
+    [(1, 1 << 53), (1 << 53, 1 << 53), ((1 << 53) - 1, (1 << 53) - 1), (1, (1 << 24) + 9), (1 << 40, 3)];
+
+/// Whoever names tokens at a shared account, or Secrets, could give one a number near the largest: the record took it over, had no room to
+/// count on, and was refused for ever.
+#[test]
+fn s15_a_number_that_was_never_counted_to_is_ignored_and_named() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    for (sequence, attempt) in FORGED {
+        let forged = generation(sequence, attempt);
+        for (ledger, carried) in [(at_rest(one), one), (at_rest(two), one), (intended(at_rest(one), two), one)] {
+            let mut plain = observed(Some(ledger), carrying(carried));
+            let mut listed = plain.answers.listing.take().expect("a list").expect("an answer");
+            plain.note_listing(Ok(listed.clone()));
+            listed.push(listed_as(forged));
+            let mut attacked = plain.clone();
+            attacked.note_listing(Ok(listed));
+            assert_eq!(decided(&attacked), decided(&plain), "{forged}");
+            let told = countable::refused(&attacked.answers.refused_names).expect("is told");
+            assert!(told.contains(&listed_as(forged).id), "{told}");
+        }
+    }
+}
+
+/// The same in the annotation of the Secret when the record is lost, and both together.
+#[test]
+fn s15_a_record_that_is_rebuilt_under_forged_numbers_stays_plausible() {
+    let one = generation(1, 1);
+    for (sequence, attempt) in FORGED {
+        let forged = generation(sequence, attempt);
+        for listed in [vec![], vec![listed_as(one)], vec![listed_as(one), listed_as(forged)]] {
+            let mut lost = observed(None, carrying(forged));
+            lost.note_listing(Ok(listed));
+            let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+            assert!(ledger.is_plausible() && ledger.counter <= 1 && ledger.sequence <= 1, "{forged}: {ledger:?}");
+        }
+    }
+}
+
+/// A number that a record can be behind by is believed, also when the record is lost: it was restored from an old backup.
+#[test]
+fn s15_a_record_catches_up_with_what_the_provider_lists() {
+    let newest = generation(900_000, 1_000_000);
+    for ledger in [None, Some(at_rest(generation(1, 1)))] {
+        let mut behind = observed(ledger, carrying(newest));
+        behind.note_listing(Ok(vec![listed_as(newest)]));
+        let Step::Readopt { ledger, .. } = decided(&behind).step else { panic!("{:?}", decided(&behind)) };
+        assert_eq!((ledger.sequence, ledger.counter), (900_000, 1_000_000));
+        assert_eq!(ledger.current.map(|current| current.token.generation), Some(newest));
+    }
 }

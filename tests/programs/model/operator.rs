@@ -383,7 +383,7 @@ impl Operator {
             liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
             consumers: answers.consumers.map(|listed| Ok(self.consumers(&listed))),
             last_use: BTreeMap::new(),
-            unshown: Vec::new(),
+            ..observed::Answers::default()
         }
     }
 
