@@ -60,6 +60,9 @@ pub const FENCE_ANNOTATION: &str = "tokenturn.dev/fence";
 /// Annotation on a target that was left behind by `deletionPolicy: Orphan`: the live token that nobody rotates now.
 pub const ORPHANED_ANNOTATION: &str = "tokenturn.dev/orphaned-token";
 
+/// Annotation on a target that was adopted: live tokens of owners before, which nobody rotates. It stays until a person takes it off.
+pub const EARLIER_ORPHANED_ANNOTATION: &str = "tokenturn.dev/earlier-orphaned-tokens";
+
 /// Annotation that a user sets on an existing Secret to hand it over: the name of the `RotatedToken` that may write it.
 pub const ADOPT_ANNOTATION: &str = "tokenturn.dev/adopt";
 

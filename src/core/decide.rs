@@ -34,7 +34,7 @@ use super::{
     token::Issued,
     transition,
 };
-use crate::api::conditions::Reason;
+use crate::api::{conditions::Reason, names::EARLIER_ORPHANED_ANNOTATION};
 
 /// How long an object that waits for a person sleeps before it looks again by itself.
 pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
@@ -140,7 +140,10 @@ fn begin(observed: &Observed) -> Ruling {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let plan = match &resource.plan {
         Ok(plan) => plan,
-        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
+        Err(trouble) => {
+            let message = format!("{}{}", trouble.message, still_valid(trouble.reason, ledger));
+            return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, message)));
+        }
     };
     let due = match schedule::due(observed, resource, plan, ledger) {
         Some(reason) => Some(reason),
@@ -158,6 +161,18 @@ fn begin(observed: &Observed) -> Ruling {
     let fresh = transition::empty(&observed.owner, resource);
     let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now, census);
     Ok(Some(intended(next, reason)))
+}
+
+/// What is said of live tokens when the provider object allows no further ones: a policy takes away what comes, not what is.
+fn still_valid(reason: Reason, ledger: Option<&Ledger>) -> String {
+    let ids: Vec<&str> = ledger.iter().flat_map(|ledger| ledger.tokens()).map(|token| token.id.as_str()).collect();
+    if reason != Reason::PolicyForbids || ids.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; meanwhile {} stays valid, published and unrotated: delete the RotatedToken to have it revoked",
+        ids.join(", ")
+    )
 }
 
 /// The decision to write an intent.
@@ -207,6 +222,16 @@ fn keep(observed: &Observed) -> Ruling {
     })
 }
 
+/// What is said of live tokens that owners of the Secret left before it was adopted.
+#[must_use]
+pub fn earlier_orphans(secret: &str, orphans: &str) -> String {
+    let shown: String = orphans.chars().take(300).collect();
+    format!(
+        "an earlier RotatedToken left a token alive that nobody rotates: {shown}. Revoke it at the provider, then take the annotation \
+         {EARLIER_ORPHANED_ANNOTATION} off Secret {secret}"
+    )
+}
+
 /// Nothing to do until the next rotation.
 fn rest(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
@@ -218,6 +243,9 @@ fn rest(observed: &Observed) -> Ruling {
     let sequence = record.ledger.sequence;
     let (reason, message) = if resource.suspend {
         (Reason::Suspended, format!("rotation {sequence} is published; spec.suspend holds back the next one"))
+    } else if let Some(orphans) = observed.ours().and_then(|view| view.annotations.get(EARLIER_ORPHANED_ANNOTATION)) {
+        let orphans = earlier_orphans(&resource.target.name, orphans);
+        (Reason::Rotated, format!("rotation {sequence} is published; {orphans}"))
     } else {
         (Reason::Rotated, format!("rotation {sequence} is published and no older token is alive"))
     };

@@ -3,7 +3,7 @@
 //! Written by a merge patch that carries UID and version as read and names only what is ours: keys, labels and annotations
 //! that others added stay. Created by POST, so that a Secret made by somebody else meanwhile is an answer, not a loss.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -18,8 +18,9 @@ use super::{
 };
 use crate::{
     api::names::{
-        ADOPT_ANNOTATION, CONTROLLER, FENCE_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, MANAGED_BY_LABEL,
-        ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+        ADOPT_ANNOTATION, CONTROLLER, EARLIER_ORPHANED_ANNOTATION, FENCE_ANNOTATION, FIELD_MANAGER,
+        GENERATION_ANNOTATION, MANAGED_BY_LABEL, ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL,
+        ROLE_LABEL, ROLE_TARGET,
     },
     connect::objects::Api,
     core::{
@@ -35,6 +36,8 @@ use crate::{
 pub struct Read {
     pub target: Target,
     pub version: Option<Version>,
+    /// Tokens that it says are alive and rotated by nobody, from owners before.
+    pub orphans: Option<String>,
 }
 
 /// Reads the target.
@@ -42,10 +45,31 @@ pub async fn read(client: &Client, owner: &Owner, name: &str) -> Result<Read, Er
     let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
     let doing = format!("reading Secret {}/{name}", owner.namespace);
     let Some(secret) = api.get_opt(name).await.map_err(Error::api(doing))? else {
-        return Ok(Read { target: Target::Absent, version: None });
+        return Ok(Read::absent());
     };
     let version = Version::of(&secret.metadata);
-    Ok(Read { target: classify(owner, secret), version })
+    let orphans = orphans(&secret);
+    Ok(Read { target: classify(owner, secret), version, orphans })
+}
+
+impl Read {
+    /// No Secret.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self { target: Target::Absent, version: None, orphans: None }
+    }
+}
+
+/// Longest list of orphaned tokens that is carried on: some hundred names.
+const MOST_ORPHANS: usize = 16 << 10;
+
+/// What a Secret says of tokens that were left alive: those of the last owner, and those of the ones before.
+fn orphans(secret: &Secret) -> Option<String> {
+    let annotations = secret.metadata.annotations.as_ref()?;
+    let said = [EARLIER_ORPHANED_ANNOTATION, ORPHANED_ANNOTATION].into_iter().filter_map(|key| annotations.get(key));
+    let ids: BTreeSet<&str> = said.flat_map(|ids| ids.split(',')).map(str::trim).filter(|id| !id.is_empty()).collect();
+    let listed = ids.into_iter().collect::<Vec<_>>().join(",");
+    (!listed.is_empty() && listed.len() <= MOST_ORPHANS).then_some(listed)
 }
 
 /// Whose the Secret is.
@@ -86,12 +110,19 @@ fn adoptable(owner: &Owner, annotations: &BTreeMap<String, String>, whose: Forei
     if annotations.get(ADOPT_ANNOTATION) == Some(&owner.name) { Target::Adoptable } else { Target::Foreign(whose) }
 }
 
+/// What a target is written by: its version, and the orphaned tokens that it names.
+#[derive(Clone, Copy, Debug)]
+pub struct Base<'a> {
+    pub version: Option<&'a Version>,
+    pub orphans: Option<&'a str>,
+}
+
 /// Writes a token into the target as it was read.
 pub async fn publish(
     client: &Client,
     owner: &Owner,
     plan: &TargetPlan,
-    base: Option<&Version>,
+    base: Base<'_>,
     generation: Generation,
     values: &TokenSet,
 ) -> Result<Swap, Error> {
@@ -105,14 +136,14 @@ pub async fn publish(
 /// The API server's own words: a missing right, a quota, a policy, an immutable Secret.
 pub async fn dry_run(client: &Client, owner: &Owner, plan: &TargetPlan, base: Option<&Version>) -> Result<Swap, Error> {
     let data = content(plan, |_| Some(b"placeholder".as_slice()));
-    write(client, owner, plan, base, "0.0", data, true).await
+    write(client, owner, plan, Base { version: base, orphans: None }, "0.0", data, true).await
 }
 
 async fn write(
     client: &Client,
     owner: &Owner,
     plan: &TargetPlan,
-    base: Option<&Version>,
+    base: Base<'_>,
     generation: &str,
     data: Map<String, Value>,
     dry_run: bool,
@@ -129,7 +160,7 @@ async fn write(
         "data": data,
     });
     let doing = format!("writing Secret {}/{}", owner.namespace, plan.name);
-    let Some(Version { uid, resource_version }) = base else {
+    let Some(Version { uid, resource_version }) = base.version else {
         object["type"] = json!(plan.type_);
         let secret: Secret = serde_json::from_value(object)
             .map_err(|error| Error::Malformed { what: doing.clone(), why: error.to_string() })?;
@@ -143,6 +174,10 @@ async fn write(
     // What was said about an earlier state of it no longer holds.
     for said in [FENCE_ANNOTATION, ORPHANED_ANNOTATION, ADOPT_ANNOTATION] {
         object["metadata"]["annotations"][said] = Value::Null;
+    }
+    // But tokens of owners before are alive, and this is the only place that names them.
+    if let Some(orphans) = base.orphans {
+        object["metadata"]["annotations"][EARLIER_ORPHANED_ANNOTATION] = json!(orphans);
     }
     object["metadata"]["uid"] = json!(uid);
     object["metadata"]["resourceVersion"] = json!(resource_version);
@@ -230,6 +265,19 @@ mod tests {
             },
             ..Secret::default()
         }
+    }
+
+    /// A Secret that `deletionPolicy: Orphan` left was adopted: the annotation went, and with it the only name of a live token.
+    #[test]
+    fn names_of_orphaned_tokens_are_carried_on() {
+        let orphans = |annotations: &[(&str, &str)]| super::orphans(&labelled("uid-1", annotations));
+        assert_eq!(orphans(&[]), None);
+        assert_eq!(orphans(&[(ORPHANED_ANNOTATION, "b,a")]).as_deref(), Some("a,b"));
+        let both = [(ORPHANED_ANNOTATION, "c"), (EARLIER_ORPHANED_ANNOTATION, "a,b")];
+        assert_eq!(orphans(&both).as_deref(), Some("a,b,c"));
+        assert_eq!(orphans(&[(EARLIER_ORPHANED_ANNOTATION, "a")]).as_deref(), Some("a"));
+        let long = "x".repeat(MOST_ORPHANS + 1);
+        assert_eq!(orphans(&[(ORPHANED_ANNOTATION, &long)]), None, "nobody's list of tokens is that long");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     },
     core::{
         kept::Kept,
-        observed::{Answers, Delays, Observed, Record, Resource, Target},
+        observed::{Answers, Delays, Observed, Record, Resource},
         plan::{self, Offer, Succession, TargetPlan, Traits, Trouble},
         record::Ledger,
         token::{Owner, Source, Specification},
@@ -32,6 +32,8 @@ pub struct Handles {
     pub resource: Option<RotatedToken>,
     pub target_name: Option<String>,
     pub target: Option<Version>,
+    /// Orphaned tokens that the target names.
+    pub orphans: Option<String>,
     pub record: Option<Version>,
     /// What the record keeps of Secrets that its tokens depend on.
     pub kept: Arc<Kept>,
@@ -71,7 +73,7 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
     remembered.target.clone_from(&target_name);
     let target = match &target_name {
         Some(name) => target::read(&context.client, owner, name).await?,
-        None => target::Read { target: Target::Absent, version: None },
+        None => target::Read::absent(),
     };
     let read = record::read(&context.client, &context.namespace, &owner.uid).await?;
     let (mut record, record_version, kept) = match read {
@@ -100,8 +102,15 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         memory: remembered.memory.clone(),
         answers: Answers::default(),
     };
-    let (record, kept) = (record_version, Arc::new(kept));
-    Ok((observed, Handles { resource: object, target_name, target: target.version, record, kept }))
+    let handles = Handles {
+        resource: object,
+        target_name,
+        target: target.version,
+        orphans: target.orphans,
+        record: record_version,
+        kept: Arc::new(kept),
+    };
+    Ok((observed, handles))
 }
 
 /// An error if one of object, target and record is older than it was before.

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     api::{WorkloadRef, conditions::Reason},
     core::{
-        observed::{Fault, Observed},
+        decide::earlier_orphans,
+        observed::{Fault, Observed, Target},
         record::{Failure, Ledger, Values},
         retire::PUBLISH_WITHIN,
         revocable::Revocable,
@@ -175,7 +176,8 @@ impl Performance<'_> {
             tracing::warn!(rotation = %generation, "too much time went by before the token could be published, looking again");
             return Ok(());
         }
-        let (owner, base) = (&observed.owner, handles.target.as_ref());
+        let owner = &observed.owner;
+        let base = target::Base { version: handles.target.as_ref(), orphans: handles.orphans.as_deref() };
         self.remembered.memory.publishing(generation);
         let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
         let written = written.map_err(|error| cannot_publish(&error))?;
@@ -184,6 +186,11 @@ impl Performance<'_> {
         }
         self.remembered.memory.published(context.uptime());
         let secret = &resource.target.name;
+        if let (Target::Adoptable, Some(orphans)) = (&observed.target, &handles.orphans) {
+            let note = earlier_orphans(secret, orphans);
+            tracing::warn!("{note}");
+            context.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
+        }
         if repair {
             tracing::warn!(rotation = %generation, secret, "target was changed by somebody else, repaired");
             let message = &self.decision.message;

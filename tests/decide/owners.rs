@@ -6,6 +6,7 @@ use tokenturn::{
         consumers::{Consumers, NodeView},
         countable,
         observed::{Observed, Target},
+        plan::Trouble,
         record::Ledger,
         report,
         step::{Change, Phase, Step},
@@ -209,5 +210,36 @@ fn s15_a_record_catches_up_with_what_the_provider_lists() {
         let Step::Readopt { ledger, .. } = decided(&behind).step else { panic!("{:?}", decided(&behind)) };
         assert_eq!((ledger.sequence, ledger.counter), (900_000, 1_000_000));
         assert_eq!(ledger.current.map(|current| current.token.generation), Some(newest));
+    }
+}
+
+/// A Secret with an orphaned token was adopted, and at rest the status said that no older token is alive.
+#[test]
+fn s12_at_rest_the_orphaned_tokens_of_earlier_owners_are_named() {
+    let one = generation(1, 1);
+    let plain = observed(Some(at_rest(one)), carrying(one));
+    assert!(decided(&plain).message.contains("no older token is alive"));
+    let Target::Ours(mut view) = carrying(one) else { panic!("ours") };
+    view.annotations.insert("tokenturn.dev/earlier-orphaned-tokens".into(), "tokenturn-a-b-1-1".into());
+    let told = decided(&Observed { target: Target::Ours(view), ..plain });
+    assert_eq!((told.phase, told.reason), (Phase::AtRest, Reason::Rotated));
+    assert!(told.message.contains("tokenturn-a-b-1-1") && !told.message.contains("no older"), "{}", told.message);
+}
+
+/// A namespace was taken off `allowedNamespaces`, and nothing said that its token lives on.
+#[test]
+fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
+    let one = generation(1, 1);
+    for (reason, told) in [(Reason::PolicyForbids, true), (Reason::ProviderMissing, false)] {
+        for ledger in [Some(at_rest(one)), None] {
+            let (known, target) = (ledger.is_some(), if ledger.is_some() { carrying(one) } else { Target::Absent });
+            let mut forbidden = observed(ledger, target);
+            forbidden.resource.as_mut().expect("an object").plan = Err(Trouble::new(reason, "not allowed"));
+            let decision = decided(&forbidden);
+            assert_eq!((decision.phase, decision.reason), (Phase::Stalled, reason));
+            let named =
+                decision.message.contains(&issued(one).id) && decision.message.contains("delete the RotatedToken");
+            assert_eq!(named, told && known, "{}", decision.message);
+        }
     }
 }

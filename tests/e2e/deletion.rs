@@ -68,7 +68,20 @@ async fn orphan_leaves_secret_and_token_and_says_so() -> Outcome {
     // A new object of the same name takes the Secret over only when it is handed over.
     world.rotated_token(json!({})).await?;
     world.status("the Secret to be foreign", |status| condition(status, "Stalled").0 == "ForeignSecret").await?;
-    world.assert_nobody_noticed().await
+    world.assert_nobody_noticed().await?;
+    // Handed over, it still names the token that lives on: nothing else does.
+    let handed_over = Patch::Merge(json!({"metadata": {"annotations": {"tokenturn.dev/adopt": "api"}}}));
+    world.space.api::<Secret>().patch("api-token", &PatchParams::default(), &handed_over).await?;
+    let status = world.finished(1).await?;
+    let orphan = live.first().ok_or("no live token")?;
+    let (_, message) = condition(&status, "Ready");
+    assert!(message.contains(orphan.as_str()), "{message}");
+    let secret = world.space.api::<Secret>().get("api-token").await?;
+    let annotations = secret.metadata.annotations.unwrap_or_default();
+    assert_eq!(annotations.get("tokenturn.dev/earlier-orphaned-tokens"), Some(orphan));
+    assert!(!annotations.contains_key("tokenturn.dev/orphaned-token"));
+    assert!(world.accepts(&token).await?, "what pods hold is not revoked");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
