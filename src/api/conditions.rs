@@ -81,6 +81,8 @@ pub enum Reason {
     RecordDeleted,
     /// The Secret exists and belongs to somebody else.
     ForeignSecret,
+    /// The object belongs to another installation of tokenturn.
+    OtherInstallation,
     /// The record says that it belongs to another object.
     ForeignRecord,
     /// The provider lists a name like ours with a number that was never counted to.
@@ -151,7 +153,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -177,6 +179,7 @@ impl Reason {
         Self::Restored,
         Self::RecordDeleted,
         Self::ForeignSecret,
+        Self::OtherInstallation,
         Self::ForeignRecord,
         Self::ImplausibleName,
         Self::CannotPublish,
@@ -245,6 +248,7 @@ impl Reason {
             Self::Restored => "Restored",
             Self::RecordDeleted => "RecordDeleted",
             Self::ForeignSecret => "ForeignSecret",
+            Self::OtherInstallation => "OtherInstallation",
             Self::ForeignRecord => "ForeignRecord",
             Self::ImplausibleName => "ImplausibleName",
             Self::CannotPublish => "CannotPublish",

@@ -66,6 +66,13 @@ pub const EARLIER_ORPHANED_ANNOTATION: &str = "tokenturn.dev/earlier-orphaned-to
 /// Annotation that a user sets on an existing Secret to hand it over: the name of the `RotatedToken` that may write it.
 pub const ADOPT_ANNOTATION: &str = "tokenturn.dev/adopt";
 
+/// Annotation on a `RotatedToken` and on its target: the installation of tokenturn that holds the record, by the first eight
+/// digits of the UID of its namespace.
+pub const INSTALL_ANNOTATION: &str = "tokenturn.dev/install";
+
+/// Annotation that a user sets on a `RotatedToken` to move it here from another installation: the id of that one.
+pub const TAKE_OVER_ANNOTATION: &str = "tokenturn.dev/take-over";
+
 /// Annotation that a user sets on a `RotatedToken` to ask for one rotation; any value not seen before counts.
 pub const ROTATE_NOW_ANNOTATION: &str = "tokenturn.dev/rotate-now";
 

@@ -3,6 +3,7 @@
 //! | rule | applies when |
 //! | --- | --- |
 //! | [`ownership::foreign_record`] | the record belongs to another object |
+//! | [`ownership::another_installation`] | the object belongs to another installation |
 //! | [`retire::leave`] | the object is being deleted or is gone |
 //! | [`claim`] | the object does not carry our finalizer |
 //! | [`foreign_target`] | the Secret belongs to somebody else |
@@ -47,8 +48,9 @@ const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     ownership::foreign_record,
+    ownership::another_installation,
     retire::leave,
     claim,
     foreign_target,

@@ -58,7 +58,12 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     pub deleting: bool,
+    /// It carries our finalizer, and says that it is of this installation or of none.
     pub finalizer: bool,
+    /// The other installation that it, or its Secret, says it belongs to, unless somebody asked to take it over.
+    pub elsewhere: Option<String>,
+    /// The installation by whose id its tokens are named when there is no record yet.
+    pub named_by: Option<String>,
     pub suspend: bool,
     pub rotate_now: Option<String>,
     pub deletion_policy: DeletionPolicy,

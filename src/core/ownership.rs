@@ -9,7 +9,7 @@ use super::{
     observed::{Observed, Record},
     step::{Decision, Ruling},
 };
-use crate::api::conditions::Reason;
+use crate::api::{conditions::Reason, names::TAKE_OVER_ANNOTATION};
 
 /// A record of another object is not acted on, and neither is anything that it speaks of.
 pub fn foreign_record(observed: &Observed) -> Ruling {
@@ -24,6 +24,19 @@ pub fn foreign_record(observed: &Observed) -> Ruling {
         own.uid, other.namespace, other.name, other.uid, own.namespace, own.name
     );
     Ok(Some(Decision::stall(STALLED_WAKE, Reason::ForeignRecord, message)))
+}
+
+/// An object of another installation is left alone: its record, and what it knows of live tokens, are there.
+pub fn another_installation(observed: &Observed) -> Ruling {
+    let Some(other) = observed.resource.as_ref().and_then(|resource| resource.elsewhere.as_ref()) else {
+        return Ok(None);
+    };
+    let message = format!(
+        "this object belongs to another installation of tokenturn, {other} (the beginning of the UID of its namespace); nothing is done here. If that one runs, let only \
+         one of the two watch this namespace. If it is gone, or stopped for good, take the object over with the annotation \
+         {TAKE_OVER_ANNOTATION}={other}"
+    );
+    Ok(Some(Decision::stall(STALLED_WAKE, Reason::OtherInstallation, message)))
 }
 
 /// Whether a record is that of the object which is looked at.

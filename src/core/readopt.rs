@@ -97,6 +97,7 @@ pub(super) fn behind(observed: &Observed, ledger: &Ledger, listed: &[Listed]) ->
 /// consumers are restarted.
 fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
     Ledger {
+        install: ledger.install.clone(),
         history: ledger.history.clone(),
         counter: ledger.counter,
         sequence: ledger.sequence,

@@ -30,6 +30,9 @@ pub struct Ledger {
     pub owner: Owner,
     /// Name of the target Secret in the owner's namespace.
     pub target: String,
+    /// The installation by whose id its tokens are named: another one where it was taken over, and none in a record from before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<String>,
     /// What the owner last said about its deletion, for when it is gone.
     pub deletion_policy: DeletionPolicy,
     /// Attempts made so far; never goes back.

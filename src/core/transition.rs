@@ -25,6 +25,7 @@ pub fn empty(owner: &Owner, resource: &Resource) -> Ledger {
         schema: SCHEMA,
         owner: owner.clone(),
         target: resource.target.name.clone(),
+        install: resource.named_by.clone(),
         deletion_policy: resource.deletion_policy,
         rollout: resource.rollout.clone(),
         unknown_until: 0,

@@ -15,7 +15,7 @@ use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, RotatedTokenStatus, TokenProvider,
         TokenProviderSpec,
-        names::{FIELD_MANAGER, FINALIZER},
+        names::{FIELD_MANAGER, FINALIZER, INSTALL_ANNOTATION},
     },
     connect::objects::Api,
     core::token::Owner,
@@ -70,24 +70,31 @@ pub async fn namespace_ends(client: &Client, name: &str) -> Result<bool, Error> 
     Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }
 
-/// Puts our finalizer on the object as it was read.
-pub async fn add_finalizer(client: &Client, object: &RotatedToken) -> Result<Swap, Error> {
+/// Puts our finalizer on the object as it was read, and notes which installation holds its record.
+pub async fn claim(client: &Client, object: &RotatedToken, install: &str) -> Result<Swap, Error> {
     let mut finalizers = object.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    set_finalizers(client, object, &finalizers).await
+    if !finalizers.iter().any(|name| name == FINALIZER) {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    set_finalizers(client, object, &finalizers, json!({INSTALL_ANNOTATION: install})).await
 }
 
 /// Takes our finalizer off the object as it was read.
 pub async fn remove_finalizer(client: &Client, object: &RotatedToken) -> Result<Swap, Error> {
     let others: Vec<String> = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-    set_finalizers(client, object, &others).await
+    set_finalizers(client, object, &others, json!({})).await
 }
 
-async fn set_finalizers(client: &Client, object: &RotatedToken, finalizers: &[String]) -> Result<Swap, Error> {
+async fn set_finalizers(
+    client: &Client,
+    object: &RotatedToken,
+    finalizers: &[String],
+    annotations: serde_json::Value,
+) -> Result<Swap, Error> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let api: Api<RotatedToken> = Api::namespaced(client.clone(), &namespace);
     let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(Swap::Conflict) };
-    let patch = json!({"metadata": {"uid": uid, "resourceVersion": resource_version, "finalizers": finalizers}});
+    let patch = json!({"metadata": {"uid": uid, "resourceVersion": resource_version, "finalizers": finalizers, "annotations": annotations}});
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let result = api.patch(&name, &params, &Patch::Merge(&patch)).await;
     swapped(result, format!("changing the finalizers of RotatedToken {namespace}/{name}"))

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     api::names::{
         ADOPT_ANNOTATION, CONTROLLER, EARLIER_ORPHANED_ANNOTATION, FENCE_ANNOTATION, FIELD_MANAGER,
-        GENERATION_ANNOTATION, MANAGED_BY_LABEL, ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL,
-        ROLE_LABEL, ROLE_TARGET,
+        GENERATION_ANNOTATION, INSTALL_ANNOTATION, MANAGED_BY_LABEL, ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION,
+        OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
     },
     connect::objects::Api,
     core::{
@@ -38,6 +38,8 @@ pub struct Read {
     pub version: Option<Version>,
     /// Tokens that it says are alive and rotated by nobody, from owners before.
     pub orphans: Option<String>,
+    /// The installation that it says it belongs to.
+    pub install: Option<String>,
 }
 
 /// Reads the target.
@@ -49,15 +51,25 @@ pub async fn read(client: &Client, owner: &Owner, name: &str) -> Result<Read, Er
     };
     let version = Version::of(&secret.metadata);
     let orphans = orphans(&secret);
-    Ok(Read { target: classify(owner, secret), version, orphans })
+    let install = install(&secret).filter(|_| is_of(owner, &secret));
+    Ok(Read { target: classify(owner, secret), version, orphans, install })
 }
 
 impl Read {
     /// No Secret.
     #[must_use]
     pub fn absent() -> Self {
-        Self { target: Target::Absent, version: None, orphans: None }
+        Self { target: Target::Absent, version: None, orphans: None, install: None }
     }
+}
+
+fn install(secret: &Secret) -> Option<String> {
+    secret.metadata.annotations.as_ref()?.get(INSTALL_ANNOTATION).cloned()
+}
+
+/// Whether its label names this owner.
+fn is_of(owner: &Owner, secret: &Secret) -> bool {
+    secret.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_UID_LABEL)) == Some(&owner.uid)
 }
 
 /// Longest list of orphaned tokens that is carried on: some hundred names.
@@ -110,9 +122,11 @@ fn adoptable(owner: &Owner, annotations: &BTreeMap<String, String>, whose: Forei
     if annotations.get(ADOPT_ANNOTATION) == Some(&owner.name) { Target::Adoptable } else { Target::Foreign(whose) }
 }
 
-/// What a target is written by: its version, and the orphaned tokens that it names.
+/// What a target is written by: its version as read, and what is said in it besides the token.
 #[derive(Clone, Copy, Debug)]
 pub struct Base<'a> {
+    /// The id of this installation.
+    pub install: &'a str,
     pub version: Option<&'a Version>,
     pub orphans: Option<&'a str>,
 }
@@ -136,7 +150,7 @@ pub async fn publish(
 /// The API server's own words: a missing right, a quota, a policy, an immutable Secret.
 pub async fn dry_run(client: &Client, owner: &Owner, plan: &TargetPlan, base: Option<&Version>) -> Result<Swap, Error> {
     let data = content(plan, |_| Some(b"placeholder".as_slice()));
-    write(client, owner, plan, Base { version: base, orphans: None }, "0.0", data, true).await
+    write(client, owner, plan, Base { install: "", version: base, orphans: None }, "0.0", data, true).await
 }
 
 async fn write(
@@ -154,7 +168,11 @@ async fn write(
     labels.extend([(MANAGED_BY_LABEL, CONTROLLER), (ROLE_LABEL, ROLE_TARGET), (OWNER_UID_LABEL, &owner.uid)]);
     let mut annotations: BTreeMap<&str, &str> =
         plan.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    annotations.extend([(GENERATION_ANNOTATION, generation), (OWNER_NAME_ANNOTATION, &owner.name)]);
+    annotations.extend([
+        (GENERATION_ANNOTATION, generation),
+        (OWNER_NAME_ANNOTATION, &owner.name),
+        (INSTALL_ANNOTATION, base.install),
+    ]);
     let mut object = json!({
         "metadata": {"name": plan.name, "labels": labels, "annotations": annotations},
         "data": data,

@@ -37,8 +37,7 @@ pub async fn answer(
             let listing = match context.driver_with(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
-                    let result =
-                        driver.list(&observed.owner, &context.naming(&observed.owner), &source.specification).await;
+                    let result = driver.list(&observed.owner, &context.naming(observed), &source.specification).await;
                     context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
@@ -56,7 +55,7 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .liveness(&observed.owner, &context.naming(&observed.owner), token, observed.values(generation))
+                        .liveness(&observed.owner, &context.naming(observed), token, observed.values(generation))
                         .await;
                     context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
                     result.map_err(Fault::from)
@@ -69,7 +68,7 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .last_use(&observed.owner, &context.naming(&observed.owner), token, observed.values(generation))
+                        .last_use(&observed.owner, &context.naming(observed), token, observed.values(generation))
                         .await;
                     context.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
                     result.map_err(Fault::from)

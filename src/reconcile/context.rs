@@ -13,7 +13,7 @@ use crate::{
     api::{ProviderRef, TokenProviderSpec, conditions::Reason},
     core::{
         kept::Kept,
-        observed::{Fault, Settings},
+        observed::{Fault, Observed, Settings},
         token::{Naming, Owner, Source},
     },
     kube_io::events::Events,
@@ -99,9 +99,19 @@ impl Context {
         ]
     }
 
-    /// The names of an owner's tokens.
+    /// The names of an owner's tokens: by the installation that its record names, or the object where there is no record yet.
     #[must_use]
-    pub fn naming(&self, owner: &Owner) -> Naming {
-        Naming::new(&self.install, &owner.uid)
+    pub fn naming(&self, observed: &Observed) -> Naming {
+        let noted = match &observed.record {
+            Some(record) => record.ledger.install.as_deref(),
+            None => observed.resource.as_ref().and_then(|resource| resource.named_by.as_deref()),
+        };
+        self.named_by(noted, &observed.owner)
+    }
+
+    /// The names of an owner's tokens, by the installation that was noted for them.
+    #[must_use]
+    pub fn named_by(&self, install: Option<&str>, owner: &Owner) -> Naming {
+        Naming::new(install.unwrap_or(&self.install), &owner.uid)
     }
 }

@@ -57,7 +57,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         let message = "this process was paused before it could mint; nothing was sent".to_owned();
         return Err(Failure { reason: crate::api::conditions::Reason::Minting, message });
     }
-    let id = context.naming(&mint.owner).name(mint.generation);
+    let id = context.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.generation);
     let request = Request {
         owner: mint.owner.clone(),
         generation: mint.generation,

@@ -11,7 +11,7 @@ use super::{context::Context, memory::Remembered};
 use crate::{
     api::{
         ProviderKind, RotatedToken, TokenProviderSpec,
-        names::{FINALIZER, ROTATE_NOW_ANNOTATION},
+        names::{FINALIZER, INSTALL_ANNOTATION, ROTATE_NOW_ANNOTATION, TAKE_OVER_ANNOTATION},
         object_name,
     },
     core::{
@@ -58,7 +58,7 @@ impl Handles {
 /// Reads the base.
 pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered) -> Result<(Observed, Handles), Error> {
     let object = resource::read(&context.client, owner).await?;
-    let view = match &object {
+    let mut view = match &object {
         Some(object) => Some(resource_view(context, owner, object, remembered).await?),
         None => None,
     };
@@ -75,6 +75,9 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         Some(name) => target::read(&context.client, owner, name).await?,
         None => target::Read::absent(),
     };
+    if let (Some(view), Some(object)) = (&mut view, &object) {
+        view.elsewhere = elsewhere(&context.install, object, target.install.as_deref());
+    }
     let read = record::read(&context.client, &context.namespace, &owner.uid).await?;
     let (mut record, record_version, kept) = match read {
         Some(record::Read { record, version, kept }) => {
@@ -149,15 +152,40 @@ async fn resource_view(
     let offer = found.map_or(Offer::Missing, |provider| offer(context, object, provider));
     Ok(Resource {
         deleting: object.metadata.deletion_timestamp.is_some(),
-        finalizer: object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER),
+        finalizer: object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+            && installation(object, INSTALL_ANNOTATION).is_none_or(|install| *install == context.install),
+        // Known when the Secret was read.
+        elsewhere: None,
+        named_by: Some(installation(object, TAKE_OVER_ANNOTATION).unwrap_or(&context.install).clone()),
         suspend: spec.suspend,
-        rotate_now: object.metadata.annotations.as_ref().and_then(|all| all.get(ROTATE_NOW_ANNOTATION)).cloned(),
+        rotate_now: annotation(object, ROTATE_NOW_ANNOTATION).cloned(),
         deletion_policy: spec.deletion_policy,
         grace: spec.grace_period.get(),
         rollout: spec.rollout.clone(),
         target: TargetPlan::from(&spec.secret),
         plan: plan::build(&owner.namespace, spec, offer),
     })
+}
+
+fn annotation<'a>(object: &'a RotatedToken, name: &str) -> Option<&'a String> {
+    object.metadata.annotations.as_ref()?.get(name)
+}
+
+/// The id of an installation in an annotation.
+fn installation<'a>(object: &'a RotatedToken, name: &str) -> Option<&'a String> {
+    annotation(object, name).filter(|id| is_id(id))
+}
+
+/// Whether it can be the UID of a namespace: it becomes part of names of tokens, and of messages.
+fn is_id(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The other installation to which an object belongs: by its own word, or by that of its Secret; not if somebody asked to take it over from there.
+fn elsewhere(install: &str, object: &RotatedToken, target: Option<&str>) -> Option<String> {
+    let said = installation(object, INSTALL_ANNOTATION).map(String::as_str).or(target.filter(|id| is_id(id)))?;
+    let taken_over = installation(object, TAKE_OVER_ANNOTATION).is_some_and(|from| from == said);
+    (said != install && !taken_over).then(|| said.to_owned())
 }
 
 fn offer(context: &Context, object: &RotatedToken, provider: TokenProviderSpec) -> Offer {
@@ -219,4 +247,47 @@ fn delays(context: &Context, resource: Option<&Resource>, record: Option<&Record
         activation: capabilities.activation,
         propagation: capabilities.propagation,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(annotations: &[(&str, &str)]) -> RotatedToken {
+        let spec = serde_json::json!({"providerRef": {"name": "p"}, "interval": "30d", "secret": {"name": "s"}});
+        let mut object = RotatedToken::new("api", serde_json::from_value(spec).unwrap());
+        let pairs = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        object.metadata.annotations = Some(pairs.collect());
+        object
+    }
+
+    /// An operator that was moved to another namespace minted beside a token of which it knew nothing, and said that none was alive.
+    #[test]
+    fn an_object_belongs_where_it_or_its_secret_says_unless_it_is_taken_over_from_there() {
+        let (install, take_over) = (INSTALL_ANNOTATION, TAKE_OVER_ANNOTATION);
+        let long = "x".repeat(64);
+        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 12] = [
+            // What is no id of an installation says nothing.
+            (&[(install, long.as_str())], None, None),
+            (&[(install, "there/../x")], Some("a b"), None),
+            (&[(install, "there"), (take_over, "")], None, Some("there")),
+            (&[], None, None),
+            (&[(install, "here")], None, None),
+            (&[(install, "there")], None, Some("there")),
+            (&[], Some("there"), Some("there")),
+            (&[], Some("here"), None),
+            (&[(install, "there"), (take_over, "there")], Some("there"), None),
+            (&[(install, "there"), (take_over, "elsewhere")], Some("there"), Some("there")),
+            // It was taken over, and the Secret has not been written since.
+            (&[(install, "here"), (take_over, "there")], Some("there"), None),
+            (&[(install, "here")], Some("there"), None),
+        ];
+        for (annotations, target, expected) in cases {
+            assert_eq!(
+                elsewhere("here", &object(annotations), target).as_deref(),
+                expected,
+                "{annotations:?} {target:?}"
+            );
+        }
+    }
 }

@@ -52,7 +52,7 @@ impl Performance<'_> {
         match (&self.decision.step, target) {
             (Step::Wait { .. }, _) => Ok(()),
             (Step::AddFinalizer, _) => match &handles.resource {
-                Some(object) => swapped(resource::add_finalizer(client, object).await),
+                Some(object) => swapped(resource::claim(client, object, &context.install).await),
                 None => Ok(()),
             },
             (Step::ReleaseFinalizer, _) => self.release().await,
@@ -177,7 +177,11 @@ impl Performance<'_> {
             return Ok(());
         }
         let owner = &observed.owner;
-        let base = target::Base { version: handles.target.as_ref(), orphans: handles.orphans.as_deref() };
+        let base = target::Base {
+            install: &context.install,
+            version: handles.target.as_ref(),
+            orphans: handles.orphans.as_deref(),
+        };
         self.remembered.memory.publishing(generation);
         let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
         let written = written.map_err(|error| cannot_publish(&error))?;

@@ -113,7 +113,11 @@ async fn picked_up(context: &Context, owner: &Owner, ledger: &Ledger) {
     let evidence = previous.revoke.as_ref().map(|intent| intent.evidence());
     audit(owner, Some(&previous.token.id), evidence);
     let pods = evidence.map_or(0, |evidence| evidence.pods);
-    let note = format!("all {pods} pods that could hold the old token are gone; revoking {}", previous.token.id);
+    let next = match previous.token.is_unknown() {
+        true => "nobody knows its name, so it is not revoked".to_owned(),
+        false => format!("revoking {}", previous.token.id),
+    };
+    let note = format!("all {pods} pods that could hold the old token are gone; {next}");
     context.events.write(owner, Kind::Normal, Reason::PickedUp, "Revoke", &note).await;
 }
 

@@ -26,8 +26,8 @@ use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider,
         names::{
-            OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET,
-            ROTATE_NOW_ANNOTATION,
+            INSTALL_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD,
+            ROLE_TARGET, ROTATE_NOW_ANNOTATION, TAKE_OVER_ANNOTATION,
         },
     },
     core::token::Owner,
@@ -175,7 +175,9 @@ fn digest(object: &PartialObjectMeta<RotatedToken>) -> u64 {
     let mut hash = DefaultHasher::new();
     object.metadata.generation.hash(&mut hash);
     object.metadata.deletion_timestamp.is_some().hash(&mut hash);
-    object.annotations().get(ROTATE_NOW_ANNOTATION).hash(&mut hash);
+    for name in [ROTATE_NOW_ANNOTATION, INSTALL_ANNOTATION, TAKE_OVER_ANNOTATION] {
+        object.annotations().get(name).hash(&mut hash);
+    }
     object.finalizers().hash(&mut hash);
     hash.finish()
 }

@@ -92,6 +92,8 @@ pub fn resource() -> Resource {
     Resource {
         deleting: false,
         finalizer: true,
+        elsewhere: None,
+        named_by: None,
         suspend: false,
         rotate_now: None,
         deletion_policy: DeletionPolicy::Revoke,

@@ -243,3 +243,37 @@ fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
         }
     }
 }
+
+/// An operator that had been moved minted beside a live token that it could not know, and said that no older token was alive.
+#[test]
+fn s4_s12_an_object_of_another_installation_is_left_alone_and_named() {
+    let one = generation(1, 1);
+    for ledger in [None, Some(at_rest(one)), Some(promoted(generation(2, 2), one, &[]))] {
+        for deleting in [false, true] {
+            let mut moved = observed(ledger.clone(), carrying(one));
+            let resource = moved.resource.as_mut().expect("an object");
+            (resource.deleting, resource.elsewhere) = (deleting, Some("uid-of-theirs".to_owned()));
+            (resource.finalizer, resource.rotate_now) = (false, Some("now".to_owned()));
+            let decision = decided(&moved);
+            assert_eq!((decision.phase, decision.reason), (Phase::Stalled, Reason::OtherInstallation));
+            assert!(decision.message.contains("tokenturn.dev/take-over=uid-of-theirs"), "{}", decision.message);
+        }
+    }
+}
+
+/// What was taken over goes on under the names that its tokens have.
+#[test]
+fn s4_a_record_remembers_by_which_installation_its_tokens_are_named() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut lost = observed(None, carrying(one));
+    lost.answers.listing = Some(Ok(vec![listed_as(one)]));
+    lost.resource.as_mut().expect("an object").named_by = Some("theirs".to_owned());
+    let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
+    assert_eq!(ledger.install.as_deref(), Some("theirs"));
+    // Also when it is rebuilt once more, and whatever the object says then.
+    let mut behind = observed(Some(*ledger), carrying(two));
+    behind.answers.listing = Some(Ok(vec![listed_as(one), listed_as(two)]));
+    behind.resource.as_mut().expect("an object").named_by = Some("ours".to_owned());
+    let Step::Readopt { ledger, .. } = decided(&behind).step else { panic!("{:?}", decided(&behind)) };
+    assert_eq!(ledger.install.as_deref(), Some("theirs"));
+}

@@ -12,6 +12,7 @@ mod examples;
 mod first_issue;
 mod forgotten;
 mod http_recipes;
+mod moved;
 mod network;
 mod pickup;
 mod pod_specs;
