@@ -200,7 +200,7 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
 
 /// The token of a Secret of ours that no list names: whatever it is, pods may hold it, so it is superseded like any other.
 fn in_the_secret(observed: &Observed, plan: &Plan) -> Option<Issued> {
-    let view = observed.ours().filter(|view| view.data.values().any(|value| !value.expose().is_empty()))?;
+    observed.ours().filter(|view| view.data.values().any(|value| !value.expose().is_empty()))?;
     Some(Issued {
         generation: observed.target_generation().unwrap_or(Generation { sequence: 0, attempt: 0 }),
         id: format!("the token that Secret {} held when its record was lost", plan_target(observed)),
