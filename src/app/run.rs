@@ -32,7 +32,7 @@ use crate::{
         kubernetes::Kubernetes,
     },
     reconcile::{
-        context::Context, memory::Memories, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue,
+        consumers, context::Context, memory::Memories, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue,
         stamps::Stamps, streams,
     },
 };
@@ -130,6 +130,7 @@ async fn lead(
         }
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
+        let pods = PodWatches::new(watch_client.clone(), queue.clone());
         let context = Arc::new(Context {
             drivers: Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() },
             namespace: args.operator_namespace.clone(),
@@ -145,7 +146,8 @@ async fn lead(
             memories: memories.next_term().await,
             metrics: metrics.clone(),
             events: Events::new(client.clone(), &identity),
-            pods: PodWatches::new(watch_client.clone(), queue.clone()),
+            looks: consumers::looks(client.clone(), pods.clone()),
+            pods,
             watch_client,
             stamps: Stamps::new(client.clone()),
             tasks: TaskTracker::new(),

@@ -166,6 +166,15 @@ impl Api<ServiceAccount> {
     }
 }
 
+/// Where the objects of a namespace are listed and watched: `group` as in `api/v1`, `plural` as in `pods`.
+///
+/// # Errors
+/// The namespace cannot be one.
+pub fn list_path(group: &str, namespace: &str, plural: &str) -> kube::Result<String> {
+    object_name::check_namespace(namespace).map_err(|bad| refused(&bad))?;
+    Ok(format!("/{group}/namespaces/{namespace}/{plural}"))
+}
+
 /// Where tokens of a ServiceAccount are asked for.
 ///
 /// # Errors

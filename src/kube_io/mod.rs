@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod keeping;
 pub mod lease;
+pub mod pages;
 pub mod pods;
 pub mod record;
 pub mod resource;

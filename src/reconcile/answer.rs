@@ -1,26 +1,18 @@
 //! Looks up what a decision asked for: live, once per pass.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
-use kube::ResourceExt;
-
-use super::{context::Context, fault::cannot_publish, memory::Remembered, observe::Handles};
+use super::{consumers::consumers, context::Context, fault::cannot_publish, memory::Remembered, observe::Handles};
 use crate::{
-    api::{RolloutMode, WorkloadRef, conditions::Reason},
+    api::conditions::Reason,
     core::{
         census::Census,
-        consumers::{ANY_NODE, CROWD, Consumers, NodeView},
         countable,
         observed::{Fault, Observed, Question},
-        pickup::members,
-        record::PodRef,
         token::{Generation, Issued, Proof, Verification},
         verifying::has_to_prove,
     },
-    kube_io::{Swap, access, events::Kind, pods, resource, target, workload},
+    kube_io::{Swap, access, events::Kind, resource, target},
     providers::{Driver, Provider},
 };
 
@@ -173,100 +165,4 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
     let result = driver.preflight(&observed.owner, &plan.source.specification).await;
     context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
     result.map_err(Fault::from)
-}
-
-/// Fresh lists of pods and workloads, and the nodes of snapshot pods that are no longer listed.
-async fn consumers(
-    context: &Context,
-    observed: &Observed,
-    handles: &Handles,
-    remembered: &mut Remembered,
-) -> Result<Consumers, Fault> {
-    let namespace = &observed.owner.namespace;
-    let secret = handles.target_name.as_deref().unwrap_or_default();
-    let before = context.pods.alive(namespace);
-    let (pod_list, workloads) =
-        futures::try_join!(pods::list(&context.client, namespace), workload::list(&context.client, namespace))?;
-    let shown = pod_list.iter().filter_map(ResourceExt::uid).collect();
-    if let Some(uid) = context.pods.missing(namespace, &before, &shown).await {
-        return Err(older_than_the_watch(&uid));
-    }
-    let listed = listed_targets(observed);
-    let declared: Vec<_> = workloads
-        .iter()
-        .filter(|(reference, _)| listed.contains(reference))
-        .filter_map(|(_, object)| workload::pod_selector(object))
-        .collect();
-    let ledger = observed.record.as_ref().map(|record| &record.ledger);
-    let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
-    let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
-    let views = pods::views(&pod_list, secret, &declared, &listed, &known);
-    let vanished = pods::views(&context.pods.vanished(namespace), secret, &declared, &listed, &BTreeSet::new());
-    let ended = context.pods.ended(namespace);
-    let absent: Vec<&PodRef> =
-        snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
-    let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
-    let mut nodes = pods::nodes(&context.client, names).await?;
-    let crowd = crowd(observed);
-    if absent.iter().any(|pod| pod.node.is_none()) || crowd.is_some() {
-        nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
-    }
-    let workloads = workloads
-        .iter()
-        .map(|(reference, object)| workload::view(reference, object, secret, &observed.owner.name, &pod_list))
-        .collect();
-    let mut consumers = Consumers { pods: views, vanished, workloads, ended, ..Consumers::default() };
-    // Of a crowd it is only known that none of it is listed any more.
-    let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
-    let absent = absent.iter().map(|pod| (pod.uid.as_str(), pod.node.as_deref()));
-    let absent = absent.chain(gone.then_some((CROWD, None)));
-    consumers.in_contact = in_contact(context.uptime(), remembered, absent, &nodes);
-    consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
-    Ok(consumers)
-}
-
-fn older_than_the_watch(uid: &str) -> Fault {
-    let message = format!(
-        "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
-    );
-    let retry_after = Some(Duration::from_secs(2));
-    Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
-}
-
-/// Pods of a snapshot that are known by digest only.
-fn crowd(observed: &Observed) -> Option<&BTreeSet<String>> {
-    let previous = observed.record.as_ref()?.ledger.previous.as_ref()?;
-    previous.snapshot.as_ref().map(|snapshot| &snapshot.crowd).filter(|crowd| !crowd.is_empty())
-}
-
-/// Mode Listed: consumers that need not name the Secret. Of an object that is gone, the record knows them.
-fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
-    let recorded = observed.record.as_ref().map(|record| &record.ledger.rollout);
-    let rollout = observed.resource.as_ref().map(|resource| &resource.rollout).or(recorded);
-    let listed = rollout.filter(|rollout| rollout.mode == RolloutMode::Listed);
-    listed.map(|rollout| rollout.targets.iter().cloned().collect()).unwrap_or_default()
-}
-
-/// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
-fn in_contact<'a>(
-    uptime: Duration,
-    remembered: &mut Remembered,
-    absent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
-    nodes: &BTreeMap<String, pods::NodeState>,
-) -> BTreeMap<String, Duration> {
-    let mut contact = BTreeMap::new();
-    let mut still = HashMap::new();
-    for (uid, node) in absent {
-        let Some(node) = nodes.get(node.unwrap_or(ANY_NODE)).filter(|node| node.view == NodeView::Ready) else {
-            continue;
-        };
-        let since = match remembered.absent.get(uid) {
-            Some((since, change)) if *change == node.since => *since,
-            _ => uptime,
-        };
-        still.insert(uid.to_owned(), (since, node.since));
-        contact.insert(uid.to_owned(), uptime.saturating_sub(since));
-    }
-    remembered.absent = still;
-    contact
 }

@@ -8,7 +8,10 @@ use std::{
 use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{memory::Memories, metrics::Metrics, pod_watch::PodWatches, queue::Queue, stamps::Stamps};
+use super::{
+    consumers::Namespace, memory::Memories, metrics::Metrics, pod_watch::PodWatches, queue::Queue, shared::Shared,
+    stamps::Stamps,
+};
 use crate::{
     api::{ProviderRef, TokenProviderSpec, conditions::Reason},
     core::{
@@ -39,6 +42,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub pods: PodWatches,
+    /// Lists of pods and workloads, shared by the objects of a namespace.
+    pub looks: Shared<Namespace>,
     pub stamps: Stamps,
     /// Tasks that the process waits for before it ends: above all a create and the store of its answer.
     pub tasks: TaskTracker,

@@ -3,6 +3,7 @@
 //! `core` decides. Only this module calls effects, and of it only `perform` and `mint` change anything but status.
 
 pub mod answer;
+pub mod consumers;
 pub mod context;
 pub mod fault;
 pub mod keep;
@@ -17,6 +18,7 @@ pub mod pod_watch;
 mod provider_health;
 pub mod provider_status;
 pub mod queue;
+pub mod shared;
 pub mod stamps;
 pub mod story;
 pub mod streams;

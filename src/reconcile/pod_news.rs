@@ -86,9 +86,10 @@ impl PodNews {
     }
 
     /// Of pods that existed before a list was asked for: one that exists still and that the list does not show.
-    pub fn missing(&mut self, before: &BTreeSet<String>, listed: &BTreeSet<String>, now: Instant) -> Option<String> {
-        self.doubted.retain(|uid, _| !listed.contains(uid));
-        let hidden: Vec<String> = before.difference(listed).filter(|uid| self.alive.contains(*uid)).cloned().collect();
+    pub fn missing(&mut self, before: &BTreeSet<String>, listed: &BTreeSet<&str>, now: Instant) -> Option<String> {
+        self.doubted.retain(|uid, _| !listed.contains(uid.as_str()));
+        let hidden = before.iter().filter(|uid| !listed.contains(uid.as_str()) && self.alive.contains(*uid));
+        let hidden: Vec<String> = hidden.cloned().collect();
         for uid in &hidden {
             let since = *self.doubted.entry(uid.clone()).or_insert(now);
             if now.duration_since(since) >= DOUBTED {
@@ -105,6 +106,10 @@ mod tests {
 
     fn set(uids: &[&str]) -> BTreeSet<String> {
         uids.iter().map(|uid| (*uid).to_owned()).collect()
+    }
+
+    fn shown<'a>(uids: &[&'a str]) -> BTreeSet<&'a str> {
+        uids.iter().copied().collect()
     }
 
     /// Pods that ended between the list that found them and the record that named them were waited for until their node
@@ -138,9 +143,9 @@ mod tests {
         news.lives("made-since".to_owned());
         news.ended("ends".to_owned(), false, now);
         news.gone("goes");
-        assert_eq!(news.missing(&before, &set(&["told"]), now), None, "the list may be older than the others");
-        assert_eq!(news.missing(&before, &set(&[]), now).as_deref(), Some("told"));
-        assert_eq!(news.missing(&before, &set(&["told"]), now + DOUBTED), None, "the next list is whole");
+        assert_eq!(news.missing(&before, &shown(&["told"]), now), None, "the list may be older than the others");
+        assert_eq!(news.missing(&before, &shown(&[]), now).as_deref(), Some("told"));
+        assert_eq!(news.missing(&before, &shown(&["told"]), now + DOUBTED), None, "the next list is whole");
     }
 
     #[test]
@@ -148,9 +153,9 @@ mod tests {
         let (mut news, now) = (PodNews::default(), Instant::now());
         news.lives("silent".to_owned());
         let before = news.alive().clone();
-        assert!(news.missing(&before, &set(&[]), now).is_some());
-        assert!(news.missing(&before, &set(&[]), now + DOUBTED / 2).is_some());
-        assert_eq!(news.missing(&before, &set(&[]), now + DOUBTED), None);
+        assert!(news.missing(&before, &shown(&[]), now).is_some());
+        assert!(news.missing(&before, &shown(&[]), now + DOUBTED / 2).is_some());
+        assert_eq!(news.missing(&before, &shown(&[]), now + DOUBTED), None);
     }
 
     #[test]

@@ -11,18 +11,17 @@ use std::{
 };
 
 use futures::StreamExt;
-use kube::{
-    Client, ResourceExt,
-    api::DynamicObject,
-    runtime::{WatchStreamExt, watcher},
-};
-use serde_json::json;
+use kube::{Client, api::WatchEvent};
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{pod_news::PodNews, queue::Queue};
 use crate::{
     core::token::Owner,
-    kube_io::{pods, trouble},
+    kube_io::{
+        Error,
+        pods::{self, Pod},
+        trouble,
+    },
 };
 
 /// Several changes of pods in a row cause one look.
@@ -32,17 +31,22 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 const LAG: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long a watch that ends pauses at least and, when it fails again and again, at most: what goes meanwhile is only seen
+/// to be gone.
+const PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
 #[derive(Default)]
 struct Namespace {
     /// Who waits for which UIDs.
     waiting: BTreeMap<Owner, BTreeSet<String>>,
     news: PodNews,
-    /// Pods that run or will run, without their status.
-    running: BTreeMap<String, DynamicObject>,
+    /// Pods that run or will run.
+    running: BTreeMap<String, Pod>,
     /// The same, while the watch begins anew.
-    listed: BTreeMap<String, DynamicObject>,
+    listed: BTreeMap<String, Pod>,
     /// Pods that were deleted by force while the watch ran, or while it was interrupted: their containers may still run.
-    vanished: Vec<DynamicObject>,
+    vanished: Vec<Arc<Pod>>,
     task: Option<AbortHandle>,
 }
 
@@ -54,13 +58,12 @@ impl Namespace {
     }
 
     /// A pod that exists at the beginning.
-    fn exists(&mut self, pod: DynamicObject) {
-        let Some(uid) = pod.uid() else { return };
-        if pods::is_finished(&pod) {
-            self.running.remove(&uid);
+    fn exists(&mut self, pod: Pod) {
+        if pod.finished {
+            self.running.remove(&pod.uid);
         } else {
-            self.news.exists(uid.clone());
-            self.listed.insert(uid, without_status(pod));
+            self.news.exists(pod.uid.clone());
+            self.listed.insert(pod.uid.clone(), pod);
         }
     }
 
@@ -69,7 +72,7 @@ impl Namespace {
         self.news.begun();
         let before = std::mem::replace(&mut self.running, std::mem::take(&mut self.listed));
         let gone = before.into_iter().filter(|(uid, _)| !self.running.contains_key(uid));
-        self.vanished.extend(gone.map(|(_, pod)| pod));
+        self.vanished.extend(gone.map(|(_, pod)| Arc::new(pod)));
     }
 }
 
@@ -146,12 +149,7 @@ impl PodWatches {
 
     /// The UID of a pod that existed before a list was asked for, still does, and is not listed: the list is not whole, or
     /// older than what the watch has told.
-    pub async fn missing(
-        &self,
-        namespace: &str,
-        before: &BTreeSet<String>,
-        listed: &BTreeSet<String>,
-    ) -> Option<String> {
+    pub async fn missing(&self, namespace: &str, before: &BTreeSet<String>, listed: &BTreeSet<&str>) -> Option<String> {
         let started = Instant::now();
         loop {
             let missing = self.lock().get_mut(namespace)?.news.missing(before, listed, Instant::now());
@@ -164,35 +162,59 @@ impl PodWatches {
 
     /// Pods of a namespace that vanished without a last report since the watch began.
     #[must_use]
-    pub fn vanished(&self, namespace: &str) -> Vec<DynamicObject> {
+    pub fn vanished(&self, namespace: &str) -> Vec<Arc<Pod>> {
         self.lock().get(namespace).map(|entry| entry.vanished.clone()).unwrap_or_default()
     }
 
     async fn run(self, namespace: String) {
-        let api = pods::api(&self.client, &namespace);
-        let api = match api.unnamed() {
-            Ok(api) => api.clone(),
-            Err(error) => {
-                tracing::warn!(error = trouble::why(&error), "pods cannot be watched");
-                return;
+        let mut failures = 0;
+        loop {
+            if let Err(error) = self.follow(&namespace, &mut failures).await {
+                tracing::warn!(namespace, error = error.told(), "watch of pods was interrupted");
+                failures += 1;
             }
-        };
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => self.tell(&namespace, Namespace::begins),
-                Ok(watcher::Event::InitApply(pod)) => self.tell(&namespace, |entry| entry.exists(pod)),
-                Ok(watcher::Event::InitDone) => {
-                    self.tell(&namespace, Namespace::begun);
-                    self.wake_all(&namespace);
-                }
-                Ok(watcher::Event::Apply(pod)) => self.changed(&namespace, pod, false),
-                Ok(watcher::Event::Delete(pod)) => self.changed(&namespace, pod, true),
-                Err(error) => {
-                    tracing::warn!(%namespace, error = trouble::of_watch(&error), "watch of pods was interrupted");
-                }
-            }
+            tokio::time::sleep(pause(failures)).await;
         }
+    }
+
+    /// Lists and then watches, until what was watched last is too old to go on from.
+    async fn follow(&self, namespace: &str, failures: &mut u32) -> Result<(), Error> {
+        self.tell(namespace, Namespace::begins);
+        let exists = |page: Vec<Pod>| self.tell(namespace, |entry| page.into_iter().for_each(|pod| entry.exists(pod)));
+        let mut version = pods::list_into(&self.client, namespace, exists).await?;
+        self.tell(namespace, Namespace::begun);
+        self.wake_all(namespace);
+        loop {
+            match self.events(namespace, &mut version, failures).await {
+                Ok(()) => {}
+                Err(kube::Error::Api(status)) if status.code == 410 => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(namespace, error = trouble::why(&error), "watch of pods was interrupted");
+                    *failures += 1;
+                }
+            }
+            tokio::time::sleep(pause(*failures)).await;
+        }
+    }
+
+    /// One watch, from a resource version on, until the API server ends it.
+    async fn events(&self, namespace: &str, version: &mut String, failures: &mut u32) -> Result<(), kube::Error> {
+        let mut events = std::pin::pin!(pods::watch(&self.client, namespace, version).await?);
+        while let Some(event) = events.next().await {
+            let (pod, deleted) = match event? {
+                WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
+                WatchEvent::Deleted(pod) => (pod, true),
+                WatchEvent::Bookmark(bookmark) => {
+                    *version = bookmark.metadata.resource_version;
+                    continue;
+                }
+                WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+            };
+            *failures = 0;
+            version.clone_from(&pod.resource_version);
+            self.changed(namespace, pod, deleted);
+        }
+        Ok(())
     }
 
     fn tell(&self, namespace: &str, what: impl FnOnce(&mut Namespace)) {
@@ -201,27 +223,27 @@ impl PodWatches {
         }
     }
 
-    fn changed(&self, namespace: &str, pod: DynamicObject, deleted: bool) {
+    fn changed(&self, namespace: &str, pod: Pod, deleted: bool) {
         let mut namespaces = self.lock();
-        let (Some(entry), Some(uid)) = (namespaces.get_mut(namespace), pod.uid()) else { return };
-        let ended = if deleted { has_ended(&pod) } else { pods::is_finished(&pod) };
+        let Some(entry) = namespaces.get_mut(namespace) else { return };
+        let ended = if deleted { pod.has_ended() } else { pod.finished };
         // One that terminates is told as such, which can take long.
-        let tells = deleted || ended || pod.metadata.deletion_timestamp.is_some();
+        let tells = deleted || ended || pod.terminating;
         let waiting: Vec<&Owner> =
-            entry.waiting.iter().filter(|(_, uids)| uids.contains(&uid)).map(|(owner, _)| owner).collect();
+            entry.waiting.iter().filter(|(_, uids)| uids.contains(&pod.uid)).map(|(owner, _)| owner).collect();
         for owner in waiting.iter().filter(|_| tells) {
             self.queue.add((*owner).clone(), DEBOUNCE);
         }
         if ended {
-            entry.running.remove(&uid);
-            entry.news.ended(uid, !waiting.is_empty(), Instant::now());
+            entry.running.remove(&pod.uid);
+            entry.news.ended(pod.uid, !waiting.is_empty(), Instant::now());
         } else if deleted {
-            entry.running.remove(&uid);
-            entry.news.gone(&uid);
-            entry.vanished.push(without_status(pod));
+            entry.running.remove(&pod.uid);
+            entry.news.gone(&pod.uid);
+            entry.vanished.push(Arc::new(pod));
         } else {
-            entry.running.insert(uid.clone(), without_status(pod));
-            entry.news.lives(uid);
+            entry.news.lives(pod.uid.clone());
+            entry.running.insert(pod.uid.clone(), pod);
         }
     }
 
@@ -236,25 +258,16 @@ impl PodWatches {
     }
 }
 
-/// What a snapshot needs of a pod.
-fn without_status(mut pod: DynamicObject) -> DynamicObject {
-    pod.metadata.managed_fields = None;
-    pod.data = json!({"spec": pod.data["spec"].take()});
-    pod
-}
-
-/// Whether the last version of a deleted pod says that no container of it runs: all were reported as terminated, or it
-/// never had a node.
-fn has_ended(pod: &DynamicObject) -> bool {
-    pods::is_finished(pod) || pod.data["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
+fn pause(failures: u32) -> Duration {
+    PAUSE.saturating_mul(1 << failures.min(10)).min(MAX_PAUSE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pod(uid: &str, phase: &str) -> DynamicObject {
-        let pod = json!({
+    fn pod(uid: &str, phase: &str) -> Pod {
+        let pod = serde_json::json!({
             "metadata": {"name": uid, "uid": uid}, "spec": {"nodeName": "node"}, "status": {"phase": phase},
         });
         serde_json::from_value(pod).expect("a pod")
@@ -268,7 +281,7 @@ mod tests {
             entry.begins();
             pods.iter().for_each(|(uid, phase)| entry.exists(pod(uid, phase)));
             entry.begun();
-            entry.vanished.iter().filter_map(ResourceExt::uid).collect::<Vec<_>>()
+            entry.vanished.iter().map(|pod| pod.uid.clone()).collect::<Vec<_>>()
         };
         assert!(begin(&mut entry, &[("stays", "Running"), ("goes", "Running"), ("ends", "Running")]).is_empty());
         assert_eq!(begin(&mut entry, &[("stays", "Running"), ("ends", "Succeeded")]), ["goes"]);

@@ -169,8 +169,17 @@ impl OperatorProcess {
 
     /// Resident memory, from `/proc`.
     pub fn rss_kib(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it has had so far.
+    pub fn peak_rss_kib(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.pid()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what))?;
         line.split_whitespace().next()?.parse().ok()
     }
 }

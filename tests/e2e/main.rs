@@ -9,6 +9,7 @@ mod deletion;
 mod drift;
 mod edits;
 mod examples;
+mod fat_pods;
 mod first_issue;
 mod forgotten;
 mod http_recipes;

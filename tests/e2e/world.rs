@@ -152,7 +152,8 @@ impl World {
     }
 
     pub async fn start_operator(&mut self) -> Outcome {
-        let mut options = OperatorOptions::new(env!("CARGO_BIN_EXE_tokenturn"));
+        let built = env!("CARGO_BIN_EXE_tokenturn").to_owned();
+        let mut options = OperatorOptions::new(std::env::var("TOKENTURN_BINARY").unwrap_or(built));
         options.namespace = self.system.clone();
         options.name = format!("operator-{}", self.space.name());
         options.args.extend(self.args.iter().cloned());

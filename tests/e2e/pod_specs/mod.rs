@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokenturn::core::usage::usage;
+use tokenturn::core::usage::{PodSpec, Usage};
 
 use self::schema::{Path, Schemas, written};
 use crate::world::{Outcome, World};
@@ -52,6 +52,11 @@ async fn generated(client: &kube::Client) -> Result<(Schemas, BTreeSet<Path>), B
     let missing: Vec<&&str> = KNOWN.iter().filter(|known| !texts.contains(**known)).collect();
     assert!(missing.is_empty(), "not found in the schema: {missing:?}");
     Ok((schemas, paths))
+}
+
+/// What the operator finds in a spec as it comes from the API server.
+fn usage(spec: &Value, secret: &str) -> Option<Usage> {
+    serde_json::from_str::<PodSpec>(&spec.to_string()).ok()?.secrets.usage(secret)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,6 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::watcher::{Config, Event, watcher},
 };
-use tokenturn::kube_io::pods::is_finished;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A pod as the watch saw it.
@@ -34,6 +33,12 @@ impl Seen {
     pub fn went_with_report(&self) -> bool {
         self.removed.as_ref().is_some_and(|(_, last)| is_finished(last))
     }
+}
+
+/// Whether the operator takes a pod for one that has ended.
+pub fn is_finished(pod: &DynamicObject) -> bool {
+    let read = serde_json::to_value(pod).and_then(serde_json::from_value::<tokenturn::kube_io::pods::Pod>);
+    read.is_ok_and(|pod| pod.finished)
 }
 
 pub struct PodWatch {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use tokenturn::kube_io::pods::is_finished;
 
 use super::specs::{and, pod, with_env};
 use crate::{
     Failure,
+    pods::is_finished,
     stage::{Stage, ensure, seconds},
 };
 

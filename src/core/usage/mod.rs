@@ -1,0 +1,188 @@
+//! Which Secrets a pod spec names, and where.
+//!
+//! A spec is reduced while it is being read: of a pod of any size a few hundred bytes remain. Names of Secrets are kept as
+//! hashes, and a spec that names more of them than is kept counts as naming every Secret. A wrong yes of either kind only
+//! delays a revoke.
+
+mod spec;
+mod walk;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+pub use super::usage::spec::PodSpec;
+
+/// Where a pod spec names the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub container: Option<String>,
+}
+
+/// The Secrets that a pod spec names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// The hash of each name once, and the index of the container that names it.
+    named: Vec<(u64, Option<u8>)>,
+    containers: Vec<Box<str>>,
+    /// More are named than are kept.
+    any: bool,
+}
+
+/// References of one pod that are kept: what no pod has that people write.
+const MAX_NAMED: usize = 128;
+
+/// Containers whose names are kept; the others are reported without.
+const MAX_CONTAINERS: usize = 16;
+
+impl References {
+    /// Whether, and in which container, the Secret is named.
+    #[must_use]
+    pub fn usage(&self, secret: &str) -> Option<Usage> {
+        let name = hash(secret);
+        let found = self.named.iter().find(|(named, _)| *named == name);
+        let container = found.and_then(|(_, container)| self.containers.get(usize::from((*container)?)));
+        (found.is_some() || self.any).then(|| Usage { container: container.map(ToString::to_string) })
+    }
+
+    /// No Secret is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && !self.any
+    }
+
+    fn note(&mut self, secret: &str) {
+        self.add(hash(secret), None);
+    }
+
+    fn add(&mut self, name: u64, container: Option<u8>) {
+        if self.named.iter().any(|(named, _)| *named == name) {
+            return;
+        }
+        if self.named.len() == MAX_NAMED {
+            self.any = true;
+        } else {
+            self.named.push((name, container));
+        }
+    }
+
+    /// Adds what a part of the spec names; `container` is the one that uses that part.
+    fn merge(&mut self, part: Self, container: Option<&str>) {
+        self.any |= part.any;
+        if part.named.is_empty() {
+            return;
+        }
+        let index = container.and_then(|name| {
+            let known = self.containers.iter().position(|known| **known == *name);
+            let index = known.or_else(|| {
+                self.containers.push(name.into());
+                (self.containers.len() <= MAX_CONTAINERS).then(|| self.containers.len() - 1)
+            });
+            self.containers.truncate(MAX_CONTAINERS);
+            u8::try_from(index?).ok()
+        });
+        for (name, _) in part.named {
+            self.add(name, index);
+        }
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn usage(spec: &Value, secret: &str) -> Option<Usage> {
+        // As text, as it comes from the API server.
+        let spec: PodSpec = serde_json::from_str(&spec.to_string()).unwrap();
+        spec.secrets.usage(secret)
+    }
+
+    #[test]
+    fn every_place_that_can_name_a_secret_is_found() {
+        let places = [
+            json!({"containers": [{"name": "c", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}]}),
+            json!({"containers": [{"name": "c", "envFrom": [{"secretRef": {"name": "s"}}]}]}),
+            json!({"initContainers": [{"name": "c", "envFrom": [{"secretRef": {"name": "s"}}]}]}),
+            json!({"ephemeralContainers": [{"name": "c", "envFrom": [{"secretRef": {"name": "s"}}]}]}),
+            json!({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}),
+            json!({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}]}}]}),
+            json!({"volumes": [{"name": "v", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "azureFile": {"secretName": "s", "shareName": "x"}}]}),
+            json!({"volumes": [{"name": "v", "cephfs": {"secretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "flexVolume": {"driver": "d", "secretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "iscsi": {"secretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "rbd": {"secretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "scaleIO": {"secretRef": {"name": "s"}}}]}),
+            json!({"volumes": [{"name": "v", "storageos": {"secretRef": {"name": "s"}}}]}),
+            json!({"imagePullSecrets": [{"name": "s"}]}),
+        ];
+        for place in places {
+            assert!(usage(&place, "s").is_some(), "{place}");
+            assert!(usage(&place, "other").is_none(), "{place}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_things_do_not_count() {
+        let spec = json!({
+            "serviceAccountName": "s",
+            "containers": [{"name": "s", "image": "s", "env": [{"name": "s", "value": "s"}, {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "s"}}}]}],
+            "volumes": [{"name": "s", "configMap": {"name": "s"}}],
+        });
+        assert_eq!(usage(&spec, "s"), None);
+    }
+
+    #[test]
+    fn the_container_is_named_for_env_and_for_mounts() {
+        let env = json!({"containers": [{"name": "one"}, {"name": "two", "envFrom": [{"secretRef": {"name": "s"}}]}]});
+        assert_eq!(usage(&env, "s").unwrap().container.as_deref(), Some("two"));
+        let mount = json!({
+            "containers": [{"name": "one"}, {"name": "two", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+            "volumes": [{"name": "v", "secret": {"secretName": "s"}}],
+        });
+        assert_eq!(usage(&mount, "s").unwrap().container.as_deref(), Some("two"));
+    }
+
+    /// Fields that no version of Kubernetes has had so far.
+    #[test]
+    fn references_are_found_in_fields_that_are_not_known() {
+        for place in [
+            json!({"volumes": [{"name": "v", "later": {"deep": [{"unlockSecretRef": {"name": "s"}}]}}]}),
+            json!({"containers": [{"name": "c", "later": [[{"secretKeyRef": {"key": "k", "name": "s"}}]]}]}),
+            json!({"later": {"secretName": "s"}}),
+            json!({"later": {"secret": "s"}}),
+            json!({"later": {"loginSecretRef": [{"name": "s"}]}}),
+        ] {
+            assert!(usage(&place, "s").is_some(), "{place}");
+        }
+    }
+
+    /// 2,000 pods with lists like these were 3 GiB of memory.
+    #[test]
+    fn a_spec_that_names_very_many_secrets_costs_little_and_counts_as_naming_all() {
+        let containers: Vec<Value> = (0..10_000)
+            .map(|n| {
+                json!({"name": format!("c{n}"), "envFrom": [{"secretRef": {"name": format!("s{n}")}}],
+                "volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+            })
+            .collect();
+        let spec = json!({"containers": containers, "nodeName": "n", "terminationGracePeriodSeconds": 5});
+        let spec: PodSpec = serde_json::from_str(&spec.to_string()).unwrap();
+        assert_eq!((spec.containers, spec.node.as_deref(), spec.grace_seconds), (10_000, Some("n"), 5));
+        assert!(spec.secrets.named.len() <= MAX_NAMED && spec.secrets.containers.len() <= MAX_CONTAINERS);
+        assert_eq!(spec.secrets.usage("s7").unwrap().container.as_deref(), Some("c7"));
+        assert!(spec.secrets.usage("s9999").is_some() && spec.secrets.usage("of nobody").is_some());
+    }
+
+    #[test]
+    fn a_deep_spec_is_an_error_and_no_overflow() {
+        let deep = format!(r#"{{"later": {}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+        assert!(serde_json::from_str::<PodSpec>(&deep).is_err());
+    }
+}

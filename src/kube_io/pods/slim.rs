@@ -1,0 +1,287 @@
+//! A pod, reduced while it is being read: some hundred bytes, whatever its author put into it.
+
+use std::{collections::BTreeMap, fmt};
+
+use kube::core::{Selector, SelectorExt};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use crate::{
+    api::{WorkloadKind, WorkloadRef},
+    core::usage::PodSpec,
+};
+
+/// Labels that are kept of a pod, in bytes. One with more counts as having every label.
+const MAX_LABEL_BYTES: usize = 4096;
+
+/// What rules look at in a pod.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Raw")]
+pub struct Pod {
+    pub uid: String,
+    pub name: String,
+    pub resource_version: String,
+    pub terminating: bool,
+    pub owners: Owners,
+    pub labels: Labels,
+    pub spec: PodSpec,
+    pub phase: Phase,
+    /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
+    pub finished: bool,
+}
+
+/// How far a pod is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Phase {
+    Succeeded,
+    Failed,
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+/// What made a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Owner {
+    pub kind: String,
+    pub name: String,
+    #[serde(default)]
+    pub controller: bool,
+}
+
+/// What made a pod, as far as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    kept: Vec<Owner>,
+    /// It has more than are kept.
+    any: bool,
+}
+
+/// Owners that are kept of a pod, and how long the names of one may be. No controller makes more.
+const MAX_OWNERS: usize = 8;
+const MAX_OWNER_BYTES: usize = 512;
+
+impl Owners {
+    fn of(owners: Vec<Owner>) -> Self {
+        let all = owners.len();
+        let short = owners.into_iter().filter(|owner| owner.kind.len() + owner.name.len() <= MAX_OWNER_BYTES);
+        let kept: Vec<Owner> = short.take(MAX_OWNERS).collect();
+        Self { any: kept.len() < all, kept }
+    }
+
+    /// What makes a successor when the pod goes.
+    #[must_use]
+    pub fn controller(&self) -> Option<&Owner> {
+        self.kept.iter().find(|owner| owner.controller)
+    }
+}
+
+/// The labels of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    kept: Vec<(Box<str>, Box<str>)>,
+    /// It has more than are kept.
+    any: bool,
+}
+
+impl Labels {
+    /// Whether one of these selectors selects a pod with these labels; of labels that are not all known it does.
+    #[must_use]
+    pub fn match_one(&self, selectors: &[Selector]) -> bool {
+        if selectors.is_empty() || self.any {
+            return !selectors.is_empty();
+        }
+        let labels = self.to_map();
+        selectors.iter().any(|selector| selector.matches(&labels))
+    }
+
+    /// The labels that are known, as selectors ask for them.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        self.kept.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Kept;
+        impl<'de> Visitor<'de> for Kept {
+            type Value = Labels;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("labels")
+            }
+
+            fn visit_unit<E>(self) -> Result<Labels, E> {
+                Ok(Labels::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Labels, A::Error> {
+                let (mut labels, mut bytes) = (Labels::default(), 0);
+                while let Some((key, value)) = fields.next_entry::<Box<str>, Box<str>>()? {
+                    bytes += key.len() + value.len();
+                    if bytes > MAX_LABEL_BYTES {
+                        labels.any = true;
+                    } else {
+                        labels.kept.push((key, value));
+                    }
+                }
+                Ok(labels)
+            }
+        }
+        deserializer.deserialize_any(Kept)
+    }
+}
+
+impl Pod {
+    /// Whether the pod was made by a workload, judged by the name of its controller: also when the workload is gone already.
+    #[must_use]
+    pub fn is_made_by(&self, workload: &WorkloadRef) -> bool {
+        self.owners.any
+            || self.owners.kept.iter().any(|owner| match workload.kind {
+                WorkloadKind::Deployment => {
+                    let hash = owner.name.strip_prefix(workload.name.as_str()).and_then(|rest| rest.strip_prefix('-'));
+                    owner.kind == "ReplicaSet" && hash.is_some_and(|hash| !hash.contains('-'))
+                }
+                WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
+                    owner.kind == workload.kind.as_str() && owner.name == workload.name
+                }
+            })
+    }
+
+    /// Whether the last version of a deleted pod says that no container of it runs: all were reported as terminated, or it
+    /// never had a node.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.finished || self.spec.node.is_none()
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    metadata: RawMeta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: RawStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RawMeta {
+    uid: String,
+    name: String,
+    resource_version: String,
+    labels: Labels,
+    deletion_timestamp: Option<IgnoredAny>,
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RawStatus {
+    phase: Phase,
+    container_statuses: Vec<RawContainer>,
+    init_container_statuses: Vec<RawContainer>,
+    ephemeral_container_statuses: Vec<RawContainer>,
+}
+
+#[derive(Deserialize)]
+struct RawContainer {
+    #[serde(default)]
+    state: RawState,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawState {
+    terminated: Option<IgnoredAny>,
+}
+
+impl From<Raw> for Pod {
+    fn from(Raw { metadata, spec, status }: Raw) -> Self {
+        let finished = is_finished(&spec, &status);
+        let RawMeta { uid, name, resource_version, labels, deletion_timestamp, owner_references } = metadata;
+        Self {
+            uid,
+            name,
+            resource_version,
+            terminating: deletion_timestamp.is_some(),
+            owners: Owners::of(owner_references),
+            labels,
+            spec,
+            phase: status.phase,
+            finished,
+        }
+    }
+}
+
+/// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
+///
+/// The phase alone is not enough: the control plane sets `Failed` on orphans without asking the kubelet.
+fn is_finished(spec: &PodSpec, status: &RawStatus) -> bool {
+    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let mut containers = lists.into_iter().flatten();
+    matches!(status.phase, Phase::Succeeded | Phase::Failed)
+        && status.container_statuses.len() >= spec.containers
+        && containers.all(|container| container.state.terminated.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: &Value) -> Pod {
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"},
+            "spec": {"containers": [{"name": "a"}]}, "status": status});
+        serde_json::from_str(&object.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_pod_is_finished_only_when_the_kubelet_reported_every_container() {
+        let ended = json!([{"name": "a", "state": {"terminated": {"exitCode": 0}}}]);
+        let running = json!([{"name": "a", "state": {"running": {}}}]);
+        for (status, finished) in [
+            (json!({"phase": "Succeeded", "containerStatuses": ended}), true),
+            (json!({"phase": "Failed", "containerStatuses": ended}), true),
+            (json!({"phase": "Failed", "containerStatuses": running}), false),
+            (json!({"phase": "Failed"}), false),
+            (json!({"phase": "Running", "containerStatuses": ended}), false),
+            (json!({"phase": "Failed", "containerStatuses": ended, "initContainerStatuses": running}), false),
+            (json!({"phase": "Failed", "containerStatuses": ended, "ephemeralContainerStatuses": running}), false),
+        ] {
+            assert_eq!(pod(&status).finished, finished, "{status}");
+        }
+    }
+
+    /// A pod is at most this large, whatever its author writes: annotations, managed fields, labels, owners, containers.
+    #[test]
+    fn what_no_rule_reads_of_a_pod_is_not_kept() {
+        let long = "x".repeat(200_000);
+        let many =
+            |name: &str| (0..20_000).map(|n| (format!("{name}{n}"), json!("v"))).collect::<serde_json::Map<_, _>>();
+        let containers: Vec<Value> = (0..10_000).map(|n| json!({"name": format!("c{n}"), "image": "i"})).collect();
+        let object = json!({
+            "metadata": {"name": "p", "uid": "u", "annotations": {"a": long, "b": long}, "labels": many("l"),
+                "managedFields": [{"fieldsV1": many("f:")}],
+                "ownerReferences": [{"kind": "Job", "name": "j", "uid": "1", "apiVersion": "batch/v1", "controller": true}]},
+            "spec": {"containers": containers, "imagePullSecrets": [{"name": "s"}]},
+            "status": {"phase": "Running", "message": long},
+        });
+        let pod: Pod = serde_json::from_str(&object.to_string()).unwrap();
+        assert!(format!("{pod:?}").len() < 12_000, "{}", format!("{pod:?}").len());
+        assert!(pod.spec.secrets.usage("s").is_some() && pod.owners.controller().is_some());
+        let selector: Selector =
+            serde_json::from_value::<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector>(
+                json!({"matchLabels": {"of": "nobody"}}),
+            )
+            .unwrap()
+            .try_into()
+            .unwrap();
+        assert!(pod.labels.match_one(&[selector]), "labels that are not kept may be the ones that are looked for");
+    }
+}

@@ -1,0 +1,169 @@
+//! Who uses a Secret: what a shared look at the namespace shows one object, with the nodes of pods that are not listed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use kube::{
+    Client,
+    core::{Selector, SelectorExt},
+};
+
+use super::{context::Context, memory::Remembered, observe::Handles, pod_watch::PodWatches, shared::Shared};
+use crate::{
+    api::{RolloutMode, WorkloadRef, conditions::Reason},
+    core::{
+        consumers::{ANY_NODE, CROWD, Consumers, NodeView},
+        observed::{Fault, Observed},
+        pickup::members,
+        record::PodRef,
+    },
+    kube_io::{
+        pods::{self, Pod},
+        workload::{self, Workload},
+    },
+};
+
+/// What one look at a namespace showed, for all objects there.
+pub struct Namespace {
+    pods: Vec<Pod>,
+    workloads: Vec<Workload>,
+}
+
+/// Looks at namespaces that are shared by their objects.
+#[must_use]
+pub fn looks(client: Client, watches: PodWatches) -> Shared<Namespace> {
+    Shared::new(move |namespace| {
+        let (client, watches) = (client.clone(), watches.clone());
+        async move { look(&client, &watches, &namespace).await }.boxed()
+    })
+}
+
+/// Fresh lists of pods and workloads.
+async fn look(client: &Client, watches: &PodWatches, namespace: &str) -> Result<Namespace, Fault> {
+    let before = watches.alive(namespace);
+    let (pods, mut workloads) = futures::try_join!(pods::list(client, namespace), workload::list(client, namespace))?;
+    let shown: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+    if let Some(uid) = watches.missing(namespace, &before, &shown).await {
+        return Err(older_than_the_watch(&uid));
+    }
+    find_pods(&mut workloads, &pods);
+    Ok(Namespace { pods, workloads })
+}
+
+fn older_than_the_watch(uid: &str) -> Fault {
+    let message = format!(
+        "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
+    );
+    let retry_after = Some(Duration::from_secs(2));
+    Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
+}
+
+/// Notes which workloads have pods in the list. Asked only of those that claim to have some and name a Secret.
+fn find_pods(workloads: &mut [Workload], pods: &[Pod]) {
+    let mut open: Vec<(&Selector, &mut bool)> = Vec::new();
+    for workload in workloads {
+        match &workload.selector {
+            Some(selector) if workload.running > 0 && !workload.secrets.is_empty() => {
+                open.push((selector, &mut workload.has_pods));
+            }
+            _ => workload.has_pods = true,
+        }
+    }
+    for pod in pods {
+        if open.is_empty() {
+            return;
+        }
+        let labels = pod.labels.to_map();
+        open.retain_mut(|(selector, has_pods)| {
+            **has_pods = selector.matches(&labels);
+            !**has_pods
+        });
+    }
+}
+
+/// The consumers of an object's Secret: from a look that begins now, and the nodes of snapshot pods that are no longer
+/// listed.
+pub async fn consumers(
+    context: &Context,
+    observed: &Observed,
+    handles: &Handles,
+    remembered: &mut Remembered,
+) -> Result<Consumers, Fault> {
+    let namespace = &observed.owner.namespace;
+    let secret = handles.target_name.as_deref().unwrap_or_default();
+    let look = context.looks.fresh(namespace).await?;
+    let listed = listed_targets(observed);
+    let declared: Vec<Selector> = look
+        .workloads
+        .iter()
+        .filter(|workload| listed.contains(&workload.reference))
+        .filter_map(|workload| workload.selector.clone())
+        .collect();
+    let ledger = observed.record.as_ref().map(|record| &record.ledger);
+    let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
+    let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
+    let views = pods::views(&look.pods, secret, &declared, &listed, &known);
+    let vanished = context.pods.vanished(namespace);
+    let vanished = pods::views(vanished.iter().map(|pod| &**pod), secret, &declared, &listed, &BTreeSet::new());
+    let workloads = look.workloads.iter().map(|workload| workload.view(secret, &observed.owner.name)).collect();
+    // Others share it, but for this object it is over.
+    drop(look);
+    let ended = context.pods.ended(namespace);
+    let absent: Vec<&PodRef> =
+        snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
+    let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
+    let mut nodes = pods::nodes(&context.client, names).await?;
+    let crowd = crowd(observed);
+    if absent.iter().any(|pod| pod.node.is_none()) || crowd.is_some() {
+        nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
+    }
+    let mut consumers = Consumers { pods: views, vanished, workloads, ended, ..Consumers::default() };
+    // Of a crowd it is only known that none of it is listed any more.
+    let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
+    let absent = absent.iter().map(|pod| (pod.uid.as_str(), pod.node.as_deref()));
+    let absent = absent.chain(gone.then_some((CROWD, None)));
+    consumers.in_contact = in_contact(context.uptime(), remembered, absent, &nodes);
+    consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
+    Ok(consumers)
+}
+
+/// Pods of a snapshot that are known by digest only.
+fn crowd(observed: &Observed) -> Option<&BTreeSet<String>> {
+    let previous = observed.record.as_ref()?.ledger.previous.as_ref()?;
+    previous.snapshot.as_ref().map(|snapshot| &snapshot.crowd).filter(|crowd| !crowd.is_empty())
+}
+
+/// Mode Listed: consumers that need not name the Secret. Of an object that is gone, the record knows them.
+fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
+    let recorded = observed.record.as_ref().map(|record| &record.ledger.rollout);
+    let rollout = observed.resource.as_ref().map(|resource| &resource.rollout).or(recorded);
+    let listed = rollout.filter(|rollout| rollout.mode == RolloutMode::Listed);
+    listed.map(|rollout| rollout.targets.iter().cloned().collect()).unwrap_or_default()
+}
+
+/// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
+fn in_contact<'a>(
+    uptime: Duration,
+    remembered: &mut Remembered,
+    absent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    nodes: &BTreeMap<String, pods::NodeState>,
+) -> BTreeMap<String, Duration> {
+    let mut contact = BTreeMap::new();
+    let mut still = HashMap::new();
+    for (uid, node) in absent {
+        let Some(node) = nodes.get(node.unwrap_or(ANY_NODE)).filter(|node| node.view == NodeView::Ready) else {
+            continue;
+        };
+        let since = match remembered.absent.get(uid) {
+            Some((since, change)) if *change == node.since => *since,
+            _ => uptime,
+        };
+        still.insert(uid.to_owned(), (since, node.since));
+        contact.insert(uid.to_owned(), uptime.saturating_sub(since));
+    }
+    remembered.absent = still;
+    contact
+}
