@@ -16,15 +16,24 @@ pub struct PodView {
     pub digest: String,
     /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
     pub finished: bool,
-    /// Phase Succeeded or Failed, but containers were not all reported as terminated, as for a pod that the control plane
-    /// gave up.
-    pub unreported: bool,
+    /// Phase Succeeded or Failed, but containers were not all reported as terminated: the control plane gave the pod up, or
+    /// its kubelet refused it or ended it before every container had started.
+    pub unreported: Option<Unreported>,
     /// It has a deletion timestamp. Its process may run on for its whole grace period and use the token.
     pub terminating: bool,
     /// What starts a successor, for example `ReplicaSet` or `Job`; `None` for a bare pod.
     pub controller: Option<String>,
     /// It names the Secret: the container, where one does.
     pub uses: Option<Usage>,
+}
+
+/// What the statuses of the containers say of a pod that ended without a whole report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreported {
+    /// A container is still reported as running.
+    Running,
+    /// None is: they are missing, waiting, or terminated.
+    Quiet,
 }
 
 /// The node of a pod.
@@ -63,12 +72,12 @@ pub struct Consumers {
     pub pods: BTreeMap<String, PodView>,
     /// Pods that were seen to vanish without a last report: deleted by force, they may run until their kubelet hears of it.
     pub vanished: BTreeMap<String, PodView>,
-    /// The nodes of snapshot pods that are no longer listed; [`ANY_NODE`] stands for all nodes of the cluster together.
+    /// The nodes of snapshot pods that are no longer listed, or ended without a whole report; [`ANY_NODE`] stands for all nodes of the cluster together.
     pub nodes: BTreeMap<String, NodeView>,
     pub workloads: Vec<WorkloadView>,
     /// UIDs whose deletion was seen with a last version in which every container was terminated.
     pub ended: BTreeSet<String>,
-    /// For UIDs that are not listed: how long their node has been in contact since.
+    /// For UIDs that are not listed, or ended without a whole report: how long their node has been in contact since.
     pub in_contact: BTreeMap<String, Duration>,
 }
 

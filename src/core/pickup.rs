@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView},
+    consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView, Unreported},
     record::PodRef,
 };
 use crate::api::{Blocker, WorkloadRef};
@@ -25,9 +25,9 @@ pub struct Evidence {
     pub pods: i64,
     /// Every container was reported as terminated.
     pub finished: i64,
-    /// Never bound to a node, and removed.
+    /// Bound to no node when they were noted after the settle time, or when they ended.
     pub never_started: i64,
-    /// Removed, and the kubelet of the node was in contact for long enough since.
+    /// Removed, or ended without a whole report, and the kubelet of the node was in contact for long enough since.
     pub kubelet_in_contact: i64,
     /// The Node object is gone or marked out of service.
     pub node_gone: i64,
@@ -126,7 +126,7 @@ fn judge_crowd(crowd: &BTreeSet<String>, consumers: &Consumers, contact: Duratio
     }
     let name = format!("{} further pods", crowd.len());
     let nobody = PodRef { uid: CROWD.to_owned(), name, node: None, grace_seconds: CROWD_GRACE };
-    judge_absent(&nobody, false, consumers, contact).map(drop).map_err(|blocker| vec![blocker])
+    judge_silent(&nobody, false, "deleted without a last report", consumers, contact).map(drop).map_err(|blocker| vec![blocker])
 }
 
 /// Listed pods that may hold the old token by their digest.
@@ -135,21 +135,43 @@ pub fn members<'a>(crowd: &'a BTreeSet<String>, consumers: &'a Consumers) -> imp
     running.filter(|view| crowd.contains(&view.digest))
 }
 
+/// | noted | now | gone |
+/// | --- | --- | --- |
+/// | any | every container was reported as terminated | yes |
+/// | after the settle time, without a node | any | yes: a kubelet that starts it learned of it later, so it reads the new value |
+/// | any | listed, ended without a node | yes: no kubelet was ever given it |
+/// | any | listed, ended, no container reported as running | as one that is not listed: its kubelet, once in contact, ends it |
+/// | any | listed, ended, a container reported as running | no: the control plane gave it up, nobody saw it end |
+/// | any | listed, anything else | no |
+/// | any | not listed | [`judge_silent`] |
 fn judge_pod(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
     if consumers.ended.contains(&pod.uid) {
         return Ok(Gone::Finished);
     }
     match consumers.pods.get(&pod.uid) {
         Some(view) if view.finished => Ok(Gone::Finished),
+        _ if is_settled && pod.node.is_none() => Ok(Gone::NeverStarted),
+        Some(view) if view.unreported.is_some() && view.pod.node.is_none() => Ok(Gone::NeverStarted),
+        Some(view) if view.unreported == Some(Unreported::Quiet) => {
+            judge_silent(&view.pod, is_settled, "ended without a report of all its containers", consumers, contact)
+        }
         Some(view) => Err(blocker_of(view)),
-        None => judge_absent(pod, is_settled, consumers, contact),
+        None => judge_silent(pod, is_settled, "deleted without a last report", consumers, contact),
     }
 }
 
-/// A pod that the API server no longer has. Its containers may run on if its kubelet does not know.
+/// A pod that ended, or that the API server no longer has, and whose kubelet did not say how its containers ended: they may
+/// run on if the kubelet does not know.
 ///
-/// A kubelet that finds a pod gone ends its containers with the pod's whole grace period, also after a forced deletion.
-fn judge_absent(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: Duration) -> Result<Gone, Blocker> {
+/// A kubelet that finds a pod gone, or marked as ended by somebody else, ends its containers with the pod's whole grace
+/// period, also after a forced deletion.
+fn judge_silent(
+    pod: &PodRef,
+    is_settled: bool,
+    how: &str,
+    consumers: &Consumers,
+    contact: Duration,
+) -> Result<Gone, Blocker> {
     let blocker = |why: String| Err(Blocker { pod: pod.name.clone(), container: None, why });
     let node = match &pod.node {
         // It started, if ever, after the settle time: with the new value.
@@ -164,13 +186,10 @@ fn judge_absent(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: 
             if consumers.in_contact.get(&pod.uid).is_some_and(|since| *since >= contact) {
                 return Ok(Gone::KubeletInContact);
             }
-            blocker(format!(
-                "deleted without a last report; waiting until node {node} has been in contact for {} s",
-                contact.as_secs()
-            ))
+            blocker(format!("{how}; waiting until node {node} has been in contact for {} s", contact.as_secs()))
         }
         Some(NodeView::NotReady) | None => blocker(format!(
-            "deleted while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
+            "{how} while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
              Node object, or taint it node.kubernetes.io/out-of-service"
         )),
     }
@@ -180,8 +199,10 @@ fn judge_absent(pod: &PodRef, is_settled: bool, consumers: &Consumers, contact: 
 fn blocker_of(view: &PodView) -> Blocker {
     let why = if view.terminating {
         "terminating; its containers can use the old token until they end".to_owned()
-    } else if view.unreported {
-        "ended without a report that its containers ended; delete it when its node is known to be in order".to_owned()
+    } else if view.unreported.is_some() {
+        "ended, but a container of it is still reported as running, so nobody saw it end; delete the pod when its node is \
+         known to be in order"
+            .to_owned()
     } else {
         match view.controller.as_deref() {
             _ if view.pod.node.is_none() => "not started yet; it counts until it has been replaced".to_owned(),
@@ -222,7 +243,7 @@ mod tests {
             digest: format!("digest-{}", pod.uid),
             pod,
             finished: false,
-            unreported: false,
+            unreported: None,
             terminating: false,
             controller: Some("ReplicaSet".into()),
             uses,
@@ -282,6 +303,49 @@ mod tests {
         assert_eq!(judged(pod("a", Some("n")), &on(NodeView::Absent, 0)).unwrap().node_gone, 1);
         assert_eq!(judged(pod("a", Some("n")), &on(NodeView::OutOfService, 0)).unwrap().node_gone, 1);
         assert_eq!(judged(pod("a", None), &Consumers::default()).unwrap().never_started, 1);
+    }
+
+    /// Pods like these held the old token until somebody deleted them: refused by the kubelet (OutOfcpu), or of a Job whose
+    /// init container failed. The control plane marks orphans as Failed too, and theirs may run on.
+    #[test]
+    fn a_pod_that_ended_without_a_whole_report_is_gone_when_its_kubelet_was_in_contact() {
+        use crate::core::consumers::Unreported::{Quiet, Running};
+        let held = |unreported, node, contact| {
+            let view = PodView { unreported: Some(unreported), ..listed(pod("a", Some("n"))) };
+            let seen = Consumers { pods: with(view).pods, ..on(node, contact) };
+            judged(pod("a", Some("n")), &seen).map(|evidence| (evidence.kubelet_in_contact, evidence.node_gone))
+        };
+        assert_eq!(held(Quiet, NodeView::Ready, 120), Ok((1, 0)));
+        assert_eq!(held(Quiet, NodeView::Absent, 0), Ok((0, 1)));
+        assert!(held(Quiet, NodeView::Ready, 119).unwrap_err().contains("in contact for 120 s"));
+        assert!(held(Quiet, NodeView::NotReady, 1000).unwrap_err().contains("out of contact"));
+        for (node, contact) in [(NodeView::Ready, 1000), (NodeView::NotReady, 1000)] {
+            assert!(held(Running, node, contact).unwrap_err().contains("still reported as running"));
+        }
+    }
+
+    /// A pod that fits no node held the old token for as long as it was there, though nothing of it had ever run.
+    #[test]
+    fn a_pod_without_a_node_at_the_snapshot_reads_the_new_value() {
+        let unbound = || pod("a", None);
+        let bound = PodView { pod: pod("a", Some("n")), ..listed(pod("a", Some("n"))) };
+        let failed = PodView { unreported: Some(Unreported::Quiet), ..listed(unbound()) };
+        let rows: [(&str, Option<PodView>); 5] = [
+            ("is still without a node", Some(listed(unbound()))),
+            ("was scheduled since", Some(bound.clone())),
+            ("was scheduled since and terminates", Some(PodView { terminating: true, ..bound })),
+            ("was given up", Some(failed.clone())),
+            ("is not listed any more", None),
+        ];
+        for (what, view) in rows {
+            let seen = view.map_or_else(Consumers::default, with);
+            assert_eq!(judged(unbound(), &seen).map(|evidence| evidence.never_started), Ok(1), "settled: {what}");
+            let early = judge(&BTreeSet::new(), &BTreeSet::new(), &BTreeSet::from([unbound()]), &seen, CONTACT);
+            let is_held = matches!(early, Judgement::Held { .. });
+            assert_eq!(is_held, what != "was given up", "noted before the settle time: {what}");
+        }
+        let bound_at_the_snapshot = judged(pod("a", Some("n")), &with(listed(pod("a", Some("n")))));
+        assert!(bound_at_the_snapshot.is_err(), "one that had a node may have started before");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{context::Context, memory::Remembered, observe::Handles, pod_watch::P
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
     core::{
-        consumers::{ANY_NODE, CROWD, Consumers, NodeView},
+        consumers::{ANY_NODE, CROWD, Consumers, NodeView, Unreported},
         observed::{Fault, Observed},
         pickup::members,
         record::PodRef,
@@ -112,20 +112,24 @@ pub async fn consumers(
     // Others share it, but for this object it is over.
     drop(look);
     let ended = context.pods.ended(namespace);
-    let absent: Vec<&PodRef> =
-        snapshot.iter().filter(|pod| !views.contains_key(&pod.uid) && !ended.contains(&pod.uid)).collect();
-    let names = absent.iter().filter_map(|pod| pod.node.clone()).collect();
+    // Pods of which only their node can tell that they are gone.
+    let silent = snapshot.iter().filter(|pod| !ended.contains(&pod.uid)).filter_map(|pod| match views.get(&pod.uid) {
+        None => Some((pod.uid.clone(), pod.node.clone())),
+        Some(view) => (view.unreported == Some(Unreported::Quiet)).then(|| (pod.uid.clone(), view.pod.node.clone())),
+    });
+    let silent: Vec<(String, Option<String>)> = silent.collect();
+    let names = silent.iter().filter_map(|(_, node)| node.clone()).collect();
     let mut nodes = pods::nodes(&context.client, names).await?;
     let crowd = crowd(observed);
-    if absent.iter().any(|pod| pod.node.is_none()) || crowd.is_some() {
+    if silent.iter().any(|(_, node)| node.is_none()) || crowd.is_some() {
         nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
     }
     let mut consumers = Consumers { pods: views, vanished, workloads, ended, ..Consumers::default() };
     // Of a crowd it is only known that none of it is listed any more.
     let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
-    let absent = absent.iter().map(|pod| (pod.uid.as_str(), pod.node.as_deref()));
-    let absent = absent.chain(gone.then_some((CROWD, None)));
-    consumers.in_contact = in_contact(context.uptime(), remembered, absent, &nodes);
+    let silent = silent.iter().map(|(uid, node)| (uid.as_str(), node.as_deref()));
+    let silent = silent.chain(gone.then_some((CROWD, None)));
+    consumers.in_contact = in_contact(context.uptime(), remembered, silent, &nodes);
     consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
     Ok(consumers)
 }
@@ -144,16 +148,16 @@ fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
     listed.map(|rollout| rollout.targets.iter().cloned().collect()).unwrap_or_default()
 }
 
-/// How long each absent pod has been absent with its node in contact all the time, as far as this process saw.
+/// How long each silent pod has been silent with its node in contact all the time, as far as this process saw.
 fn in_contact<'a>(
     uptime: Duration,
     remembered: &mut Remembered,
-    absent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    silent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     nodes: &BTreeMap<String, pods::NodeState>,
 ) -> BTreeMap<String, Duration> {
     let mut contact = BTreeMap::new();
     let mut still = HashMap::new();
-    for (uid, node) in absent {
+    for (uid, node) in silent {
         let Some(node) = nodes.get(node.unwrap_or(ANY_NODE)).filter(|node| node.view == NodeView::Ready) else {
             continue;
         };

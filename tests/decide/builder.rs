@@ -148,7 +148,7 @@ pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
             pod: pod(uid),
             digest: format!("digest-{uid}"),
             finished: false,
-            unreported: false,
+            unreported: None,
             terminating: false,
             controller: Some("ReplicaSet".into()),
             uses: Some(Usage { container: Some("app".into()) }),

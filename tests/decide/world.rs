@@ -291,7 +291,7 @@ impl World {
             pod: PodRef { uid: pod.uid.clone(), name: pod.uid.clone(), node: Some("node".into()), grace_seconds: 0 },
             digest: pod.uid.clone(),
             finished: false,
-            unreported: false,
+            unreported: None,
             terminating: false,
             controller: Some("ReplicaSet".into()),
             uses: Some(Usage { container: None }),

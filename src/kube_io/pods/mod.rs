@@ -81,7 +81,6 @@ pub fn views<'a>(
 }
 
 fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
-    let terminal = matches!(pod.phase, slim::Phase::Succeeded | slim::Phase::Failed);
     PodView {
         pod: PodRef {
             uid: pod.uid.clone(),
@@ -91,7 +90,7 @@ fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
         },
         digest: digest(&pod.uid),
         finished: pod.finished,
-        unreported: terminal && !pod.finished,
+        unreported: pod.unreported,
         terminating: pod.terminating,
         controller: pod.owners.controller().map(|owner| owner.kind.clone()),
         uses,

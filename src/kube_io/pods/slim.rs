@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     api::{WorkloadKind, WorkloadRef},
-    core::usage::PodSpec,
+    core::{consumers::Unreported, usage::PodSpec},
 };
 
 /// Labels that are kept of a pod, in bytes. One with more counts as having every label.
@@ -27,19 +27,10 @@ pub struct Pod {
     pub owners: Owners,
     pub labels: Labels,
     pub spec: PodSpec,
-    pub phase: Phase,
     /// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
     pub finished: bool,
-}
-
-/// How far a pod is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Phase {
-    Succeeded,
-    Failed,
-    #[default]
-    #[serde(other)]
-    Other,
+    /// Phase Succeeded or Failed, and it did not.
+    pub unreported: Option<Unreported>,
 }
 
 /// What made a pod.
@@ -182,7 +173,7 @@ struct RawMeta {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawStatus {
-    phase: Phase,
+    phase: Option<String>,
     container_statuses: Vec<RawContainer>,
     init_container_statuses: Vec<RawContainer>,
     ephemeral_container_statuses: Vec<RawContainer>,
@@ -197,12 +188,13 @@ struct RawContainer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawState {
+    running: Option<IgnoredAny>,
     terminated: Option<IgnoredAny>,
 }
 
 impl From<Raw> for Pod {
     fn from(Raw { metadata, spec, status }: Raw) -> Self {
-        let finished = is_finished(&spec, &status);
+        let (finished, unreported) = end(&spec, &status);
         let RawMeta { uid, name, resource_version, labels, deletion_timestamp, owner_references } = metadata;
         Self {
             uid,
@@ -212,21 +204,27 @@ impl From<Raw> for Pod {
             owners: Owners::of(owner_references),
             labels,
             spec,
-            phase: status.phase,
             finished,
+            unreported,
         }
     }
 }
 
-/// Phase Succeeded or Failed, and the kubelet reported every container as terminated.
+/// Whether a pod is finished, that is, its phase is Succeeded or Failed and the kubelet reported every container as terminated;
+/// and, where only the phase says so, what its containers say.
 ///
 /// The phase alone is not enough: the control plane sets `Failed` on orphans without asking the kubelet.
-fn is_finished(spec: &PodSpec, status: &RawStatus) -> bool {
+fn end(spec: &PodSpec, status: &RawStatus) -> (bool, Option<Unreported>) {
+    if !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return (false, None);
+    }
     let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
-    let mut containers = lists.into_iter().flatten();
-    matches!(status.phase, Phase::Succeeded | Phase::Failed)
-        && status.container_statuses.len() >= spec.containers
-        && containers.all(|container| container.state.terminated.is_some())
+    let containers = || lists.into_iter().flatten().map(|container| &container.state);
+    if status.container_statuses.len() >= spec.containers && containers().all(|state| state.terminated.is_some()) {
+        return (true, None);
+    }
+    let is_running = containers().any(|state| state.running.is_some());
+    (false, Some(if is_running { Unreported::Running } else { Unreported::Quiet }))
 }
 
 #[cfg(test)]
@@ -243,18 +241,37 @@ mod tests {
 
     #[test]
     fn a_pod_is_finished_only_when_the_kubelet_reported_every_container() {
+        use Unreported::{Quiet, Running};
         let ended = json!([{"name": "a", "state": {"terminated": {"exitCode": 0}}}]);
         let running = json!([{"name": "a", "state": {"running": {}}}]);
-        for (status, finished) in [
-            (json!({"phase": "Succeeded", "containerStatuses": ended}), true),
-            (json!({"phase": "Failed", "containerStatuses": ended}), true),
-            (json!({"phase": "Failed", "containerStatuses": running}), false),
-            (json!({"phase": "Failed"}), false),
-            (json!({"phase": "Running", "containerStatuses": ended}), false),
-            (json!({"phase": "Failed", "containerStatuses": ended, "initContainerStatuses": running}), false),
-            (json!({"phase": "Failed", "containerStatuses": ended, "ephemeralContainerStatuses": running}), false),
+        let waiting = json!([{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}]);
+        for (status, expected) in [
+            (json!({"phase": "Succeeded", "containerStatuses": ended}), (true, None)),
+            (json!({"phase": "Failed", "containerStatuses": ended}), (true, None)),
+            (json!({"phase": "Failed", "containerStatuses": running}), (false, Some(Running))),
+            (json!({"phase": "Failed"}), (false, Some(Quiet))),
+            (json!({"phase": "Failed", "reason": "OutOfcpu", "startTime": "2024-01-01T00:00:00Z"}), (false, Some(Quiet))),
+            (json!({"phase": "Failed", "containerStatuses": waiting}), (false, Some(Quiet))),
+            (
+                json!({"phase": "Failed", "containerStatuses": waiting, "initContainerStatuses": ended}),
+                (false, Some(Quiet)),
+            ),
+            (
+                json!({"phase": "Failed", "containerStatuses": waiting, "initContainerStatuses": running}),
+                (false, Some(Running)),
+            ),
+            (json!({"phase": "Running", "containerStatuses": ended}), (false, None)),
+            (
+                json!({"phase": "Failed", "containerStatuses": ended, "initContainerStatuses": running}),
+                (false, Some(Running)),
+            ),
+            (
+                json!({"phase": "Failed", "containerStatuses": ended, "ephemeralContainerStatuses": running}),
+                (false, Some(Running)),
+            ),
         ] {
-            assert_eq!(pod(&status).finished, finished, "{status}");
+            let read = pod(&status);
+            assert_eq!((read.finished, read.unreported), expected, "{status}");
         }
     }
 

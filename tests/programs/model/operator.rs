@@ -394,7 +394,7 @@ impl Operator {
                 pod: pod(*uid),
                 digest: name(*uid),
                 finished: false,
-                unreported: false,
+                unreported: None,
                 terminating: *life == Life::Terminating,
                 controller: Some("ReplicaSet".into()),
                 uses: Some(Usage { container: None }),
