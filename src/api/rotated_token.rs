@@ -167,7 +167,7 @@ pub struct RolloutSpec {
     #[serde(default)]
     pub mode: RolloutMode,
 
-    /// The workloads of mode `Listed`.
+    /// The workloads of mode `Listed`. While one of them does not exist, the old token is not revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub targets: Vec<WorkloadRef>,

@@ -30,6 +30,7 @@ pub mod report;
 pub mod retire;
 pub mod revocable;
 pub mod revoking;
+mod rollout;
 pub mod rotation;
 pub mod schedule;
 pub mod settling;

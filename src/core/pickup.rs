@@ -126,7 +126,9 @@ fn judge_crowd(crowd: &BTreeSet<String>, consumers: &Consumers, contact: Duratio
     }
     let name = format!("{} further pods", crowd.len());
     let nobody = PodRef { uid: CROWD.to_owned(), name, node: None, grace_seconds: CROWD_GRACE };
-    judge_silent(&nobody, false, "deleted without a last report", consumers, contact).map(drop).map_err(|blocker| vec![blocker])
+    judge_silent(&nobody, false, "deleted without a last report", consumers, contact)
+        .map(drop)
+        .map_err(|blocker| vec![blocker])
 }
 
 /// Listed pods that may hold the old token by their digest.

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    consumers::Consumers,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     life::{self, Life, Refusals},
@@ -12,7 +11,7 @@ use super::{
     record::{Current, Ledger, MAX_PRESUMED_DEAD, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
     revoking::{ends, is_revocable, liveness_or_revoke, may_be_alive},
-    schedule,
+    rollout, schedule,
     settling::settled_snapshot,
     stamp,
     step::{Change, Decision, Phase, Pickup, Ruling, Step},
@@ -24,9 +23,6 @@ use crate::api::{Blocker, WorkloadRef, conditions::Reason};
 
 /// A wait for pods is woken by a watch; this is how long it lasts if the watch says nothing.
 const PICKUP_WAKE: Duration = Duration::from_secs(30);
-
-/// How often a workload is stamped with one generation before somebody else is believed to take the stamp away.
-const MAX_STAMPS: u32 = 2;
 
 /// What is said of a target that is not as it was left.
 pub(super) const DRIFT: &str = "the Secret was changed or deleted by somebody else; restored from the record";
@@ -189,13 +185,16 @@ fn await_pickup(
         false => (&nobody, &nobody.pods),
     };
     match judge(&counted.pods, &counted.crowd, carried, consumers, observed.settings.contact) {
-        Judgement::Clear(proof) => serve_grace(observed, resource, record, current, previous, proof),
+        Judgement::Clear(proof) => match rollout::missing(resource, consumers) {
+            missing if missing.is_empty() => serve_grace(observed, resource, record, current, previous, proof),
+            missing => Ok(Some(unlisted(observed, resource, record, current, missing))),
+        },
         Judgement::Held { remaining, mut blockers } => {
-            let workloads = unstamped(observed, consumers, snapshot, &stamp);
+            let workloads = rollout::unstamped(observed, consumers, snapshot, &stamp);
             if !workloads.is_empty() {
                 return roll(observed, generation, stamp, workloads, Pickup { remaining, blockers });
             }
-            blockers.splice(0..0, obstacles(observed, consumers, snapshot, &stamp));
+            blockers.splice(0..0, rollout::obstacles(observed, resource, consumers, snapshot, &stamp));
             Ok(Some(
                 held(observed, resource, record, current, previous, snapshot)
                     .with_pickup(Pickup { remaining, blockers }),
@@ -244,6 +243,27 @@ fn held(
     wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::AwaitingPickup, message))
 }
 
+/// A listed workload that does not exist: its pods are counted by nobody, and a name that was misspelt is one of another
+/// workload. So the old token is kept until the list is put right.
+fn unlisted(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    missing: Vec<Blocker>,
+) -> Decision {
+    let names: Vec<&str> = missing.iter().map(|blocker| blocker.pod.as_str()).collect();
+    let message = format!(
+        "the old token is kept because spec.rollout.targets names {}, which does not exist; correct the name, create the \
+         workload, or take it off the list",
+        names.join(", ")
+    );
+    let wait = in_the_way(observed, resource, record, current, PICKUP_WAKE, message);
+    let wait = wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::AwaitingPickup, message));
+    let remaining = i64::try_from(missing.len()).unwrap_or(i64::MAX);
+    wait.with_pickup(Pickup { remaining, blockers: missing })
+}
+
 /// The old token stands in the way of the next rotation. When that is due it is said, and when the current token runs out
 /// meanwhile a person has to act; `Err` gives back how long to wait and what to say.
 ///
@@ -282,45 +302,6 @@ fn in_the_way(
 fn retry_stalled(observed: &Observed, reason: Reason, message: String) -> Decision {
     let wake = schedule::backoff(observed.memory.failures);
     Decision { step: Step::Wait { wake: Some(wake), failed: true }, ..Decision::stall(wake, reason, message) }
-}
-
-/// Workloads of the snapshot whose template does not carry this generation and that may be stamped.
-fn unstamped(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, stamp: &str) -> BTreeSet<WorkloadRef> {
-    let wanted = consumers.workloads.iter().filter(|view| {
-        snapshot.workloads.contains(&view.workload)
-            && view.stamp.as_deref() != Some(stamp)
-            && stamps(observed, &view.workload, stamp) < MAX_STAMPS
-    });
-    wanted.map(|view| view.workload.clone()).collect()
-}
-
-/// How often this process gave a workload a stamp.
-fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
-    let stamps = observed.memory.stamps.get(workload);
-    stamps.filter(|(given, _)| given == stamp).map_or(0, |(_, times)| *times)
-}
-
-/// Why workloads of the snapshot do not replace their pods.
-fn obstacles(observed: &Observed, consumers: &Consumers, snapshot: &Snapshot, stamp: &str) -> Vec<Blocker> {
-    let is_there = |workload: &&WorkloadRef| consumers.workloads.iter().any(|view| view.workload == **workload);
-    let missing = snapshot.workloads.iter().filter(|workload| !is_there(workload)).map(|workload| Blocker {
-        pod: workload.to_string(),
-        container: None,
-        why: "does not exist; correct spec.rollout.targets if it names it".to_owned(),
-    });
-    let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
-    let stuck = rolled.filter_map(|view| {
-        let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
-        let why = if reverted {
-            "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
-                 ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
-                .to_owned()
-        } else {
-            view.obstacle.clone()?
-        };
-        Some(Blocker { pod: view.workload.to_string(), container: None, why })
-    });
-    missing.chain(stuck).collect()
 }
 
 /// The rest of the grace period, by the monotonic clock; then the evidence is committed.

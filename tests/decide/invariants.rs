@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenturn::{
-    api::DeletionPolicy,
+    api::{DeletionPolicy, RolloutMode, WorkloadKind, WorkloadRef},
     core::{
         consumers::Consumers,
         observed::{Foreign, Observed, Target},
@@ -46,6 +46,29 @@ fn s1_pods_that_may_have_got_another_value_are_counted_anew() {
             assert!(previous.snapshot.is_none() && previous.revoke.is_none());
         }
     }
+}
+
+/// The name was misspelt: the pods of the workload that was meant were counted by nobody, and lost their token.
+#[test]
+fn s1_a_listed_workload_that_does_not_exist_holds_the_old_token() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut listed = observed(Some(promoted(two, one, &[])), carrying(two));
+    assert!(commits_a_revoke(&listed), "nobody holds it");
+    let rollout = &mut listed.resource.as_mut().unwrap().rollout;
+    rollout.mode = RolloutMode::Listed;
+    rollout.targets = vec![WorkloadRef { kind: WorkloadKind::StatefulSet, name: "does-not-exist".into() }];
+    let decision = decided(&listed);
+    assert!(matches!(decision.step, Step::Wait { .. }), "{decision:?}");
+    assert!(decision.message.contains("StatefulSet/does-not-exist"), "{}", decision.message);
+    let pickup = decision.pickup.unwrap();
+    assert!(pickup.remaining == 1 && pickup.blockers[0].why.contains("does not exist"));
+    listed.resource.as_mut().unwrap().rollout.targets = vec![workload()];
+    listed.answers.consumers = Some(Ok(consumers(&[], Some("2.2"))));
+    assert!(commits_a_revoke(&listed), "corrected in the spec, whatever the snapshot says");
+}
+
+fn commits_a_revoke(observed: &Observed) -> bool {
+    matches!(decided(observed).step, Step::Save { change: Change::RevokeIntended(_), .. })
 }
 
 #[test]

@@ -250,7 +250,10 @@ mod tests {
             (json!({"phase": "Failed", "containerStatuses": ended}), (true, None)),
             (json!({"phase": "Failed", "containerStatuses": running}), (false, Some(Running))),
             (json!({"phase": "Failed"}), (false, Some(Quiet))),
-            (json!({"phase": "Failed", "reason": "OutOfcpu", "startTime": "2024-01-01T00:00:00Z"}), (false, Some(Quiet))),
+            (
+                json!({"phase": "Failed", "reason": "OutOfcpu", "startTime": "2024-01-01T00:00:00Z"}),
+                (false, Some(Quiet)),
+            ),
             (json!({"phase": "Failed", "containerStatuses": waiting}), (false, Some(Quiet))),
             (
                 json!({"phase": "Failed", "containerStatuses": waiting, "initContainerStatuses": ended}),

@@ -1,0 +1,72 @@
+//! How the workloads that are to be restarted are doing: which still lack the stamp, and what holds the others up.
+
+use std::collections::BTreeSet;
+
+use super::{
+    consumers::Consumers,
+    observed::{Observed, Resource},
+    record::Snapshot,
+};
+use crate::api::{Blocker, RolloutMode, WorkloadRef};
+
+/// How often a workload is stamped with one generation before somebody else is believed to take the stamp away.
+const MAX_STAMPS: u32 = 2;
+
+/// Listed workloads that do not exist.
+pub(super) fn missing(resource: &Resource, consumers: &Consumers) -> Vec<Blocker> {
+    if resource.rollout.mode != RolloutMode::Listed {
+        return Vec::new();
+    }
+    let is_there = |workload: &&WorkloadRef| consumers.workloads.iter().any(|view| view.workload == **workload);
+    let missing = resource.rollout.targets.iter().filter(|workload| !is_there(workload)).map(|workload| Blocker {
+        pod: workload.to_string(),
+        container: None,
+        why: "does not exist; correct spec.rollout.targets if it names it".to_owned(),
+    });
+    missing.collect()
+}
+
+/// Workloads of the snapshot whose template does not carry this generation and that may be stamped.
+pub(super) fn unstamped(
+    observed: &Observed,
+    consumers: &Consumers,
+    snapshot: &Snapshot,
+    stamp: &str,
+) -> BTreeSet<WorkloadRef> {
+    let wanted = consumers.workloads.iter().filter(|view| {
+        snapshot.workloads.contains(&view.workload)
+            && view.stamp.as_deref() != Some(stamp)
+            && stamps(observed, &view.workload, stamp) < MAX_STAMPS
+    });
+    wanted.map(|view| view.workload.clone()).collect()
+}
+
+/// How often this process gave a workload a stamp.
+fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
+    let stamps = observed.memory.stamps.get(workload);
+    stamps.filter(|(given, _)| given == stamp).map_or(0, |(_, times)| *times)
+}
+
+/// Why workloads of the snapshot do not replace their pods.
+pub(super) fn obstacles(
+    observed: &Observed,
+    resource: &Resource,
+    consumers: &Consumers,
+    snapshot: &Snapshot,
+    stamp: &str,
+) -> Vec<Blocker> {
+    let missing = missing(resource, consumers);
+    let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
+    let stuck = rolled.filter_map(|view| {
+        let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
+        let why = if reverted {
+            "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
+                 ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
+                .to_owned()
+        } else {
+            view.obstacle.clone()?
+        };
+        Some(Blocker { pod: view.workload.to_string(), container: None, why })
+    });
+    missing.into_iter().chain(stuck).collect()
+}
