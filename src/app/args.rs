@@ -1,6 +1,6 @@
 //! What can be said on the command line. Help says what a flag is for; defaults stand in one place.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -49,6 +49,13 @@ pub struct RunArgs {
     /// node has been in contact for one and a half of it.
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     pub kubelet_sync_period: GoDuration,
+
+    /// How long the cluster calls a node Ready whose kubelet has fallen silent (kube-controller-manager's
+    /// --node-monitor-grace-period; 50s by default, managed clusters differ).
+    ///
+    /// A node counts as in contact only after it was Ready for ten seconds longer than this: before, Ready may be old news.
+    #[arg(long, default_value = "50s", value_name = "DURATION")]
+    pub node_monitor_grace_period: GoDuration,
 
     /// How many objects are reconciled in parallel; one that waits for its provider occupies one place. The objects of one namespace, or of
     /// one ClusterTokenProvider, occupy half of them at most.
@@ -121,6 +128,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// How much longer than the cluster may call a silent node Ready it has to be Ready to be in contact.
+const CONTACT_MARGIN: Duration = Duration::from_secs(10);
+
+impl RunArgs {
+    /// How long a node has to be Ready without a break, so that its kubelet has noticed which pods are gone.
+    #[must_use]
+    pub fn contact(&self) -> Duration {
+        let noticed = self.kubelet_sync_period.get().mul_f64(1.5);
+        noticed.max(self.node_monitor_grace_period.get().saturating_add(CONTACT_MARGIN))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -143,5 +162,17 @@ mod tests {
             let error = Cli::try_parse_from(["tokenturn", "run", flag]).unwrap_err().to_string();
             assert!(error.contains("cannot be the name of a namespace"), "{error}");
         }
+    }
+
+    #[test]
+    fn contact_is_longer_than_a_silent_node_is_called_ready() {
+        let contact = |flags: &[&str]| {
+            let cli = Cli::try_parse_from([&["tokenturn", "run"], flags].concat()).unwrap();
+            let Command::Run(args) = cli.command else { panic!("run") };
+            args.contact().as_secs()
+        };
+        assert_eq!(contact(&[]), 90);
+        assert_eq!(contact(&["--kubelet-sync-period=1s"]), 60);
+        assert_eq!(contact(&["--node-monitor-grace-period=5m"]), 310);
     }
 }

@@ -40,9 +40,6 @@ use crate::{
 /// Name of the lease in the operator's namespace.
 const LEASE: &str = "tokenturn";
 
-/// A node counts as ready for up to 50 s after its kubelet fell silent; contact has to be longer than that.
-const MIN_CONTACT: Duration = Duration::from_secs(60);
-
 /// When, after a start as leader, it is looked at what was known in an earlier term.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
@@ -138,7 +135,7 @@ async fn lead(
             install: install.clone(),
             settings: Settings {
                 settle: args.settle.get(),
-                contact: args.kubelet_sync_period.get().mul_f64(1.5).max(MIN_CONTACT),
+                contact: args.contact(),
                 elected: args.leader_election,
                 guards: Guards::default(),
             },
