@@ -44,6 +44,7 @@ const CLUSTER_RULES: &str = "\
 ClusterRole tokenturn | tokenturn.dev | clustertokenproviders | get list watch
 ClusterRole tokenturn | tokenturn.dev | clustertokenproviders/status | patch
 ClusterRole tokenturn |  | nodes | get list
+ClusterRole tokenturn |  | persistentvolumes | list
 ClusterRole tokenturn |  | namespaces | get
 ClusterRole tokenturn | authentication.k8s.io | tokenreviews | create
 ";

@@ -144,6 +144,7 @@ async fn lead(
             metrics: metrics.clone(),
             events: Events::new(client.clone(), &identity),
             looks: consumers::looks(client.clone(), pods.clone()),
+            volumes: consumers::volumes(client.clone()),
             pods,
             watch_client,
             stamps: Stamps::new(client.clone()),

@@ -15,12 +15,13 @@ pub struct Right<'a> {
 }
 
 /// What publishing and rolling need in the namespace of a RotatedToken.
-pub const ROTATION: [Right<'static>; 11] = [
+pub const ROTATION: [Right<'static>; 12] = [
     Right { verb: "create", group: "", resource: "secrets" },
     Right { verb: "patch", group: "", resource: "secrets" },
     Right { verb: "delete", group: "", resource: "secrets" },
     Right { verb: "list", group: "", resource: "pods" },
     Right { verb: "get", group: "", resource: "nodes" },
+    Right { verb: "list", group: "", resource: "persistentvolumes" },
     Right { verb: "list", group: "apps", resource: "deployments" },
     Right { verb: "list", group: "apps", resource: "statefulsets" },
     Right { verb: "list", group: "apps", resource: "daemonsets" },

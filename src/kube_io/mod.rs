@@ -15,6 +15,7 @@ pub mod pods;
 pub mod record;
 pub mod resource;
 pub mod target;
+pub mod volumes;
 pub mod workload;
 
 pub use error::Error;

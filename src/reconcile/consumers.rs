@@ -15,13 +15,14 @@ use super::{context::Context, memory::Remembered, observe::Handles, pod_watch::P
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
     core::{
-        consumers::{ANY_NODE, CROWD, Consumers, NodeView, Unreported},
+        consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView, Unreported, WorkloadView},
         observed::{Fault, Observed},
         pickup::members,
         record::PodRef,
     },
     kube_io::{
-        pods::{self, Pod},
+        pods::{self, Pod, Wanted},
+        volumes::{self, Volume},
         workload::{self, Workload},
     },
 };
@@ -38,6 +39,18 @@ pub fn looks(client: Client, watches: PodWatches) -> Shared<Namespace> {
     Shared::new(move |namespace| {
         let (client, watches) = (client.clone(), watches.clone());
         async move { look(&client, &watches, &namespace).await }.boxed()
+    })
+}
+
+/// The volumes of a cluster have no namespace.
+const ALL: &str = "";
+
+/// Looks at the volumes of the cluster, shared by all objects.
+#[must_use]
+pub fn volumes(client: Client) -> Shared<Vec<Volume>> {
+    Shared::new(move |_| {
+        let client = client.clone();
+        async move { Ok(volumes::list(&client).await?) }.boxed()
     })
 }
 
@@ -61,12 +74,12 @@ fn older_than_the_watch(uid: &str) -> Fault {
     Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
 }
 
-/// Notes which workloads have pods in the list. Asked only of those that claim to have some and name a Secret.
+/// Notes which workloads have pods in the list. Asked only of those that claim to have some.
 fn find_pods(workloads: &mut [Workload], pods: &[Pod]) {
     let mut open: Vec<(&Selector, &mut bool)> = Vec::new();
     for workload in workloads {
         match &workload.selector {
-            Some(selector) if workload.running > 0 && !workload.secrets.is_empty() => {
+            Some(selector) if workload.running > 0 => {
                 open.push((selector, &mut workload.has_pods));
             }
             _ => workload.has_pods = true,
@@ -105,12 +118,25 @@ pub async fn consumers(
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
     let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
-    let views = pods::views(&look.pods, secret, &declared, &listed, &known);
+    let volumes = context.volumes.fresh(ALL).await?;
+    let claims = claims_of(&volumes, namespace, secret);
+    let none = BTreeSet::new();
+    let own = claims.get(namespace.as_str()).unwrap_or(&none);
+    let wanted = Wanted { secret: Some(secret), claims: own, declared: &declared, listed: &listed, known: &known };
+    let mut views = wanted.views(&look.pods);
     let vanished = context.pods.vanished(namespace);
-    let vanished = pods::views(vanished.iter().map(|pod| &**pod), secret, &declared, &listed, &BTreeSet::new());
-    let workloads = look.workloads.iter().map(|workload| workload.view(secret, &observed.owner.name)).collect();
+    let vanished = Wanted { known: &none, ..wanted.clone() }.views(vanished.iter().map(|pod| &**pod));
+    let workloads = look.workloads.iter().map(|workload| {
+        let view = workload.view(secret, &observed.owner.name);
+        let mounts = || look.pods.iter().any(|pod| is_mounted_by(pod, own) && pod.is_made_by(&workload.reference));
+        WorkloadView { uses: view.uses || (!own.is_empty() && mounts()), ..view }
+    });
+    let workloads = workloads.collect();
     // Others share it, but for this object it is over.
     drop(look);
+    for (elsewhere, claims) in claims.iter().filter(|(elsewhere, _)| **elsewhere != namespace.as_str()) {
+        views.extend(users_elsewhere(context, elsewhere, claims, &known).await?);
+    }
     let ended = context.pods.ended(namespace);
     // Pods of which only their node can tell that they are gone.
     let silent = snapshot.iter().filter(|pod| !ended.contains(&pod.uid)).filter_map(|pod| match views.get(&pod.uid) {
@@ -132,6 +158,45 @@ pub async fn consumers(
     consumers.in_contact = in_contact(context.uptime(), remembered, silent, &nodes);
     consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
     Ok(consumers)
+}
+
+/// The claims, by namespace, whose volumes name a Secret.
+fn claims_of<'a>(volumes: &'a [Volume], namespace: &str, secret: &str) -> BTreeMap<&'a str, BTreeSet<String>> {
+    let mut claims: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let naming = |volume: &&Volume| volume.secrets.iter().any(|(within, name)| within == namespace && name == secret);
+    for volume in volumes.iter().filter(naming) {
+        let (namespace, claim) = &volume.claim;
+        claims.entry(namespace).or_default().insert(claim.clone());
+    }
+    claims
+}
+
+fn is_mounted_by(pod: &Pod, claims: &BTreeSet<String>) -> bool {
+    claims.iter().any(|claim| pod.spec.claims.mounts(&pod.name, claim))
+}
+
+/// Pods of another namespace that get the Secret by a volume. Where they cannot be listed nothing is claimed about them.
+async fn users_elsewhere(
+    context: &Context,
+    namespace: &str,
+    claims: &BTreeSet<String>,
+    known: &BTreeSet<String>,
+) -> Result<BTreeMap<String, PodView>, Fault> {
+    let look = context.looks.fresh(namespace).await.map_err(|fault| {
+        let claims: Vec<&str> = claims.iter().map(String::as_str).take(3).collect();
+        let message = format!(
+            "volumes give the Secret to pods of namespace {namespace} (claims {}), which cannot be listed: {}",
+            claims.join(", "),
+            fault.message
+        );
+        Fault { message, ..fault }
+    })?;
+    let wanted = Wanted { secret: None, claims, declared: &[], listed: &BTreeSet::new(), known };
+    let mut views = wanted.views(&look.pods);
+    for view in views.values_mut() {
+        view.pod.name = format!("{namespace}/{}", view.pod.name);
+    }
+    Ok(views)
 }
 
 /// Pods of a snapshot that are known by digest only.

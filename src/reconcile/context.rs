@@ -19,7 +19,7 @@ use crate::{
         observed::{Fault, Observed, Settings},
         token::{Naming, Owner, Source},
     },
-    kube_io::events::Events,
+    kube_io::{events::Events, volumes::Volume},
     providers::{Driver, Drivers},
 };
 
@@ -44,6 +44,8 @@ pub struct Context {
     pub pods: PodWatches,
     /// Lists of pods and workloads, shared by the objects of a namespace.
     pub looks: Shared<Namespace>,
+    /// Lists of PersistentVolumes, shared by all objects.
+    pub volumes: Shared<Vec<Volume>>,
     pub stamps: Stamps,
     /// Tasks that the process waits for before it ends: above all a create and the store of its answer.
     pub tasks: TaskTracker,

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use k8s_openapi::api::{
-    apps::v1::{DaemonSet, StatefulSet},
-    core::v1::Pod,
+    apps::v1::{DaemonSet, Deployment, StatefulSet},
+    core::v1::{PersistentVolume, Pod},
 };
-use kube::api::{DeleteParams, PostParams};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use serde_json::json;
 use tokenturn::{api::RotatedTokenStatus, testkit::wait::until};
 
@@ -214,4 +217,72 @@ async fn the_grace_period_runs_after_pickup() -> Outcome {
     assert!(world.accepts(&token).await?, "valid during grace");
     world.finished(2).await?;
     Ok(())
+}
+
+/// Such a pod does not name the Secret itself, so nobody counted it, and its token was revoked under it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_gets_the_secret_by_a_persistent_volume_holds_the_old_token() -> Outcome {
+    let world = World::new("volume").await?;
+    world.rotated_token(json!({})).await?;
+    world.finished(1).await?;
+    let (space, volumes) = (world.space.name(), Api::<PersistentVolume>::all(world.space.client().clone()));
+    let volume = json!({"metadata": {"name": space}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "persistentVolumeReclaimPolicy": "Retain",
+        "claimRef": {"namespace": space, "name": "data"},
+        "csi": {"driver": "none", "volumeHandle": "v", "nodePublishSecretRef": {"name": "api-token", "namespace": space}},
+    }});
+    volumes.create(&PostParams::default(), &serde_json::from_value(volume)?).await?;
+    let mounts = json!({
+        "nodeName": space, "nodeSelector": null,
+        "containers": [{"name": "app", "image": "none", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+    });
+    world.bare_pod("mounts", json!({}), mounts).await?;
+    world.rotate_now("now").await?;
+    let status = world.status("the pod to be named", |status| blockers(status).contains("mounts")).await?;
+    assert_eq!(status.pickup.map(|pickup| (pickup.total, pickup.remaining)), Some((1, 1)));
+    world
+        .never("the revoke", Duration::from_secs(3), async || {
+            world.live_tokens().await.is_ok_and(|live| live.len() < 2)
+        })
+        .await?;
+    world.space.api::<Pod>().delete("mounts", &DeleteParams::default()).await?;
+    world.finished(2).await?;
+    volumes.delete(space, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+/// It fits no node, so it had read nothing; it was waited for until somebody deleted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_fits_no_node_holds_nothing() -> Outcome {
+    let world = World::new("nowhere").await?;
+    world.rotated_token(json!({})).await?;
+    world.finished(1).await?;
+    world.bare_pod("nowhere", json!({}), json!({"nodeSelector": {"world": "of nobody"}})).await?;
+    world.bare_pod("gated", json!({}), json!({"schedulingGates": [{"name": "example.org/later"}]})).await?;
+    world.rotate_now("now").await?;
+    world.finished(2).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_workload_that_does_not_exist_holds_the_old_token_until_the_list_is_right() -> Outcome {
+    let world = World::new("listed-wrong").await?;
+    let targets =
+        |name: &str| json!({"rollout": {"mode": "Listed", "targets": [{"kind": "Deployment", "name": name}]}});
+    world.deployment("app", 1, json!({})).await?;
+    world.rotated_token(targets("does-not-exist")).await?;
+    world.finished(1).await?;
+    world.rotate_now("now").await?;
+    let named = |status: &RotatedTokenStatus| blockers(status).contains("Deployment/does-not-exist");
+    world.status("the missing workload to be named", named).await?;
+    world
+        .never("the revoke", Duration::from_secs(3), async || {
+            world.live_tokens().await.is_ok_and(|live| live.len() < 2)
+        })
+        .await?;
+    world.patch(json!({"spec": targets("app")})).await?;
+    world.space.api::<Deployment>().restart("app").await?;
+    world.finished(2).await?;
+    world.assert_nobody_noticed().await
 }

@@ -5,6 +5,7 @@
 //! delays a revoke.
 
 mod spec;
+pub mod volume;
 mod walk;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -43,12 +44,6 @@ impl References {
         (found.is_some() || self.any).then(|| Usage { container: container.map(ToString::to_string) })
     }
 
-    /// No Secret is named.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.named.is_empty() && !self.any
-    }
-
     fn note(&mut self, secret: &str) {
         self.add(hash(secret), None);
     }
@@ -82,6 +77,35 @@ impl References {
         for (name, _) in part.named {
             self.add(name, index);
         }
+    }
+}
+
+/// The claims that a pod mounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Hashes of names.
+    named: Vec<u64>,
+    /// Volumes whose claim is made with the pod, and named after both.
+    ephemeral: Vec<Box<str>>,
+    /// More are mounted than are kept.
+    any: bool,
+}
+
+impl Claims {
+    /// Whether the pod with this name mounts a claim.
+    #[must_use]
+    pub fn mounts(&self, pod: &str, claim: &str) -> bool {
+        let own = |volume: &str| claim.strip_prefix(pod).and_then(|rest| rest.strip_prefix('-')) == Some(volume);
+        self.any || self.named.contains(&hash(claim)) || self.ephemeral.iter().any(|volume| own(volume))
+    }
+
+    fn add(&mut self, claim: Option<&str>, ephemeral: Option<Box<str>>) {
+        if self.named.len() + self.ephemeral.len() >= MAX_NAMED {
+            self.any |= claim.is_some() || ephemeral.is_some();
+            return;
+        }
+        self.named.extend(claim.map(hash));
+        self.ephemeral.extend(ephemeral);
     }
 }
 
@@ -160,6 +184,21 @@ mod tests {
             json!({"later": {"loginSecretRef": [{"name": "s"}]}}),
         ] {
             assert!(usage(&place, "s").is_some(), "{place}");
+        }
+    }
+
+    #[test]
+    fn claims_are_found_by_name_and_those_that_are_made_with_the_pod_too() {
+        let spec = json!({"volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": "shared"}},
+            {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+            {"name": "plain", "emptyDir": {}},
+        ]});
+        let spec: PodSpec = serde_json::from_str(&spec.to_string()).unwrap();
+        for (claim, mounts) in
+            [("shared", true), ("web-0-scratch", true), ("web-0-plain", false), ("data", false), ("scratch", false)]
+        {
+            assert_eq!(spec.claims.mounts("web-0", claim), mounts, "{claim}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{
 };
 
 use super::{
-    References, hash,
+    Claims, References, hash,
     walk::{Role, Walk, field},
 };
 
@@ -23,6 +23,8 @@ pub struct PodSpec {
     pub containers: usize,
     /// The Secrets that it names.
     pub secrets: References,
+    /// The claims of volumes that it mounts.
+    pub claims: Claims,
 }
 
 const DEFAULT_GRACE: i64 = 30;
@@ -33,7 +35,8 @@ const MAX_MOUNTS: usize = 512;
 
 impl Default for PodSpec {
     fn default() -> Self {
-        Self { node: None, grace_seconds: DEFAULT_GRACE, containers: 0, secrets: References::default() }
+        let (secrets, claims) = (References::default(), Claims::default());
+        Self { node: None, grace_seconds: DEFAULT_GRACE, containers: 0, secrets, claims }
     }
 }
 
@@ -78,7 +81,9 @@ impl<'de> Visitor<'de> for SpecVisitor {
                     }
                 }
                 "volumes" => {
+                    let claims = &mut spec.claims;
                     fields.next_value_seed(Each::new(|one: Part| {
+                        claims.add(one.claim.as_deref(), one.name.clone().filter(|_| one.is_ephemeral));
                         if volumes.len() < MAX_MOUNTS {
                             volumes.push(one);
                         } else {
@@ -103,11 +108,20 @@ impl<'de> Visitor<'de> for SpecVisitor {
     }
 }
 
-/// A container or a volume: its name, the Secrets that it names, and the volumes that it mounts, by hash.
+/// A container or a volume: its name, the Secrets that it names, the volumes that it mounts, by hash, and its claim.
+#[derive(Default)]
 struct Part {
     name: Option<Box<str>>,
     secrets: References,
     mounts: Vec<u64>,
+    claim: Option<Box<str>>,
+    is_ephemeral: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: Option<Box<str>>,
 }
 
 impl<'de> Deserialize<'de> for Part {
@@ -126,7 +140,7 @@ impl<'de> Visitor<'de> for PartVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Part, A::Error> {
-        let mut part = Part { name: None, secrets: References::default(), mounts: Vec::new() };
+        let mut part = Part::default();
         while let Some(name) = field(&mut fields)? {
             match name.as_ref() {
                 "name" => part.name = fields.next_value()?,
@@ -138,7 +152,12 @@ impl<'de> Visitor<'de> for PartVisitor {
                         }
                     }))?;
                 }
+                "persistentVolumeClaim" => {
+                    let source: Option<ClaimSource> = fields.next_value()?;
+                    part.claim = source.and_then(|source| source.claim_name);
+                }
                 name => {
+                    part.is_ephemeral |= name == "ephemeral";
                     let role = Role::Plain.of_field(name);
                     fields.next_value_seed(Walk { role, found: &mut part.secrets })?;
                 }

@@ -63,21 +63,39 @@ pub async fn watch(
     client.request_events::<Pod>(request.map_err(kube::Error::BuildRequest)?).await
 }
 
-/// The pods that matter: those that name the Secret, belong to a declared workload, or are in a snapshot.
-#[must_use]
-pub fn views<'a>(
-    pods: impl IntoIterator<Item = &'a Pod>,
-    secret: &str,
-    declared: &[Selector],
-    listed: &BTreeSet<WorkloadRef>,
-    known: &BTreeSet<String>,
-) -> BTreeMap<String, PodView> {
-    let views = pods.into_iter().filter_map(|pod| {
-        let belongs = || pod.labels.match_one(declared) || listed.iter().any(|one| pod.is_made_by(one));
-        let uses = pod.spec.secrets.usage(secret).or_else(|| belongs().then_some(Usage { container: None }));
-        (uses.is_some() || known.contains(&pod.uid)).then(|| (pod.uid.clone(), view(pod, uses)))
-    });
-    views.collect()
+/// Which pods matter to one object.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// They name the Secret; `None` where they are in another namespace than it is.
+    pub secret: Option<&'a str>,
+    /// They mount one of these claims, whose volume names the Secret.
+    pub claims: &'a BTreeSet<String>,
+    /// They belong to a declared workload.
+    pub declared: &'a [Selector],
+    pub listed: &'a BTreeSet<WorkloadRef>,
+    /// They are in a snapshot.
+    pub known: &'a BTreeSet<String>,
+}
+
+impl Wanted<'_> {
+    /// Whether, and in which container, a pod uses the Secret.
+    #[must_use]
+    pub fn usage(&self, pod: &Pod) -> Option<Usage> {
+        let mounts = || self.claims.iter().any(|claim| pod.spec.claims.mounts(&pod.name, claim));
+        let belongs = || pod.labels.match_one(self.declared) || self.listed.iter().any(|one| pod.is_made_by(one));
+        let named = self.secret.and_then(|secret| pod.spec.secrets.usage(secret));
+        named.or_else(|| (mounts() || belongs()).then_some(Usage { container: None }))
+    }
+
+    /// The pods that matter.
+    #[must_use]
+    pub fn views<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) -> BTreeMap<String, PodView> {
+        let views = pods.into_iter().filter_map(|pod| {
+            let uses = self.usage(pod);
+            (uses.is_some() || self.known.contains(&pod.uid)).then(|| (pod.uid.clone(), view(pod, uses)))
+        });
+        views.collect()
+    }
 }
 
 fn view(pod: &Pod, uses: Option<Usage>) -> PodView {

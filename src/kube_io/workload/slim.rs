@@ -14,7 +14,7 @@ use crate::{
     api::{WorkloadKind, WorkloadRef, names::STAMP_PREFIX},
     core::{
         consumers::WorkloadView,
-        usage::{PodSpec, References},
+        usage::{Claims, PodSpec, References},
     },
 };
 
@@ -32,6 +32,8 @@ pub struct Workload {
     pub reference: WorkloadRef,
     /// The Secrets that its pod template names.
     pub secrets: References,
+    /// The claims that its pod template mounts.
+    pub claims: Claims,
     /// Selects its pods; `None` if it cannot be read.
     pub selector: Option<Selector>,
     wanted: i64,
@@ -172,6 +174,7 @@ impl Raw {
         Workload {
             reference: WorkloadRef { kind, name: metadata.name },
             secrets: spec.template.spec.secrets,
+            claims: spec.template.spec.claims,
             selector: selector(spec.selector),
             wanted,
             running,
