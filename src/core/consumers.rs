@@ -21,8 +21,10 @@ pub struct PodView {
     pub unreported: Option<Unreported>,
     /// It has a deletion timestamp. Its process may run on for its whole grace period and use the token.
     pub terminating: bool,
-    /// What starts a successor, for example `ReplicaSet` or `Job`; `None` for a bare pod.
+    /// What starts a successor, kind and name, for example `ReplicaSet app-5d8f`; `None` for a bare pod.
     pub controller: Option<String>,
+    /// It was made by a workload that can be restarted and whose template uses the Secret.
+    pub rolled: bool,
     /// It names the Secret: the container, where one does.
     pub uses: Option<Usage>,
 }

@@ -209,8 +209,15 @@ fn blocker_of(view: &PodView) -> Blocker {
         match view.controller.as_deref() {
             _ if view.pod.node.is_none() => "not started yet; it counts until it has been replaced".to_owned(),
             None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
-            Some("Job") => "run by a Job; held until it ends".to_owned(),
-            Some(controller) => format!("may hold the old token until it ends; it is run by a {controller}"),
+            Some(controller) if controller.starts_with("Job ") => format!("run by {controller}; held until it ends"),
+            Some(controller) if view.rolled || view.uses.is_none() => {
+                format!("may hold the old token until it ends; it is run by {controller}")
+            }
+            Some(controller) => format!(
+                "may hold the old token until it ends, and is not restarted by tokenturn: it is run by {controller}, and no \
+                 Deployment, StatefulSet or DaemonSet above it names the Secret in its pod template (it may come from \
+                 imagePullSecrets of its ServiceAccount); restart it, or name the workload in spec.rollout.targets"
+            ),
         }
     };
     Blocker { pod: view.pod.name.clone(), container: view.uses.as_ref().and_then(|usage| usage.container.clone()), why }
@@ -247,7 +254,8 @@ mod tests {
             finished: false,
             unreported: None,
             terminating: false,
-            controller: Some("ReplicaSet".into()),
+            controller: Some("ReplicaSet app-1".into()),
+            rolled: true,
             uses,
         }
     }
@@ -274,6 +282,21 @@ mod tests {
     #[test]
     fn running_pod_counts_as_old() {
         assert!(judged(pod("a", Some("n")), &with(listed(pod("a", Some("n"))))).unwrap_err().contains("ReplicaSet"));
+    }
+
+    /// 0 of 2 for ever, and the same text as for pods that are being replaced.
+    #[test]
+    fn a_pod_that_nobody_restarts_is_told_with_its_owner_and_what_to_do() {
+        let made_by = |controller: &str, rolled| {
+            let view = PodView { controller: Some(controller.into()), rolled, ..listed(pod("a", Some("n"))) };
+            judged(pod("a", Some("n")), &with(view)).unwrap_err()
+        };
+        assert!(!made_by("ReplicaSet app-1", true).contains("not restarted"));
+        for owner in ["Rollout canary", "ReplicaSet app-1", "CloneSet c"] {
+            let why = made_by(owner, false);
+            assert!(why.contains(owner) && why.contains("restart it, or name the workload"), "{why}");
+        }
+        assert!(made_by("Job nightly", false).contains("held until it ends"));
     }
 
     #[test]

@@ -126,12 +126,15 @@ pub async fn consumers(
     let mut views = wanted.views(&look.pods);
     let vanished = context.pods.vanished(namespace);
     let vanished = Wanted { known: &none, ..wanted.clone() }.views(vanished.iter().map(|pod| &**pod));
-    let workloads = look.workloads.iter().map(|workload| {
-        let view = workload.view(secret, &observed.owner.name);
-        let mounts = || look.pods.iter().any(|pod| is_mounted_by(pod, own) && pod.is_made_by(&workload.reference));
-        WorkloadView { uses: view.uses || (!own.is_empty() && mounts()), ..view }
-    });
-    let workloads = workloads.collect();
+    let rolled = rolled(&look, own, secret, &observed.owner.name);
+    for pod in look.pods.iter().filter(|pod| {
+        rolled.iter().any(|view| (view.uses || listed.contains(&view.workload)) && pod.is_made_by(&view.workload))
+    }) {
+        if let Some(view) = views.get_mut(&pod.uid) {
+            view.rolled = true;
+        }
+    }
+    let workloads = rolled.into_iter().map(|view| with_culprit(view, &look.pods, &known)).collect();
     // Others share it, but for this object it is over.
     drop(look);
     for (elsewhere, claims) in claims.iter().filter(|(elsewhere, _)| **elsewhere != namespace.as_str()) {
@@ -158,6 +161,29 @@ pub async fn consumers(
     consumers.in_contact = in_contact(context.uptime(), remembered, silent, &nodes);
     consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
     Ok(consumers)
+}
+
+/// The workloads as one object sees them.
+fn rolled(look: &Namespace, claims: &BTreeSet<String>, secret: &str, owner: &str) -> Vec<WorkloadView> {
+    let views = look.workloads.iter().map(|workload| {
+        let view = workload.view(secret, owner);
+        // Claims of a StatefulSet's templates have the names of its pods.
+        let mounts = || look.pods.iter().any(|pod| is_mounted_by(pod, claims) && pod.is_made_by(&workload.reference));
+        WorkloadView { uses: view.uses || (!claims.is_empty() && mounts()), ..view }
+    });
+    views.collect()
+}
+
+/// Names the new pod of a workload that is not ready, where the workload itself says nothing: only Deployments do, late.
+fn with_culprit(view: WorkloadView, pods: &[Pod], old: &BTreeSet<String>) -> WorkloadView {
+    if view.obstacle.is_some() || !view.uses {
+        return view;
+    }
+    let new = pods.iter().filter(|pod| !pod.terminating && !old.contains(&pod.uid));
+    let culprit =
+        new.filter_map(|pod| Some((pod, pod.trouble.as_deref()?))).find(|(pod, _)| pod.is_made_by(&view.workload));
+    let obstacle = culprit.map(|(pod, why)| format!("its new pod {} does not become ready: {why}", pod.name));
+    WorkloadView { obstacle, ..view }
 }
 
 /// The claims, by namespace, whose volumes name a Secret.

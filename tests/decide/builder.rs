@@ -150,7 +150,8 @@ pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
             finished: false,
             unreported: None,
             terminating: false,
-            controller: Some("ReplicaSet".into()),
+            controller: Some("ReplicaSet app-1".into()),
+            rolled: true,
             uses: Some(Usage { container: Some("app".into()) }),
         };
         ((*uid).to_owned(), view)

@@ -293,7 +293,8 @@ impl World {
             finished: false,
             unreported: None,
             terminating: false,
-            controller: Some("ReplicaSet".into()),
+            controller: Some("ReplicaSet app-1".into()),
+            rolled: true,
             uses: Some(Usage { container: None }),
         };
         let running = self.pods.iter().filter(|pod| !pod.ended);

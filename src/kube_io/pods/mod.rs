@@ -110,7 +110,8 @@ fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
         finished: pod.finished,
         unreported: pod.unreported,
         terminating: pod.terminating,
-        controller: pod.owners.controller().map(|owner| owner.kind.clone()),
+        controller: pod.owners.controller().map(|owner| format!("{} {}", owner.kind, owner.name)),
+        rolled: false,
         uses,
     }
 }

@@ -31,7 +31,12 @@ pub struct Pod {
     pub finished: bool,
     /// Phase Succeeded or Failed, and it did not.
     pub unreported: Option<Unreported>,
+    /// Why it is not ready, as far as its statuses say.
+    pub trouble: Option<Box<str>>,
 }
+
+/// Characters of a trouble that are kept.
+const MAX_TROUBLE: usize = 160;
 
 /// What made a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -174,20 +179,39 @@ struct RawMeta {
 #[serde(rename_all = "camelCase", default)]
 struct RawStatus {
     phase: Option<String>,
+    conditions: Vec<RawCondition>,
     container_statuses: Vec<RawContainer>,
     init_container_statuses: Vec<RawContainer>,
     ephemeral_container_statuses: Vec<RawContainer>,
 }
 
 #[derive(Deserialize)]
-struct RawContainer {
+struct RawCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
     #[serde(default)]
+    message: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawContainer {
+    name: String,
+    ready: bool,
     state: RawState,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+struct RawWaiting {
+    reason: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct RawState {
+    waiting: Option<RawWaiting>,
     running: Option<IgnoredAny>,
     terminated: Option<IgnoredAny>,
 }
@@ -206,8 +230,29 @@ impl From<Raw> for Pod {
             spec,
             finished,
             unreported,
+            trouble: trouble(&status).map(|why| why.chars().take(MAX_TROUBLE).collect::<String>().into()),
         }
     }
+}
+
+/// Why a pod that has not ended is not ready: the container that cannot start, the scheduler's reason, or the container that
+/// runs and is not ready. What every pod goes through is no trouble.
+fn trouble(status: &RawStatus) -> Option<String> {
+    const ORDINARY: [&str; 3] = ["", "ContainerCreating", "PodInitializing"];
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let containers = || status.init_container_statuses.iter().chain(&status.container_statuses);
+    let waits = containers().find_map(|container| {
+        let RawWaiting { reason } = container.state.waiting.as_ref()?;
+        let is_trouble = !ORDINARY.contains(&reason.as_str());
+        is_trouble.then(|| format!("container {} is waiting: {reason}", container.name))
+    });
+    let scheduled = || status.conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let unscheduled = || scheduled().map(|condition| format!("it is not scheduled: {}", condition.message));
+    let mut running = status.container_statuses.iter().filter(|container| container.state.running.is_some());
+    let mut unready = || running.find(|container| !container.ready);
+    waits.or_else(unscheduled).or_else(|| Some(format!("container {} runs and is not ready", unready()?.name)))
 }
 
 /// Whether a pod is finished, that is, its phase is Succeeded or Failed and the kubelet reported every container as terminated;
@@ -275,6 +320,39 @@ mod tests {
         ] {
             let read = pod(&status);
             assert_eq!((read.finished, read.unreported), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_container_that_keeps_a_pod_from_being_ready_is_named() {
+        let waiting = |reason: &str| json!([{"name": "a", "ready": false, "state": {"waiting": {"reason": reason}}}]);
+        for (status, expected) in [
+            (json!({"phase": "Pending", "containerStatuses": waiting("ContainerCreating")}), None),
+            (
+                json!({"phase": "Running", "containerStatuses": waiting("CrashLoopBackOff")}),
+                Some("a is waiting: CrashLoopBackOff"),
+            ),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": waiting("ImagePullBackOff")}),
+                Some("ImagePullBackOff"),
+            ),
+            (
+                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]}),
+                Some("not scheduled: 0/3 nodes"),
+            ),
+            (
+                json!({"phase": "Running", "containerStatuses": [{"name": "a", "ready": false, "state": {"running": {}}}]}),
+                Some("a runs and is not ready"),
+            ),
+            (
+                json!({"phase": "Running", "containerStatuses": [{"name": "a", "ready": true, "state": {"running": {}}}]}),
+                None,
+            ),
+            (json!({"phase": "Failed", "containerStatuses": waiting("CrashLoopBackOff")}), None),
+        ] {
+            let read = pod(&status).trouble;
+            assert_eq!(read.is_some(), expected.is_some(), "{status}");
+            assert!(read.unwrap_or_default().contains(expected.unwrap_or_default()), "{status}");
         }
     }
 

@@ -396,7 +396,8 @@ impl Operator {
                 finished: false,
                 unreported: None,
                 terminating: *life == Life::Terminating,
-                controller: Some("ReplicaSet".into()),
+                controller: Some("ReplicaSet app-1".into()),
+                rolled: true,
                 uses: Some(Usage { container: None }),
             };
             (name(*uid), view)
