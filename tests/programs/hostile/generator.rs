@@ -61,7 +61,7 @@ pub async fn attack(field: &Field<'_>, seed: u64, number: &mut usize) -> Result<
     field.scene.rival.behave(&field.place("generated"), move |asked, _| {
         // A part is answered as it should be, or nothing would ever come far; a revoke always.
         let next = next.fetch_add(1, Ordering::Relaxed);
-        let obliges = answers.is_empty() || next % 3 == 0 || asked.method == "DELETE";
+        let obliges = answers.is_empty() || next.is_multiple_of(3) || asked.method == "DELETE";
         (!obliges).then(|| answers[next % answers.len()].clone())
     });
     field.create_all("Secret", secrets).await;

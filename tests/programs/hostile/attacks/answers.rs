@@ -206,8 +206,12 @@ pub async fn pages(field: &Field<'_>) -> Result<(), Failure> {
                 (0..size).map(|item| json!({"id": item, "name": format!("other-{page}-{item}")})).collect();
             let next = vec![("link".to_owned(), format!("<{url}/tokens?page={}>; rel=\"next\"", page + 1))];
             let body = json!({"items": items}).to_string().into_bytes();
-            (asked.method == "GET" && asked.path.starts_with("/tokens"))
-                .then(|| Reply::Http(200, next, body, Duration::ZERO))
+            (asked.method == "GET" && asked.path.starts_with("/tokens")).then_some(Reply::Http(
+                200,
+                next,
+                body,
+                Duration::ZERO,
+            ))
         });
         field.recipe(&name, &paged(field, &name)).await?;
     }
