@@ -46,7 +46,7 @@ async fn the_credential_is_read_for_every_call() {
     assert!(error.to_string().contains("cannot be a credential"), "{error}");
     secrets.delete("grafana-admin", &DeleteParams::default()).await.unwrap();
     let error = list().await.unwrap_err();
-    assert!(error.class() == Class::Invalid && error.to_string().contains("does not exist"), "{error}");
+    assert!(error.class() == Class::CredentialMissing && error.to_string().contains("does not exist"), "{error}");
     scene.assert_told(&error);
 }
 

@@ -141,7 +141,7 @@ async fn the_proxys_secret_is_read_for_every_call() {
     assert_told(&scene, &error, Class::Invalid, "is written by tokenturn");
     secrets.delete("proxy", &DeleteParams::default()).await.unwrap();
     let error = scene.verify(&minted).await.unwrap_err();
-    assert_told(&scene, &error, Class::Invalid, "of the proxy does not exist; create it");
+    assert_told(&scene, &error, Class::CredentialMissing, "of the proxy does not exist; create it");
     assert!(scene.liveness(&issued, Some(&minted)).await.is_err(), "nobody takes it for dead");
     assert_eq!(proxy.passed(), passed);
 }
