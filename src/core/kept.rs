@@ -102,6 +102,8 @@ mod tests {
             failure: None,
             before: None,
             leaves_behind: false,
+            unseen_until: None,
+            misread: None,
             source,
         };
         let mut ledger: Ledger = serde_json::from_value(json!({

@@ -38,7 +38,7 @@ fn going(reason: Reason, namespace_ends: bool) -> Observed {
     let ledger = transition::intend_retirement(&ledger, proof, now());
     let mut seen = observed(Some(ledger), Target::Absent);
     seen.resource.as_mut().unwrap().deleting = true;
-    seen.memory.revoke_sent = Some((one, UPTIME - Duration::from_secs(60)));
+    seen.memory.revoked(one, UPTIME - Duration::from_secs(60));
     seen.answers.liveness.insert(one, Err(fault(reason)));
     seen.answers.namespace_ends = Some(Ok(namespace_ends));
     seen

@@ -267,6 +267,8 @@ async fn a_status_that_the_recipe_does_not_read_is_shown() {
         expires_at: minted.expires_at,
         source: Source { specification: scene.specification.clone(), provider },
         surplus: Vec::new(),
+        flawed: false,
+        unshown: Vec::new(),
     };
     let alive = scene.driver.liveness(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await.unwrap_err();
     assert_eq!(alive.class(), Class::Invalid);
