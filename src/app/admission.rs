@@ -1,7 +1,7 @@
 //! Who is served at the admin address: a bounded number of connections, for a bounded time, with small requests.
 //!
-//! A new connection is always taken, so that a probe gets its answer. Where there are too many, the oldest that has not asked for
-//! anything yet is closed for it, else the oldest: who asks at once is done long before it is the oldest.
+//! A new connection is always taken, so that a probe gets its answer. Where there are too many, one is closed for it: the oldest that has
+//! had time to ask and has asked for nothing, else the oldest. Who asks at once is done long before it is either.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, http::Request};
@@ -27,6 +27,9 @@ const MOST_CONNECTIONS: usize = 128;
 
 /// How long a request may take to come in.
 const ASKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a connection may be there without a request before it gives way to a new one: a probe has asked by then.
+const SPARED_FOR: Duration = Duration::from_millis(500);
 
 /// How long a connection may last, answer included. One request each: who wants more connects again.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -89,7 +92,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         match accepted {
             Ok((stream, _)) => {
-                tasks.spawn(connections.clone().one(stream, router.clone()));
+                // Here and not in the task, so that they are known in the order in which they came.
+                let entry = connections.enter();
+                tasks.spawn(connections.clone().one(entry, stream, router.clone()));
             }
             // That of one connection, or no file descriptor is left: the next may succeed, soon.
             Err(error) => {
@@ -106,6 +111,14 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 
 /// One that is open.
 struct Open {
+    since: Instant,
+    close: CancellationToken,
+    has_asked: Arc<AtomicBool>,
+}
+
+/// What a connection knows of itself.
+struct Entry {
+    number: u64,
     close: CancellationToken,
     has_asked: Arc<AtomicBool>,
 }
@@ -116,8 +129,7 @@ struct Connections(Arc<Mutex<(u64, BTreeMap<u64, Open>)>>);
 
 impl Connections {
     /// Serves one connection until it is done, out of time, or in the way.
-    async fn one(self, stream: TcpStream, router: Router) {
-        let (number, close, has_asked) = self.enter();
+    async fn one(self, Entry { number, close, has_asked }: Entry, stream: TcpStream, router: Router) {
         let service = service_fn(move |request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             router.clone().call(request)
@@ -138,11 +150,11 @@ impl Connections {
     }
 
     /// Makes room for one more.
-    fn enter(&self) -> (u64, CancellationToken, Arc<AtomicBool>) {
+    fn enter(&self) -> Entry {
         let mut state = self.lock();
         let (next, open) = &mut *state;
         if open.len() >= MOST_CONNECTIONS {
-            let is_idle = |one: &Open| !one.has_asked.load(Ordering::Relaxed);
+            let is_idle = |one: &Open| !one.has_asked.load(Ordering::Relaxed) && one.since.elapsed() >= SPARED_FOR;
             let idle = open.iter().find(|(_, one)| is_idle(one)).map(|(number, _)| *number);
             let oldest = idle.or_else(|| open.keys().next().copied());
             if let Some(one) = oldest.and_then(|number| open.remove(&number)) {
@@ -151,8 +163,8 @@ impl Connections {
         }
         *next += 1;
         let (close, has_asked) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        open.insert(*next, Open { close: close.clone(), has_asked: has_asked.clone() });
-        (*next, close, has_asked)
+        open.insert(*next, Open { since: Instant::now(), close: close.clone(), has_asked: has_asked.clone() });
+        Entry { number: *next, close, has_asked }
     }
 
     /// Closes those that have asked for nothing.
@@ -208,7 +220,7 @@ mod tests {
             let _ = stream.write_all(half.as_bytes()).await;
             open.push(stream);
             if number % 100 == 99 {
-                let asked = std::time::Instant::now();
+                let asked = Instant::now();
                 let answer = ask(address, PROBE).await;
                 assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{number}: {answer}");
                 took.push(asked.elapsed());

@@ -53,9 +53,8 @@ async fn of_hundreds_of_objects_nothing_is_remembered_when_they_are_gone() -> Ou
     delete_all::<RotatedToken>(&world).await?;
     delete_all::<TokenProvider>(&world).await?;
     for kind in ["objects", "queued", "pod_watches", "accounts"] {
-        let nothing = until(&format!("nothing of {kind} to be remembered"), PATIENCE, async || {
-            (remembered(&world, kind).await? == 0).then_some(())
-        });
+        let what = format!("nothing of {kind} to be remembered");
+        let nothing = until(&what, PATIENCE, async || (remembered(&world, kind).await? == 0).then_some(()));
         let now = remembered(&world, kind).await;
         nothing.await.map_err(|error| format!("{error}; {now:?} at first"))?;
     }

@@ -287,8 +287,8 @@ fn a_thousand_mistakes_are_told_in_a_few_lines() {
 #[test]
 fn the_costliest_recipe_is_compiled_soon() {
     let costly = [
-        format!("$[{}?((@['a'] == 1 || @.b != 'x') && !(length(@.c) > 2))]", "*,".repeat(7)),
-        format!("$..[?{}@.a]", "(@.a==@.b)||".repeat(15)),
+        format!("$[{}?(@['a'] == 1 || @.b != 'x') && !(length(@.c) > 2)]", "*,".repeat(7)),
+        format!("$..[?{}@.a]", "(@.a==@.b)||".repeat(14)),
         format!("${}", "[?((@.a))]".repeat(4)),
         format!("$[?{}(@.a)]", "!(@.a)&&".repeat(15)),
     ];
