@@ -125,15 +125,17 @@ pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
     Ledger { pending: None, refused: ledger.pending.clone(), intent, ..ledger.clone() }
 }
 
-/// 4. Store, where the answer to the create lacks something that the recipe reads: the token is refused before it was
-/// ever pending.
+/// 4. Store, where the answer to the create lacks something that the recipe reads.
+///
+/// The token is refused before it was ever pending.
 #[must_use]
 pub fn store_flawed(ledger: &Ledger, token: Issued, why: String) -> Ledger {
     misread(&store(ledger, Issued { flawed: true, ..token }), why)
 }
 
-/// 5. The pending token shows that the recipe is wrong: it is refused, and nothing more is minted with that recipe
-/// for long.
+/// 5. The pending token shows that the recipe is wrong.
+///
+/// It is refused, and nothing more is minted with that recipe for long.
 #[must_use]
 pub fn misread(ledger: &Ledger, why: String) -> Ledger {
     let next = refuse(ledger, Reason::RecipeWrong, why);

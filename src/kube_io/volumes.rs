@@ -50,7 +50,7 @@ fn volume(raw: Raw) -> Option<Volume> {
         (namespace.unwrap_or_else(|| claim.0.clone()), name)
     });
     let secrets: BTreeSet<_> = secrets.collect();
-    (!secrets.is_empty()).then(|| Volume { name: raw.metadata.name, claim, secrets })
+    (!secrets.is_empty()).then_some(Volume { name: raw.metadata.name, claim, secrets })
 }
 
 #[cfg(test)]

@@ -266,7 +266,8 @@ mod tests {
     fn an_object_belongs_where_it_or_its_secret_says_unless_it_is_taken_over_from_there() {
         let (install, take_over) = (INSTALL_ANNOTATION, TAKE_OVER_ANNOTATION);
         let long = "x".repeat(64);
-        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 12] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+        let cases: [Case<'_>; 12] = [
             // What is no id of an installation says nothing.
             (&[(install, long.as_str())], None, None),
             (&[(install, "there/../x")], Some("a b"), None),

@@ -16,13 +16,15 @@ use tokio::sync::oneshot;
 use crate::{api::conditions::Reason, core::observed::Fault};
 
 type Answer<T> = Result<Arc<T>, Fault>;
+/// Who waits for the next look, by namespace.
+type Waiting<T> = HashMap<String, Vec<oneshot::Sender<Answer<T>>>>;
 type Look<T> = dyn Fn(String) -> BoxFuture<'static, Result<T, Fault>> + Send + Sync;
 
 /// Looks by namespace, each shared by those who asked before it began.
 pub struct Shared<T> {
     look: Arc<Look<T>>,
     /// Who waits for the next look of a namespace. A namespace is here for as long as a look of it is under way.
-    waiting: Arc<Mutex<HashMap<String, Vec<oneshot::Sender<Answer<T>>>>>>,
+    waiting: Arc<Mutex<Waiting<T>>>,
 }
 
 impl<T> Clone for Shared<T> {
@@ -78,7 +80,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<Answer<T>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,8 @@ const LONG: Duration = Duration::from_secs(180);
 type Change = fn(&mut Value);
 
 /// An example, its wrong recipe or lying server, what is said of it, and whether its token lives.
-const WRONG: [(&str, Wire, &[Lie], Change, (&str, &str, bool)); 4] = [
+type Wrong = (&'static str, Wire, &'static [Lie], Change, (&'static str, &'static str, bool));
+const WRONG: [Wrong; 4] = [
     ("http/gitlab-project-token", Wire::GitLab, &[Lie::NamesCut(40)], |_| {}, ("RecipeWrong", "list.name", false)),
     (
         "http/grafana-service-account",

@@ -486,7 +486,7 @@ fn ask(question: &Question) -> Ask {
     }
 }
 
-fn bits<'a>(tokens: &mut dyn Iterator<Item = &'a Issued>) -> u16 {
+fn bits(tokens: &mut dyn Iterator<Item = &Issued>) -> u16 {
     tokens.fold(0, |bits, issued| bits | Token::new(issued.generation).bit())
 }
 
