@@ -258,7 +258,7 @@ async fn a_pod_that_fits_no_node_holds_nothing() -> Outcome {
     let world = World::new("nowhere").await?;
     world.rotated_token(json!({})).await?;
     world.finished(1).await?;
-    world.bare_pod("nowhere", json!({}), json!({"nodeSelector": {"world": "of nobody"}})).await?;
+    world.bare_pod("nowhere", json!({}), json!({"nodeSelector": {"world": "of-nobody"}})).await?;
     world.bare_pod("gated", json!({}), json!({"schedulingGates": [{"name": "example.org/later"}]})).await?;
     world.rotate_now("now").await?;
     world.finished(2).await?;
