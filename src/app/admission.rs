@@ -1,7 +1,7 @@
 //! Who is served at the admin address: a bounded number of connections, for a bounded time, with small requests.
 //!
-//! A new connection is always taken, so that a probe gets its answer. Where there are too many, one is closed for it: the oldest that has
-//! had time to ask and has asked for nothing, else the oldest. Who asks at once is done long before it is either.
+//! A new connection is always taken, so that a probe gets its answer. Where there are too many, the oldest is closed for it: of those that
+//! have asked for nothing yet, where these are the most, else of all. Who asks at once is done long before it is either.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{Router, http::Request};
@@ -27,9 +27,6 @@ const MOST_CONNECTIONS: usize = 128;
 
 /// How long a request may take to come in.
 const ASKED_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a connection may be there without a request before it gives way to a new one: a probe has asked by then.
-const SPARED_FOR: Duration = Duration::from_millis(500);
 
 /// How long a connection may last, answer included. One request each: who wants more connects again.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -95,6 +92,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
                 // Here and not in the task, so that they are known in the order in which they came.
                 let entry = connections.enter();
                 tasks.spawn(connections.clone().one(entry, stream, router.clone()));
+                // Who has come gets to ask before the next one takes its place.
+                tokio::task::yield_now().await;
             }
             // That of one connection, or no file descriptor is left: the next may succeed, soon.
             Err(error) => {
@@ -111,7 +110,6 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 
 /// One that is open.
 struct Open {
-    since: Instant,
     close: CancellationToken,
     has_asked: Arc<AtomicBool>,
 }
@@ -154,16 +152,18 @@ impl Connections {
         let mut state = self.lock();
         let (next, open) = &mut *state;
         if open.len() >= MOST_CONNECTIONS {
-            let is_idle = |one: &Open| !one.has_asked.load(Ordering::Relaxed) && one.since.elapsed() >= SPARED_FOR;
-            let idle = open.iter().find(|(_, one)| is_idle(one)).map(|(number, _)| *number);
-            let oldest = idle.or_else(|| open.keys().next().copied());
+            let idle = open.iter().filter(|(_, one)| !one.has_asked.load(Ordering::Relaxed));
+            let idle: Vec<u64> = idle.map(|(number, _)| *number).collect();
+            // A probe that has just come may be the only one that has not asked yet.
+            let is_flood = idle.len() > MOST_CONNECTIONS / 2;
+            let oldest = if is_flood { idle.first().copied() } else { open.keys().next().copied() };
             if let Some(one) = oldest.and_then(|number| open.remove(&number)) {
                 one.close.cancel();
             }
         }
         *next += 1;
         let (close, has_asked) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        open.insert(*next, Open { since: Instant::now(), close: close.clone(), has_asked: has_asked.clone() });
+        open.insert(*next, Open { close: close.clone(), has_asked: has_asked.clone() });
         Entry { number: *next, close, has_asked }
     }
 
@@ -220,7 +220,7 @@ mod tests {
             let _ = stream.write_all(half.as_bytes()).await;
             open.push(stream);
             if number % 100 == 99 {
-                let asked = Instant::now();
+                let asked = std::time::Instant::now();
                 let answer = ask(address, PROBE).await;
                 assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{number}: {answer}");
                 took.push(asked.elapsed());
