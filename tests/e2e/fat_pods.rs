@@ -51,8 +51,8 @@ fn fat_pod(number: usize, tokens: usize) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_large_pods_and_many_tokens_in_one_namespace_cost_little_memory() -> Outcome {
-    let (pods, tokens) = (setting("TOKENTURN_FAT_PODS", 1_500), setting("TOKENTURN_FAT_TOKENS", 20));
-    let patience = Duration::from_secs(if pods > 2_000 { 3_600 } else { 240 });
+    let (pods, tokens) = (setting("TOKENTURN_FAT_PODS", 600), setting("TOKENTURN_FAT_TOKENS", 8));
+    let patience = Duration::from_secs(if pods > 2_000 { 3_600 } else { 480 });
     let mut world = World::without_operator("fat").await?;
     let api: Api<Pod> = world.space.api();
     let made = Instant::now();

@@ -11,7 +11,7 @@ use tokenturn::testkit::{
     wait::until,
 };
 
-use super::example::{example, finished, set_up, status, value, world};
+use super::example::{DEATH, example, finished, set_up, status, value, world};
 use crate::world::{Outcome, PATIENCE, condition};
 
 /// A User Token that leaked is replaced in place: with it go its access tokens, and new ones are there at once.
@@ -42,7 +42,7 @@ async fn access_tokens_follow_the_user_token_that_they_are_minted_with() -> Outc
     world.apply(&user.objects[1].to_string()).await?;
     finished(&world, &user.token, 1).await?;
     let sequence = async || status(&world, &access.token).await.and_then(|status| status.sequence);
-    until("another access token", PATIENCE, async || (sequence().await? == 2).then_some(())).await?;
+    until("another access token", DEATH, async || (sequence().await? == 2).then_some(())).await?;
     let second = value(&world, &access).await?;
     world.holders(&Token::new(&second).fingerprint(), 2).await?;
     assert!(!server.accepts(&first) && server.accepts(&second));

@@ -1,6 +1,6 @@
 //! An example at a server that speaks as its provider, the workload that uses its tokens, and what happens to both.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
@@ -17,7 +17,7 @@ use tokenturn::{
     },
 };
 
-use crate::world::{Outcome, PATIENCE, World, is};
+use crate::world::{Outcome, World, is};
 
 /// The providers, by the name of the workload that calls each.
 struct Providers {
@@ -113,9 +113,12 @@ pub async fn status(world: &World, token: &str) -> Option<RotatedTokenStatus> {
     world.tokens().get(token).await.ok()?.status
 }
 
+/// How long it takes at most until a token that is refused counts as dead: several refusals, over two minutes.
+pub const DEATH: Duration = Duration::from_secs(240);
+
 pub async fn finished(world: &World, token: &str, sequence: i64) -> Outcome {
     let what = format!("rotation {sequence} of {token} to be finished");
-    let found = until(&what, PATIENCE, async || {
+    let found = until(&what, DEATH, async || {
         let status = status(world, token).await?;
         let done =
             status.sequence == Some(sequence) && status.previous.is_none() && is(&status, "Reconciling", "False");

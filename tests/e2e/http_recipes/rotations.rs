@@ -14,7 +14,7 @@ use tokenturn::{
     },
 };
 
-use super::example::{Example, example, finished, rotate, set_up, status, value, world};
+use super::example::{DEATH, Example, example, finished, rotate, set_up, status, value, world};
 use crate::world::{Outcome, PATIENCE, World, condition};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
@@ -152,7 +152,7 @@ async fn a_refresh_token_is_rotated_in_place() -> Outcome {
     world.holders(&Token::new(&second).fingerprint(), 2).await?;
     server.plan(Operation::Refresh, Fault::DoneAndFailed);
     rotate(&world, &example.token, "lost").await?;
-    until("a person to be asked for a new token", PATIENCE, async || {
+    until("a person to be asked for a new token", DEATH, async || {
         let status = status(&world, &example.token).await?;
         condition(&status, "Reconciling").1.contains("put a new one there").then_some(())
     })
