@@ -16,7 +16,7 @@ use crate::scene::Scene;
 async fn a_token_of_the_cluster_is_exchanged() {
     let mut scene = Scene::of(Wire::Fossa, "fossa/exchange", "10s").await;
     let error = scene.create(1).await.unwrap_err();
-    assert_eq!(error.class(), Class::Invalid);
+    assert_eq!(error.class(), Class::CredentialMissing);
     assert!(error.to_string().contains("ServiceAccount") && error.to_string().contains("create it"), "{error}");
     let account = serde_json::from_value(json!({"metadata": {"name": "fossa-exchange"}})).unwrap();
     scene.space.api::<ServiceAccount>().create(&PostParams::default(), &account).await.unwrap();
