@@ -108,6 +108,12 @@ pub fn digest<'a>(fields: impl Iterator<Item = (&'a str, &'a SecretValue)>) -> S
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The first 16 hexadecimal digits of a SHA-256, for names of which there are very many.
+#[must_use]
+pub fn digest_of(name: &str) -> String {
+    Sha256::digest(name.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

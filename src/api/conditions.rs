@@ -63,6 +63,8 @@ pub enum Reason {
     StillInUse,
     /// The provider refuses a token that nobody here has revoked, and it is not known to be dead.
     TokenRefused,
+    /// Labels or annotations of the Secret are changed by somebody else after each repair.
+    MetadataContested,
     /// The provider answers each revoke with success, and the token is there still.
     RevokeWithoutEffect,
     /// A create may have been carried out, and its answer is lost.
@@ -153,7 +155,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the docs.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 64] = [
         Self::Rotated,
         Self::FirstIssue,
         Self::IntervalElapsed,
@@ -195,6 +197,7 @@ impl Reason {
         Self::StillInUse,
         Self::TokenRefused,
         Self::RevokeWithoutEffect,
+        Self::MetadataContested,
         Self::SurplusPermissions,
         Self::PermissionsExact,
         Self::InPlace,
@@ -263,6 +266,7 @@ impl Reason {
             Self::AnswerLost => "AnswerLost",
             Self::StillInUse => "StillInUse",
             Self::TokenRefused => "TokenRefused",
+            Self::MetadataContested => "MetadataContested",
             Self::RevokeWithoutEffect => "RevokeWithoutEffect",
             Self::SurplusPermissions => "SurplusPermissions",
             Self::PermissionsExact => "PermissionsExact",

@@ -1,6 +1,6 @@
 //! `RotatedToken`: what a team declares about one credential.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -49,7 +49,9 @@ pub struct RotatedTokenSpec {
     /// Settings of the provider for this token. For the `kubernetes` provider: `serviceAccount`, the ServiceAccount of this
     /// namespace that the token is issued for. A change rotates the token.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Names have at most 253 characters, values at most 8,192, and all together with the provider object at most 128 KiB.
     #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(validation = Rule::new("self.all(key, key.size() <= 253 && self[key].size() <= 8192)").message("names of parameters may have 253 characters, values 8192"))]
     pub parameters: BTreeMap<String, String>,
 
     /// How old the token may become before the next one is minted. Go syntax plus days: `90d`, `12h`, `1h30m`.
@@ -58,9 +60,10 @@ pub struct RotatedTokenSpec {
     pub interval: GoDuration,
 
     /// How long the old token stays valid after it is proven that no pod holds it any more: time for consumers that the
-    /// cluster does not show. Default `1h`. `0s` revokes as soon as pickup is proven.
-    #[serde(default = "default_grace_period")]
-    pub grace_period: GoDuration,
+    /// cluster does not show. Default: one hour, and at most half of `interval`. `0s` revokes as soon as pickup is proven. The next rotation
+    /// begins after it, so one that is not shorter than `interval` makes rotations rarer than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_period: Option<GoDuration>,
 
     /// For tokens that expire: how long before the expiry the next one is minted. Default: one third of the token's life.
     /// Only counts where it comes before `interval`.
@@ -232,8 +235,15 @@ pub enum DeletionPolicy {
     Orphan,
 }
 
-fn default_grace_period() -> GoDuration {
-    GoDuration::from_secs(3600)
+/// The grace period where none is set, if the interval is long enough.
+const DEFAULT_GRACE: Duration = Duration::from_secs(3600);
+
+impl RotatedTokenSpec {
+    /// The grace period that holds.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.grace_period.map_or_else(|| DEFAULT_GRACE.min(self.interval.get() / 2), GoDuration::get)
+    }
 }
 
 fn default_secret_type() -> String {

@@ -16,6 +16,7 @@
 //! | [`rotation::resume`] | a rotation has begun and is not promoted |
 //! | [`repair_drift`] | the target is not what the record says |
 //! | [`begin`] | a rotation is due |
+//! | [`drift::repair_metadata`] | only labels or annotations of the target are not what the object says |
 //! | [`keep`] | something is left to note or to sweep |
 //! | [`rest`] | otherwise |
 //!
@@ -25,6 +26,7 @@
 use std::time::Duration;
 
 use super::{
+    drift,
     life::{self, Life},
     observed::{Drift, Fault, Foreign, Observed, Question, Target},
     ownership, readopt,
@@ -48,7 +50,7 @@ const FOREIGN_WAKE: Duration = Duration::from_secs(30);
 
 type Rule = fn(&Observed) -> Ruling;
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     ownership::foreign_record,
     ownership::another_installation,
     retire::leave,
@@ -63,6 +65,7 @@ const RULES: [Rule; 16] = [
     rotation::resume,
     repair_drift,
     begin,
+    drift::repair_metadata,
     keep,
     rest,
 ];
@@ -116,7 +119,8 @@ fn foreign_target(observed: &Observed) -> Ruling {
     Ok(Some(Decision::stall(FOREIGN_WAKE, Reason::ForeignSecret, message)))
 }
 
-/// At rest the target is what the record says; drift is repaired from the record and never mints.
+/// At rest the target holds what the record says; drift is repaired from the record and never mints. Labels and annotations can wait:
+/// whoever writes them must not hold up a rotation.
 fn repair_drift(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
     let Some(current) = &record.ledger.current else { return Ok(None) };
@@ -127,7 +131,7 @@ fn repair_drift(observed: &Observed) -> Ruling {
         Target::Absent | Target::Adoptable => Some(Drift::Values),
         Target::Foreign(_) => None,
     };
-    Ok(drifted.map(|_| {
+    Ok(drifted.filter(|drift| *drift != Drift::Metadata).map(|_| {
         let message = format!(
             "Secret {} was changed or deleted by somebody else; restored from the record",
             resource.target.name
@@ -213,7 +217,8 @@ fn keep(observed: &Observed) -> Ruling {
         return Ok(Some(Decision::act(Step::DropRecord, Reason::RecordDeleted, message)));
     }
     let Some(current) = ledger.current.as_ref().map(|current| &current.token) else { return Ok(None) };
-    if observed.memory.swept == Some(current.generation) {
+    let is_late = observed.memory.answer_lost.is_some_and(|lost| observed.uptime.saturating_sub(lost) >= LATE_CREATE);
+    if observed.memory.swept == Some(current.generation) && !is_late {
         return Ok(None);
     }
     Ok(match rotation::sweep(observed, ledger, &current.source)? {
@@ -243,6 +248,7 @@ fn rest(observed: &Observed) -> Ruling {
     }
     let (at, _) = schedule::next(plan, current);
     let sequence = record.ledger.sequence;
+    let contested = drift::contested(observed);
     let (reason, message) = if resource.suspend {
         (Reason::Suspended, format!("rotation {sequence} is published; spec.suspend holds back the next one"))
     } else if let Some(orphans) = observed.ours().and_then(|view| view.annotations.get(EARLIER_ORPHANED_ANNOTATION)) {
@@ -255,8 +261,43 @@ fn rest(observed: &Observed) -> Ruling {
     let unanswered = matches!(report::provider_health(observed), Some(Err(_)));
     let due = schedule::until(observed.now, at);
     let wake = if unanswered { due.min(schedule::backoff(observed.memory.failures)) } else { due };
+    let (reason, message) = match &contested {
+        Some(contested) if contested.is_lasting => {
+            (Reason::MetadataContested, format!("{message}; {}", contested.message))
+        }
+        Some(_) | None => (reason, message),
+    };
+    let (message, postponed) = match schedule::postponed(resource, plan, &record.ledger, observed.now) {
+        Some(until) => (
+            format!(
+                "{message}; tokenturn.dev/rotate-now is served at {until}: the policy of the provider object allows one rotation every {} min",
+                plan.min_interval.unwrap_or_default().as_secs() / 60
+            ),
+            Some(schedule::until(observed.now, until)),
+        ),
+        None => (message, None),
+    };
+    let message = match resource.grace >= plan.interval {
+        true => format!(
+            "{message}; spec.gracePeriod is not shorter than spec.interval, so rotations are further apart than the interval says: choose a \
+             grace period of at most half of it"
+        ),
+        false => message,
+    };
+    let others = contested.map(|contested| contested.left).into_iter().chain(postponed).chain(late_look(observed));
+    let wake = others.fold(wake, Duration::min);
     let step = Step::Wait { wake: Some(wake), failed: unanswered };
     Ok(Some(Decision { phase: Phase::AtRest, ..Decision::act(step, reason, message) }))
+}
+
+/// How long after an answer was lost the list is looked at once more: a create can be carried out minutes after it was sent.
+pub(super) const LATE_CREATE: Duration = Duration::from_secs(300);
+
+/// How long until the list is looked at once more for what a lost answer may have made late.
+fn late_look(observed: &Observed) -> Option<Duration> {
+    let lost = observed.memory.answer_lost?;
+    // When it is over the list was asked for in this look, and is asked for again if it did not answer.
+    LATE_CREATE.checked_sub(observed.uptime.saturating_sub(lost)).filter(|left| !left.is_zero())
 }
 
 /// The current token was refused at this look, and that is not known to be its death: it is looked at again soon.

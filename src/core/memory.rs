@@ -9,6 +9,8 @@ use std::{
 };
 
 use super::{
+    decide::LATE_CREATE,
+    drift::{self, Repairs},
     life::{self, Refusals},
     observed::{Observed, Record, Target},
     plan::Trouble,
@@ -60,6 +62,12 @@ pub struct Memory {
     pub mint_failure: Option<Failure>,
     /// Since when, without a break, the operator's credential is refused.
     pub refused_credential_since: Option<Duration>,
+    /// When this process last heard of a create whose answer was lost, and has not looked again since.
+    pub answer_lost: Option<Duration>,
+    /// How often labels and annotations of the target were put back in a row.
+    pub repairs: Repairs,
+    /// When this process last restarted workloads.
+    pub rolled: Option<Duration>,
     /// Failures in a row, for back-off.
     pub failures: u32,
     /// The target as it was last seen; a change restarts the settle time.
@@ -176,10 +184,23 @@ impl Memory {
             None => {}
         }
         self.note_refusals(observed);
+        self.note_repairs(uptime, observed, decision);
         // At rest with a list that held nothing to sweep: no need to list again for this token.
         if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
+            self.answer_lost = self.answer_lost.filter(|lost| uptime.saturating_sub(*lost) < LATE_CREATE);
             let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
             self.swept = current.map(|current| current.token.generation);
+        }
+    }
+
+    /// Counts repairs of labels and annotations; when they hold for longer than the pause between two, the count begins anew.
+    fn note_repairs(&mut self, uptime: Duration, observed: &Observed, decision: &Decision) {
+        if !drift::is_of_metadata(observed) {
+            if uptime.saturating_sub(self.repairs.last) > drift::MOST_BETWEEN {
+                self.repairs = Repairs::default();
+            }
+        } else if let (Step::Publish { repair: true, .. }, Some(resource)) = (&decision.step, &observed.resource) {
+            self.repairs = self.repairs.with(uptime, resource);
         }
     }
 
@@ -258,8 +279,14 @@ impl Memory {
         self.revoke_failed = Some(generation);
     }
 
+    /// A create was sent, and its answer was lost.
+    pub fn answer_lost(&mut self, uptime: Duration) {
+        self.answer_lost = Some(uptime);
+    }
+
     /// A workload was given a stamp.
-    pub fn stamped(&mut self, workload: WorkloadRef, stamp: &str) {
+    pub fn stamped(&mut self, workload: WorkloadRef, stamp: &str, uptime: Duration) {
+        self.rolled = Some(uptime);
         match self.stamps.entry(workload) {
             Entry::Occupied(mut given) if given.get().0 == stamp => given.get_mut().1 += 1,
             Entry::Occupied(mut given) => *given.get_mut() = (stamp.to_owned(), 1),

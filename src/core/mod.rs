@@ -15,6 +15,7 @@ pub mod census;
 pub mod consumers;
 pub mod countable;
 pub mod decide;
+pub mod drift;
 pub mod guards;
 pub mod kept;
 pub mod left_alive;

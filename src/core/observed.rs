@@ -69,6 +69,10 @@ pub struct Resource {
     pub deletion_policy: DeletionPolicy,
     pub grace: Duration,
     pub rollout: RolloutSpec,
+    /// Its status shows that a token was issued for it once.
+    pub was_issued: bool,
+    /// The provider object is another one than it was when the rotation under way began.
+    pub is_recipe_changed: bool,
     pub target: TargetPlan,
     pub plan: Result<Plan, Trouble>,
 }
@@ -111,6 +115,8 @@ pub struct TargetView {
     pub data: BTreeMap<String, SecretValue>,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// Who wrote which label and annotation: `labels/team`.
+    pub managers: BTreeMap<String, String>,
 }
 
 /// The record as read.

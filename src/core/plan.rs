@@ -118,6 +118,8 @@ pub struct Plan {
     pub source: Source,
     pub interval: Duration,
     pub renew_before: Option<Duration>,
+    /// Shortest time between two rotations that the provider's policy allows, whoever asks.
+    pub min_interval: Option<Duration>,
     /// How long a token is asked to live.
     pub lifetime: Duration,
     /// At this number of live tokens nothing is minted.
@@ -142,6 +144,7 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
     let mut troubles = problems;
     troubles.extend(field_problems(spec, &fields));
     troubles.extend(time_problems(spec));
+    troubles.extend(size_problems(spec, &provider));
     troubles.extend(policy_problems(namespace, spec, &provider, &reference));
     if let Some(first) = troubles.first() {
         let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
@@ -151,13 +154,15 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
     let mut permissions = spec.permissions.clone();
     permissions.sort();
     permissions.dedup();
+    let min_interval = provider.policy.as_ref().and_then(|policy| policy.min_interval).map(Duration::from);
     let max_live = provider.policy.as_ref().and_then(|policy| policy.max_live_tokens);
     let specification =
         Specification { provider: spec.provider_ref.clone(), permissions, parameters: spec.parameters.clone() };
     Ok(Plan {
         interval,
         renew_before: spec.renew_before.map(Duration::from),
-        lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace_period.get()),
+        min_interval,
+        lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace()),
         max_live: max_live.and_then(|number| usize::try_from(number).ok()).unwrap_or(DEFAULT_MAX_LIVE),
         source: Source { specification, provider },
         traits,
@@ -215,6 +220,25 @@ fn time_problems(spec: &RotatedTokenSpec) -> Vec<Trouble> {
         problems.push(Trouble::new(Reason::InvalidSpec, message));
     }
     problems
+}
+
+/// Largest description of a token and its provider, as JSON, that a record has room for: it is kept with each token that is not over.
+const MAX_SOURCE: usize = 128 * 1024;
+
+/// A token whose record could not be stored must not be minted.
+fn size_problems(spec: &RotatedTokenSpec, provider: &TokenProviderSpec) -> Option<Trouble> {
+    let texts = spec.permissions.iter().chain(spec.parameters.keys()).chain(spec.parameters.values());
+    let of_provider = serde_json::to_vec(provider).map_or(usize::MAX, |text| text.len());
+    let size = of_provider.saturating_add(texts.map(String::len).sum());
+    (size > MAX_SOURCE).then(|| {
+        let message = format!(
+            "spec.permissions, spec.parameters and the provider object have {} KiB together, and the record of a token has room for {}; make \
+             them shorter",
+            size / 1024,
+            MAX_SOURCE / 1024
+        );
+        Trouble::new(Reason::InvalidSpec, message)
+    })
 }
 
 fn policy_problems(

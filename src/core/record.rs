@@ -256,6 +256,9 @@ impl RevokeIntent {
 pub struct Retirement {
     /// Every consumer pod seen since the deletion began.
     pub pods: BTreeSet<PodRef>,
+    /// Digests of the UIDs of further ones, where there are more than a record has room for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub crowd: BTreeSet<String>,
     /// Set when no consumer is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RevokeIntent>,

@@ -308,7 +308,7 @@ fn seconds(at: Timestamp) -> Time {
 }
 
 fn shorten(list: &[String]) -> String {
-    const SHOWN: usize = 8;
+    const SHOWN: usize = 9;
     let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN {
         text.push_str(&format!(" and {} more", list.len() - SHOWN));

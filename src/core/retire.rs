@@ -8,13 +8,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     census,
-    consumers::Consumers,
+    consumers::{Consumers, PodView},
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     left_alive::or_let_go,
     observed::{Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
-    record::{Ledger, PodRef, RevokeIntent},
+    record::{Ledger, PodRef, Retirement, RevokeIntent, Snapshot},
     revocable::Revocable,
     revoking::{is_revocable, liveness_or_revoke, may_be_alive},
     rotation::{foreign_intent, may_be_lost, sweep},
@@ -22,7 +22,10 @@ use super::{
     transition,
     verifying::clear_refused,
 };
-use crate::api::{Blocker, DeletionPolicy, conditions::Reason};
+use crate::{
+    api::{Blocker, DeletionPolicy, conditions::Reason},
+    secret_value::digest_of,
+};
 
 /// Waits for consumers are woken by a watch; this is how long one lasts if the watch says nothing.
 const RETIRE_WAKE: Duration = Duration::from_secs(30);
@@ -72,6 +75,14 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
     };
     let listed = match observed.listing(&plan.source)? {
         Ok(listed) => listed,
+        // Nothing was begun: before a create there is a record, and this process has seen none, nor does the status tell of a token.
+        Err(fault) if !resource.was_issued && observed.memory.highest == 0 && observed.ours().is_none() => {
+            let message = format!(
+                "no rotation was ever begun for this object, so it goes although its tokens cannot be listed: {}",
+                fault.message
+            );
+            return Ok(Decision::act(Step::ReleaseFinalizer, Reason::Deleting, message));
+        }
         Err(fault) => return Ok(on_fault(observed, fault)),
     };
     if listed.is_empty() {
@@ -187,7 +198,7 @@ fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
     {
         // One that came back after the decision to revoke may have given its value to a pod: decide anew.
         if let Some(retirement) = ledger.retirement.as_ref().filter(|retirement| retirement.revoke.is_some()) {
-            let next = transition::retire(ledger, retirement.pods.clone());
+            let next = transition::retire(ledger, retirement.pods.clone(), retirement.crowd.clone());
             let step = Step::Save { ledger: Box::new(next), change: Change::Retiring };
             return Ok(Decision::act(step, Reason::Deleting, "the Secret came back, counting its consumers anew"));
         }
@@ -263,33 +274,30 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     };
     let handed_over = matches!(observed.target, Target::Foreign(_));
     let contact = observed.settings.contact;
-    let holders = consumers.holders().chain(consumers.vanished());
-    let holders: BTreeSet<PodRef> = holders.map(|view| view.pod.clone()).collect();
+    let holders: Vec<&PodView> = consumers.holders().chain(consumers.vanished()).collect();
     let retirement = ledger.retirement.as_ref();
-    let known = retirement.map(|retirement| &retirement.pods);
-    let is_known = |pod: &PodRef| known.is_some_and(|known| known.iter().any(|seen| seen.uid == pod.uid));
-    let nobody = BTreeSet::new();
-    let judged = |pods| judge(&BTreeSet::new(), &BTreeSet::new(), pods, consumers, contact);
+    let known: BTreeSet<&str> = retirement.iter().flat_map(|noted| &noted.pods).map(|pod| pod.uid.as_str()).collect();
+    let is_known = |view: &&PodView| {
+        let in_crowd = retirement.is_some_and(|noted| noted.crowd.contains(&view.digest));
+        known.contains(view.pod.uid.as_str()) || in_crowd
+    };
+    let judged = |noted: &Retirement| judge(&BTreeSet::new(), &noted.crowd, &noted.pods, consumers, contact);
     if !observed.guarded(Guard::RetirePickup)
-        && let Judgement::Clear(proof) = judged(&nobody)
+        && let Judgement::Clear(proof) = judged(&Retirement::default())
     {
         return Ok(Ok(proof));
     }
-    if known.is_none() || (!handed_over && !holders.iter().all(is_known)) {
+    if retirement.is_none() || (!handed_over && !holders.iter().all(is_known)) {
         if handed_over && let Some(left) = observed.unsettled() {
             let message = "the Secret belongs to somebody else now; waiting until no pod can start with our value";
             return Ok(Err(Decision::wait(left, Reason::Deleting, message)));
         }
-        let mut pods = holders;
-        pods.extend(known.into_iter().flatten().filter(|pod| is_held(pod, consumers, contact)).cloned());
-        pods.extend(ledger.previous.iter().flat_map(|previous| {
-            previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods)).cloned()
-        }));
-        let step = Step::Save { ledger: Box::new(transition::retire(ledger, pods)), change: Change::Retiring };
+        let (pods, crowd) = noted(ledger, &holders, |pod| is_held(pod, consumers, contact));
+        let step = Step::Save { ledger: Box::new(transition::retire(ledger, pods, crowd)), change: Change::Retiring };
         return Ok(Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret")));
     }
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
-    let remaining = match judged(known.unwrap_or(&nobody)) {
+    let remaining = match retirement.map_or_else(|| judged(&Retirement::default()), judged) {
         Judgement::Clear(proof) if blockers.is_empty() => return Ok(Ok(proof)),
         Judgement::Clear(_) => 0,
         Judgement::Held { remaining, blockers: pods } => {
@@ -301,6 +309,34 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
                    and token alive instead, set spec.deletionPolicy: Orphan";
     let wait = Decision::wait(RETIRE_WAKE, Reason::Deleting, message);
     Ok(Err(wait.with_pickup(Pickup { remaining, blockers })))
+}
+
+/// Who may hold a token of the object: those who use the Secret now, those who were noted before and are still there, and those who may
+/// hold the old token. By digest, where there are more than a record has room for: of those that were noted by their digests before,
+/// too.
+fn noted(
+    ledger: &Ledger,
+    holders: &[&PodView],
+    is_held: impl Fn(&PodRef) -> bool,
+) -> (BTreeSet<PodRef>, BTreeSet<String>) {
+    let Snapshot { mut pods, mut crowd, .. } = Snapshot::of(holders.iter().copied(), BTreeSet::new());
+    let retirement = ledger.retirement.as_ref();
+    let before = retirement.iter().flat_map(|noted| &noted.pods).filter(|pod| is_held(pod));
+    let old = ledger.previous.iter().flat_map(|previous| {
+        previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
+    });
+    for pod in before.chain(old) {
+        if pods.len() < Snapshot::MAX_PODS || pods.contains(pod) {
+            pods.insert(pod.clone());
+        } else {
+            crowd.insert(digest_of(&pod.uid));
+        }
+    }
+    crowd.extend(retirement.iter().flat_map(|noted| noted.crowd.clone()));
+    crowd.extend(ledger.previous.iter().flat_map(|previous| {
+        previous.carried_crowd.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.crowd)).cloned()
+    }));
+    (pods, crowd)
 }
 
 fn is_held(pod: &PodRef, consumers: &Consumers, contact: Duration) -> bool {

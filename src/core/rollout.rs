@@ -1,6 +1,6 @@
 //! How the workloads that are to be restarted are doing: which still lack the stamp, and what holds the others up.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     consumers::Consumers,
@@ -33,12 +33,26 @@ pub(super) fn unstamped(
     snapshot: &Snapshot,
     stamp: &str,
 ) -> BTreeSet<WorkloadRef> {
-    let wanted = consumers.workloads.iter().filter(|view| {
+    let wanted = consumers.workloads.iter().filter(|_| !rests_from_rolling(observed)).filter(|view| {
         snapshot.workloads.contains(&view.workload)
             && view.stamp.as_deref() != Some(stamp)
             && stamps(observed, &view.workload, stamp) < MAX_STAMPS
     });
     wanted.map(|view| view.workload.clone()).collect()
+}
+
+/// After so many rounds workloads are restarted only once in [`ROLL_PAUSE`]: somebody changes the Secret again and again.
+const MANY_ROUNDS: i64 = 3;
+
+/// Time between two restarts of all workloads for drift that comes again.
+const ROLL_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Whether workloads were restarted so often for this old token that they are left alone for a while. Its holders are waited for
+/// all the same.
+fn rests_from_rolling(observed: &Observed) -> bool {
+    let previous = observed.record.as_ref().and_then(|record| record.ledger.previous.as_ref());
+    let is_many = previous.is_some_and(|previous| previous.round >= MANY_ROUNDS);
+    is_many && observed.memory.rolled.is_some_and(|at| observed.uptime.saturating_sub(at) < ROLL_PAUSE)
 }
 
 /// How often this process gave a workload a stamp.
@@ -58,6 +72,11 @@ pub(super) fn obstacles(
     let missing = missing(resource, consumers);
     let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
     let stuck = rolled.filter_map(|view| {
+        if view.stamp.as_deref() != Some(stamp) && rests_from_rolling(observed) {
+            let why = "is not restarted again before an hour has passed: the value in the Secret was changed several times while the old \
+                       token was waited for; find who writes the Secret, or restart it yourself";
+            return Some(Blocker { pod: view.workload.to_string(), container: None, why: why.to_owned() });
+        }
         let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
         let why = if reverted {
             "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \

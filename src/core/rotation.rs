@@ -240,8 +240,10 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
     }
-    // A spec that was mended is tried at once, and so is what a person asks for.
+    // A spec or a recipe that was corrected is tried at once, and so is what a person asks for, as far as the policy allows.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
+    let is_bounded = |least: Duration| schedule::after(intent.at, least.min(schedule::EXHAUSTED_WAIT)) > observed.now;
+    let anew = resource.is_recipe_changed || (asked && !plan.min_interval.is_some_and(is_bounded));
     // Of a first token nothing is known yet but what the provider can do.
     let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle.is_in_place());
     let in_place = replaced || plan.traits.succession != Succession::Overlap;
@@ -250,7 +252,7 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     }
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     let wait = wait.filter(|_| intent.misread.is_none());
-    if let Some(wait) = wait.filter(|_| !asked && plan.source.specification == intent.source.specification) {
+    if let Some(wait) = wait.filter(|_| !anew && plan.source.specification == intent.source.specification) {
         return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
     }
     // What another process began elsewhere is cleared up there first; the next attempt would not look there any more.

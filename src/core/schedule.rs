@@ -18,7 +18,7 @@ pub const MAX_ATTEMPTS: i64 = 5;
 const IN_PLACE_WAIT: Duration = Duration::from_secs(60);
 
 /// The long wait after the attempts of a sequence are used up.
-const EXHAUSTED_WAIT: Duration = Duration::from_secs(1800);
+pub(super) const EXHAUSTED_WAIT: Duration = Duration::from_secs(1800);
 
 /// Longest wait after failed looks.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
@@ -34,7 +34,8 @@ pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option
     if observed.values(current.token.generation).is_none() {
         return Some(Reason::ValueLost);
     }
-    if resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen {
+    let is_asked = resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen;
+    if is_asked && ledger.and_then(|ledger| postponed(resource, plan, ledger, observed.now)).is_none() {
         return Some(Reason::RotateNow);
     }
     if current.token.source.specification != plan.source.specification {
@@ -42,6 +43,15 @@ pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option
     }
     let (at, reason) = next(plan, current);
     (at <= observed.now).then_some(reason)
+}
+
+/// Until when a request for a rotation has to wait, because the provider's policy allows none so soon after the last one.
+#[must_use]
+pub fn postponed(resource: &Resource, plan: &Plan, ledger: &Ledger, now: Timestamp) -> Option<Timestamp> {
+    let is_asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
+    let until = after(ledger.current.as_ref()?.promoted_at, plan.min_interval.filter(|_| is_asked)?);
+    // A clock that was set back must not lengthen the wait beyond what it is.
+    (until > now && until <= after(now, plan.min_interval?)).then_some(until)
 }
 
 /// When the next rotation is due, and why then.
@@ -97,7 +107,7 @@ pub fn backoff(failures: u32) -> Duration {
 /// How often the grace that was served is written down, so that a change of leader loses little of a long one.
 #[must_use]
 pub fn grace_checkpoint(grace: Duration) -> Duration {
-    (grace / 4).max(Duration::from_secs(3600))
+    (grace / 4).max(Duration::from_secs(300))
 }
 
 /// `start` plus `span`, at most the end of time.

@@ -113,7 +113,10 @@ fn hold_target(
     let generation = current.token.generation;
     let values = record.values.get(&generation)?;
     let drift = match &observed.target {
-        Target::Ours(view) => view.drift(&resource.target, generation, values)?,
+        // Labels and annotations are put back at rest.
+        Target::Ours(view) => {
+            view.drift(&resource.target, generation, values).filter(|drift| *drift != Drift::Metadata)?
+        }
         Target::Absent => Drift::Missing,
         Target::Adoptable | Target::Foreign(_) => Drift::Values,
     };

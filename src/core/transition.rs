@@ -16,7 +16,10 @@ use super::{
     schedule,
     token::{Generation, Issued, Owner, Source},
 };
-use crate::api::{conditions::Reason, status::HISTORY_LENGTH};
+use crate::{
+    api::{conditions::Reason, status::HISTORY_LENGTH},
+    secret_value::digest_of,
+};
 
 /// A ledger before anything was minted.
 #[must_use]
@@ -62,7 +65,8 @@ pub fn intend(
     let (sequence, attempts, reason, failure, rotate_now_seen) = match &ledger.intent {
         Some(intent) => {
             let Intent { generation, attempts, reason, failure, .. } = intent.clone();
-            let attempts = if asked { 0 } else { attempts };
+            // What was wrong with another recipe says nothing about this one.
+            let attempts = if asked || resource.is_recipe_changed { 0 } else { attempts };
             (
                 generation.sequence,
                 attempts + 1,
@@ -178,9 +182,8 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         // refused one forgotten: who holds it is among the pods of the new snapshot.
         Some(mut previous) => {
             presumed_dead.extend(ledger.current.as_ref().map(|current| current.token.clone()));
-            if let Some(Snapshot { pods, crowd, workloads: _ }) = std::mem::replace(&mut previous.snapshot, snapshot) {
-                previous.carried.extend(pods);
-                previous.carried_crowd.extend(crowd);
+            if let Some(before) = std::mem::replace(&mut previous.snapshot, snapshot) {
+                carry(&mut previous, before);
             }
             if let Some(snapshot) = &mut previous.snapshot {
                 snapshot.crowd.append(&mut previous.carried_crowd);
@@ -205,7 +208,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         pending: None,
         sequence: token.generation.sequence,
         current: Some(Current {
-            token: Issued { surplus, ..token.clone() },
+            token: Issued { surplus: bounded(surplus), ..token.clone() },
             reason: intent.reason,
             promoted_at: now,
             revived: false,
@@ -225,6 +228,34 @@ pub fn note_unshown(mut ledger: Ledger, unshown: &[String]) -> Ledger {
         current.token.unshown.extend(unshown.iter().cloned());
     }
     ledger
+}
+
+/// Keeps the pods of a snapshot beside those of the next, by digest where there are more than a record has room for.
+fn carry(previous: &mut Superseded, snapshot: Snapshot) {
+    let Snapshot { pods, crowd, workloads: _ } = snapshot;
+    previous.carried_crowd.extend(crowd);
+    for pod in pods {
+        if previous.carried.len() < Snapshot::MAX_PODS || previous.carried.contains(&pod) {
+            previous.carried.insert(pod);
+        } else {
+            previous.carried_crowd.insert(digest_of(&pod.uid));
+        }
+    }
+}
+
+/// So many permissions beyond what was asked for are kept by name.
+const KEPT_SURPLUS: usize = 8;
+
+/// Longest name of one of them.
+const LONGEST_SURPLUS: usize = 256;
+
+/// What a token may do beyond what was asked for, as far as a person reads: a provider may grant more than a record has room for.
+fn bounded(surplus: Vec<String>) -> Vec<String> {
+    let more = surplus.len().saturating_sub(KEPT_SURPLUS);
+    let short = |name: String| name.chars().take(LONGEST_SURPLUS).collect();
+    let mut kept: Vec<String> = surplus.into_iter().take(KEPT_SURPLUS).map(short).collect();
+    kept.extend((more > 0).then(|| format!("and {more} more")));
+    kept
 }
 
 /// A token that another one has replaced; without a snapshot, one has to be taken.
@@ -284,9 +315,8 @@ pub fn note_expiry(ledger: &Ledger, expires_at: Option<Timestamp>) -> Ledger {
 #[must_use]
 pub fn reopen(ledger: &Ledger) -> Ledger {
     change_previous(ledger, |previous| {
-        if let Some(Snapshot { pods, crowd, workloads: _ }) = previous.snapshot.take() {
-            previous.carried.extend(pods);
-            previous.carried_crowd.extend(crowd);
+        if let Some(before) = previous.snapshot.take() {
+            carry(previous, before);
         }
         previous.revoke = None;
         previous.grace_served = 0;
@@ -347,17 +377,20 @@ fn without_previous(ledger: &Ledger) -> Ledger {
     next
 }
 
-/// The owner goes: these pods may hold its token.
+/// The owner goes: these pods may hold its token, and those of a crowd by their digests.
 #[must_use]
-pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>) -> Ledger {
-    Ledger { retirement: Some(Retirement { pods, revoke: None }), ..ledger.clone() }
+pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>, crowd: BTreeSet<String>) -> Ledger {
+    Ledger { retirement: Some(Retirement { pods, crowd, revoke: None }), ..ledger.clone() }
 }
 
 /// No consumer is left: the tokens of the owner may be revoked.
 #[must_use]
 pub fn intend_retirement(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Ledger {
-    let pods = ledger.retirement.as_ref().map(|retirement| retirement.pods.clone()).unwrap_or_default();
-    Ledger { retirement: Some(Retirement { pods, revoke: Some(RevokeIntent::commit(proof, now)) }), ..ledger.clone() }
+    let noted = ledger.retirement.clone().unwrap_or_default();
+    Ledger {
+        retirement: Some(Retirement { revoke: Some(RevokeIntent::commit(proof, now)), ..noted }),
+        ..ledger.clone()
+    }
 }
 
 /// Where the tokens of a ledger come from: those of the rotation under way, else the newest token.

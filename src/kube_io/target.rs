@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry};
 use kube::{
     Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -40,6 +40,21 @@ pub struct Read {
     pub orphans: Option<String>,
     /// The installation that it says it belongs to.
     pub install: Option<String>,
+}
+
+/// Who wrote which label and annotation, as far as the API server says: a webhook writes under the name of whoever made the request.
+fn managers(entries: &[ManagedFieldsEntry]) -> BTreeMap<String, String> {
+    let mut managers = BTreeMap::new();
+    for entry in entries {
+        let (Some(manager), Some(fields)) = (&entry.manager, &entry.fields_v1) else { continue };
+        for kind in ["labels", "annotations"] {
+            let keys = fields.0["f:metadata"][format!("f:{kind}")].as_object();
+            for key in keys.into_iter().flat_map(|keys| keys.keys()).filter_map(|key| key.strip_prefix("f:")) {
+                managers.insert(format!("{kind}/{key}"), manager.clone());
+            }
+        }
+    }
+    managers
 }
 
 /// Reads the target.
@@ -94,6 +109,7 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
             // A name that is another's was put there with a copied label.
             Some(uid) if *uid == owner.uid && name.is_none_or(|name| *name == owner.name) => {
                 let data = secret.data.unwrap_or_default();
+                let managers = managers(secret.metadata.managed_fields.as_deref().unwrap_or_default());
                 Target::Ours(TargetView {
                     uid: secret.metadata.uid.unwrap_or_default(),
                     generation: annotations.get(GENERATION_ANNOTATION).and_then(|text| text.parse().ok()),
@@ -104,6 +120,7 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
                     data: data.into_iter().map(|(key, value)| (key, SecretValue::new(value.0))).collect(),
                     labels,
                     annotations,
+                    managers,
                 })
             }
             _ if annotations.contains_key(ORPHANED_ANNOTATION) => adoptable(owner, &annotations, Foreign::Leftover),

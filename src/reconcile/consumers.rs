@@ -227,8 +227,13 @@ async fn users_elsewhere(
 
 /// Pods of a snapshot that are known by digest only.
 fn crowd(observed: &Observed) -> Option<&BTreeSet<String>> {
-    let previous = observed.record.as_ref()?.ledger.previous.as_ref()?;
-    previous.snapshot.as_ref().map(|snapshot| &snapshot.crowd).filter(|crowd| !crowd.is_empty())
+    let ledger = &observed.record.as_ref()?.ledger;
+    // That of a deletion holds the other one.
+    if let Some(retirement) = &ledger.retirement {
+        return Some(&retirement.crowd).filter(|crowd| !crowd.is_empty());
+    }
+    let snapshot = ledger.previous.as_ref()?.snapshot.as_ref()?;
+    Some(&snapshot.crowd).filter(|crowd| !crowd.is_empty())
 }
 
 /// Mode Listed: consumers that need not name the Secret. Of an object that is gone, the record knows them.

@@ -87,8 +87,13 @@ pub async fn base(context: &Context, owner: &Owner, remembered: &mut Remembered)
         }
         None => (None, None, Kept::default()),
     };
-    if let (Some(record), Some(Ok(plan))) = (&mut record, view.as_ref().map(|view| &view.plan)) {
+    if let (Some(record), Some(resource)) = (&mut record, &mut view)
+        && let Ok(plan) = &resource.plan
+    {
+        let begun = record.ledger.intent.as_ref().map(|intent| &intent.source.provider);
+        let is_recipe_changed = begun.is_some_and(|begun| *begun != plan.source.provider);
         mend(context, &mut record.ledger, &plan.source);
+        resource.is_recipe_changed = is_recipe_changed;
     }
     let object_version = object.as_ref().and_then(|object| Version::of(&object.metadata));
     refuse_the_past(context, remembered, [&object_version, &target.version, &record_version])?;
@@ -160,8 +165,13 @@ async fn resource_view(
         suspend: spec.suspend,
         rotate_now: annotation(object, ROTATE_NOW_ANNOTATION).cloned(),
         deletion_policy: spec.deletion_policy,
-        grace: spec.grace_period.get(),
+        grace: spec.grace(),
         rollout: spec.rollout.clone(),
+        was_issued: object
+            .status
+            .as_ref()
+            .is_some_and(|status| status.sequence.is_some() || !status.history.is_empty()),
+        is_recipe_changed: false,
         target: TargetPlan::from(&spec.secret),
         plan: plan::build(&owner.namespace, spec, offer),
     })

@@ -241,6 +241,9 @@ impl Performance<'_> {
             let message = format!("the task that mints ended early: {error}");
             Err(Failure { reason: Reason::InternalError, message })
         });
+        if minted.as_ref().is_err_and(|failure| failure.reason == Reason::AnswerLost) {
+            self.remembered.memory.answer_lost(self.context.uptime());
+        }
         self.remembered.memory.mint_failure = minted.err();
         Ok(())
     }
@@ -281,7 +284,7 @@ impl Performance<'_> {
             match answer {
                 Ok(Swap::Done) => {
                     tracing::info!(rotation = %generation, %workload, "workload is being restarted");
-                    self.remembered.memory.stamped(workload, stamp);
+                    self.remembered.memory.stamped(workload, stamp, context.uptime());
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
                 Err(error) => fault = fault.or(Some(error)),

@@ -99,6 +99,8 @@ pub fn resource() -> Resource {
         deletion_policy: DeletionPolicy::Revoke,
         grace: Duration::ZERO,
         rollout: RolloutSpec::default(),
+        was_issued: true,
+        is_recipe_changed: false,
         target: TargetPlan {
             name: "api-token".into(),
             type_: "Opaque".into(),
@@ -113,6 +115,7 @@ pub fn resource() -> Resource {
             lifetime: Duration::from_secs(45 * 86_400),
             traits: tokenturn::core::plan::Traits::default(),
             max_live: 4,
+            min_interval: None,
         }),
     }
 }
@@ -130,6 +133,7 @@ pub fn carrying(generation: Generation) -> Target {
         data: BTreeMap::from([("token".into(), value)]),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
+        managers: BTreeMap::new(),
     })
 }
 

@@ -278,7 +278,8 @@ fn a_token_in_place_is_not_given_up_for_one_refusal() {
 #[test]
 fn s12_an_object_does_not_go_because_its_token_is_refused_once() {
     let one = generation(1, 1);
-    let mut leaving = observed(Some(transition::retire(&at_rest(one), BTreeSet::new())), Target::Absent);
+    let mut leaving =
+        observed(Some(transition::retire(&at_rest(one), BTreeSet::new(), BTreeSet::new())), Target::Absent);
     leaving.resource.as_mut().unwrap().deleting = true;
     leaving.answers.consumers = Some(Ok(Consumers::default()));
     let (ledger, change) = saved(&leaving);

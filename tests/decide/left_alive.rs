@@ -34,7 +34,7 @@ fn going(reason: Reason, namespace_ends: bool) -> Observed {
     let Judgement::Clear(proof) = judge(&[].into(), &[].into(), &[].into(), &nobody, Duration::ZERO) else {
         panic!("somebody uses it")
     };
-    let ledger: Ledger = transition::retire(&at_rest(one), [].into());
+    let ledger: Ledger = transition::retire(&at_rest(one), [].into(), [].into());
     let ledger = transition::intend_retirement(&ledger, proof, now());
     let mut seen = observed(Some(ledger), Target::Absent);
     seen.resource.as_mut().unwrap().deleting = true;

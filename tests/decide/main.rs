@@ -1,9 +1,11 @@
 //! Tables over the decision: what was observed in, one step out. No cluster, no clock, no async.
 
+mod bounds;
 mod builder;
 mod census;
 mod counterexamples;
 mod deaths;
+mod drift;
 mod in_place;
 mod invariants;
 mod last_use;

@@ -42,7 +42,7 @@ fn forgers() -> [Owner; 3] {
 #[test]
 fn s1_s16_a_record_is_acted_on_only_by_a_look_at_namespace_name_and_uid_that_it_names() {
     let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
-    let retiring = transition::retire(&at_rest(one), std::collections::BTreeSet::new());
+    let retiring = transition::retire(&at_rest(one), Default::default(), Default::default());
     let mut orphaned = at_rest(one);
     orphaned.deletion_policy = DeletionPolicy::Orphan;
     let ledgers = [at_rest(one), promoted(two, one, &["a"]), intended(at_rest(two), three), retiring, orphaned];
@@ -148,7 +148,8 @@ fn s12_a_deletion_names_a_token_that_went_with_its_record() {
     let mut lost = observed(None, carrying(generation(1, 1)));
     lost.answers.listing = Some(Ok(Vec::new()));
     let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
-    let mut leaving = observed(Some(transition::retire(&ledger, std::collections::BTreeSet::new())), Target::Absent);
+    let mut leaving =
+        observed(Some(transition::retire(&ledger, Default::default(), Default::default())), Target::Absent);
     leaving.answers.liveness.clear();
     leaving.resource.as_mut().expect("an object").deleting = true;
     let Step::Save { ledger, change: Change::RetirementIntended } = decided(&leaving).step else {

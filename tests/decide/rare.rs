@@ -58,14 +58,14 @@ fn s1_a_deletion_in_mid_rotation_notes_the_pods_of_the_snapshot() {
 
 #[test]
 fn s1_a_pod_that_comes_during_a_deletion_is_noted_and_nobody_is_forgotten_for_it() {
-    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::from([pod("a")]));
+    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::from([pod("a")]), BTreeSet::new());
     let seen = Consumers { nodes: silent_node().nodes, ..consumers(&["b"], None) };
     assert_eq!(noted(ledger, seen), BTreeSet::from(["a".to_owned(), "b".to_owned()]));
 }
 
 #[test]
 fn s1_after_the_secret_was_deleted_the_settle_time_is_waited_for() {
-    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new());
+    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new(), BTreeSet::new());
     let mut gone = deleting(ledger, Target::Absent, Consumers::default());
     gone.memory.target_since = gone.uptime;
     assert!(matches!(decided(&gone).step, Step::Wait { .. }), "{:?}", decided(&gone));
@@ -74,7 +74,7 @@ fn s1_after_the_secret_was_deleted_the_settle_time_is_waited_for() {
 /// Found by the model: a replica that had not heard of the deletion put the token into the Secret while it was revoked.
 #[test]
 fn s2_what_was_decided_before_a_deletion_can_no_longer_be_published_when_tokens_are_revoked() {
-    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new());
+    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new(), BTreeSet::new());
     let mut gone = deleting(ledger, Target::Absent, Consumers::default());
     gone.memory.retiring_since = Some(gone.uptime);
     assert!(matches!(decided(&gone).step, Step::Wait { .. }), "{:?}", decided(&gone));
@@ -84,12 +84,18 @@ fn s2_what_was_decided_before_a_deletion_can_no_longer_be_published_when_tokens_
 
 #[test]
 fn s1_a_retirement_that_is_taken_back_is_not_committed() {
-    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new());
+    let ledger = transition::retire(&at_rest(generation(1, 1)), BTreeSet::new(), BTreeSet::new());
     let gone = deleting(ledger, Target::Absent, Consumers::default());
     let Step::Save { ledger, change: Change::RetirementIntended } = decided(&gone).step else {
         panic!("commits, not {:?}", decided(&gone))
     };
-    assert!(transition::retire(&ledger, BTreeSet::new()).retirement.expect("a retirement").revoke.is_none());
+    assert!(
+        transition::retire(&ledger, BTreeSet::new(), BTreeSet::new())
+            .retirement
+            .expect("a retirement")
+            .revoke
+            .is_none()
+    );
 }
 
 #[test]
@@ -173,7 +179,8 @@ fn l4_a_deletion_revokes_what_it_can_before_it_waits_for_the_rest() {
     let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
     ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
     ledger.previous.as_mut().expect("an old token").token.handle = Handle::Displaced {};
-    let gone = deleting(transition::retire(&ledger, BTreeSet::new()), Target::Absent, Consumers::default());
+    let gone =
+        deleting(transition::retire(&ledger, BTreeSet::new(), BTreeSet::new()), Target::Absent, Consumers::default());
     let Step::Save { ledger, change: Change::RetirementIntended } = decided(&gone).step else {
         panic!("commits, not {:?}", decided(&gone))
     };

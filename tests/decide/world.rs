@@ -390,7 +390,7 @@ impl World {
             Step::Stamp { stamp, .. } => {
                 self.stamp = Some(stamp.clone());
                 if answered {
-                    self.replicas[replica].memory.stamped(workload(), stamp);
+                    self.replicas[replica].memory.stamped(workload(), stamp, uptime);
                 }
             }
             Step::AddFinalizer | Step::MarkOrphaned { .. } | Step::Wait { .. } => {}

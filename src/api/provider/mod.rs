@@ -178,7 +178,8 @@ pub struct ProviderPolicy {
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub allowed_permissions: Vec<String>,
 
-    /// Shortest `interval` that a RotatedToken may declare.
+    /// Shortest `interval` that a RotatedToken may declare, and shortest time between two rotations that somebody asks for with
+    /// `tokenturn.dev/rotate-now`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval: Option<GoDuration>,
 

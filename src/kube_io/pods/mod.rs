@@ -11,7 +11,6 @@ use kube::{
     api::{Request, WatchEvent, WatchParams},
     core::Selector,
 };
-use sha2::{Digest, Sha256};
 
 pub use slim::Pod;
 
@@ -24,6 +23,7 @@ use crate::{
         record::PodRef,
         usage::Usage,
     },
+    secret_value::digest_of,
 };
 
 /// The taint by which an administrator asserts that a node is down.
@@ -106,7 +106,7 @@ fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
             node: pod.spec.node.clone(),
             grace_seconds: pod.spec.grace_seconds,
         },
-        digest: digest(&pod.uid),
+        digest: digest_of(&pod.uid),
         finished: pod.finished,
         unreported: pod.unreported,
         terminating: pod.terminating,
@@ -114,11 +114,6 @@ fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
         rolled: false,
         uses,
     }
-}
-
-/// The first 16 hexadecimal digits of a SHA-256.
-fn digest(uid: &str) -> String {
-    Sha256::digest(uid.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A node, and when its readiness last changed: a change says that contact was not unbroken.

@@ -262,7 +262,7 @@ impl Operator {
                 Effect::Save { change, .. } => memory.saved(change),
                 Effect::Publish(_) => memory.published(UPTIME),
                 Effect::Revoke(token) => memory.revoked(token.generation(), UPTIME),
-                Effect::Stamp(stamp) => memory.stamped(workload(), &self.stamps.get(stamp.0)),
+                Effect::Stamp(stamp) => memory.stamped(workload(), &self.stamps.get(stamp.0), UPTIME),
                 _ => {}
             }
             self.keep_memory(memory)
@@ -272,6 +272,8 @@ impl Operator {
     fn keep_memory(&self, mut memory: Memory) -> MemoryId {
         // For the status and for messages only.
         (memory.provider, memory.mint_failure) = (None, None);
+        // No round of the model is the fourth, and answers are lost for good.
+        (memory.rolled, memory.answer_lost) = (None, None);
         MemoryId(self.memories.number(format!("{memory:?}"), || Arc::new(memory)))
     }
 
