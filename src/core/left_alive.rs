@@ -1,7 +1,8 @@
-//! An object that goes with its namespace, and with the credential that would revoke its tokens.
+//! Objects that would be deleted never, because nobody can revoke their tokens any more.
 //!
 //! Nobody can create a credential in a namespace that is being deleted, so waiting for one would hold the namespace for ever. The object is
-//! let go, its record stays for people, and what lives on is said where they read it.
+//! let go, its record stays for people, and what lives on is said where they read it. With `deletionPolicy: Orphan` what was never published
+//! is revoked all the same, but an object does not wait for a provider that cannot do it: what lives on is said, as of the other tokens.
 
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use super::{
     record::Ledger,
     step::{Decision, Step},
 };
-use crate::api::conditions::Reason;
+use crate::api::{DeletionPolicy, conditions::Reason};
 
 /// How long a credential that is refused is shown again and again in a namespace that is being deleted: gateways refuse for a moment.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// How long an object that leaves its tokens alive tries to revoke what it never published.
+const ORPHAN_TRIES_FOR: Duration = Duration::from_secs(120);
 
 /// The decision, or to let the object go where it would wait for ever.
 ///
@@ -21,7 +25,13 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// The question whether the namespace is being deleted.
 pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Question> {
     let goes = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
-    if !goes || !matches!(decision.step, Step::Wait { .. }) || !is_for_ever(observed, decision.reason) {
+    if !goes || !matches!(decision.step, Step::Wait { .. }) {
+        return Ok(decision);
+    }
+    if let Some(orphan) = orphan(observed, &decision) {
+        return Ok(orphan);
+    }
+    if !is_for_ever(observed, decision.reason) {
         return Ok(decision);
     }
     if !matches!(observed.namespace_ends()?, Ok(true)) {
@@ -39,6 +49,35 @@ pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Qu
     let message = format!("{lost}; revoke by hand: {}", names(&record.ledger));
     let step = Step::LeaveRecord { message: message.clone() };
     Ok(Decision::act(step, Reason::LeftAlive, message))
+}
+
+/// What an object that leaves its tokens alive does instead of waiting on for its provider.
+fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
+    let resource = observed.resource.as_ref().filter(|found| found.deletion_policy == DeletionPolicy::Orphan)?;
+    let time = observed.uptime.saturating_sub(observed.memory.stuck_since?);
+    if time < ORPHAN_TRIES_FOR {
+        return None;
+    }
+    let tried = format!(
+        "{} min were not enough to revoke what was never published ({})",
+        time.as_secs() / 60,
+        decision.message
+    );
+    let alive = |what: &str| {
+        format!("left alive as spec.deletionPolicy says, nobody rotates or revokes it now: {what}; {tried}")
+    };
+    let Some(record) = &observed.record else {
+        let name = &resource.target.name;
+        let message =
+            alive(&format!("what the provider may list, and what Secret {name} may hold; the record is lost"));
+        return Some(Decision::act(Step::ReleaseFinalizer, Reason::Orphaned, message));
+    };
+    let message = alive(&names(&record.ledger));
+    if observed.ours().is_some_and(|view| !view.orphaned) {
+        let ids: Vec<&str> = record.ledger.tokens().map(|token| token.id.as_str()).collect();
+        return Some(Decision::act(Step::MarkOrphaned { id: ids.join(",") }, Reason::Deleting, message));
+    }
+    Some(Decision::act(Step::DropRecord, Reason::Orphaned, message))
 }
 
 /// Whether nothing that still happens would end the wait.

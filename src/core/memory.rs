@@ -62,6 +62,8 @@ pub struct Memory {
     pub mint_failure: Option<Failure>,
     /// Since when, without a break, the operator's credential is refused.
     pub refused_credential_since: Option<Duration>,
+    /// Since when, without a break, an object that is being deleted cannot go on.
+    pub stuck_since: Option<Duration>,
     /// When this process last heard of a create whose answer was lost, and has not looked again since.
     pub answer_lost: Option<Duration>,
     /// How often labels and annotations of the target were put back in a row.
@@ -218,9 +220,11 @@ impl Memory {
     }
 
     /// Notes with what a reconcile came to rest.
-    pub fn rests(&mut self, uptime: Duration, reason: Reason) {
-        let is_refused = reason == Reason::CredentialRejected;
+    pub fn rests(&mut self, uptime: Duration, deleting: bool, decision: &Decision) {
+        let is_refused = decision.reason == Reason::CredentialRejected;
         self.refused_credential_since = is_refused.then(|| self.refused_credential_since.unwrap_or(uptime));
+        let is_stuck = deleting && (decision.phase == Phase::Stalled || report::failed(decision));
+        self.stuck_since = is_stuck.then(|| self.stuck_since.unwrap_or(uptime));
     }
 
     /// A create is about to be sent: whatever happens now, this attempt creates no second token.

@@ -246,7 +246,8 @@ async fn rest(
     remembered.memory.failures =
         if report::failed(decision) { remembered.memory.failures.saturating_add(1) } else { 0 };
     tell(remembered, decision);
-    remembered.memory.rests(context.uptime(), decision.reason);
+    let deleting = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
+    remembered.memory.rests(context.uptime(), deleting, decision);
     if decision.phase == Phase::AtRest {
         keep::at_rest(context, observed, handles).await;
     }

@@ -104,6 +104,52 @@ fn an_orphan_needs_no_credential() {
     assert_eq!((decision.step, decision.reason), (Step::DropRecord, Reason::Orphaned));
 }
 
+/// A token that was never published and that its provider never revokes held an object for ever whose other tokens were to be left alive.
+#[test]
+fn an_orphan_does_not_wait_for_ever_for_what_was_never_published() {
+    let mut seen = going(Reason::ProviderUnavailable, false);
+    let ledger = &mut seen.record.as_mut().unwrap().ledger;
+    ledger.retirement = None;
+    ledger.refused = ledger.current.take().map(|current| current.token);
+    let id = ledger.refused.as_ref().unwrap().id.clone();
+    let decide_after = |seen: &mut Observed, policy: DeletionPolicy, seconds: u64| {
+        seen.resource.as_mut().unwrap().deletion_policy = policy;
+        seen.memory.refused_since = Some((generation(1, 1), Duration::ZERO));
+        seen.memory.stuck_since = Some(UPTIME - Duration::from_secs(seconds));
+        decide(seen).unwrap()
+    };
+    let waits = |decision: Decision| assert!(matches!(decision.step, Step::Wait { .. }), "{decision:?}");
+    waits(decide_after(&mut seen, DeletionPolicy::Revoke, 10_000));
+    waits(decide_after(&mut seen, DeletionPolicy::Orphan, 119));
+    let gone = decide_after(&mut seen, DeletionPolicy::Orphan, 120);
+    assert_eq!((gone.step, gone.reason), (Step::DropRecord, Reason::Orphaned));
+    assert!(gone.message.contains(&id) && gone.message.contains("does not exist"), "{}", gone.message);
+    // The count ends with a look that goes on.
+    let mut memory = seen.memory.clone();
+    memory.rests(UPTIME, true, &Decision::wait(Duration::from_secs(1), Reason::Revoking, "waiting"));
+    assert_eq!(memory.stuck_since, None);
+    memory.rests(UPTIME, true, &on_fault(&seen, &fault(Reason::ProviderUnavailable)));
+    assert_eq!(memory.stuck_since, Some(UPTIME));
+}
+
+/// A list that fails says nothing of an object for which nothing was begun, and holds none whose tokens are to be left alive.
+#[test]
+fn an_object_without_a_record_is_not_held_by_a_list_that_fails() {
+    let mut seen = observed(None, Target::Absent);
+    seen.resource.as_mut().unwrap().deleting = true;
+    seen.answers.listing = Some(Err(fault(Reason::ProviderUnavailable)));
+    assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }), "a token was issued once");
+    seen.resource.as_mut().unwrap().deletion_policy = DeletionPolicy::Orphan;
+    seen.memory.stuck_since = Some(Duration::ZERO);
+    let gone = decide(&seen).unwrap();
+    assert_eq!((gone.step, gone.reason), (Step::ReleaseFinalizer, Reason::Orphaned));
+    let resource = seen.resource.as_mut().unwrap();
+    (resource.deletion_policy, resource.was_issued) = (DeletionPolicy::Revoke, false);
+    assert_eq!(decide(&seen).unwrap().step, Step::ReleaseFinalizer);
+    seen.memory.highest = 1;
+    assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }), "this process has seen a record");
+}
+
 /// A provider that was created after the token was said to be missing until the next rotation.
 #[test]
 fn a_provider_that_exists_is_not_said_to_be_missing() {
