@@ -71,7 +71,7 @@ impl Plan {
                 None => u64::from_str_radix(&random_hex()[..8], 16)?,
             },
             length,
-            wave: if short && only.is_empty() { 4 } else { 1 },
+            wave: if short && only.is_empty() { 8 } else { 1 },
             hold: Duration::from_secs(if short { 2 } else { 8 }),
             only,
             binary: if list { PathBuf::new() } else { operator(binary)? },

@@ -47,14 +47,12 @@ const CALM: Duration = Duration::from_secs(4);
 
 struct Violation {
     attack: String,
-    open: Option<&'static str>,
     what: String,
 }
 
 /// The attack that is judged now.
 struct Present {
     name: String,
-    open: Option<&'static str>,
     since: Instant,
     before_kib: u64,
     /// Whether the process has to be exchanged, so that the next attack finds a fresh one.
@@ -78,8 +76,6 @@ pub struct Judge {
     pub values_printed: usize,
     /// Memory before the first attack.
     pub base_kib: u64,
-    /// Every name of a row that had nothing to complain about.
-    clean: Vec<(String, Option<&'static str>)>,
 }
 
 /// How the lease was renewed.
@@ -101,7 +97,6 @@ impl Judge {
             lease,
             present: Present {
                 name: "the start".to_owned(),
-                open: None,
                 since: Instant::now(),
                 before_kib: base_kib,
                 is_spoilt: false,
@@ -115,7 +110,6 @@ impl Judge {
             healthz: Duration::ZERO,
             values_printed: 0,
             base_kib,
-            clean: Vec::new(),
         })
     }
 
@@ -126,17 +120,11 @@ impl Judge {
     }
 
     /// From now on everything is said of this attack.
-    pub fn open(&mut self, name: &str, open: Option<&'static str>, operator: &Operator) {
+    pub fn open(&mut self, name: &str, operator: &Operator) {
         operator.pulse.begin();
         let before_kib = operator.pulse.seen().now_kib;
-        self.present = Present {
-            name: name.to_owned(),
-            open,
-            since: Instant::now(),
-            before_kib,
-            is_spoilt: false,
-            is_felt: false,
-        };
+        self.present =
+            Present { name: name.to_owned(), since: Instant::now(), before_kib, is_spoilt: false, is_felt: false };
     }
 
     pub fn outcome(&mut self, outcome: Result<(), Failure>) {
@@ -146,10 +134,9 @@ impl Judge {
     }
 
     pub fn broken(&mut self, what: String) {
-        let Present { name, open, .. } = &self.present;
-        let mark = open.map_or_else(|| "BROKEN".to_owned(), |finding| format!("open: {finding}"));
-        say(&format!("{mark}: [{name}] {what}"));
-        self.violations.push(Violation { attack: name.clone(), open: *open, what });
+        let name = &self.present.name;
+        say(&format!("BROKEN: [{name}] {what}"));
+        self.violations.push(Violation { attack: name.clone(), what });
     }
 
     /// Called all the time.
@@ -204,13 +191,12 @@ impl Judge {
         // What is said of the end of its objects is not the next attack's.
         let log = operator.logged()?;
         self.search("the log", &log);
-        let Present { name, open, .. } = &self.present;
+        let name = &self.present.name;
         if !self.violations.iter().any(|violation| violation.attack == *name) {
             let seen = operator.pulse.seen();
             let (peak, healthz) = (seen.peak_kib >> 10, seen.healthz.as_millis());
             let seconds = self.present.since.elapsed().as_secs();
             say(&format!("held: [{name}] {seconds} s, {peak} MiB, /healthz {healthz} ms"));
-            self.clean.push((name.clone(), *open));
         }
         Ok(())
     }
@@ -229,18 +215,12 @@ impl Judge {
         Ok(())
     }
 
-    /// Says what was found, and gives the number of violations that count.
+    /// Says what was found, and gives the number of violations.
     pub fn tell(&self) -> usize {
-        for (name, open) in &self.clean {
-            if let Some(finding) = open {
-                say(&format!("[{name}] is marked `{finding}` and held: take the mark away"));
-            }
+        for Violation { attack, what } in &self.violations {
+            say(&format!("BROKEN: [{attack}] {what}"));
         }
-        for Violation { attack, open, what } in &self.violations {
-            let mark = open.map_or_else(|| "BROKEN".to_owned(), |finding| format!("open: {finding}"));
-            say(&format!("{mark}: [{attack}] {what}"));
-        }
-        self.violations.iter().filter(|violation| violation.open.is_none()).count()
+        self.violations.len()
     }
 
     /// Looks for values where none belongs, and counts them.

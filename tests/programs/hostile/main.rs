@@ -97,8 +97,7 @@ async fn attack(scene: &Scene, plan: &Plan, operator: &mut Operator, started: In
             generated += waves::generated(scene, plan, operator, &mut judge, seed).await?;
         }
     }
-    let figures =
-        verdict::figures(scene, operator, &mut judge, &rotations, rows.iter().find_map(|row| row.open)).await?;
+    let figures = verdict::figures(scene, operator, &mut judge, &rotations).await?;
     let verdict::Figures { rss_peak_mib, healthz_max_ms, victim_calls, victim_refused, values_printed } = figures;
     let violations = judge.tell();
     let line = serde_json::json!({

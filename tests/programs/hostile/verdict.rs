@@ -40,10 +40,8 @@ pub async fn figures(
     operator: &mut Operator,
     judge: &mut Judge,
     rotations: &Rotations,
-    open: Option<&'static str>,
 ) -> Result<Figures, Failure> {
-    // What is left by rows that are known to break something is theirs.
-    judge.open("the end", open, operator);
+    judge.open("the end", operator);
     gone(scene, operator, judge).await?;
     judge.look(scene, operator).await?;
     tokio::time::sleep(QUIET).await;

@@ -11,13 +11,8 @@ use super::{
 /// How long an attack may take at most, whatever it waits for.
 const ATTACK_LIMIT: Duration = Duration::from_secs(150);
 
-/// The rows in waves of so many, with rows of one theme in different waves; those that are known to break something by themselves, at last.
+/// The rows in waves of so many, with rows of one theme in different waves.
 pub fn of<'a>(rows: &[&'a Attack], size: usize) -> Vec<Vec<&'a Attack>> {
-    let (open, closed): (Vec<&Attack>, Vec<&Attack>) = rows.iter().partition(|row| row.open.is_some());
-    [closed, open].into_iter().flat_map(|rows| spread(&rows, size)).collect()
-}
-
-fn spread<'a>(rows: &[&'a Attack], size: usize) -> Vec<Vec<&'a Attack>> {
     let mut waves = vec![Vec::new(); rows.len().div_ceil(size)];
     let number = waves.len();
     for (place, row) in rows.iter().enumerate() {
@@ -35,8 +30,7 @@ pub async fn stand(
     rows: &[&Attack],
 ) -> Result<(), Failure> {
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
-    let open = rows.iter().find_map(|row| row.open);
-    judge.open(&names.join(" + "), open, operator);
+    judge.open(&names.join(" + "), operator);
     let mut fields = Vec::new();
     for _ in rows {
         fields.push((judge.number(), operator.port()));
@@ -62,7 +56,7 @@ pub async fn generated(
     judge: &mut Judge,
     seed: u64,
 ) -> Result<usize, Failure> {
-    judge.open(&format!("generated --seed {seed:x}"), None, operator);
+    judge.open(&format!("generated --seed {seed:x}"), operator);
     let field = Field::open(scene, plan, operator.port(), judge.number()).await?;
     let mut number = 0;
     let attack = tokio::time::timeout(ATTACK_LIMIT, generator::attack(&field, seed, &mut number));
