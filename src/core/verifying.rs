@@ -6,7 +6,7 @@ use super::{
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     life::{self, Life},
-    observed::{Observed, Question, Record, Resource},
+    observed::{Fault, Observed, Question, Record, Resource},
     record::{Failure, Ledger},
     revocable::Revocable,
     revoking::{ends, liveness_or_revoke},
@@ -222,9 +222,13 @@ fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<O
     // A verify that accepts everything says so of a dead token too.
     let patience = observed.delays.propagation.saturating_mul(3).max(Duration::from_secs(30));
     let is_late = sent.is_some_and(|at| observed.uptime.saturating_sub(at) >= patience);
+    let is_blind = || {
+        let is_wrong = |fault: &Fault| !has_value || (is_late && fault.reason == Reason::InvalidSpec);
+        Ok(observed.liveness(refused.generation)?.err().is_some_and(is_wrong))
+    };
     let what = if !refused.handle.is_revocable() {
         "cannot be revoked by it"
-    } else if sent.is_some() && !has_value && observed.liveness(refused.generation)?.is_err() {
+    } else if sent.is_some() && is_blind()? {
         "was revoked, and nothing tells whether it is dead"
     } else if is_late && matches!(observed.liveness(refused.generation)?, Ok(Liveness::Alive)) {
         "was revoked, and verify accepts it still, which says nothing with this recipe"

@@ -146,6 +146,21 @@ async fn an_answer_that_lacks_a_field_still_gives_what_it_has() {
     .await;
 }
 
+/// A value that no header can hold can be tried neither alive nor dead: its object could not be deleted.
+#[tokio::test]
+async fn a_value_that_verify_cannot_show_is_a_flaw() {
+    let broken =
+        refused(Wire::GitLab, &[Lie::Says(Create, "token", "two\nlines")], &["verify cannot show", "line break"]);
+    check(&[broken]).await;
+    let scene = Scene::new(Wire::GitLab).await;
+    scene.server.store().behaviour.lies = vec![Lie::Says(Create, "token", "two\nlines")];
+    let (issued, minted) = scene.mint(1).await;
+    assert_eq!(minted.values.iter().count(), 0, "nothing can be done with it");
+    assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Alive, "by the list");
+    scene.revoke(&issued, None).await.unwrap();
+    assert_eq!(scene.liveness(&issued, None).await.unwrap(), Liveness::Dead);
+}
+
 /// It was rotated every 75 seconds, without end.
 #[tokio::test]
 async fn an_expiry_that_is_over_or_near_is_a_mistake() {

@@ -9,10 +9,15 @@ use super::{
     Http, answer,
     dpop::{self, Key},
     recipe::{Expires, RevokeBy, Time},
+    render::{self, Scope},
 };
 use crate::{
     api::provider::http::HttpTimeFormat,
-    core::{plan::MIN_INTERVAL, schedule, token::Handle},
+    core::{
+        plan::MIN_INTERVAL,
+        schedule,
+        token::{Handle, Specification},
+    },
     providers::{Class, Error, Minted, Request},
     secret_value::{SecretValue, TokenSet},
 };
@@ -48,7 +53,12 @@ impl Http {
                 TokenSet::new([].into())
             }
         };
-        let has_values = flaws.is_empty();
+        let unshowable = self.unshowable(&request.specification, &values).filter(|_| flaws.is_empty());
+        // Nothing can be done with it but to revoke it by itself.
+        let is_of_use = unshowable.is_none() || matches!(self.recipe.revoke_by(), Some(RevokeBy::Value));
+        let values = if is_of_use { values } else { TokenSet::new([].into()) };
+        let has_values = flaws.is_empty() && is_of_use;
+        flaws.extend(unshowable.map(|why| format!("verify cannot show what create.values finds: {why}")));
         let id = create.id.as_ref().and_then(|path| answer::scalar(path, body));
         let missing_id = create.id.as_ref().filter(|_| id.is_none());
         flaws.extend(missing_id.map(|path| format!("create.id ({path}) finds no text or number")));
@@ -121,6 +131,16 @@ impl Http {
             (Ok(()), Some(id)) => Handle::Id { id },
             _ => Handle::Nothing {},
         }
+    }
+
+    /// Why the token cannot be tried: it holds something that has no place in the requests of `verify`.
+    pub(super) fn unshowable(&self, specification: &Specification, values: &TokenSet) -> Option<String> {
+        let verify = &self.recipe.verify;
+        // Where the operator's own credential is shown, it is not known here.
+        let shows_token = (!verify.shows_credential).then_some(&verify.operation);
+        let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
+        let mut operations = shows_token.into_iter().chain(verify.probes.values());
+        operations.find_map(|operation| render::request(&self.recipe.base, &operation.request, &scope).err())
     }
 
     fn shows_values(&self) -> bool {

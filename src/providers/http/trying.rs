@@ -141,6 +141,8 @@ impl Http {
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
         let (name, specification) = (&token.id, &token.source.specification);
+        // What cannot be shown says as little as what is lost.
+        let values = values.filter(|values| self.unshowable(specification, values).is_none());
         let accepted = match values {
             None => None,
             Some(values) => {
@@ -182,7 +184,7 @@ impl Http {
             (None, None) => Err(Error::new(
                 Class::Invalid,
                 format!(
-                    "cannot tell whether {name} is alive at {}: its value is lost, and tokens are not listed",
+                    "cannot tell whether {name} is alive at {}: its value is lost, or cannot be shown, and tokens are not listed",
                     self.host(&self.recipe.verify.operation)
                 ),
             )),
