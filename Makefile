@@ -69,7 +69,7 @@ soak: servers ## 1,000 rotations under traffic while leaders are killed; the las
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example soak
 	@$(CARGO) run --locked --quiet $(CHECKED) --example soak -- $(SOAK)
 
-hostile: servers ## what one tenant can do to the others (half an hour; the last line is JSON). HOSTILE=--short for six minutes
+hostile: servers ## what one tenant can do to the others (half an hour; the last line is JSON). HOSTILE=--short for four minutes
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example hostile
 	@$(CARGO) run --locked --quiet $(CHECKED) --example hostile -- $(HOSTILE)
 

@@ -76,7 +76,14 @@ impl Http {
             return Err(Error::new(Class::Unknown, message));
         }
         let handle = match self.recipe.revoke_by() {
-            Some(RevokeBy::Id) if id.is_none() => self.handle_by_name(request).await,
+            // Where the list cannot say it now, it is asked again before anything else is minted.
+            Some(RevokeBy::Id) if id.is_none() => self.handle_by_name(request).await.map_err(|error| {
+                let message = format!(
+                    "{doing}: it answered success, but {}; the token is looked for by its name: {error}",
+                    flaws.join("; ")
+                );
+                Error::new(Class::Unknown, message)
+            })?,
             Some(RevokeBy::Value) if !has_values && !self.shows_values() => Handle::Nothing {},
             _ => self.handle(&request.id, id, doing)?,
         };
@@ -118,8 +125,8 @@ impl Http {
     }
 
     /// The id that the list shows for the name of a token whose create did not say it.
-    async fn handle_by_name(&self, request: &Request) -> Handle {
-        let Some(list) = &self.recipe.list else { return Handle::Nothing {} };
+    async fn handle_by_name(&self, request: &Request) -> Result<Handle, Error> {
+        let Some(list) = &self.recipe.list else { return Ok(Handle::Nothing {}) };
         let mut found = None;
         let looked = self.pages(list, &request.owner, &request.specification, |item, listed, _| {
             if listed == request.id {
@@ -127,10 +134,8 @@ impl Http {
             }
             Ok(())
         });
-        match (looked.await, found) {
-            (Ok(()), Some(id)) => Handle::Id { id },
-            _ => Handle::Nothing {},
-        }
+        looked.await?;
+        Ok(found.map_or(Handle::Nothing {}, |id| Handle::Id { id }))
     }
 
     /// Why the token cannot be tried: it holds something that has no place in the requests of `verify`.

@@ -10,7 +10,7 @@ use tokenturn::{
         oauth2::{metadata::Issuer, recipe},
     },
     testkit::{
-        contract::{ADMIN, Lie, Wire},
+        contract::{ADMIN, Lie, Operation, Wire},
         install,
     },
 };
@@ -29,6 +29,7 @@ pub struct Example {
 }
 
 pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token", lies: &[] };
+pub const FLAWED: Example = Example { lies: &[Lie::Lacks(Operation::Create, "id")], ..GITLAB };
 pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials", lies: &[] };
 pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token", lies: &[] };
 pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens", lies: &[] };

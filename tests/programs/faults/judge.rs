@@ -157,12 +157,13 @@ pub fn comparison(key: &Key, outcome: &Outcome, reference: &Reference) -> Vec<St
 
 /// How many tokens the faults of a run may cost.
 fn most_cost(key: &Key) -> usize {
-    key.faults.iter().map(|planned| costs(key.mode, planned)).sum()
+    key.faults.iter().map(|planned| usize::from(costs(key, planned))).sum()
 }
 
-/// How many tokens a fault may cost: at most the one whose create or store it hits.
-fn costs(mode: Mode, planned: &Planned) -> usize {
+/// Whether a fault may cost a token: the one whose create or store it hits. A flawed answer is stored after a list was asked for its id.
+fn costs(key: &Key, planned: &Planned) -> bool {
     let between = ["POST bound-secret", "POST token", "PUT record", "POST record"].contains(&planned.effect.as_str())
-        || planned.effect.ends_with("provider/create");
-    usize::from(planned.fault != Fault::Terminate && (between || mode != Mode::One))
+        || planned.effect.ends_with("provider/create")
+        || (key.scenario == "flawed-issue" && planned.effect.ends_with("provider/list"));
+    planned.fault != Fault::Terminate && (between || key.mode != Mode::One)
 }

@@ -28,9 +28,11 @@ pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<S
 fn creates(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Option<String> {
     let sent = |entry: &&Entry| entry.effect.ends_with("provider/create");
     let sent = usize::from(scenario.issued) * account.for_each + outcome.entries.iter().filter(sent).count();
-    let attempts = outcome.seen.published.iter().map(|(_, attempt)| *attempt).max().unwrap_or(0);
+    // Where nothing was published they are not known.
+    let attempts = outcome.seen.published.iter().map(|(_, attempt)| *attempt).max();
     let &Account { creates, nonces, .. } = account;
-    let is_once = creates <= sent && i64::try_from(sent - nonces.min(sent)).is_ok_and(|sent| sent <= attempts);
-    let told = format!("{sent} creates were sent and {creates} came, {nonces} for a nonce, in {attempts} attempts");
+    let is_once = creates <= sent
+        && i64::try_from(sent - nonces.min(sent)).is_ok_and(|sent| attempts.is_none_or(|most| sent <= most));
+    let told = format!("{sent} creates were sent and {creates} came, {nonces} for a nonce, in {attempts:?} attempts");
     (!is_once).then_some(told)
 }

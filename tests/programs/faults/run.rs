@@ -98,6 +98,13 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         object["status"].take();
         object
     });
+    let object = object.map(|mut object| {
+        // Nothing is asked any more once the recipe is known to be wrong: a process that was started since then does not know more.
+        if let (End::RecipeWrong, Some(conditions)) = (scenario.end, object["status"]["conditions"].as_array_mut()) {
+            conditions.retain(|condition| condition["type"] != "ProviderReady");
+        }
+        object
+    });
     let parts = [("target", target), ("object", object), ("workload", workload), ("provider", provider)];
     Ok(Outcome {
         unfinished: finished.err().map(|error| error.to_string()),
@@ -193,6 +200,15 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     let (sequence, awaits_expiry) = match end {
         End::AtRest { sequence } | End::Replaced { sequence } => (sequence, false),
         End::AwaitingExpiry { sequence } => (sequence, true),
+        End::RecipeWrong => {
+            let conditions = seen.object.and_then(|object| object.status).unwrap_or_default().conditions;
+            let is_told =
+                |told: &Condition| told.type_ == "Stalled" && told.status == "True" && told.reason == "RecipeWrong";
+            if !conditions.iter().any(is_told) {
+                return Ok(Some(format!("it is not said that the recipe is wrong: {conditions:?}")));
+            }
+            return judged_well(world).await;
+        }
         End::Gone => {
             let left = seen.object.is_some() || seen.target || !seen.records.is_empty();
             return Ok(left.then(|| "object, Secret or record is still there".to_owned()));
@@ -223,6 +239,10 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     if !world.all_hold(&fingerprint, consumers) {
         return Ok(Some("not all consumers hold the token of the target".to_owned()));
     }
+    judged_well(world).await
+}
+
+async fn judged_well(world: &World) -> Result<Option<String>, Failure> {
     Ok((!world.provider_is_well().await?).then(|| "the condition of the provider object is not True".to_owned()))
 }
 

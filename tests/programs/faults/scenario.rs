@@ -6,7 +6,7 @@ use tokenturn::connect::faults::plan::Fault;
 
 use super::{
     Failure,
-    example::{BOUND, Example, GITLAB, KEYCLOAK, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
+    example::{BOUND, Example, FLAWED, GITLAB, KEYCLOAK, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
     judge,
     world::World,
 };
@@ -20,6 +20,8 @@ pub enum End {
     AwaitingExpiry { sequence: i64 },
     /// The same, and nothing is waited for: each has ended the one before it, as far as the provider does that.
     Replaced { sequence: i64 },
+    /// The recipe was found to be wrong: what was minted is dead, nothing is published, and nothing more is minted.
+    RecipeWrong,
     /// Object, record, Secret and tokens are gone.
     Gone,
 }
@@ -32,7 +34,7 @@ impl End {
             Self::AwaitingExpiry { sequence } | Self::Replaced { sequence } => {
                 usize::try_from(sequence).unwrap_or_default()
             }
-            Self::Gone => 0,
+            Self::RecipeWrong | Self::Gone => 0,
         }
     }
 }
@@ -54,7 +56,7 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 16] = [
+pub const TABLE: [Scenario; 17] = [
     Scenario {
         name: "first-issue",
         provider: None,
@@ -183,6 +185,15 @@ pub const TABLE: [Scenario; 16] = [
         issued: true,
         act: |world| world.rotate_now().boxed(),
         end: End::AtRest { sequence: 2 },
+    },
+    // Answers to creates lack the id by which a token is revoked: it is found by its name, revoked, and the last one.
+    Scenario {
+        name: "flawed-issue",
+        provider: Some(FLAWED),
+        consumers: 0,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::RecipeWrong,
     },
 ];
 

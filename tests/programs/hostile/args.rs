@@ -17,7 +17,7 @@ use super::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "hostile")]
 struct Typed {
-    /// A form of about six minutes: each attack is smaller and is watched for a shorter time.
+    /// A form of about four minutes: each attack is smaller and is watched for a shorter time.
     #[arg(long)]
     short: bool,
     /// How long the run takes; after the table generated attacks fill what is left.
