@@ -18,6 +18,7 @@ pub mod decide;
 pub mod drift;
 pub mod guards;
 pub mod kept;
+mod last_use;
 pub mod left_alive;
 pub mod life;
 pub mod memory;

@@ -31,18 +31,7 @@ async fn what_a_lost_create_left_behind_is_found_and_revoked() {
             }
             assert!(!listed.is_empty(), "{wire:?} {fault:?}");
             // Known from the list only: without its value.
-            let issued = tokenturn::core::token::Issued {
-                generation: listed[0].generation,
-                id: listed[0].id.clone(),
-                handle: listed[0].handle.clone(),
-                fingerprint: String::new(),
-                issued_at: jiff::Timestamp::now(),
-                expires_at: None,
-                source: scene.source.clone(),
-                surplus: vec![],
-                flawed: false,
-                unshown: vec![],
-            };
+            let issued = scene.known(&listed[0]);
             if matches!(lost_answer, LostAnswer::Human | LostAnswer::ListAndRevokeIfShown) {
                 let error = scene.revoke(&issued, None).await.unwrap_err();
                 assert!(error.class() == Class::Invalid && error.to_string().contains("by hand"), "{error}");

@@ -1,10 +1,12 @@
 //! Recipes and providers that mislead: nothing of theirs is published, or what could not be shown is said, and no
 //! token lives unnamed.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Liveness, Proof, Verification},
-    providers::Provider,
+    providers::{Class, Provider},
     testkit::contract::{Lie, Operation, Wire},
 };
 
@@ -144,6 +146,42 @@ async fn an_answer_that_lacks_a_field_still_gives_what_it_has() {
         refused(Wire::OAuth2, &[Lie::Lacks(Create, "access_token")], &["create.values.token", "finds no value"]),
     ])
     .await;
+}
+
+/// A create that was answered with an error and carried out later lived until the next rotation: the list shows it then, and it is revoked
+/// by what the list shows.
+#[tokio::test]
+async fn a_create_that_is_carried_out_late_is_an_unknown_outcome_and_is_found() {
+    let scene = Scene::new(Wire::GitLab).await;
+    scene.server.store().behaviour.lies = vec![Lie::CreatesLate(Duration::from_millis(400))];
+    let error = scene.create(1).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unknown, "{error}");
+    let listed = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+    assert!(listed().await.is_empty(), "not yet");
+    let started = Instant::now();
+    let found = loop {
+        if let [found] = listed().await.as_slice() {
+            break found.clone();
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "it never came");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(scene.server.store().minted() - scene.before(), 1);
+    scene.revoke(&scene.known(&found), None).await.unwrap();
+    assert!(listed().await.is_empty());
+}
+
+/// An object whose provider's list never worked: the driver says so each time, and nothing is taken for an empty list.
+#[tokio::test]
+async fn a_list_that_always_fails_is_never_an_empty_one() {
+    for (status, class) in [(500, Class::Unavailable), (404, Class::Invalid), (401, Class::Unauthorized)] {
+        let scene = Scene::new(Wire::GitLab).await;
+        scene.server.store().behaviour.lies = vec![Lie::Never(List, status)];
+        for _ in 0..2 {
+            let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+            assert_eq!(listed.unwrap_err().class(), class, "{status}");
+        }
+    }
 }
 
 /// A value that no header can hold can be tried neither alive nor dead: its object could not be deleted.

@@ -10,7 +10,7 @@ use tokenturn::{
     api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider, provider::Endpoint},
     core::{
         revocable::Revocable,
-        token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
+        token::{Generation, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
         Error, Minted, Provider, Request, builtin,
@@ -214,6 +214,22 @@ impl Scene {
             fingerprint: minted.values.fingerprint(),
             issued_at: minted.issued_at,
             expires_at: minted.expires_at,
+            source: self.source.clone(),
+            surplus: vec![],
+            flawed: false,
+            unshown: vec![],
+        }
+    }
+
+    /// What is known of a token by the list only.
+    pub fn known(&self, found: &Listed) -> Issued {
+        Issued {
+            generation: found.generation,
+            id: found.id.clone(),
+            handle: found.handle.clone(),
+            fingerprint: String::new(),
+            issued_at: jiff::Timestamp::now(),
+            expires_at: None,
             source: self.source.clone(),
             surplus: vec![],
             flawed: false,
