@@ -247,7 +247,7 @@ fn rest(observed: &Observed) -> Ruling {
         return Ok(Some(decision));
     }
     let (at, _) = schedule::next(plan, current);
-    let sequence = record.ledger.sequence;
+    let sequence = current.token.generation.sequence;
     let contested = drift::contested(observed);
     let (reason, message) = if resource.suspend {
         (Reason::Suspended, format!("rotation {sequence} is published; spec.suspend holds back the next one"))

@@ -68,8 +68,9 @@ fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
     };
     let Some(record) = &observed.record else {
         let name = &resource.target.name;
-        let message =
-            alive(&format!("what the provider may list, and what Secret {name} may hold; the record is lost"));
+        let message = alive(&format!(
+            "what its provider may list under the name of this object, and what Secret {name} may hold"
+        ));
         return Some(Decision::act(Step::ReleaseFinalizer, Reason::Orphaned, message));
     };
     let message = alive(&names(&record.ledger));

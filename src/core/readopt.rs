@@ -102,11 +102,15 @@ fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
         counter: ledger.counter,
         sequence: ledger.sequence,
         current: ledger.current.clone(),
-        // A request that this record has not served is not lost with it.
-        rotate_now_seen: ledger.rotate_now_seen.clone(),
+        // A request that this record has not served is not lost with it, and one whose rotation has only begun was not served.
+        rotate_now_seen: ledger.rotate_now_seen.clone().filter(|_| !is_serving_request(ledger)),
         frozen: ledger.frozen,
         ..transition::empty(&observed.owner, resource)
     }
+}
+
+fn is_serving_request(ledger: &Ledger) -> bool {
+    ledger.intent.as_ref().is_some_and(|intent| intent.reason == Reason::RotateNow)
 }
 
 /// A record that is older than the target, as after a restore from a backup, must neither overwrite the target nor sweep
@@ -163,7 +167,11 @@ fn rebuild(
         ledger.unknown_until = 0;
     }
     ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
-    ledger.current = Some(current(token, reason, observed));
+    // What the record knows of the token is still so: a token that was only named like one of ours must not put off its rotation.
+    let is_same =
+        |known: &Current| known.token.generation == token.generation && known.token.fingerprint == token.fingerprint;
+    let known = base.current.filter(|known| reason != Reason::Restored && is_same(known));
+    ledger.current = Some(known.unwrap_or_else(|| current(token, reason, observed)));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
 

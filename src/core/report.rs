@@ -135,7 +135,9 @@ fn conditions(
         }
         _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold an older token of this object"),
     }
-    match provider_health(observed).or_else(|| observed.memory.provider.clone()) {
+    // That it was missing is over when it is there, whatever is wrong with it now.
+    let is_over = |health: &Result<(), Trouble>| is_missing(Some(health)) && provider_exists(observed);
+    match provider_health(observed).or_else(|| observed.memory.provider.clone().filter(|health| !is_over(health))) {
         Some(Err(trouble)) => list.set(PROVIDER_READY, false, trouble.reason, &trouble.message),
         Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
         None => list.keep_unless(PROVIDER_READY, |shown| {

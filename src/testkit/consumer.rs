@@ -44,6 +44,8 @@ impl ApiServerCalls {
         if let Some(client) = clients.get(token) {
             return Ok(client.clone());
         }
+        // The layer that adds it would panic.
+        http::HeaderValue::try_from(token.reveal()).map_err(|_| "no header can hold the value".to_owned())?;
         let mut config = self.base.clone();
         config.auth_info.token = Some(token.reveal().to_owned().into());
         let client = Client::try_from(config).map_err(|problem| problem.to_string())?;

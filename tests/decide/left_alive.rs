@@ -161,7 +161,8 @@ fn a_provider_that_exists_is_not_said_to_be_missing() {
         let decision = decide(seen).unwrap();
         let before = seen.clone();
         seen.memory.decided(UPTIME, &before, &decision);
-        report::status(seen, &decision, None, shown)
+        // As it is shown: with what was remembered before this look.
+        report::status(&before, &decision, None, shown)
     };
     let provider = |status: &RotatedTokenStatus| {
         status.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY).map(|found| found.reason.clone())

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
         observed::{Fault, Foreign, Observed, Target},
+        record::Ledger,
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
         transition,
@@ -225,6 +227,35 @@ fn a_record_that_is_older_than_the_providers_list_adopts_what_pods_hold() {
     at_rest.answers.listing = Some(Ok(vec![listed(one), listed(four)]));
     let Step::Readopt { ledger, values: Some(_) } = decided(&at_rest).step else { panic!("{:?}", decided(&at_rest)) };
     assert_eq!(ledger.previous.map(|previous| previous.token.generation), Some(four));
+}
+
+/// A token that somebody named like one of ours, and far ahead, swallowed a request for a rotation, put the next one off, and the status told of
+/// a rotation that never was.
+#[test]
+fn a_name_that_is_ahead_puts_off_no_rotation_and_swallows_no_request() {
+    let (one, planted) = (generation(1, 1), generation(99, 99));
+    let mut ledger = at_rest(one);
+    ledger.rotate_now_seen = Some("now".into());
+    let known = ledger.current.clone().unwrap();
+    let begun = Ledger { rotate_now_seen: Some("now".into()), ..intended(ledger, generation(2, 2)) };
+    let mut asked = observed(Some(begun), carrying(one));
+    asked.resource.as_mut().unwrap().rotate_now = Some("now".into());
+    asked.memory.own = Some(generation(2, 2));
+    asked.answers.listing = Some(Ok(vec![listed(one), listed(planted)]));
+    asked.now = asked.now + SignedDuration::from_hours(5);
+    let Step::Readopt { ledger, .. } = decided(&asked).step else { panic!("{:?}", decided(&asked)) };
+    assert_eq!(
+        (ledger.current.as_ref(), &ledger.intent),
+        (Some(&known), &None),
+        "since when it is current stays known"
+    );
+    asked.record.as_mut().unwrap().ledger = Ledger { previous: None, unknown_until: 0, ..*ledger };
+    asked.answers.listing = Some(Ok(vec![listed(one)]));
+    let decision = decided(&asked);
+    assert_eq!(decision.step.label(), "save Intended(Generation { sequence: 100, attempt: 100 })", "{decision:?}");
+    asked.resource.as_mut().unwrap().rotate_now = None;
+    let rest = decided(&asked);
+    assert!(rest.message.contains("rotation 1 is published"), "{}", rest.message);
 }
 
 /// Once a look at rest that the provider did not answer was the last one before the next rotation: for a month the status said
