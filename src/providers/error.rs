@@ -17,6 +17,8 @@ pub enum Class {
     CredentialMissing,
     /// The operator's own credential may not do this: a person has to act.
     Refused,
+    /// The operator's own rules do not let this address be asked: nothing was sent, and a person has to act.
+    Forbidden,
     /// The account may not use the provider now, whoever asks: a person has to act.
     AccountSuspended,
     /// The request itself is wrong, for example an account that does not exist: a person has to act.
@@ -40,6 +42,7 @@ impl Class {
             Self::Unauthorized => "unauthorized",
             Self::CredentialMissing => "credential_missing",
             Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
             Self::AccountSuspended => "account_suspended",
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",

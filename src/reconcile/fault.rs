@@ -13,6 +13,7 @@ impl From<&providers::Error> for Fault {
             Class::Unauthorized => (Reason::CredentialRejected, true, None),
             Class::CredentialMissing => (Reason::CredentialMissing, true, None),
             Class::Refused => (Reason::ProviderRefused, true, None),
+            Class::Forbidden => (Reason::PolicyForbids, true, None),
             Class::AccountSuspended => (Reason::AccountSuspended, true, None),
             Class::Invalid => (Reason::InvalidSpec, true, None),
             Class::UnknownPermission => (Reason::UnknownPermission, true, None),

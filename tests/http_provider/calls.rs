@@ -6,13 +6,17 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tokenturn::{
-    core::token::Liveness,
+    api::{
+        conditions::Reason,
+        provider::{HttpProvider, Proxy},
+    },
+    core::{observed::Fault, token::Liveness},
     providers::{
         Class, Provider,
         http::{
             Http, Shared,
             egress::{Egress, Profile},
-            guard::Reach,
+            guard::{ApiServer, Reach},
         },
     },
     testkit::contract::{Operation, Wire},
@@ -63,7 +67,7 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     recipe.base_url = recipe.base_url.replace("127.0.0.1", "localhost");
     let driver = Http::new("http", &recipe, reference, &shared).unwrap();
     let error = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
-    assert!(error.to_string().contains("loopback address"), "{error}");
+    assert!(error.class() == Class::Forbidden && error.to_string().contains("loopback address"), "{error}");
     let tls =
         Shared::new(scene.space.client().clone(), "tokenturn-system", Reach { loopback: true, ..Reach::default() });
     let mistakes = Http::new("http", &recipe, reference, &tls).err().unwrap();
@@ -77,21 +81,70 @@ async fn the_rules_for_egress_hold_where_a_request_is_sent() {
     let scene = Scene::new(Wire::Grafana).await;
     let recipe = scene.source.provider.backend.http.clone().unwrap();
     let reference = &scene.source.specification.provider;
-    for (rules, is_allowed) in [
-        ("tokenProviders: {hosts: {allow: ['*.example.com']}}", false),
-        ("clusterTokenProviders: {hosts: {allow: [127.0.0.1]}}", false),
-        ("tokenProviders: {hosts: {allow: [127.0.0.1]}}", true),
+    for (rules, why) in [
+        ("tokenProviders: {hosts: {allow: ['*.example.com']}, addresses: {allow: [127.0.0.1]}}", "it (hosts)"),
+        (
+            "clusterTokenProviders: {hosts: {allow: [127.0.0.1]}, addresses: {allow: [127.0.0.1]}}",
+            "127.0.0.1 (addresses)",
+        ),
+        ("tokenProviders: {hosts: {allow: [127.0.0.1]}}", "127.0.0.1 (addresses)"),
+        ("tokenProviders: {hosts: {allow: [127.0.0.1]}, addresses: {allow: [127.0.0.0/8]}}", ""),
     ] {
         let egress = Arc::new(Egress::read(rules, Profile::Strict).unwrap());
         let reach = Reach { loopback: true, plain_http: true, egress, ..Reach::default() };
         let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
         let driver = Http::new("http", &recipe, reference, &shared).unwrap();
         let listed = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
-        assert_eq!(listed.is_ok(), is_allowed, "{rules}: {listed:?}");
-        assert_eq!(scene.server.seen().is_empty(), !is_allowed, "{rules}");
-        let told = listed.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(is_allowed || told.contains("egress rules for TokenProviders do not allow it (hosts)"), "{told}");
+        assert_eq!(scene.server.seen().is_empty(), !why.is_empty(), "{rules}: {listed:?}");
+        let Err(error) = listed else { continue };
+        assert_eq!(error.class(), Class::Forbidden, "{error}");
+        let told = format!("egress rules for TokenProviders do not allow {why}");
+        assert!(!why.is_empty() && error.to_string().contains(&told), "{error}");
+        // A create that was refused is one that was never sent.
+        assert_eq!(driver.create(&scene.request(1)).await.unwrap_err().class(), Class::Forbidden);
     }
+}
+
+/// Regression: a lasting refusal was told as one that passes by itself, and nobody was called.
+#[tokio::test]
+async fn what_is_refused_for_good_is_for_a_person_and_what_is_not_known_yet_is_not() {
+    let scene = Scene::new(Wire::Grafana).await;
+    let recipe = scene.source.provider.backend.http.clone().unwrap();
+    let reference = &scene.source.specification.provider;
+    let refused = async |change: fn(&mut HttpProvider), rules: &str, api_server: ApiServer| {
+        let mut recipe = recipe.clone();
+        change(&mut recipe);
+        let egress = Arc::new(Egress::read(rules, Profile::Open).unwrap());
+        let reach = Reach { loopback: true, plain_http: true, egress, api_server };
+        let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
+        let driver = Http::new("http", &recipe, reference, &shared).unwrap();
+        Fault::from(driver.create(&scene.request(1)).await.unwrap_err())
+    };
+    let named: fn(&mut HttpProvider) = |recipe| recipe.base_url = recipe.base_url.replace("127.0.0.1", "localhost");
+    let elsewhere: fn(&mut HttpProvider) = |recipe| recipe.base_url = "http://192.0.2.1/api".to_owned();
+    let through: fn(&mut HttpProvider) = |recipe| {
+        recipe.proxy = Some(Proxy { url: "http://proxy.example.com:3128".to_owned(), credentials_ref: None });
+    };
+    let none = ApiServer::default;
+    let loopback = "tokenProviders: {addresses: {deny: [127.0.0.0/8, '::1']}}";
+    let proxies = "tokenProviders: {proxies: {allow: []}}";
+    let behind = ApiServer::known(["192.0.2.1".parse().unwrap()].into());
+    for (change, rules, api_server, reason, why) in [
+        (named, loopback, none(), Reason::PolicyForbids, "localhost is not connected to because the egress rules"),
+        (through, proxies, none(), Reason::PolicyForbids, "proxy.url: proxy.example.com is not connected to"),
+        (elsewhere, "", ApiServer::unknown(), Reason::ProviderUnavailable, "it is not known yet"),
+    ] {
+        let fault = refused(change, rules, api_server).await;
+        assert_eq!((fault.reason, fault.needs_person), (reason, reason == Reason::PolicyForbids), "{}", fault.message);
+        assert!(fault.message.contains(why), "{}", fault.message);
+    }
+    // Where it stands in the recipe it is a mistake of that.
+    let reach = Reach { plain_http: true, api_server: behind, ..Reach::default() };
+    let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
+    let mut recipe = recipe.clone();
+    elsewhere(&mut recipe);
+    assert!(Http::new("http", &recipe, reference, &shared).is_err());
+    assert!(scene.server.seen().is_empty());
 }
 
 /// Each request goes where it says, and no further than `baseUrl` may.

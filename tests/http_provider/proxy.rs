@@ -207,7 +207,7 @@ async fn the_guard_holds_for_the_proxy() {
     });
     let driver = Http::new("http", scene.recipe(), &reference, &shared).unwrap();
     let error = driver.create(&scene.request(1)).await.unwrap_err();
-    assert_told(&scene, &error, Class::Unavailable, "localhost is not connected to because it is a loopback address");
+    assert_told(&scene, &error, Class::Forbidden, "localhost is not connected to because it is a loopback address");
     assert_eq!(proxy.asked(), Vec::<String>::new());
 }
 

@@ -103,10 +103,10 @@ impl Http {
         let data = self.shared.data(namespace, credential).await?;
         let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
         let via = self.via(namespace).await?;
-        let client = self.client(identity.as_ref(), via, namespace).map_err(|why| match identity {
-            None => Error::new(Class::Invalid, why),
+        let client = self.client(identity.as_ref(), via, namespace).map_err(|error| match identity {
             // What is wrong may be in the Secret.
-            Some(_) => data.wrong(&why),
+            Some(_) if error.class() == Class::Invalid => data.wrong(&error.to_string()),
+            _ => error,
         })?;
         Ok(Who { data, client })
     }
@@ -156,7 +156,7 @@ impl Http {
     }
 
     /// `namespace` is that of the provider object's Secrets.
-    fn client(&self, identity: Option<&Identity>, via: Option<Via>, namespace: &str) -> Result<Client, String> {
+    fn client(&self, identity: Option<&Identity>, via: Option<Via>, namespace: &str) -> Result<Client, Error> {
         let Shared { clients, reach, .. } = &self.shared;
         let reach = reach.of(self.reference.kind, namespace, &self.reference.name);
         clients.get(self.ca_bundle.as_deref(), identity, via, reach)
@@ -166,8 +166,7 @@ impl Http {
     async fn plain_client(&self, owner: &Owner, doing: &str) -> Result<Client, Error> {
         let namespace = self.credential_namespace(owner);
         let via = self.via(namespace).await;
-        let client =
-            via.and_then(|via| self.client(None, via, namespace).map_err(|why| Error::new(Class::Invalid, why)));
+        let client = via.and_then(|via| self.client(None, via, namespace));
         client.map_err(|error| Error::new(error.class(), format!("{doing}: {error}")))
     }
 

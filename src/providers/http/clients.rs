@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{body::Room, guard::Reachable, proxy::Via, transport};
+use crate::providers::{Class, Error};
 
 /// Clients that are kept; beyond that the one that was not used for longest is made anew.
 const MAX_CLIENTS: usize = 64;
@@ -65,17 +66,18 @@ impl Clients {
     /// A client, made once for each set of certificates and each way to a proxy.
     ///
     /// # Errors
-    /// What is wrong with the certificates.
+    /// What is wrong with the certificates, or why the proxy may not be used.
     pub fn get(
         &self,
         ca_bundle: Option<&str>,
         identity: Option<&Identity>,
         via: Option<Via>,
         reach: Reachable,
-    ) -> Result<Client, String> {
+    ) -> Result<Client, Error> {
         let authorization = via.as_ref().and_then(|via| via.authorization.as_ref());
         if let Some(via) = &via {
-            reach.check_proxy(&via.url).map_err(|why| format!("proxy.url: {why}"))?;
+            let within = |error: Error| Error::new(error.class(), format!("proxy.url: {error}"));
+            reach.check_proxy(&via.url).map_err(within)?;
         }
         let key = Key {
             whose: reach.whose().to_owned(),
@@ -93,7 +95,8 @@ impl Clients {
                 kept.http.clone()
             }
             None => {
-                let http = transport::client(ca_bundle, identity, via.as_ref(), &reach)?;
+                let http = transport::client(ca_bundle, identity, via.as_ref(), &reach);
+                let http = http.map_err(|why| Error::new(Class::Invalid, why))?;
                 if clients.len() >= MAX_CLIENTS {
                     let oldest = clients.values().map(|kept| kept.used).min();
                     clients.retain(|_, kept| Some(kept.used) != oldest);

@@ -93,20 +93,36 @@ impl<T> Lines<T> {
     }
 }
 
-/// `example.com`, or `*.example.com` for every host below it.
+/// `example.com`, `*.example.com` for every host below it, or an address that stands in URLs as such.
 #[derive(Clone, Debug)]
 enum Host {
     One(String),
     Below(String),
+    Address(IpAddr),
 }
 
 impl Host {
-    fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::One(one) => one == host,
-            Self::Below(end) => host.strip_suffix(end.as_str()).is_some_and(|rest| !rest.is_empty()),
+    /// The numbers of an address are no labels of a name.
+    fn matches(&self, host: &str, literal: Option<IpAddr>) -> bool {
+        match (self, literal) {
+            (Self::Address(one), Some(address)) => *one == address,
+            (Self::One(one), None) => one == host,
+            (Self::Below(end), None) => host.strip_suffix(end.as_str()).is_some_and(|rest| !rest.is_empty()),
+            _ => false,
         }
     }
+}
+
+/// A text that is an address, IPv4-mapped ones as IPv4.
+fn literal(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether URLs take a host for an IPv4 address, or for nothing that could be meant: <https://url.spec.whatwg.org/#ends-in-a-number-checker>.
+fn ends_in_a_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    last.bytes().all(|byte| byte.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(is_hex)
 }
 
 /// A range, or all public addresses.
@@ -225,7 +241,8 @@ impl Rules {
 
     fn refusal(&self, lines: &Lines<Host>, host: &str, place: &str) -> Option<String> {
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-        let allowed = lines.allows(|rule| rule.matches(&host), self.profile == Profile::Open);
+        let literal = literal(&host);
+        let allowed = lines.allows(|rule| rule.matches(&host, literal), self.profile == Profile::Open);
         (!allowed).then(|| format!("the egress rules for {} do not allow it ({place})", self.whose))
     }
 
@@ -268,8 +285,10 @@ fn host(text: &str) -> Result<Host, String> {
         Some(name) => (true, name),
         None => (false, text.as_str()),
     };
-    let is_address = !is_below && name.parse::<IpAddr>().is_ok();
-    if !is_address && !object_name::is_subdomain(name) {
+    if let Some(address) = literal(name).filter(|_| !is_below) {
+        return Ok(Host::Address(address));
+    }
+    if !object_name::is_subdomain(name) || ends_in_a_number(name) {
         return Err("is no host: write example.com, *.example.com for every host below it, or an address".to_owned());
     }
     Ok(if is_below { Host::Below(format!(".{name}")) } else { Host::One(name.to_owned()) })
@@ -282,8 +301,16 @@ fn range(text: &str) -> Result<Addresses, String> {
     let one = text.parse::<IpAddr>().map(IpNet::from);
     text.parse::<IpNet>()
         .or(one)
-        .map(Addresses::In)
+        .map(|net| Addresses::In(canonical(net)))
         .map_err(|_| "is no range: write 10.0.0.0/8, fd00::/8, an address, or public".to_owned())
+}
+
+/// A range of IPv4-mapped addresses as one of IPv4, as addresses are compared.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(length)) if net.addr().is_ipv6() => IpNet::new(address, length).unwrap_or(net),
+        _ => net,
+    }
 }
 
 #[cfg(test)]
@@ -326,6 +353,27 @@ providers:
         assert!(!address("10.1.2.3") && !address("10.2.0.1") && !address("fd00::1"));
         let inside = Ipv4Addr::new(10, 1, 2, 3);
         assert!(rules.address_refusal("64:ff9b::a01:203".parse().unwrap(), &[inside]).is_some());
+    }
+
+    /// Regression: another notation of an address, and an address as if its numbers were labels of a name.
+    #[test]
+    fn addresses_as_hosts_are_compared_in_one_form_and_never_by_their_ends() {
+        let rules = |text: &str| {
+            let text = format!("tokenProviders: {{hosts: {text}, addresses: {{deny: ['::ffff:10.0.0.0/104']}}}}");
+            Egress::read(&text, Profile::Open).map(|egress| egress.of(ProviderKind::TokenProvider, "shop", "p"))
+        };
+        let denied = rules("{deny: [192.0.2.2, '::ffff:192.0.2.3', '2001:DB8:0::1']}").unwrap();
+        for host in ["192.0.2.2", "[::ffff:192.0.2.2]", "[::ffff:c000:202]", "192.0.2.3", "[2001:db8::1]"] {
+            assert!(denied.host_refusal(host).is_some(), "{host}");
+        }
+        assert!(denied.host_refusal("192.0.2.4").is_none() && denied.host_refusal("[2001:db8::2]").is_none());
+        assert!(denied.address_refusal("10.1.1.1".parse().unwrap(), &[]).is_some());
+        let allowed = rules("{allow: ['::ffff:192.0.2.2']}").unwrap();
+        assert!(allowed.host_refusal("192.0.2.2").is_none() && allowed.host_refusal("192.0.2.3").is_some());
+        for never in ["*.2.2", "*.2", "192.0.2", "*.192.0.2.2", "2130706433", "a.0x7f", "'*.::1'", "192.0.2.02"] {
+            let told = rules(&format!("{{deny: ['{}']}}", never.trim_matches('\''))).err();
+            assert!(told.is_some_and(|told| told.contains("tokenProviders.hosts.deny[0]")), "{never}");
+        }
     }
 
     #[test]

@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -19,7 +18,10 @@ use super::{
     egress::{Egress, Rules},
     special,
 };
-use crate::api::ProviderKind;
+use crate::{
+    api::ProviderKind,
+    providers::{Class, Error},
+};
 
 const LOOPBACK: &str = "it is a loopback address; the operator's flag --allow-loopback-providers allows these";
 const API_SERVER: &str = "it is the API server's";
@@ -65,15 +67,35 @@ impl ApiServer {
         }
     }
 
-    fn refusal(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Option<String> {
+    fn refusal(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Option<Refusal> {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Ok(known) => addresses.into_iter().any(|one| known.contains(&one)).then(|| API_SERVER.to_owned()),
-            Err(why) => Some(format!("it is not known yet which addresses are the API server's ({why}); trying again")),
+            Ok(known) => addresses.into_iter().any(|one| known.contains(&one)).then(|| Refusal::lasting(API_SERVER)),
+            Err(why) => {
+                let why = format!("it is not known yet which addresses are the API server's ({why}); trying again");
+                Some(Refusal { class: Class::Unavailable, why })
+            }
         }
     }
 
     fn is_known(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_ok()
+    }
+}
+
+/// Why something is not connected to, in words that follow its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    class: Class,
+    why: String,
+}
+
+impl Refusal {
+    fn lasting(why: impl Into<String>) -> Self {
+        Self { class: Class::Forbidden, why: why.into() }
+    }
+
+    fn of(self, host: &str) -> Error {
+        Error::new(self.class, format!("{host} is not connected to because {}", self.why))
     }
 }
 
@@ -98,11 +120,11 @@ impl Reach {
 
     /// Why an address is not connected to, by whomever; `None` if it may be.
     #[must_use]
-    pub fn refusal(&self, address: IpAddr) -> Option<String> {
+    pub fn refusal(&self, address: IpAddr) -> Option<Refusal> {
         let address = address.to_canonical();
         if address.is_loopback() {
             // Allowed also where the API server is: a cluster on loopback is a test.
-            return (!self.loopback).then(|| LOOPBACK.to_owned());
+            return (!self.loopback).then(|| Refusal::lasting(LOOPBACK));
         }
         // A translator or a tunnel leads to what is inside; what is not meant by it begins with a zero most often.
         let inside = embedded(address);
@@ -110,11 +132,11 @@ impl Reach {
         for inside in inside.iter().filter(|inside| is_meant(inside)).copied().map(IpAddr::V4) {
             let why = if inside.is_loopback() { Some(LOOPBACK) } else { special::never(inside) };
             if let Some(why) = why {
-                return Some(format!("it leads to {inside}, and {why}"));
+                return Some(Refusal::lasting(format!("it leads to {inside}, and {why}")));
             }
         }
         if let Some(why) = special::never(address) {
-            return Some(why.to_owned());
+            return Some(Refusal::lasting(why));
         }
         self.api_server.refusal(inside.into_iter().map(IpAddr::V4).chain([address]))
     }
@@ -142,7 +164,7 @@ impl Reach {
             false => Self { api_server: ApiServer::default(), ..self.clone() },
         };
         match reach.refusal(address) {
-            Some(why) => Err(refused(&address.to_string(), &why)),
+            Some(refusal) => Err(refusal.of(&address.to_string()).to_string()),
             None => Ok(()),
         }
     }
@@ -163,38 +185,35 @@ impl Reachable {
     }
 
     /// Why an address is not connected to.
-    fn refusal(&self, address: IpAddr) -> Option<String> {
+    fn refusal(&self, address: IpAddr) -> Option<Refusal> {
         let address = address.to_canonical();
-        self.reach.refusal(address).or_else(|| match address.is_loopback() {
-            // The flag says so, for tests and sidecars.
-            true => None,
-            false => self.rules.address_refusal(address, &embedded(address)),
-        })
+        let by_rules = || self.rules.address_refusal(address, &embedded(address)).map(Refusal::lasting);
+        self.reach.refusal(address).or_else(by_rules)
     }
 
     /// Whether a URL may be asked for. The address of a name is looked at when it is resolved; behind a proxy, by nobody.
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, url: &Url) -> Result<(), String> {
+    pub fn check(&self, url: &Url) -> Result<(), Error> {
         let host = url.host_str().unwrap_or_default();
         self.check_address(url)?;
-        self.rules.host_refusal(host).map_or(Ok(()), |why| Err(refused(host, &why)))
+        self.rules.host_refusal(host).map_or(Ok(()), |why| Err(Refusal::lasting(why).of(host)))
     }
 
     /// Whether a proxy may be used.
     ///
     /// # Errors
     /// Why not.
-    pub fn check_proxy(&self, url: &Url) -> Result<(), String> {
+    pub fn check_proxy(&self, url: &Url) -> Result<(), Error> {
         let host = url.host_str().unwrap_or_default();
         self.check_address(url)?;
-        self.rules.proxy_refusal(host).map_or(Ok(()), |why| Err(refused(host, &why)))
+        self.rules.proxy_refusal(host).map_or(Ok(()), |why| Err(Refusal::lasting(why).of(host)))
     }
 
-    fn check_address(&self, url: &Url) -> Result<(), String> {
+    fn check_address(&self, url: &Url) -> Result<(), Error> {
         let Some(address) = literal(url) else { return Ok(()) };
-        self.refusal(address).map_or(Ok(()), |why| Err(refused(&address.to_string(), &why)))
+        self.refusal(address).map_or(Ok(()), |refusal| Err(refusal.of(&address.to_string())))
     }
 }
 
@@ -214,11 +233,7 @@ fn embedded(address: IpAddr) -> Vec<Ipv4Addr> {
     }
 }
 
-fn refused(host: &str, why: &str) -> String {
-    format!("{host} is not connected to because {why}")
-}
-
-/// Resolves names and leaves out what may not be connected to.
+/// Resolves names and leaves out what may not be connected to: then an [`Error`] is among the causes of the client's.
 pub struct GuardedResolver {
     pub reach: Reachable,
 }
@@ -228,17 +243,17 @@ impl Resolve for GuardedResolver {
         let reach = self.reach.clone();
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let mut why_not = None;
+            let mut refused = None;
             let mut allowed: Vec<SocketAddr> = Vec::new();
             for address in tokio::net::lookup_host((host.as_str(), 0)).await? {
                 match reach.refusal(address.ip()) {
-                    Some(why) => why_not = Some(refused(&host, &why)),
+                    Some(refusal) => refused = Some(refusal.of(&host)),
                     None => allowed.push(address),
                 }
             }
-            match why_not {
+            match refused {
                 // One bad address among good ones is how rebinding looks.
-                Some(why) => Err(io::Error::new(io::ErrorKind::PermissionDenied, why).into()),
+                Some(error) => Err(error.into()),
                 None => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
@@ -325,7 +340,9 @@ mod tests {
         let reach = Reach { api_server: api_server.clone(), ..Reach::default() };
         let refusal = |address: &str| reach.refusal(address.parse().unwrap());
         api_server.not_found("no answer".to_owned());
-        assert!(refusal("1.1.1.1").unwrap().contains("no answer"));
+        assert!(
+            refusal("1.1.1.1").is_some_and(|told| told.class == Class::Unavailable && told.why.contains("no answer"))
+        );
         assert_eq!(reach.check_host(&"https://1.1.1.1/".parse().unwrap()), Ok(()), "no mistake of the recipe");
         api_server.found(BTreeSet::from(["10.96.0.1".parse().unwrap()]));
         api_server.found(BTreeSet::from(["10.0.0.5".parse().unwrap()]));
@@ -342,7 +359,7 @@ mod tests {
         let own = reach.of(ProviderKind::TokenProvider, "shop", "p");
         let url = |text: &str| text.parse::<Url>().unwrap();
         assert_eq!(own.check(&url("https://api.example.com/")), Ok(()));
-        assert!(own.check(&url("https://other.example.com/")).unwrap_err().contains("TokenProviders"));
+        assert!(own.check(&url("https://other.example.com/")).unwrap_err().to_string().contains("TokenProviders"));
         assert!(own.check(&url("https://1.1.1.1/")).is_err(), "an address is a host that is not listed");
         assert!(own.check_proxy(&url("http://api.example.com:3128/")).is_err());
         assert!(
@@ -351,5 +368,32 @@ mod tests {
         let cluster = reach.of(ProviderKind::ClusterTokenProvider, "shop", "p");
         assert_eq!(cluster.check(&url("https://10.1.1.1/")), Ok(()), "other rules");
         assert!(cluster.check(&url("https://10.96.0.1/")).is_err(), "no rule allows the API server");
+    }
+    /// Regression: the flag lifted the administrator's rules for loopback too.
+    #[test]
+    fn rules_hold_for_loopback_where_the_flag_allows_it() {
+        let refused = |rules: &str, profile: Profile, address: &str| {
+            let egress = Arc::new(Egress::read(rules, profile).unwrap());
+            let reach = Reach { loopback: true, egress, ..reach() };
+            reach.of(ProviderKind::TokenProvider, "shop", "p").refusal(address.parse().unwrap()).is_some()
+        };
+        let [deny, allow] =
+            ["deny", "allow"].map(|list| format!("tokenProviders: {{addresses: {{{list}: [127.0.0.0/8]}}}}"));
+        for (rules, profile, address, is_refused) in [
+            ("", Profile::Open, "127.0.0.1", false),
+            ("", Profile::Open, "::1", false),
+            ("", Profile::Strict, "127.0.0.1", true),
+            ("", Profile::Strict, "::1", true),
+            (&deny, Profile::Open, "127.0.0.1", true),
+            (&deny, Profile::Open, "::ffff:127.0.0.1", true),
+            (&deny, Profile::Open, "::1", false),
+            (&allow, Profile::Strict, "127.0.0.1", false),
+            (&allow, Profile::Open, "::1", true),
+        ] {
+            assert_eq!(refused(rules, profile, address), is_refused, "{rules} {profile:?} {address}");
+        }
+        let without = Reach { egress: Arc::new(Egress::read(&allow, Profile::Open).unwrap()), ..reach() };
+        let own = without.of(ProviderKind::TokenProvider, "shop", "p");
+        assert!(own.refusal("127.0.0.1".parse().unwrap()).is_some(), "rules allow no loopback without the flag");
     }
 }

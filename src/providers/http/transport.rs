@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     connect::{self, Call, Instead, Purpose},
-    providers::{Class, error::detail},
+    providers::{Class, Error, error::detail},
 };
 
 /// Why there is no answer. Told without URLs: they may hold tokens.
@@ -114,7 +114,7 @@ async fn exchange(
     let shown = Shown::of(&rendered, known);
     let Rendered { method, url, headers, body } = rendered;
     // Every request comes by here, also those to addresses that a server named.
-    client.reach.check(&url).map_err(|why| Failure { class: Class::Unavailable, why, unsent: true })?;
+    client.reach.check(&url).map_err(|error| Failure { class: error.class(), why: error.to_string(), unsent: true })?;
     // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not like it.
     let is_read_by = client.via.as_deref().filter(|_| url.scheme() == "http");
     let mut request = client.http.request(method, url).headers(headers).timeout(timeout);
@@ -185,6 +185,11 @@ fn lost(why: impl Into<String>) -> Failure {
 }
 
 fn failure(error: reqwest::Error, via: Option<&Via>, progress: &Progress) -> Failure {
+    if let Some(refused) = refused(&error) {
+        // Behind a proxy no other name is resolved here.
+        let place = via.map_or("", |_| "proxy.url: ");
+        return Failure { class: refused.class(), why: format!("{place}{refused}"), unsent: true };
+    }
     let unsent = error.is_connect() || error.is_builder() || progress.is_connecting();
     let error = error.without_url();
     let why = match error.is_timeout() {
@@ -199,6 +204,11 @@ fn failure(error: reqwest::Error, via: Option<&Via>, progress: &Progress) -> Fai
             Failure { class, why, unsent }
         }
     }
+}
+
+/// What the guard said of the address that a name leads to.
+fn refused(error: &reqwest::Error) -> Option<&Error> {
+    std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref())
 }
 
 /// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its certificate.
