@@ -9,13 +9,15 @@
 # The version of rust-toolchain.toml; a test compares the two.
 FROM rust:1.95.0-alpine AS build
 
-# ring compiles C and assembly.
+# ring compiles C and assembly, the allocator C.
 RUN apk add --no-cache build-base ca-certificates
 
 WORKDIR /src
 # .dockerignore leaves out rust-toolchain.toml: it would make rustup fetch clippy and rustfmt for nothing.
 COPY . .
-RUN cargo build --release --locked --bin tokenturn
+# Kernels of arm64 have pages of 4, 16 or 64 KiB, and the allocator has to know the largest when it is built.
+RUN case "$(uname -m)" in aarch64) export JEMALLOC_SYS_WITH_LG_PAGE=16 ;; esac; \
+    cargo build --release --locked --bin tokenturn
 
 # scratch, not a distroless base: the binary is static and needs no libc, shell, time zone or user database, so a base
 # image would only add files to scan and to update.

@@ -369,6 +369,7 @@ mod tests {
         assert_eq!(cluster.check(&url("https://10.1.1.1/")), Ok(()), "other rules");
         assert!(cluster.check(&url("https://10.96.0.1/")).is_err(), "no rule allows the API server");
     }
+
     /// Regression: the flag lifted the administrator's rules for loopback too.
     #[test]
     fn rules_hold_for_loopback_where_the_flag_allows_it() {
