@@ -242,7 +242,7 @@ fn a_name_that_is_ahead_puts_off_no_rotation_and_swallows_no_request() {
     asked.resource.as_mut().unwrap().rotate_now = Some("now".into());
     asked.memory.own = Some(generation(2, 2));
     asked.answers.listing = Some(Ok(vec![listed(one), listed(planted)]));
-    asked.now = asked.now + SignedDuration::from_hours(5);
+    asked.now += SignedDuration::from_hours(5);
     let Step::Readopt { ledger, .. } = decided(&asked).step else { panic!("{:?}", decided(&asked)) };
     assert_eq!(
         (ledger.current.as_ref(), &ledger.intent),
