@@ -9,15 +9,17 @@ use std::time::Duration;
 use super::{
     observed::{Observed, Question},
     record::Ledger,
-    step::{Decision, Step},
+    report,
+    retire::drop_record,
+    step::{Decision, Phase, Step},
 };
 use crate::api::{DeletionPolicy, conditions::Reason};
 
 /// How long a credential that is refused is shown again and again in a namespace that is being deleted: gateways refuse for a moment.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
-/// How long an object that leaves its tokens alive tries to revoke what it never published.
-const ORPHAN_TRIES_FOR: Duration = Duration::from_secs(120);
+/// How long an object that leaves its tokens alive tries to revoke what it never published, and one that never had any to list them.
+pub(super) const TRIES_FOR: Duration = Duration::from_secs(120);
 
 /// The decision, or to let the object go where it would wait for ever.
 ///
@@ -54,15 +56,13 @@ pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Qu
 /// What an object that leaves its tokens alive does instead of waiting on for its provider.
 fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
     let resource = observed.resource.as_ref().filter(|found| found.deletion_policy == DeletionPolicy::Orphan)?;
-    let time = observed.uptime.saturating_sub(observed.memory.stuck_since?);
-    if time < ORPHAN_TRIES_FOR {
+    let is_stuck = decision.phase == Phase::Stalled || report::failed(decision);
+    if !is_stuck || !is_stuck_for(observed, TRIES_FOR) {
         return None;
     }
-    let tried = format!(
-        "{} min were not enough to revoke what was never published ({})",
-        time.as_secs() / 60,
-        decision.message
-    );
+    let minutes = TRIES_FOR.as_secs() / 60;
+    let tried =
+        format!("more than {minutes} min were not enough to revoke what was never published ({})", decision.message);
     let alive = |what: &str| {
         format!("left alive as spec.deletionPolicy says, nobody rotates or revokes it now: {what}; {tried}")
     };
@@ -74,11 +74,21 @@ fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
         return Some(Decision::act(Step::ReleaseFinalizer, Reason::Orphaned, message));
     };
     let message = alive(&names(&record.ledger));
-    if observed.ours().is_some_and(|view| !view.orphaned) {
+    if may_be_marked(observed) {
         let ids: Vec<&str> = record.ledger.tokens().map(|token| token.id.as_str()).collect();
         return Some(Decision::act(Step::MarkOrphaned { id: ids.join(",") }, Reason::Deleting, message));
     }
-    Some(Decision::act(Step::DropRecord, Reason::Orphaned, message))
+    Some(drop_record(observed, record, Reason::Orphaned, &message))
+}
+
+/// Whether the Secret is still to be marked with the tokens that live on. One that takes no mark is left without: they are said anyway.
+pub(super) fn may_be_marked(observed: &Observed) -> bool {
+    observed.ours().is_some_and(|view| !view.orphaned) && !is_stuck_for(observed, TRIES_FOR * 2)
+}
+
+/// Whether a deletion could not go on for so long.
+pub(super) fn is_stuck_for(observed: &Observed, span: Duration) -> bool {
+    observed.memory.stuck_since.is_some_and(|since| observed.uptime.saturating_sub(since) >= span)
 }
 
 /// Whether nothing that still happens would end the wait.

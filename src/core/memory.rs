@@ -70,6 +70,8 @@ pub struct Memory {
     pub repairs: Repairs,
     /// When this process last restarted workloads.
     pub rolled: Option<Duration>,
+    /// How often the value in the Secret was changed while the old token was waited for.
+    pub reopened: u32,
     /// Failures in a row, for back-off.
     pub failures: u32,
     /// The target as it was last seen; a change restarts the settle time.
@@ -253,7 +255,14 @@ impl Memory {
                 self.mint_failure = None;
             }
             Change::TakenOver(generation) => self.own = Some(generation),
-            Change::Promoted(_) | Change::Reopened => self.stamps.clear(),
+            Change::Promoted(_) => {
+                self.stamps.clear();
+                self.reopened = 0;
+            }
+            Change::Reopened => {
+                self.stamps.clear();
+                self.reopened = self.reopened.saturating_add(1);
+            }
             Change::Died(_)
             | Change::Noted
             | Change::GraceServed

@@ -11,7 +11,7 @@ use super::{
     consumers::{Consumers, PodView},
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
-    left_alive::or_let_go,
+    left_alive::{TRIES_FOR, is_stuck_for, may_be_marked, or_let_go},
     observed::{Observed, Question, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, Retirement, RevokeIntent, Snapshot},
@@ -76,12 +76,18 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
     let listed = match observed.listing(&plan.source)? {
         Ok(listed) => listed,
         // Nothing was begun: before a create there is a record, and this process has seen none, nor does the status tell of a token.
-        Err(fault) if !resource.was_issued && observed.memory.highest == 0 && observed.ours().is_none() => {
+        Err(fault)
+            if !resource.was_issued
+                && observed.memory.highest == 0
+                && observed.ours().is_none()
+                && is_stuck_for(observed, TRIES_FOR) =>
+        {
             let message = format!(
-                "no rotation was ever begun for this object, so it goes although its tokens cannot be listed: {}",
-                fault.message
+                "nothing tells of a rotation of this object, so it goes although its tokens cannot be listed ({}); if its record was deleted, look at \
+                 the provider for tokens with {} in their names",
+                fault.message, observed.owner.uid
             );
-            return Ok(Decision::act(Step::ReleaseFinalizer, Reason::Deleting, message));
+            return Ok(Decision::act(Step::ReleaseFinalizer, Reason::LeftBehind, message));
         }
         Err(fault) => return Ok(on_fault(observed, fault)),
     };
@@ -156,14 +162,14 @@ fn orphan(observed: &Observed, record: &Record) -> Decision {
     if ids.is_empty() {
         return drop_record(observed, record, Reason::Deleting, "no token of this object is alive");
     }
-    if observed.ours().is_some_and(|view| !view.orphaned) {
+    if may_be_marked(observed) {
         return Decision::act(Step::MarkOrphaned { id: ids.join(",") }, Reason::Deleting, left_alive(&ids));
     }
     drop_record(observed, record, Reason::Orphaned, &left_alive(&ids))
 }
 
 /// The end of the record. What an attempt may have left behind where nobody finds it is told before: nobody else knows its name.
-fn drop_record(observed: &Observed, record: &Record, reason: Reason, message: &str) -> Decision {
+pub(super) fn drop_record(observed: &Observed, record: &Record, reason: Reason, message: &str) -> Decision {
     match left_behind(observed, &record.ledger) {
         None => Decision::act(Step::DropRecord, reason, message),
         Some(told) => Decision::act(Step::DropRecord, Reason::LeftBehind, format!("{message}; {told}")),

@@ -33,7 +33,7 @@ pub(super) fn unstamped(
     snapshot: &Snapshot,
     stamp: &str,
 ) -> BTreeSet<WorkloadRef> {
-    let wanted = consumers.workloads.iter().filter(|_| !rests_from_rolling(observed)).filter(|view| {
+    let wanted = consumers.workloads.iter().filter(|_| !rests_from_rolling(observed, stamp)).filter(|view| {
         snapshot.workloads.contains(&view.workload)
             && view.stamp.as_deref() != Some(stamp)
             && stamps(observed, &view.workload, stamp) < MAX_STAMPS
@@ -41,18 +41,19 @@ pub(super) fn unstamped(
     wanted.map(|view| view.workload.clone()).collect()
 }
 
-/// After so many rounds workloads are restarted only once in [`ROLL_PAUSE`]: somebody changes the Secret again and again.
-const MANY_ROUNDS: i64 = 3;
+/// After so many changes of the Secret by somebody else workloads are restarted only once in [`ROLL_PAUSE`].
+const MANY_CHANGES: u32 = 3;
 
 /// Time between two restarts of all workloads for drift that comes again.
 const ROLL_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Whether workloads were restarted so often for this old token that they are left alone for a while. Its holders are waited for
-/// all the same.
-fn rests_from_rolling(observed: &Observed) -> bool {
-    let previous = observed.record.as_ref().and_then(|record| record.ledger.previous.as_ref());
-    let is_many = previous.is_some_and(|previous| previous.round >= MANY_ROUNDS);
-    is_many && observed.memory.rolled.is_some_and(|at| observed.uptime.saturating_sub(at) < ROLL_PAUSE)
+/// all the same. What has begun with this stamp is ended.
+fn rests_from_rolling(observed: &Observed, stamp: &str) -> bool {
+    let memory = &observed.memory;
+    let has_begun = memory.stamps.values().any(|(given, _)| given == stamp);
+    let is_recent = memory.rolled.is_some_and(|at| observed.uptime.saturating_sub(at) < ROLL_PAUSE);
+    memory.reopened >= MANY_CHANGES && is_recent && !has_begun
 }
 
 /// How often this process gave a workload a stamp.
@@ -72,7 +73,7 @@ pub(super) fn obstacles(
     let missing = missing(resource, consumers);
     let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
     let stuck = rolled.filter_map(|view| {
-        if view.stamp.as_deref() != Some(stamp) && rests_from_rolling(observed) {
+        if view.stamp.as_deref() != Some(stamp) && rests_from_rolling(observed, stamp) {
             let why = "is not restarted again before an hour has passed: the value in the Secret was changed several times while the old \
                        token was waited for; find who writes the Secret, or restart it yourself";
             return Some(Blocker { pod: view.workload.to_string(), container: None, why: why.to_owned() });

@@ -232,6 +232,8 @@ fn create(
 
 /// The intent is not ours to serve, or its create is over: begin the next attempt, later each time.
 fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, intent: &Intent) -> Ruling {
+    // A request that the policy does not allow yet is not there yet.
+    let resource = &as_allowed(observed, resource, ledger, intent);
     let plan = match &resource.plan {
         Ok(plan) => plan,
         Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
@@ -240,10 +242,9 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
     }
-    // A spec or a recipe that was corrected is tried at once, and so is what a person asks for, as far as the policy allows.
+    // A spec or a recipe that was corrected is tried at once, and so is what a person asks for.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
-    let is_bounded = |least: Duration| schedule::after(intent.at, least.min(schedule::EXHAUSTED_WAIT)) > observed.now;
-    let anew = resource.is_recipe_changed || (asked && !plan.min_interval.is_some_and(is_bounded));
+    let anew = resource.is_recipe_changed || asked;
     // Of a first token nothing is known yet but what the provider can do.
     let replaced = ledger.current.as_ref().is_some_and(|current| current.token.handle.is_in_place());
     let in_place = replaced || plan.traits.succession != Succession::Overlap;
@@ -279,9 +280,23 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
     Ok(Some(intended(next, intent.reason)))
 }
 
+/// The object without a request for a rotation that comes too soon after the last attempt.
+fn as_allowed(observed: &Observed, resource: &Resource, ledger: &Ledger, intent: &Intent) -> Resource {
+    let least = resource.plan.as_ref().ok().and_then(|plan| plan.min_interval);
+    let is_bounded = |least: Duration| schedule::after(intent.at, least.min(schedule::EXHAUSTED_WAIT)) > observed.now;
+    match least.is_some_and(is_bounded) {
+        true => Resource { rotate_now: ledger.rotate_now_seen.clone(), ..resource.clone() },
+        false => resource.clone(),
+    }
+}
+
 /// Whether a create that ended like this, or of which nothing is known, may have made a token that nobody knows.
 pub(super) fn may_be_lost(latest: Option<&Failure>) -> bool {
-    let is_open = |reason| matches!(reason, Reason::AnswerLost | Reason::ApiServerUnavailable | Reason::InternalError);
+    // Of these the API server says the last four: what was minted could not be stored.
+    let is_open = |reason| {
+        use Reason::{AccessDenied, AnswerLost, ApiServerUnavailable, InternalError, WriteRefused};
+        matches!(reason, AnswerLost | ApiServerUnavailable | InternalError | WriteRefused | AccessDenied)
+    };
     latest.is_none_or(|failure| is_open(failure.reason))
 }
 

@@ -127,6 +127,12 @@ pub enum Change {
 pub type Ruling = Result<Option<Decision>, Question>;
 
 impl Step {
+    /// Whether it lets go of the object, or is said just before.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self, Self::MarkOrphaned { .. } | Self::DropRecord | Self::LeaveRecord { .. } | Self::ReleaseFinalizer)
+    }
+
     /// What makes two steps the same attempt at the same thing: repeated, it changes nothing.
     #[must_use]
     pub fn label(&self) -> String {

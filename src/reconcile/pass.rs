@@ -156,8 +156,12 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
                 Err(fault) => {
                     // What this reconcile learned of the pods is shown although the effect failed.
                     let pickup = decision.pickup.take();
+                    let is_leaving = decision.step.is_leaving();
                     decision = Decision { pickup, ..on_fault(&observed, &fault) };
-                    decision = let_go(context, &mut observed, &handles, remembered, decision).await;
+                    // What lets go of the object and failed is tried again at another look, not at once and for ever.
+                    if !is_leaving {
+                        decision = let_go(context, &mut observed, &handles, remembered, decision).await;
+                    }
                 }
             }
         }

@@ -35,6 +35,32 @@ fn rotate_now_waits_for_the_shortest_interval_of_the_policy_and_says_until_when(
     assert_eq!(decided(&asked).step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
 }
 
+/// Neither does a request that comes too soon begin a new series of attempts, or mint with a recipe that was found to be wrong.
+#[test]
+fn a_request_that_comes_too_soon_begins_no_attempt() {
+    let (one, two) = (generation(1, 1), generation(2, 2));
+    let mut ledger = intended(at_rest(one), two);
+    ledger.intent.as_mut().unwrap().attempts = 3;
+    let wrong = transition::misread(&transition::store(&ledger, issued(two)), "no".into());
+    let wrong = transition::drop_refused(&wrong);
+    for ledger in [ledger, wrong] {
+        let mut asked = observed(Some(ledger), carrying(one));
+        asked.memory.fresh = None;
+        let resource = asked.resource.as_mut().unwrap();
+        resource.rotate_now = Some("now".into());
+        let began = |observed: &tokenturn::core::observed::Observed| match decided(observed).step {
+            Step::Save { ledger, change: Change::Intended(_) } => Some(ledger.intent.unwrap().attempts),
+            Step::Wait { .. } => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(began(&asked), Some(1), "without a policy it does");
+        asked.resource.as_mut().unwrap().plan.as_mut().unwrap().min_interval = Some(Duration::from_secs(3600));
+        assert_eq!(began(&asked), None);
+        asked.now = schedule::after(now(), Duration::from_secs(1801));
+        assert_eq!(began(&asked), Some(1), "half an hour later as without a request, or by it");
+    }
+}
+
 /// Bug: after five attempts with a wrong recipe, the right one was tried half an hour later.
 #[test]
 fn a_changed_recipe_starts_anew() {
@@ -62,6 +88,7 @@ fn an_object_that_never_began_goes_although_its_list_fails() {
     leaving.answers.listing = Some(Err(fault()));
     let resource = leaving.resource.as_mut().unwrap();
     (resource.deleting, resource.was_issued) = (true, false);
+    leaving.memory.stuck_since = Some(Duration::ZERO);
     let decision = decided(&leaving);
     assert!(matches!(decision.step, Step::ReleaseFinalizer) && decision.message.contains("no answer"), "{decision:?}");
     // Every sign of a token holds it.

@@ -20,7 +20,7 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{UPTIME, at_rest, generation, now, observed};
+use crate::builder::{UPTIME, at_rest, carrying, generation, now, observed};
 
 fn fault(reason: Reason) -> Fault {
     let message = "the Secret shop/admin of the credential does not exist; create it".to_owned();
@@ -124,6 +124,17 @@ fn an_orphan_does_not_wait_for_ever_for_what_was_never_published() {
     let gone = decide_after(&mut seen, DeletionPolicy::Orphan, 120);
     assert_eq!((gone.step, gone.reason), (Step::DropRecord, Reason::Orphaned));
     assert!(gone.message.contains(&id) && gone.message.contains("does not exist"), "{}", gone.message);
+    // What comes by itself is waited for, however long it took before.
+    let mut taken = seen.clone();
+    taken.memory.revoked(generation(1, 1), UPTIME);
+    taken.delays.propagation = Duration::from_secs(60);
+    waits(decide_after(&mut taken, DeletionPolicy::Orphan, 10_000));
+    // The Secret is marked before, unless it takes no mark.
+    seen.target = carrying(generation(2, 2));
+    let Target::Ours(view) = &mut seen.target else { panic!("ours") };
+    view.fence = Some(1);
+    assert!(matches!(decide_after(&mut seen, DeletionPolicy::Orphan, 120).step, Step::MarkOrphaned { .. }));
+    assert_eq!(decide_after(&mut seen, DeletionPolicy::Orphan, 240).step, Step::DropRecord);
     // The count ends with a look that goes on.
     let mut memory = seen.memory.clone();
     memory.rests(UPTIME, true, &Decision::wait(Duration::from_secs(1), Reason::Revoking, "waiting"));
@@ -145,7 +156,12 @@ fn an_object_without_a_record_is_not_held_by_a_list_that_fails() {
     assert_eq!((gone.step, gone.reason), (Step::ReleaseFinalizer, Reason::Orphaned));
     let resource = seen.resource.as_mut().unwrap();
     (resource.deletion_policy, resource.was_issued) = (DeletionPolicy::Revoke, false);
-    assert_eq!(decide(&seen).unwrap().step, Step::ReleaseFinalizer);
+    let gone = decide(&seen).unwrap();
+    assert_eq!((gone.step, gone.reason), (Step::ReleaseFinalizer, Reason::LeftBehind));
+    assert!(gone.message.contains(&seen.owner.uid), "{}", gone.message);
+    seen.memory.stuck_since = None;
+    assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }), "a list that fails once may answer");
+    seen.memory.stuck_since = Some(Duration::ZERO);
     seen.memory.highest = 1;
     assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }), "this process has seen a record");
 }

@@ -84,6 +84,35 @@ async fn orphan_leaves_secret_and_token_and_says_so() -> Outcome {
     Ok(())
 }
 
+/// The step that failed was taken again at once, for ever, with a worker and the whole of a processor: any tenant could cause it by a Secret
+/// whose annotations are full.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_whose_secret_takes_no_mark_goes_all_the_same_and_asks_seldom() -> Outcome {
+    let world = World::new("full").await?;
+    world.rotated_token(json!({"deletionPolicy": "Orphan"})).await?;
+    world.finished(1).await?;
+    let live = world.live_tokens().await?;
+    let secrets = world.space.api::<Secret>();
+    let used = secrets.get("api-token").await?.metadata.annotations.unwrap_or_default();
+    let used: usize = used.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let pad = "x".repeat((256 << 10) - used - "pad".len());
+    let full = Patch::Merge(json!({"metadata": {"annotations": {"pad": pad}}}));
+    secrets.patch("api-token", &PatchParams::default(), &full).await?;
+    world.tokens().delete("api", &DeleteParams::default()).await?;
+    until("the RotatedToken to be gone", Duration::from_secs(420), async || {
+        matches!(world.tokens().get_opt("api").await, Ok(None)).then_some(())
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
+    assert_eq!(world.live_tokens().await?, live);
+    assert!(world.event_reasons().await?.contains(&"Orphaned".to_owned()), "the token is named");
+    let events = world.space.audit_events()?;
+    let is_mark = |name: &str, code: u16| name == "api-token" && code == 422;
+    let refused = events.iter().filter(|event| is_mark(&event.name, event.code)).count();
+    assert!((1..100).contains(&refused), "{refused} writes were refused");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_in_mid_rotation_revokes_both_tokens() -> Outcome {
     let world = World::new("mid").await?;

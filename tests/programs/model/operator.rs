@@ -273,7 +273,7 @@ impl Operator {
         // For the status and for messages only.
         (memory.provider, memory.mint_failure) = (None, None);
         // No round of the model is the fourth, and answers are lost for good.
-        (memory.rolled, memory.answer_lost) = (None, None);
+        (memory.rolled, memory.answer_lost, memory.reopened) = (None, None, 0);
         MemoryId(self.memories.number(format!("{memory:?}"), || Arc::new(memory)))
     }
 
