@@ -39,7 +39,7 @@ impl TokenUse for Providers {
     }
 }
 
-/// One example as it stands, but for where its provider is and how long the old token stays.
+/// One example as it stands, but for where its provider is, how long the old token stays, and how often it may be rotated.
 pub struct Example {
     pub objects: Vec<Value>,
     pub token: String,
@@ -60,6 +60,11 @@ pub fn read(name: &str, holds: Value, change: impl FnOnce(&mut Value)) -> Exampl
     let (kind, _) = name.split_once('/').expect("a folder");
     let settings = &mut objects[0]["spec"][kind];
     change(settings);
+    // A test does not wait for half a day until the next rotation.
+    if let Some(policy) = objects[0]["spec"]["policy"].as_object_mut() {
+        policy.remove("minInterval");
+    }
+    let settings = &objects[0]["spec"][kind];
     let named = [&settings["credential"]["secretRef"], &settings["credentialsRef"], &settings["client"]["secretRef"]];
     // Without one, the credential is a ServiceAccount of the example.
     let credential = named.into_iter().find_map(|named| named["name"].as_str()).unwrap_or("nothing").to_owned();
