@@ -65,7 +65,7 @@ bench: servers ## measure writes, memory and time of a rotation; the last line i
 	@$(CARGO) build --locked --release --features testkit --bin tokenturn --example bench
 	@$(CARGO) run --locked --release --quiet --features testkit --example bench
 
-soak: servers ## 1,000 rotations under traffic while leaders are killed; the last line is JSON. SOAK=--short for three minutes
+soak: servers ## 1,000 rotations under traffic while leaders are killed; the last line is JSON. SOAK=--short for a minute and a half
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example soak
 	@$(CARGO) run --locked --quiet $(CHECKED) --example soak -- $(SOAK)
 
