@@ -292,10 +292,14 @@ fn as_allowed(observed: &Observed, resource: &Resource, ledger: &Ledger, intent:
 
 /// Whether a create that ended like this, or of which nothing is known, may have made a token that nobody knows.
 pub(super) fn may_be_lost(latest: Option<&Failure>) -> bool {
-    // Of these the API server says the last four: what was minted could not be stored.
     let is_open = |reason| {
-        use Reason::{AccessDenied, AnswerLost, ApiServerUnavailable, InternalError, WriteRefused};
-        matches!(reason, AnswerLost | ApiServerUnavailable | InternalError | WriteRefused | AccessDenied)
+        let not_answered = reason == Reason::AnswerLost;
+        // The API server says these: what was minted could not be stored.
+        let not_stored = matches!(
+            reason,
+            Reason::ApiServerUnavailable | Reason::InternalError | Reason::WriteRefused | Reason::AccessDenied
+        );
+        not_answered || not_stored
     };
     latest.is_none_or(|failure| is_open(failure.reason))
 }
