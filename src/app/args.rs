@@ -50,6 +50,13 @@ pub struct RunArgs {
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     pub kubelet_sync_period: GoDuration,
 
+    /// How long kubelets pause at most before they try again to pull an image.
+    ///
+    /// Where pods name the Secret among their imagePullSecrets, the old token is kept for the settle time and this, and while an image of
+    /// theirs cannot be pulled. Such pods are not restarted: no process of theirs holds the token.
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    pub image_pull_backoff: GoDuration,
+
     /// How long the cluster calls a node Ready whose kubelet has fallen silent (kube-controller-manager's
     /// --node-monitor-grace-period; 50s by default, managed clusters differ).
     ///

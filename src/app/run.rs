@@ -136,6 +136,7 @@ async fn lead(
             settings: Settings {
                 settle: args.settle.get(),
                 contact: args.contact(),
+                image_pull_backoff: args.image_pull_backoff.get(),
                 elected: args.leader_election,
                 guards: Guards::default(),
             },

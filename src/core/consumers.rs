@@ -25,8 +25,10 @@ pub struct PodView {
     pub controller: Option<String>,
     /// It was made by a workload that can be restarted and whose template uses the Secret.
     pub rolled: bool,
-    /// It names the Secret: the container, where one does.
+    /// It names the Secret.
     pub uses: Option<Usage>,
+    /// Its kubelet could not pull an image, and tries again.
+    pub pull_fails: bool,
 }
 
 /// What the statuses of the containers say of a pod that ended without a whole report.
@@ -53,8 +55,8 @@ pub enum NodeView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadView {
     pub workload: WorkloadRef,
-    /// Its pod template names the Secret.
-    pub uses: bool,
+    /// How its pod template names the Secret.
+    pub uses: Option<Usage>,
     /// Pods that it wants.
     pub wanted: i64,
     /// Pods that its controller says exist.
@@ -83,15 +85,33 @@ pub struct Consumers {
     pub in_contact: BTreeMap<String, Duration>,
 }
 
+impl WorkloadView {
+    /// A process of its pods gets the value of the Secret.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.uses, Some(Usage::Held { .. }))
+    }
+}
+
 impl Consumers {
-    /// Pods that use the Secret and are not finished: who may hold what it contained so far.
-    pub fn holders(&self) -> impl Iterator<Item = &PodView> {
+    /// Pods that use the Secret in any way and are not finished.
+    pub fn users(&self) -> impl Iterator<Item = &PodView> {
         self.pods.values().filter(|view| view.uses.is_some() && !view.finished)
+    }
+
+    /// Who may hold what the Secret contained so far.
+    pub fn holders(&self) -> impl Iterator<Item = &PodView> {
+        self.users().filter(|view| view.uses != Some(Usage::Pull))
+    }
+
+    /// Pods whose images are pulled with the Secret, and which do not hold it.
+    pub fn pulling(&self) -> impl Iterator<Item = &PodView> {
+        self.users().filter(|view| view.uses == Some(Usage::Pull))
     }
 
     /// Pods that use the Secret and are not listed any more, but may still run.
     pub fn vanished(&self) -> impl Iterator<Item = &PodView> {
-        self.vanished.values().filter(|view| view.uses.is_some())
+        self.vanished.values().filter(|view| matches!(view.uses, Some(Usage::Held { .. })))
     }
 }
 

@@ -55,6 +55,8 @@ guards! {
     SnapshotVanished,
     /// Every pod of the snapshot has to be gone.
     Pickup,
+    /// Kubelets that pull images with the Secret have read it since.
+    ImagePulls,
     /// The grace period is served.
     Grace,
     /// The target still carries the new token when the old one is revoked.

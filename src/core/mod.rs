@@ -17,6 +17,7 @@ pub mod countable;
 pub mod decide;
 pub mod drift;
 pub mod guards;
+mod image_pull;
 pub mod kept;
 mod last_use;
 pub mod left_alive;

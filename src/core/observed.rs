@@ -48,6 +48,8 @@ pub struct Settings {
     pub settle: Duration,
     /// How long a kubelet must have been in contact to believe that it ended a pod which is no longer listed.
     pub contact: Duration,
+    /// How long a kubelet pauses at most before it tries again to pull an image.
+    pub image_pull_backoff: Duration,
     /// Replicas agree on one that works, so an intent of another process is a left-over. Nothing but speed rests on it.
     pub elected: bool,
     /// Which guards of the protocol hold: all, except where the model takes one away.

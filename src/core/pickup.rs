@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView, Unreported},
     record::PodRef,
+    usage::Usage,
 };
 use crate::api::{Blocker, WorkloadRef};
 
@@ -207,6 +208,7 @@ fn blocker_of(view: &PodView) -> Blocker {
             .to_owned()
     } else {
         match view.controller.as_deref() {
+            _ if view.uses == Some(Usage::Pull) => "its node pulls its images with the Secret".to_owned(),
             _ if view.pod.node.is_none() => "not started yet; it counts until it has been replaced".to_owned(),
             None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
             Some(controller) if controller.starts_with("Job ") => format!("run by {controller}; held until it ends"),
@@ -215,18 +217,26 @@ fn blocker_of(view: &PodView) -> Blocker {
             }
             Some(controller) => format!(
                 "may hold the old token until it ends, and is not restarted by tokenturn: it is run by {controller}, and no \
-                 Deployment, StatefulSet or DaemonSet above it names the Secret in its pod template (it may come from \
-                 imagePullSecrets of its ServiceAccount); restart it, or name the workload in spec.rollout.targets"
+                 Deployment, StatefulSet or DaemonSet above it names the Secret in its pod template; restart it, or name the \
+                 workload in spec.rollout.targets"
             ),
         }
     };
-    Blocker { pod: view.pod.name.clone(), container: view.uses.as_ref().and_then(|usage| usage.container.clone()), why }
+    let container = match &view.uses {
+        Some(Usage::Held { container }) => container.clone(),
+        Some(Usage::Pull) | None => None,
+    };
+    Blocker { pod: view.pod.name.clone(), container, why }
 }
 
 /// A workload whose controller says that it has pods, of which the list shows none: a list that is not whole.
 #[must_use]
 pub fn missing_pods(consumers: &Consumers) -> Option<&WorkloadRef> {
-    consumers.workloads.iter().find(|view| view.uses && view.running > 0 && !view.has_pods).map(|view| &view.workload)
+    consumers
+        .workloads
+        .iter()
+        .find(|view| view.uses.is_some() && view.running > 0 && !view.has_pods)
+        .map(|view| &view.workload)
 }
 
 fn count(length: usize) -> i64 {
@@ -238,7 +248,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::core::{record::Snapshot, usage::Usage};
+    use crate::core::record::Snapshot;
 
     const CONTACT: Duration = Duration::from_secs(90);
 
@@ -247,7 +257,6 @@ mod tests {
     }
 
     fn listed(pod: PodRef) -> PodView {
-        let uses = Some(Usage { container: Some("app".into()) });
         PodView {
             digest: format!("digest-{}", pod.uid),
             pod,
@@ -256,7 +265,8 @@ mod tests {
             terminating: false,
             controller: Some("ReplicaSet app-1".into()),
             rolled: true,
-            uses,
+            uses: Some(Usage::Held { container: Some("app".into()) }),
+            pull_fails: false,
         }
     }
 

@@ -280,7 +280,7 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     };
     let handed_over = matches!(observed.target, Target::Foreign(_));
     let contact = observed.settings.contact;
-    let holders: Vec<&PodView> = consumers.holders().chain(consumers.vanished()).collect();
+    let holders: Vec<&PodView> = consumers.users().chain(consumers.vanished()).collect();
     let retirement = ledger.retirement.as_ref();
     let known: BTreeSet<&str> = retirement.iter().flat_map(|noted| &noted.pods).map(|pod| pod.uid.as_str()).collect();
     let is_known = |view: &&PodView| {
@@ -352,7 +352,7 @@ fn is_held(pod: &PodRef, consumers: &Consumers, contact: Duration) -> bool {
 
 /// Workloads that would start further consumers.
 fn wanting(consumers: &Consumers) -> Vec<Blocker> {
-    let wanting = consumers.workloads.iter().filter(|view| view.uses && view.wanted > 0);
+    let wanting = consumers.workloads.iter().filter(|view| view.uses.is_some() && view.wanted > 0);
     wanting
         .map(|view| Blocker {
             pod: view.workload.to_string(),

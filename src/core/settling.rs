@@ -120,7 +120,7 @@ pub(super) fn settled_snapshot(
 /// nobody uses it does a pod that starts get the new value.
 fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
     let (resource, record) = (observed.resource.as_ref()?, observed.record.as_ref()?);
-    let pods = consumers.holders().count();
+    let pods = consumers.users().count();
     (record.ledger.frozen && pods > 0 && observed.guarded(Guard::Frozen)).then(|| {
         let message = format!(
             "Secret {} was immutable, so nodes go on handing out its old value while one of their pods uses it; scale every \
@@ -147,7 +147,7 @@ fn workloads(resource: &Resource, consumers: &Consumers) -> BTreeSet<WorkloadRef
         RolloutMode::None => BTreeSet::new(),
         RolloutMode::Listed => resource.rollout.targets.iter().cloned().collect(),
         RolloutMode::Auto => {
-            consumers.workloads.iter().filter(|view| view.uses).map(|view| view.workload.clone()).collect()
+            consumers.workloads.iter().filter(|view| view.holds()).map(|view| view.workload.clone()).collect()
         }
     }
 }

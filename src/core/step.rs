@@ -43,6 +43,12 @@ pub struct Pickup {
 }
 
 impl Pickup {
+    /// These do.
+    #[must_use]
+    pub fn held(blockers: Vec<Blocker>) -> Self {
+        Self { remaining: i64::try_from(blockers.len()).unwrap_or(i64::MAX), blockers }
+    }
+
     /// Nobody holds it.
     #[must_use]
     pub fn proven() -> Self {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
+    image_pull,
     last_use::still_in_use,
     life::{self, Life, Refusals},
     observed::{Drift, Observed, Record, Resource, Target},
@@ -189,10 +190,18 @@ fn await_pickup(
         false => (&nobody, &nobody.pods),
     };
     match judge(&counted.pods, &counted.crowd, carried, consumers, observed.settings.contact) {
-        Judgement::Clear(proof) => match rollout::missing(resource, consumers) {
-            missing if missing.is_empty() => serve_grace(observed, resource, record, current, previous, proof),
-            missing => Ok(Some(unlisted(observed, resource, record, current, missing))),
-        },
+        Judgement::Clear(proof) => {
+            let missing = rollout::missing(resource, consumers);
+            if !missing.is_empty() {
+                return Ok(Some(unlisted(observed, resource, record, current, missing)));
+            }
+            match image_pull::under_way(observed, consumers, PICKUP_WAKE) {
+                Some((wake, message, pickup)) => {
+                    Ok(Some(awaiting(observed, resource, record, current, wake, message).with_pickup(pickup)))
+                }
+                None => serve_grace(observed, resource, record, current, previous, proof),
+            }
+        }
         Judgement::Held { remaining, mut blockers } => {
             let workloads = rollout::unstamped(observed, consumers, snapshot, &stamp);
             if !workloads.is_empty() {
@@ -243,7 +252,18 @@ fn held(
 ) -> Decision {
     let total = snapshot.pods.union(&previous.carried).count() + snapshot.crowd.len();
     let message = format!("of {total} pods some may still hold the old token; see status.pickup.blockers");
-    let wait = in_the_way(observed, resource, record, current, PICKUP_WAKE, message);
+    awaiting(observed, resource, record, current, PICKUP_WAKE, message)
+}
+
+fn awaiting(
+    observed: &Observed,
+    resource: &Resource,
+    record: &Record,
+    current: &Current,
+    wake: Duration,
+    message: String,
+) -> Decision {
+    let wait = in_the_way(observed, resource, record, current, wake, message);
     wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::AwaitingPickup, message))
 }
 
@@ -262,10 +282,7 @@ fn unlisted(
          workload, or take it off the list",
         names.join(", ")
     );
-    let wait = in_the_way(observed, resource, record, current, PICKUP_WAKE, message);
-    let wait = wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::AwaitingPickup, message));
-    let remaining = i64::try_from(missing.len()).unwrap_or(i64::MAX);
-    wait.with_pickup(Pickup { remaining, blockers: missing })
+    awaiting(observed, resource, record, current, PICKUP_WAKE, message).with_pickup(Pickup::held(missing))
 }
 
 /// The old token stands in the way of the next rotation. When that is due it is said, and when the current token runs out

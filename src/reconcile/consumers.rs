@@ -19,6 +19,7 @@ use crate::{
         observed::{Fault, Observed},
         pickup::members,
         record::PodRef,
+        usage::Usage,
     },
     kube_io::{
         pods::{self, Pod, Wanted},
@@ -128,7 +129,7 @@ pub async fn consumers(
     let vanished = Wanted { known: &none, ..wanted.clone() }.views(vanished.iter().map(|pod| &**pod));
     let rolled = rolled(&look, own, secret, &observed.owner.name);
     for pod in look.pods.iter().filter(|pod| {
-        rolled.iter().any(|view| (view.uses || listed.contains(&view.workload)) && pod.is_made_by(&view.workload))
+        rolled.iter().any(|view| (view.holds() || listed.contains(&view.workload)) && pod.is_made_by(&view.workload))
     }) {
         if let Some(view) = views.get_mut(&pod.uid) {
             view.rolled = true;
@@ -169,14 +170,18 @@ fn rolled(look: &Namespace, claims: &BTreeSet<String>, secret: &str, owner: &str
         let view = workload.view(secret, owner);
         // Claims of a StatefulSet's templates have the names of its pods.
         let mounts = || look.pods.iter().any(|pod| is_mounted_by(pod, claims) && pod.is_made_by(&workload.reference));
-        WorkloadView { uses: view.uses || (!claims.is_empty() && mounts()), ..view }
+        let uses = match view.uses {
+            Some(Usage::Held { .. }) => view.uses,
+            named => (!claims.is_empty() && mounts()).then_some(Usage::SOMEWHERE).or(named),
+        };
+        WorkloadView { uses, ..view }
     });
     views.collect()
 }
 
 /// Names the new pod of a workload that is not ready, where the workload itself says nothing: only Deployments do, late.
 fn with_culprit(view: WorkloadView, pods: &[Pod], old: &BTreeSet<String>) -> WorkloadView {
-    if view.obstacle.is_some() || !view.uses {
+    if view.obstacle.is_some() || !view.holds() {
         return view;
     }
     let new = pods.iter().filter(|pod| !pod.terminating && !old.contains(&pod.uid));

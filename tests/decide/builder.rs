@@ -156,13 +156,14 @@ pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
             terminating: false,
             controller: Some("ReplicaSet app-1".into()),
             rolled: true,
-            uses: Some(Usage { container: Some("app".into()) }),
+            uses: Some(Usage::Held { container: Some("app".into()) }),
+            pull_fails: false,
         };
         ((*uid).to_owned(), view)
     };
     let workload = WorkloadView {
         workload: workload(),
-        uses: true,
+        uses: Some(Usage::SOMEWHERE),
         wanted: 2,
         running: 2,
         has_pods: !uids.is_empty(),
@@ -241,6 +242,7 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
         settings: Settings {
             settle: SETTLE,
             contact: Duration::from_secs(90),
+            image_pull_backoff: Duration::from_secs(300),
             elected: true,
             guards: Guards::default(),
         },

@@ -231,6 +231,7 @@ impl World {
             settings: Settings {
                 settle: Duration::from_secs(SETTLE),
                 contact: Duration::from_secs(90),
+                image_pull_backoff: Duration::from_secs(300),
                 elected: false,
                 guards: Guards::default(),
             },
@@ -295,12 +296,13 @@ impl World {
             terminating: false,
             controller: Some("ReplicaSet app-1".into()),
             rolled: true,
-            uses: Some(Usage { container: None }),
+            uses: Some(Usage::SOMEWHERE),
+            pull_fails: false,
         };
         let running = self.pods.iter().filter(|pod| !pod.ended);
         let workload = WorkloadView {
             workload: workload(),
-            uses: true,
+            uses: Some(Usage::SOMEWHERE),
             wanted: 0,
             running: 0,
             has_pods: true,

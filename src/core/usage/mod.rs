@@ -12,10 +12,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use super::usage::spec::PodSpec;
 
-/// Where a pod spec names the Secret.
+/// How a pod uses the Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    pub container: Option<String>,
+pub enum Usage {
+    /// A process of it may get the value: in the container that names the Secret, where one does.
+    Held { container: Option<String> },
+    /// Only its kubelet reads it, each time it pulls an image.
+    /// <https://kubernetes.io/docs/concepts/containers/images/#specifying-imagepullsecrets-on-a-pod>
+    Pull,
+}
+
+impl Usage {
+    /// It is not known which container.
+    pub const SOMEWHERE: Self = Self::Held { container: None };
 }
 
 /// The Secrets that a pod spec names.
@@ -24,6 +33,8 @@ pub struct References {
     /// The hash of each name once, and the index of the container that names it.
     named: Vec<(u64, Option<u8>)>,
     containers: Vec<Box<str>>,
+    /// The hash of each name among `imagePullSecrets`.
+    pulls: Vec<u64>,
     /// More are named than are kept.
     any: bool,
 }
@@ -35,13 +46,24 @@ const MAX_NAMED: usize = 128;
 const MAX_CONTAINERS: usize = 16;
 
 impl References {
-    /// Whether, and in which container, the Secret is named.
+    /// Whether, and how, the Secret is used.
     #[must_use]
     pub fn usage(&self, secret: &str) -> Option<Usage> {
         let name = hash(secret);
         let found = self.named.iter().find(|(named, _)| *named == name);
         let container = found.and_then(|(_, container)| self.containers.get(usize::from((*container)?)));
-        (found.is_some() || self.any).then(|| Usage { container: container.map(ToString::to_string) })
+        if found.is_some() || self.any {
+            return Some(Usage::Held { container: container.map(ToString::to_string) });
+        }
+        self.pulls.contains(&name).then_some(Usage::Pull)
+    }
+
+    /// Takes what was found below `imagePullSecrets`.
+    fn pulled_with(&mut self, found: Self) {
+        self.any |= found.any;
+        self.pulls.extend(found.named.into_iter().map(|(name, _)| name));
+        self.any |= self.pulls.len() > MAX_NAMED;
+        self.pulls.truncate(MAX_NAMED);
     }
 
     fn note(&mut self, secret: &str) {
@@ -65,6 +87,7 @@ impl References {
         if part.named.is_empty() {
             return;
         }
+        debug_assert!(part.pulls.is_empty(), "only a whole spec has them");
         let index = container.and_then(|name| {
             let known = self.containers.iter().position(|known| **known == *name);
             let index = known.or_else(|| {
@@ -127,6 +150,10 @@ mod tests {
         spec.secrets.usage(secret)
     }
 
+    fn container(name: &str) -> Option<Usage> {
+        Some(Usage::Held { container: Some(name.to_owned()) })
+    }
+
     #[test]
     fn every_place_that_can_name_a_secret_is_found() {
         let places = [
@@ -144,12 +171,25 @@ mod tests {
             json!({"volumes": [{"name": "v", "rbd": {"secretRef": {"name": "s"}}}]}),
             json!({"volumes": [{"name": "v", "scaleIO": {"secretRef": {"name": "s"}}}]}),
             json!({"volumes": [{"name": "v", "storageos": {"secretRef": {"name": "s"}}}]}),
-            json!({"imagePullSecrets": [{"name": "s"}]}),
         ];
         for place in places {
-            assert!(usage(&place, "s").is_some(), "{place}");
+            assert!(matches!(usage(&place, "s"), Some(Usage::Held { .. })), "{place}");
             assert!(usage(&place, "other").is_none(), "{place}");
         }
+    }
+
+    #[test]
+    fn a_pull_secret_is_held_by_no_process_unless_something_else_names_it_too() {
+        let pull = json!({"containers": [{"name": "c"}], "imagePullSecrets": [{"name": "r"}, {"name": "s"}]});
+        assert_eq!((usage(&pull, "s"), usage(&pull, "other")), (Some(Usage::Pull), None));
+        let both =
+            json!({"imagePullSecrets": [{"name": "s"}], "volumes": [{"name": "v", "secret": {"secretName": "s"}}]});
+        assert_eq!(usage(&both, "s"), Some(Usage::SOMEWHERE));
+        // Nowhere else does the field have this meaning.
+        let later = json!({"later": {"imagePullSecrets": [{"name": "s"}]}});
+        assert_eq!(usage(&later, "s"), Some(Usage::SOMEWHERE));
+        let many: Vec<Value> = (0..1000).map(|n| json!({"name": format!("s{n}")})).collect();
+        assert_eq!(usage(&json!({"imagePullSecrets": many}), "s999"), Some(Usage::SOMEWHERE));
     }
 
     #[test]
@@ -165,12 +205,12 @@ mod tests {
     #[test]
     fn the_container_is_named_for_env_and_for_mounts() {
         let env = json!({"containers": [{"name": "one"}, {"name": "two", "envFrom": [{"secretRef": {"name": "s"}}]}]});
-        assert_eq!(usage(&env, "s").unwrap().container.as_deref(), Some("two"));
+        assert_eq!(usage(&env, "s"), container("two"));
         let mount = json!({
             "containers": [{"name": "one"}, {"name": "two", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
             "volumes": [{"name": "v", "secret": {"secretName": "s"}}],
         });
-        assert_eq!(usage(&mount, "s").unwrap().container.as_deref(), Some("two"));
+        assert_eq!(usage(&mount, "s"), container("two"));
     }
 
     /// Fields that no version of Kubernetes has had so far.
@@ -215,7 +255,7 @@ mod tests {
         let spec: PodSpec = serde_json::from_str(&spec.to_string()).unwrap();
         assert_eq!((spec.containers, spec.node.as_deref(), spec.grace_seconds), (10_000, Some("n"), 5));
         assert!(spec.secrets.named.len() <= MAX_NAMED && spec.secrets.containers.len() <= MAX_CONTAINERS);
-        assert_eq!(spec.secrets.usage("s7").unwrap().container.as_deref(), Some("c7"));
+        assert_eq!(spec.secrets.usage("s7"), container("c7"));
         assert!(spec.secrets.usage("s9999").is_some() && spec.secrets.usage("of nobody").is_some());
     }
 

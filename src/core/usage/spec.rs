@@ -91,6 +91,11 @@ impl<'de> Visitor<'de> for SpecVisitor {
                         }
                     }))?;
                 }
+                "imagePullSecrets" => {
+                    let mut found = References::default();
+                    fields.next_value_seed(Walk { role: Role::Reference, found: &mut found })?;
+                    spec.secrets.pulled_with(found);
+                }
                 name => {
                     let role = Role::Plain.of_field(name);
                     fields.next_value_seed(Walk { role, found: &mut rest })?;

@@ -78,13 +78,16 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether, and in which container, a pod uses the Secret.
+    /// Whether, and how, a pod uses the Secret.
     #[must_use]
     pub fn usage(&self, pod: &Pod) -> Option<Usage> {
         let mounts = || self.claims.iter().any(|claim| pod.spec.claims.mounts(&pod.name, claim));
         let belongs = || pod.labels.match_one(self.declared) || self.listed.iter().any(|one| pod.is_made_by(one));
         let named = self.secret.and_then(|secret| pod.spec.secrets.usage(secret));
-        named.or_else(|| (mounts() || belongs()).then_some(Usage { container: None }))
+        match named {
+            Some(Usage::Held { .. }) => named,
+            Some(Usage::Pull) | None => (mounts() || belongs()).then_some(Usage::SOMEWHERE).or(named),
+        }
     }
 
     /// The pods that matter.
@@ -113,6 +116,7 @@ fn view(pod: &Pod, uses: Option<Usage>) -> PodView {
         controller: pod.owners.controller().map(|owner| format!("{} {}", owner.kind, owner.name)),
         rolled: false,
         uses,
+        pull_fails: pod.pull_fails,
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Pod {
     pub unreported: Option<Unreported>,
     /// Why it is not ready, as far as its statuses say.
     pub trouble: Option<Box<str>>,
+    /// The kubelet could not pull an image of it, and tries again.
+    pub pull_fails: bool,
 }
 
 /// Characters of a trouble that are kept.
@@ -230,6 +232,7 @@ impl From<Raw> for Pod {
             spec,
             finished,
             unreported,
+            pull_fails: pull_fails(&status),
             trouble: trouble(&status).map(|why| why.chars().take(MAX_TROUBLE).collect::<String>().into()),
         }
     }
@@ -253,6 +256,13 @@ fn trouble(status: &RawStatus) -> Option<String> {
     let mut running = status.container_statuses.iter().filter(|container| container.state.running.is_some());
     let mut unready = || running.find(|container| !container.ready);
     waits.or_else(unscheduled).or_else(|| Some(format!("container {} runs and is not ready", unready()?.name)))
+}
+
+/// Whether a container waits for an image that could not be pulled.
+fn pull_fails(status: &RawStatus) -> bool {
+    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let mut waiting = lists.into_iter().flatten().filter_map(|container| container.state.waiting.as_ref());
+    waiting.any(|waiting| matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff"))
 }
 
 /// Whether a pod is finished, that is, its phase is Succeeded or Failed and the kubelet reported every container as terminated;

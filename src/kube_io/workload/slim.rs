@@ -50,7 +50,7 @@ impl Workload {
     pub fn view(&self, secret: &str, owner: &str) -> WorkloadView {
         WorkloadView {
             workload: self.reference.clone(),
-            uses: self.secrets.usage(secret).is_some(),
+            uses: self.secrets.usage(secret),
             wanted: self.wanted,
             running: self.running,
             has_pods: self.has_pods,
@@ -272,7 +272,8 @@ mod tests {
         let workload = read(WorkloadKind::Deployment, &spec, &status);
         assert!(format!("{workload:?}").len() < 2_000);
         let view = workload.view("s", "t");
-        assert_eq!((view.uses, view.wanted, view.running, view.stamp.as_deref()), (true, 3, 2, Some("2.2")));
-        assert!(!workload.view("of nobody", "t").uses && workload.selector.is_some());
+        assert!(view.holds());
+        assert_eq!((view.wanted, view.running, view.stamp.as_deref()), (3, 2, Some("2.2")));
+        assert!(workload.view("of nobody", "t").uses.is_none() && workload.selector.is_some());
     }
 }

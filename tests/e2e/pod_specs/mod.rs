@@ -8,10 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokenturn::core::usage::{PodSpec, Usage};
+use tokenturn::{
+    api::RotatedTokenStatus,
+    core::usage::{PodSpec, Usage},
+    testkit::wait::until,
+};
 
 use self::schema::{Path, Schemas, written};
-use crate::world::{Outcome, World};
+use crate::world::{Outcome, PATIENCE, World};
 
 /// What Kubernetes 1.36 has. Fewer means that the walk over the schema is broken.
 const KNOWN: [&str; 18] = [
@@ -34,6 +38,9 @@ const KNOWN: [&str; 18] = [
     "volumes[].secret.secretName",
     "volumes[].storageos.secretRef.name",
 ];
+
+/// No process gets what is named here.
+const PULLS: &str = "imagePullSecrets[].name";
 
 /// Called so, and no name of a Secret: the path of a file on the node.
 const NO_REFERENCE: &str = "volumes[].cephfs.secretFile";
@@ -69,12 +76,22 @@ async fn every_field_of_the_schema_that_names_a_secret_makes_a_consumer() -> Out
         println!("  {text}");
         let spec = example::pod_spec(&schemas, path, "api-token").ok_or("no spec")?;
         let found = usage(&spec, "api-token").ok_or_else(|| format!("{text} is not found in {spec}"))?;
-        assert_eq!(found.container.as_deref(), example::container(path), "{text}");
+        let held = Usage::Held { container: example::container(path).map(str::to_owned) };
+        assert_eq!(found, if text == PULLS { Usage::Pull } else { held }, "{text}");
         assert_eq!(usage(&spec, "api-toke"), None, "{text}: another Secret is not this one");
         let other = example::pod_spec(&schemas, path, "other").ok_or("no spec")?;
         assert_eq!(usage(&other, "api-token"), None, "{text} names another Secret");
     }
     Ok(())
+}
+
+/// A kubelet says how it gets on with a pod's image.
+async fn image_pull(world: &World, pod: &str, reason: &str) -> Result<(), kube::Error> {
+    let container = json!({
+        "name": "app", "image": "none", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason}},
+    });
+    let patch = Patch::Merge(json!({"status": {"containerStatuses": [container]}}));
+    world.space.api::<Pod>().patch_status(pod, &PatchParams::default(), &patch).await.map(drop)
 }
 
 /// Creates a pod of this world from a generated spec; a container for debugging can only be added to a pod that exists.
@@ -95,18 +112,20 @@ async fn create(world: &World, name: &str, mut spec: Value) -> Result<(), kube::
     Ok(())
 }
 
-/// Each of them holds the old token up in a rotation until it is deleted.
+/// Each of them holds the old token up in a rotation until it is deleted, but those that pull their images with the Secret: they stay,
+/// and hold it up while an image cannot be pulled.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_that_names_a_secret_holds_the_revoke() -> Outcome {
     let world = World::new("holding").await?;
     let (schemas, paths) = generated(world.space.client()).await?;
     world.rotated_token(json!({})).await?;
     world.finished(1).await?;
-    let mut created = BTreeMap::new();
+    let (mut created, mut pulling) = (BTreeMap::new(), vec!["by-account".to_owned()]);
     for (number, path) in paths.iter().enumerate() {
         let spec = example::pod_spec(&schemas, path, "api-token").ok_or("no spec")?;
         let name = example::pod_name(number, path);
         match create(&world, &name, spec).await {
+            Ok(()) if written(path) == PULLS => pulling.push(name),
             Ok(()) => drop(created.insert(name, example::container(path))),
             Err(error) => println!("not admitted: {}: {error}", written(path)),
         }
@@ -119,13 +138,19 @@ async fn every_field_that_names_a_secret_holds_the_revoke() -> Outcome {
         .await?;
     let plain = json!({"serviceAccountName": "puller", "containers": [{"name": "app", "image": "none"}]});
     create(&world, "by-account", plain).await?;
-    created.insert("by-account".to_owned(), None);
+    let pods = world.space.api::<Pod>();
+    until("the pod that pulls to run", PATIENCE, async || {
+        let status = pods.get("by-account").await.ok()?.status?;
+        (status.phase.as_deref() == Some("Running")).then_some(())
+    })
+    .await?;
+    image_pull(&world, "by-account", "ImagePullBackOff").await?;
     create(&world, "by-nothing", json!({"containers": [{"name": "app", "image": "none"}]})).await?;
-    println!("{} pods were admitted", created.len());
-    assert!(created.len() > KNOWN.len(), "the API server took {} pods only", created.len());
+    println!("{} pods were admitted", created.len() + pulling.len());
+    assert!(created.len() + pulling.len() > KNOWN.len(), "the API server took {created:?} and {pulling:?} only");
     world.rotate_now("now").await?;
     let total = i64::try_from(created.len())?;
-    let counted = |status: &tokenturn::api::RotatedTokenStatus| status.pickup.as_ref().map(|pickup| pickup.total);
+    let counted = |status: &RotatedTokenStatus| status.pickup.as_ref().map(|pickup| pickup.total);
     let status = world.status("the pods to be counted", |status| counted(status).is_some()).await?;
     assert_eq!(counted(&status), Some(total), "{:?}", status.pickup);
     // A status names some of them at a time: those that are named are ended, until none is left.
@@ -149,7 +174,20 @@ async fn every_field_that_names_a_secret_holds_the_revoke() -> Outcome {
     let expected: BTreeMap<_, _> =
         created.into_iter().map(|(name, container)| (name, container.map(str::to_owned))).collect();
     assert_eq!(named, expected);
+    let blockers =
+        |status: &RotatedTokenStatus| status.pickup.as_ref().map(|pickup| pickup.blockers.clone()).unwrap_or_default();
+    let status = world
+        .status("the image that cannot be pulled to be told", |status| {
+            blockers(status).iter().any(|blocker| blocker.why.contains("ImagePullBackOff"))
+        })
+        .await?;
+    let pods: Vec<String> = blockers(&status).into_iter().map(|blocker| blocker.pod).collect();
+    assert_eq!((pods, world.live_tokens().await?.len()), (vec!["by-account".to_owned()], 2));
+    image_pull(&world, "by-account", "ContainerCreating").await?;
     world.finished(2).await?;
+    for pod in &pulling {
+        assert!(world.space.api::<Pod>().get_opt(pod).await?.is_some(), "{pod} was not restarted");
+    }
     assert!(world.space.api::<Pod>().get_opt("by-nothing").await?.is_some(), "it was in nobody's way");
     Ok(())
 }

@@ -45,6 +45,8 @@ const _: () = assert!(
 const SETTLE: Duration = Duration::from_secs(100);
 /// How long a kubelet must have been in contact: two ticks; it ends pods that are gone within one.
 const CONTACT: Duration = Duration::from_secs(90);
+/// How long a kubelet pauses before it tries again to pull an image: less than two ticks.
+const IMAGE_PULL_BACKOFF: Duration = Duration::from_secs(90);
 /// Grace period, where there is one: one tick.
 pub const GRACE: Duration = Duration::from_secs(40);
 /// Every look happens at this time of its process; what it remembers is moved into the past instead.
@@ -354,6 +356,7 @@ impl Operator {
             settings: Settings {
                 settle: SETTLE,
                 contact: CONTACT,
+                image_pull_backoff: IMAGE_PULL_BACKOFF,
                 elected: self.start.elected,
                 guards: self.start.guards,
             },
@@ -400,7 +403,8 @@ impl Operator {
                 terminating: *life == Life::Terminating,
                 controller: Some("ReplicaSet app-1".into()),
                 rolled: true,
-                uses: Some(Usage { container: None }),
+                uses: Some(Usage::SOMEWHERE),
+                pull_fails: false,
             };
             (name(*uid), view)
         };
@@ -411,7 +415,7 @@ impl Operator {
         let contact = is(Life::Vanished).map(|pod| (name(pod.uid), TICK * u32::from(pod.contact))).collect();
         let workload = WorkloadView {
             workload: workload(),
-            uses: true,
+            uses: Some(Usage::SOMEWHERE),
             wanted: listed.wanted.into(),
             running: 0,
             has_pods: true,
