@@ -5,11 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    record::{Failure, Ledger},
-    token::Generation,
-};
-use crate::api::conditions::Reason;
+use super::{failure::Failure, record::Ledger, token::Generation};
 
 /// The fingerprints of all tokens of an account at one time.
 pub type Census = BTreeSet<String>;
@@ -29,7 +25,7 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
         if appeared.len() == 1 { "a token".to_owned() } else { format!("{} tokens", appeared.len()) },
         appeared.join(", ")
     );
-    Some(Failure { reason: Reason::LeftBehind, message })
+    Some(Failure::told(message))
 }
 
 /// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be told.
@@ -52,7 +48,7 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
          {}-{sequence}-{attempt}, {end}",
         ledger.owner.uid
     );
-    Some(Failure { reason: Reason::LeftBehind, message })
+    Some(Failure::told(message))
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

@@ -11,10 +11,11 @@ use std::{
 use super::{
     decide::LATE_CREATE,
     drift::{self, Repairs},
+    failure::Failure,
     life::{self, Refusals},
     observed::{Observed, Record, Target},
     plan::Trouble,
-    record::{Failure, Ledger},
+    record::Ledger,
     report,
     step::{Change, Decision, Phase, Step},
     token::{Generation, Issued},

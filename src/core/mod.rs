@@ -16,6 +16,7 @@ pub mod consumers;
 pub mod countable;
 pub mod decide;
 pub mod drift;
+pub mod failure;
 pub mod guards;
 mod image_pull;
 pub mod kept;

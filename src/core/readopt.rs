@@ -171,7 +171,9 @@ fn rebuild(
     let is_same =
         |known: &Current| known.token.generation == token.generation && known.token.fingerprint == token.fingerprint;
     let known = base.current.filter(|known| reason != Reason::Restored && is_same(known));
-    ledger.current = Some(known.unwrap_or_else(|| current(token, reason, observed)));
+    let uninspected = reason == Reason::Readopted;
+    let found = |token| Current { uninspected, ..current(token, reason, observed) };
+    ledger.current = Some(known.unwrap_or_else(|| found(token)));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
 
@@ -229,7 +231,7 @@ fn plan_target(observed: &Observed) -> String {
 }
 
 fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
-    Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored }
+    Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored, uninspected: false }
 }
 
 /// What can be said of a token that is known from a list only.
@@ -268,7 +270,7 @@ pub fn lost_value(observed: &Observed) -> Ruling {
 /// What is not known of a re-adopted token is asked for: when it expires, and whether it works at all.
 pub fn inspect(observed: &Observed) -> Result<Option<Decision>, Question> {
     let Some(record) = &observed.record else { return Ok(None) };
-    let Some(current) = record.ledger.current.as_ref().filter(|current| current.reason == Reason::Readopted) else {
+    let Some(current) = record.ledger.current.as_ref().filter(|current| current.uninspected) else {
         return Ok(None);
     };
     let generation: Generation = current.token.generation;

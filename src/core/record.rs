@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     census::Census,
     consumers::PodView,
+    failure::Failure,
     pickup::{Evidence, PickupProof},
     token::{self, Generation, Issued, Owner, Source},
 };
@@ -121,24 +122,38 @@ pub struct Misread {
     pub leaves_token: bool,
 }
 
-/// Why an attempt did not end well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    pub reason: Reason,
-    pub message: String,
-}
-
 /// The current token and how it came to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "StoredCurrent")]
 pub struct Current {
     pub token: Issued,
     pub reason: Reason,
     pub promoted_at: Timestamp,
     /// Superseded once, and back with a restored backup: to be replaced.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub revived: bool,
+    /// Rebuilt from what the target says: whether it works and when it expires is still to be asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uninspected: bool,
+}
+
+/// A current token as records have it: those of earlier versions said by the reason that it is still to be asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredCurrent {
+    token: Issued,
+    reason: Reason,
+    promoted_at: Timestamp,
+    #[serde(default)]
+    revived: bool,
+    #[serde(default)]
+    uninspected: bool,
+}
+
+impl From<StoredCurrent> for Current {
+    fn from(StoredCurrent { token, reason, promoted_at, revived, uninspected }: StoredCurrent) -> Self {
+        Self { token, reason, promoted_at, revived, uninspected: uninspected || reason == Reason::Readopted }
+    }
 }
 
 /// The old token of a rotation and who may hold it.

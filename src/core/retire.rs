@@ -10,6 +10,7 @@ use super::{
     census,
     consumers::{Consumers, PodView},
     decide::{STALLED_WAKE, on_fault},
+    failure::Made,
     guards::Guard,
     left_alive::{TRIES_FOR, is_stuck_for, may_be_marked, or_let_go},
     observed::{Observed, Question, Record, Resource, Target},
@@ -112,6 +113,7 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
         reason: Reason::Readopted,
         promoted_at: observed.now,
         revived: false,
+        uninspected: true,
     });
     ledger.previous = tokens.pop().map(|token| transition::supersede(token, None));
     let message = "the record was lost; rebuilt from the provider's list";
@@ -181,7 +183,7 @@ fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
     let memory = &observed.memory;
     let is_sent = memory.fresh != Some(intent.generation);
     let now = census::left_unseen(ledger).filter(|_| is_sent && may_be_lost(memory.mint_failure.as_ref()));
-    let before = || intent.failure.clone().filter(|failure| failure.reason == Reason::LeftBehind);
+    let before = || intent.failure.clone().filter(|failure| failure.made == Made::Told);
     now.or_else(before).map(|failure| failure.message)
 }
 

@@ -8,12 +8,13 @@ use std::{borrow::Cow, time::Duration};
 use super::{
     census,
     decide::{STALLED_WAKE, intended, on_fault},
+    failure::{Failure, Made},
     guards::Guard,
     life::{self, Life},
     observed::{Observed, Question, Record, Resource},
     plan::{Plan, Succession},
     readopt,
-    record::{Failure, Intent, Ledger, Misread},
+    record::{Intent, Ledger, Misread},
     revocable::Revocable,
     schedule, settling,
     step::{Change, Decision, Ruling, Step},
@@ -110,7 +111,7 @@ fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
 /// Whether an attempt before this one may have made a token.
 fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
     match &intent.failure {
-        Some(failure) => failure.reason == Reason::LeftBehind || may_be_lost(Some(failure)),
+        Some(failure) => failure.made != Made::Nothing,
         // An attempt that was not heard of again, or a record that was lost.
         None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
     }
@@ -292,16 +293,7 @@ fn as_allowed(observed: &Observed, resource: &Resource, ledger: &Ledger, intent:
 
 /// Whether a create that ended like this, or of which nothing is known, may have made a token that nobody knows.
 pub(super) fn may_be_lost(latest: Option<&Failure>) -> bool {
-    let is_open = |reason| {
-        let not_answered = reason == Reason::AnswerLost;
-        // The API server says these: what was minted could not be stored.
-        let not_stored = matches!(
-            reason,
-            Reason::ApiServerUnavailable | Reason::InternalError | Reason::WriteRefused | Reason::AccessDenied
-        );
-        not_answered || not_stored
-    };
-    latest.is_none_or(|failure| is_open(failure.reason))
+    latest.is_none_or(|failure| failure.made == Made::MayExist)
 }
 
 /// A recipe that was shown to be wrong mints nothing more before it is changed, or for long; never again by itself

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::{
     census::{self, Census},
+    failure::Failure,
     observed::Resource,
     pickup::PickupProof,
     plan::Plan,
     record::{
-        Current, Failure, Finished, Intent, Ledger, Misread, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot,
-        Superseded,
+        Current, Finished, Intent, Ledger, Misread, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
     },
     schedule,
     token::{Generation, Issued, Owner, Source},
@@ -124,7 +124,7 @@ pub fn store(ledger: &Ledger, token: Issued) -> Ledger {
 /// 5. The pending token did not pass: it has to be fenced off and revoked.
 #[must_use]
 pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
-    let failure = Some(Failure { reason, message });
+    let failure = Some(Failure::nothing_made(reason, message));
     let intent = ledger.intent.clone().map(|intent| Intent { failure, ..intent });
     Ledger { pending: None, refused: ledger.pending.clone(), intent, ..ledger.clone() }
 }
@@ -154,7 +154,7 @@ pub fn misread(ledger: &Ledger, why: String) -> Ledger {
 pub fn leave_refused(ledger: &Ledger, told: String) -> Ledger {
     let intent = ledger.intent.clone().map(|intent| Intent {
         misread: intent.misread.map(|misread| Misread { leaves_token: true, ..misread }),
-        failure: Some(Failure { reason: Reason::LeftBehind, message: told }),
+        failure: Some(Failure::told(told)),
         ..intent
     });
     Ledger { refused: None, intent, ..ledger.clone() }
@@ -212,6 +212,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
             reason: intent.reason,
             promoted_at: now,
             revived: false,
+            uninspected: false,
         }),
         previous,
         presumed_dead,
@@ -278,7 +279,7 @@ pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
 pub fn replace_dead(ledger: &Ledger, message: String) -> Ledger {
     let intent = ledger.intent.clone().map(|intent| Intent {
         generation: Generation { sequence: intent.generation.sequence + 1, ..intent.generation },
-        failure: Some(Failure { reason: Reason::ValueLost, message }),
+        failure: Some(Failure::nothing_made(Reason::ValueLost, message)),
         ..intent
     });
     // Pods may hold it, and it may be alive after all.
@@ -306,6 +307,7 @@ pub fn note_expiry(ledger: &Ledger, expires_at: Option<Timestamp>) -> Ledger {
         current.token.expires_at = expires_at;
         // Known again: from here on it is a token like any other.
         current.reason = Reason::Rotated;
+        current.uninspected = false;
     }
     next
 }

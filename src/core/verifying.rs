@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::{
     decide::{STALLED_WAKE, on_fault},
+    failure::Failure,
     guards::Guard,
     life::{self, Life},
     observed::{Fault, Observed, Question, Record, Resource},
-    record::{Failure, Ledger},
+    record::Ledger,
     revocable::Revocable,
     revoking::{ends, liveness_or_revoke},
     rotation::FOREIGN_INTENT,
@@ -204,7 +205,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
     match liveness_or_revoke(observed, refused, false, revocable)? {
         // Why it was refused is what the user has to know meanwhile.
         Some(decision) => Ok(Some(match record.ledger.intent.as_ref().and_then(|intent| intent.failure.clone()) {
-            Some(Failure { reason, message }) => Decision { reason, message, ..decision },
+            Some(Failure { reason, message, .. }) => Decision { reason, message, ..decision },
             None => decision,
         })),
         None => {

@@ -4,16 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use super::context::Context;
 use crate::{
+    api::conditions::Reason,
     core::{
+        failure::Failure,
         kept::Kept,
         observed::Fault,
-        record::{Failure, Ledger, Values},
+        record::{Ledger, Values},
         revocable::Revocable,
         token::{Generation, Issued, Owner, Source},
         transition,
     },
     kube_io::{Swap, Version, events::Kind, record},
-    providers::{Driver, Minted, Provider, Request},
+    providers::{Class, Driver, Minted, Provider, Request},
     secret_value::TokenSet,
 };
 
@@ -48,14 +50,13 @@ pub struct Mint {
 /// # Errors
 /// Why no token is pending. A token whose answer was lost, or that could not be stored, is revoked or swept.
 pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
-    let failure = |fault: Fault| Failure { reason: fault.reason, message: fault.message };
     let Some(driver) = context.driver(&mint.source) else {
         let message = "the provider names no driver that this version has".to_owned();
-        return Err(Failure { reason: crate::api::conditions::Reason::ProviderMissing, message });
+        return Err(Failure::nothing_made(Reason::ProviderMissing, message));
     };
     if context.uptime() > mint.send_until {
         let message = "this process was paused before it could mint; nothing was sent".to_owned();
-        return Err(Failure { reason: crate::api::conditions::Reason::Minting, message });
+        return Err(Failure::nothing_made(Reason::Minting, message));
     }
     let id = context.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.generation);
     let request = Request {
@@ -72,7 +73,11 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
     context.metrics.provider_call(driver.name(), "create", result.as_ref().err());
     let Minted { values, handle, issued_at, expires_at, flaw, unshown } = result.map_err(|error| {
         context.metrics.rotation("failed");
-        failure(Fault::from(error))
+        let Fault { reason, message, .. } = Fault::from(&error);
+        match error.class() {
+            Class::Unknown => Failure::may_have_made(reason, message),
+            _ => Failure::nothing_made(reason, message),
+        }
     })?;
     let token = Issued {
         generation: mint.generation,
@@ -87,7 +92,9 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         unshown,
     };
     tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
-    Box::pin(store(&context, &driver, mint, token, (values, flaw))).await.map_err(failure)
+    // Whatever kept it out of the record, and whether a revoke was tried: it may be alive.
+    let stored = Box::pin(store(&context, &driver, mint, token, (values, flaw))).await;
+    stored.map_err(|fault| Failure::may_have_made(fault.reason, fault.message))
 }
 
 /// Compare-and-set the record with the pending token, or with one that is to be revoked because of a flaw; on
@@ -149,7 +156,7 @@ async fn store(
 async fn tell_flaw(context: &Context, owner: &Owner, ledger: &Ledger) {
     let failure =
         ledger.intent.as_ref().filter(|_| ledger.refused.is_some()).and_then(|intent| intent.failure.as_ref());
-    if let Some(Failure { reason, message }) = failure {
+    if let Some(Failure { reason, message, .. }) = failure {
         context.metrics.rotation("refused");
         context.events.write(owner, Kind::Warning, *reason, "Mint", message).await;
     }

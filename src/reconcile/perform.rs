@@ -15,8 +15,9 @@ use crate::{
     api::{WorkloadRef, conditions::Reason},
     core::{
         decide::earlier_orphans,
+        failure::{Failure, Made},
         observed::{Fault, Observed, Target},
-        record::{Failure, Ledger, Values},
+        record::{Ledger, Values},
         retire::PUBLISH_WITHIN,
         revocable::Revocable,
         rotation::CREATE_WITHIN,
@@ -239,9 +240,9 @@ impl Performance<'_> {
         let task = tracing::Instrument::instrument(task, tracing::Span::current());
         let minted = self.context.tasks.spawn(task).await.unwrap_or_else(|error| {
             let message = format!("the task that mints ended early: {error}");
-            Err(Failure { reason: Reason::InternalError, message })
+            Err(Failure::may_have_made(Reason::InternalError, message))
         });
-        if minted.as_ref().is_err_and(|failure| failure.reason == Reason::AnswerLost) {
+        if minted.as_ref().is_err_and(|failure| failure.made == Made::MayExist) {
             self.remembered.memory.answer_lost(self.context.uptime());
         }
         self.remembered.memory.mint_failure = minted.err();

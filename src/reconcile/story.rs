@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::{
     api::conditions::Reason,
     core::{
+        failure::Made,
         pickup::Evidence,
         record::{Ledger, Snapshot},
         step::Change,
@@ -19,7 +20,7 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
             tracing::info!(rotation = %generation, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
-            if let Some(failure) = failure.filter(|failure| failure.reason == Reason::LeftBehind) {
+            if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
                 tracing::warn!(rotation = %generation, "{}", failure.message);
                 context.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }

@@ -184,6 +184,7 @@ pub fn at_rest(current: Generation) -> Ledger {
             reason: Reason::FirstIssue,
             promoted_at: now(),
             revived: false,
+            uninspected: false,
         }),
         ..empty
     }

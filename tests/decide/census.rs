@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        record::{Failure, Ledger},
+        failure::{Failure, Made},
+        record::Ledger,
         step::{Change, Step},
     },
 };
@@ -75,13 +76,17 @@ fn a_create_that_was_refused_left_nothing_behind() {
     refused.answers.listing = Some(Ok(vec![]));
     refused.answers.preflight = Some(Ok(Some(census(["aaaa", "bbbb"]))));
     refused.memory.fresh = None;
-    for (reason, told) in [
-        (Reason::CredentialRejected, Reason::CredentialRejected),
-        (Reason::ProviderUnavailable, Reason::ProviderUnavailable),
-        (Reason::AnswerLost, Reason::LeftBehind),
-        (Reason::ApiServerUnavailable, Reason::LeftBehind),
+    for (reason, made, told) in [
+        (Reason::CredentialRejected, Made::Nothing, Reason::CredentialRejected),
+        (Reason::ProviderUnavailable, Made::Nothing, Reason::ProviderUnavailable),
+        (Reason::AnswerLost, Made::MayExist, Reason::LeftBehind),
+        // What was minted could not be stored, and its revoke failed too.
+        (Reason::ApiServerUnavailable, Made::MayExist, Reason::LeftBehind),
+        (Reason::WriteRefused, Made::MayExist, Reason::LeftBehind),
+        (Reason::AccessDenied, Made::MayExist, Reason::LeftBehind),
+        (Reason::ProviderUnavailable, Made::MayExist, Reason::LeftBehind),
     ] {
-        refused.memory.mint_failure = Some(Failure { reason, message: "why".into() });
+        refused.memory.mint_failure = Some(Failure { reason, message: "why".into(), made });
         let Step::Save { ledger, .. } = decided(&refused).step else { panic!("{:?}", decided(&refused)) };
         assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.reason), Some(told));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::{OVERLAP, Reason},
     core::{
+        failure::{Failure, Made},
         observed::Observed,
         plan::Succession,
         record::Ledger,
@@ -181,7 +182,7 @@ fn what_nothing_finds_is_told_by_its_name() {
     };
     assert!(next(true) && !next(false));
     // What was clearly refused left nothing behind.
-    let refused = tokenturn::core::record::Failure { reason: Reason::ProviderRefused, message: "no".into() };
+    let refused = Failure::nothing_made(Reason::ProviderRefused, "no");
     lost.memory.mint_failure = Some(refused.clone());
     assert_eq!(failure(&lost), Some(refused));
 }
@@ -291,10 +292,10 @@ fn what_is_found_is_taken_only_where_it_can_be_ours() {
         let Step::Mint { former, may_be_there, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
         (former, may_be_there)
     };
-    let failed = |ledger: &mut Ledger, reason| {
+    let failed = |ledger: &mut Ledger, made| {
         let intent = ledger.intent.as_mut().expect("an intent");
         intent.attempts = 2;
-        intent.failure = Some(tokenturn::core::record::Failure { reason, message: "no".into() });
+        intent.failure = Some(Failure { reason: Reason::ProviderRefused, message: "no".into(), made });
     };
     // One of ours has the place, dead or not: it is not taken for its own successor.
     assert_eq!(taken(&|_| ()), (Some(generation(1, 1)), true));
@@ -305,22 +306,22 @@ fn what_is_found_is_taken_only_where_it_can_be_ours() {
         token.source.specification.parameters.insert("client".into(), "another".into());
     };
     assert_eq!(taken(&elsewhere), (None, false));
-    for (reason, is_lost) in [(Reason::ProviderRefused, false), (Reason::AnswerLost, true)] {
+    for (made, is_lost) in [(Made::Nothing, false), (Made::MayExist, true), (Made::Told, true)] {
         let again = |ledger: &mut Ledger| {
             elsewhere(ledger);
-            failed(ledger, reason);
+            failed(ledger, made);
         };
-        assert_eq!(taken(&again), (None, is_lost), "{reason:?}");
+        assert_eq!(taken(&again), (None, is_lost), "{made:?}");
         let first = |ledger: &mut Ledger| {
             ledger.current = None;
-            failed(ledger, reason);
+            failed(ledger, made);
         };
-        assert_eq!(taken(&first), (None, is_lost), "{reason:?}");
+        assert_eq!(taken(&first), (None, is_lost), "{made:?}");
         // A person who asks for another attempt begins a new series of them.
         let asked = |ledger: &mut Ledger| {
             first(ledger);
             ledger.intent.as_mut().expect("an intent").attempts = 1;
         };
-        assert_eq!(taken(&asked), (None, is_lost), "{reason:?}");
+        assert_eq!(taken(&asked), (None, is_lost), "{made:?}");
     }
 }

@@ -1,0 +1,107 @@
+//! Why an attempt did not end well, and what it may have made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::conditions::Reason;
+
+/// Why an attempt did not end well: for people, and for the next attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "Stored")]
+pub struct Failure {
+    pub reason: Reason,
+    pub message: String,
+    pub made: Made,
+}
+
+/// What an attempt that did not end well may have made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Made {
+    /// Nothing that is not in the record: it was refused, or never sent.
+    Nothing,
+    /// A token that is in no record may be alive.
+    MayExist,
+    /// The same, and people were told how to find it, because the operator cannot.
+    Told,
+}
+
+impl Failure {
+    /// No token is alive that the record does not know.
+    #[must_use]
+    pub fn nothing_made(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), made: Made::Nothing }
+    }
+
+    /// A token may be alive that no record knows.
+    #[must_use]
+    pub fn may_have_made(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), made: Made::MayExist }
+    }
+
+    /// A token may be alive that nobody but a person can find, by this message.
+    #[must_use]
+    pub fn told(message: impl Into<String>) -> Self {
+        Self { reason: Reason::LeftBehind, message: message.into(), made: Made::Told }
+    }
+}
+
+/// A failure as records have it: those of earlier versions only say the reason.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    reason: Reason,
+    message: String,
+    made: Option<Made>,
+}
+
+impl From<Stored> for Failure {
+    fn from(Stored { reason, message, made }: Stored) -> Self {
+        Self { reason, message, made: made.unwrap_or_else(|| by_reason(reason)) }
+    }
+}
+
+/// What a reason said in records of earlier versions.
+fn by_reason(reason: Reason) -> Made {
+    match reason {
+        Reason::LeftBehind => Made::Told,
+        // A lost answer of the provider; the other ones are of the API server, which did not take what was minted.
+        Reason::AnswerLost
+        | Reason::ApiServerUnavailable
+        | Reason::InternalError
+        | Reason::WriteRefused
+        | Reason::AccessDenied => Made::MayExist,
+        _ => Made::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_an_earlier_version_is_read_by_its_reason() {
+        for (reason, made) in [
+            ("LeftBehind", Made::Told),
+            ("AnswerLost", Made::MayExist),
+            ("ApiServerUnavailable", Made::MayExist),
+            ("InternalError", Made::MayExist),
+            ("WriteRefused", Made::MayExist),
+            ("AccessDenied", Made::MayExist),
+            ("ProviderRefused", Made::Nothing),
+            ("Minting", Made::Nothing),
+            ("RecipeWrong", Made::Nothing),
+        ] {
+            let text = format!(r#"{{"reason":"{reason}","message":"why"}}"#);
+            let read: Failure = serde_json::from_str(&text).unwrap();
+            assert_eq!(read.made, made, "{reason}");
+        }
+    }
+
+    /// A nicer reason changes nothing.
+    #[test]
+    fn what_was_made_is_written_beside_the_reason() {
+        let failure = Failure::may_have_made(Reason::ProviderUnavailable, "why");
+        let text = serde_json::to_string(&failure).unwrap();
+        assert_eq!(text, r#"{"reason":"ProviderUnavailable","message":"why","made":"MayExist"}"#);
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+    }
+}
