@@ -28,22 +28,18 @@ use std::time::Duration;
 use super::{
     drift,
     life::{self, Life},
-    observed::{Drift, Fault, Foreign, Observed, Question, Target},
+    observed::{Drift, Foreign, Observed, Question, Target},
     ownership, readopt,
     record::Ledger,
-    report, retire, rotation, schedule, settling,
-    step::{Change, Decision, Phase, Ruling, Step},
+    report, retire, rotation,
+    ruling::{Ruling, STALLED_WAKE, Stop, intended},
+    schedule, settling,
+    step::{Change, Decision, Phase, Step},
     superseded,
     token::Issued,
     transition,
 };
 use crate::api::{conditions::Reason, names::EARLIER_ORPHANED_ANNOTATION};
-
-/// How long an object that waits for a person sleeps before it looks again by itself.
-pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
-
-/// How long a pause that was asked for becomes at most when it was asked for again and again.
-const LONGER_PAUSE: Duration = Duration::from_secs(16);
 
 /// Secrets of others are not watched: how long until it is seen that one was handed over or is gone.
 const FOREIGN_WAKE: Duration = Duration::from_secs(30);
@@ -76,8 +72,11 @@ const RULES: [Rule; 17] = [
 /// The question; answer it in [`Observed::answers`] and decide again.
 pub fn decide(observed: &Observed) -> Result<Decision, Question> {
     for rule in RULES {
-        if let Some(decision) = rule(observed)? {
-            return Ok(decision);
+        match rule(observed) {
+            Ok(Some(decision)) => return Ok(decision),
+            Err(Stop::Do(decision)) => return Ok(*decision),
+            Err(Stop::Ask(question)) => return Err(question),
+            Ok(None) => {}
         }
     }
     Ok(Decision::wait(STALLED_WAKE, Reason::InternalError, "no rule applies"))
@@ -160,10 +159,7 @@ fn begin(observed: &Observed) -> Ruling {
         let message = format!("a rotation is due ({reason}) but spec.suspend is set");
         return Ok(Some(Decision { phase: Phase::AtRest, ..Decision::wait(STALLED_WAKE, Reason::Suspended, message) }));
     }
-    let census = match observed.preflight()? {
-        Ok(census) => census,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let census = observed.preflight()?;
     let fresh = transition::empty(&observed.owner, resource);
     let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now, census);
     Ok(Some(intended(next, reason)))
@@ -181,21 +177,11 @@ fn still_valid(reason: Reason, ledger: Option<&Ledger>) -> String {
     )
 }
 
-/// The decision to write an intent.
-pub(super) fn intended(next: Ledger, reason: Reason) -> Decision {
-    let Some(generation) = next.intent.as_ref().map(|intent| intent.generation) else {
-        return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a generation");
-    };
-    let message = format!("rotation {} begins ({reason})", generation.sequence);
-    let step = Step::Save { ledger: Box::new(next), change: Change::Intended(generation) };
-    Decision::act(step, Reason::Minting, message)
-}
-
 /// Whether the current token has died at the provider, by somebody else's hand. A provider that cannot say is believed to
 /// be well, and a refusal of a moment is no death.
 fn has_died(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Ok(false) };
-    Ok(matches!(life::life(observed, current.token.generation)?, Ok(Life::Dead)))
+    Ok(matches!(life::try_life(observed, current.token.generation)?, Ok(Life::Dead)))
 }
 
 /// What is left to do at rest: note what is newly known, sweep what attempts of other replicas left behind, make a record
@@ -221,12 +207,12 @@ fn keep(observed: &Observed) -> Ruling {
     if observed.memory.swept == Some(current.generation) && !is_late {
         return Ok(None);
     }
-    Ok(match rotation::sweep(observed, ledger, &current.source)? {
+    match rotation::sweep(observed, ledger, &current.source) {
+        Ok(_) => Ok(None),
         // What could not be listed is swept by the next rotation.
-        Ok(_) => None,
-        Err(decision) if matches!(decision.step, Step::Wait { .. }) => None,
-        Err(decision) => Some(decision),
-    })
+        Err(Stop::Do(decision)) if matches!(decision.step, Step::Wait { .. }) => Ok(None),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// What is said of live tokens that owners of the Secret left before it was adopted.
@@ -305,20 +291,4 @@ fn in_doubt(observed: &Observed, current: &Issued) -> Option<Decision> {
     let liveness = observed.answers.liveness.get(&current.generation)?.as_ref().ok()?;
     let refusals = life::refusals(observed, current.generation, *liveness)?;
     Some(superseded::doubted(observed, current, refusals))
-}
-
-/// Waiting after a look that failed: longer each time, and at once long if a person has to act.
-#[must_use]
-pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
-    let backoff = schedule::backoff(observed.memory.failures);
-    let wake = if fault.needs_person { backoff.max(Duration::from_secs(10)) } else { backoff };
-    // Who asks for a short pause again and again gets a longer one.
-    let asked = fault.retry_after.map(|asked| asked.max(backoff.min(LONGER_PAUSE)));
-    Decision {
-        step: Step::Wait { wake: Some(asked.unwrap_or(wake)), failed: true },
-        phase: if fault.needs_person { Phase::Stalled } else { Phase::Progressing },
-        reason: fault.reason,
-        message: fault.message.clone(),
-        pickup: None,
-    }
 }

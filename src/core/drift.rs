@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     observed::{Drift, Observed, Resource},
+    ruling::Ruling,
     schedule,
-    step::{Decision, Ruling, Step},
+    step::{Decision, Step},
 };
 use crate::api::conditions::Reason;
 

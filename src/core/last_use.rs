@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    decide::on_fault,
     observed::{Observed, Question, Record, Resource},
     record::{Current, Superseded},
+    ruling::on_fault,
     schedule,
     step::Decision,
     superseded::in_the_way,
@@ -36,7 +36,7 @@ pub(super) fn still_in_use(
     if resource.grace.is_zero() || previous.token.is_unknown() || !may_tell_last_use(resource, previous) {
         return Ok(None);
     }
-    let used = match observed.last_use(previous.token.generation)? {
+    let used = match observed.try_last_use(previous.token.generation)? {
         Ok(Some(used)) => used,
         Ok(None) => return Ok(None),
         Err(fault) => return Ok(Some(on_fault(observed, fault))),

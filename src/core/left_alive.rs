@@ -36,7 +36,7 @@ pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Qu
     if !is_for_ever(observed, decision.reason) {
         return Ok(decision);
     }
-    if !matches!(observed.namespace_ends()?, Ok(true)) {
+    if !matches!(observed.try_namespace_ends()?, Ok(true)) {
         return Ok(decision);
     }
     let namespace = &observed.owner.namespace;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::{
     guards::Guard,
     observed::{Fault, Observed, Question},
+    ruling::{Stop, on_fault},
     token::{Generation, Liveness},
 };
 
@@ -78,9 +79,17 @@ pub enum Life {
     Dead,
 }
 
-/// Whether a token is dead, where nothing that we know of would have ended it; or the question.
-pub fn life(observed: &Observed, generation: Generation) -> Result<Result<Life, &Fault>, Question> {
-    let liveness = match observed.liveness(generation)? {
+/// Whether a token is dead, where nothing that we know of would have ended it.
+///
+/// # Errors
+/// The question, or the wait after an answer that could not be had.
+pub fn life(observed: &Observed, generation: Generation) -> Result<Life, Stop> {
+    try_life(observed, generation)?.map_err(|fault| on_fault(observed, fault).into())
+}
+
+/// The same where a fault means something to a rule; or the question.
+pub fn try_life(observed: &Observed, generation: Generation) -> Result<Result<Life, &Fault>, Question> {
+    let liveness = match observed.try_liveness(generation)? {
         Ok(liveness) => liveness,
         Err(fault) => return Ok(Err(fault)),
     };

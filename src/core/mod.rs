@@ -36,6 +36,7 @@ pub mod revocable;
 pub mod revoking;
 mod rollout;
 pub mod rotation;
+pub mod ruling;
 pub mod schedule;
 pub mod settling;
 pub mod stamp;

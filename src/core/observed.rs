@@ -201,42 +201,42 @@ impl Observed {
     }
 
     /// The answer about the provider's list, or the question.
-    pub fn listing(&self, source: &Source) -> Result<Result<&[Listed], &Fault>, Question> {
+    pub fn try_listing(&self, source: &Source) -> Result<Result<&[Listed], &Fault>, Question> {
         let answer = self.answers.listing.as_ref().ok_or_else(|| Question::Listing(Box::new(source.clone())))?;
         Ok(answer.as_deref())
     }
 
     /// Whether a token could be minted and published, and what the account has where tokens have no names; or the question.
-    pub fn preflight(&self) -> Result<Result<Option<&Census>, &Fault>, Question> {
+    pub fn try_preflight(&self) -> Result<Result<Option<&Census>, &Fault>, Question> {
         let answer = self.answers.preflight.as_ref().ok_or(Question::Preflight)?;
         Ok(answer.as_ref().map(Option::as_ref))
     }
 
     /// Whether a token works, or the question.
-    pub fn verification(&self, generation: Generation) -> Result<Result<&Verification, &Fault>, Question> {
+    pub fn try_verification(&self, generation: Generation) -> Result<Result<&Verification, &Fault>, Question> {
         let answer = self.answers.verification.get(&generation).ok_or(Question::Verify(generation))?;
         Ok(answer.as_ref())
     }
 
     /// Whether the provider still accepts a token, or the question.
-    pub fn liveness(&self, generation: Generation) -> Result<Result<Liveness, &Fault>, Question> {
+    pub fn try_liveness(&self, generation: Generation) -> Result<Result<Liveness, &Fault>, Question> {
         let answer = self.answers.liveness.get(&generation).ok_or(Question::Liveness(generation))?;
         Ok(answer.as_ref().copied())
     }
 
     /// When a token was used last, if the provider knows of it, or the question.
-    pub fn last_use(&self, generation: Generation) -> Result<Result<Option<Timestamp>, &Fault>, Question> {
+    pub fn try_last_use(&self, generation: Generation) -> Result<Result<Option<Timestamp>, &Fault>, Question> {
         let answer = self.answers.last_use.get(&generation).ok_or(Question::LastUse(generation))?;
         Ok(answer.as_ref().copied())
     }
 
     /// The pods, nodes and workloads, or the question.
-    pub fn consumers(&self) -> Result<Result<&Consumers, &Fault>, Question> {
+    pub fn try_consumers(&self) -> Result<Result<&Consumers, &Fault>, Question> {
         Ok(self.answers.consumers.as_ref().ok_or(Question::Consumers)?.as_ref())
     }
 
     /// Whether the namespace is being deleted, or the question.
-    pub fn namespace_ends(&self) -> Result<Result<bool, &Fault>, Question> {
+    pub fn try_namespace_ends(&self) -> Result<Result<bool, &Fault>, Question> {
         Ok(self.answers.namespace_ends.as_ref().ok_or(Question::NamespaceEnds)?.as_ref().copied())
     }
 

@@ -4,10 +4,10 @@
 //! acted on by a look at exactly the place that the record names: there its object was found, or found to be gone.
 
 use super::{
-    decide::STALLED_WAKE,
     guards::Guard,
     observed::{Observed, Record},
-    step::{Decision, Ruling},
+    ruling::{Ruling, STALLED_WAKE},
+    step::Decision,
 };
 use crate::api::{conditions::Reason, names::TAKE_OVER_ANNOTATION};
 

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::{
-    decide::{STALLED_WAKE, on_fault},
     guards::Guard,
-    observed::{Observed, Question, Resource, TargetView},
+    observed::{Observed, Resource, TargetView},
     plan::Plan,
     record::{Current, Ledger},
-    step::{Change, Decision, Ruling, Step},
+    ruling::{Ruling, Stop},
+    step::{Change, Decision, Step},
     token::{Generation, Handle, Issued, Listed},
     transition,
 };
@@ -28,27 +28,15 @@ const WENT_BACK: &str = "the record went back to an earlier rotation: the data o
                          token that was revoked since is valid again, so it is replaced now";
 
 /// What the object asks for, and what its provider lists.
-fn plan_and_list<'a>(
-    observed: &'a Observed,
-    resource: &'a Resource,
-) -> Result<Result<(&'a Plan, &'a [Listed]), Decision>, Question> {
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Ok(Err(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
-    };
-    Ok(match observed.listing(&plan.source)? {
-        Ok(listed) => Ok((plan, listed)),
-        Err(fault) => Err(on_fault(observed, fault)),
-    })
+fn plan_and_list<'a>(observed: &'a Observed, resource: &'a Resource) -> Result<(&'a Plan, &'a [Listed]), Stop> {
+    let plan = resource.planned()?;
+    Ok((plan, observed.listing(&plan.source)?))
 }
 
 /// Rebuilds a lost record. Without a target of ours it is also lost if the provider still lists tokens.
 pub fn lost_record(observed: &Observed) -> Ruling {
     let (Some(resource), None) = (&observed.resource, &observed.record) else { return Ok(None) };
-    let (plan, listed) = match plan_and_list(observed, resource)? {
-        Ok(found) => found,
-        Err(decision) => return Ok(Some(decision)),
-    };
+    let (plan, listed) = plan_and_list(observed, resource)?;
     let nothing = listed.is_empty() && observed.ours().is_none();
     if nothing || !observed.guarded(Guard::LostRecord) {
         return Ok(None);
@@ -67,10 +55,7 @@ pub fn went_back(observed: &Observed) -> Ruling {
     if observed.memory.highest <= record.ledger.counter || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
-    let (plan, listed) = match plan_and_list(observed, resource)? {
-        Ok(found) => found,
-        Err(decision) => return Ok(Some(decision)),
-    };
+    let (plan, listed) = plan_and_list(observed, resource)?;
     let base = from(observed, resource, &record.ledger);
     Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Restored, WENT_BACK))))
 }
@@ -126,10 +111,7 @@ pub fn stale_record(observed: &Observed) -> Ruling {
     if known || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
-    let (plan, listed) = match plan_and_list(observed, resource)? {
-        Ok(found) => found,
-        Err(decision) => return Ok(Some(decision)),
-    };
+    let (plan, listed) = plan_and_list(observed, resource)?;
     Ok(ahead(observed, ledger, listed).or_else(|| {
         // The target carries a live token that the record does not know: it was published later than the record was written.
         let unknown = listed.iter().any(|token| token.generation == carried);
@@ -268,13 +250,13 @@ pub fn lost_value(observed: &Observed) -> Ruling {
 }
 
 /// What is not known of a re-adopted token is asked for: when it expires, and whether it works at all.
-pub fn inspect(observed: &Observed) -> Result<Option<Decision>, Question> {
+pub fn inspect(observed: &Observed) -> Ruling {
     let Some(record) = &observed.record else { return Ok(None) };
     let Some(current) = record.ledger.current.as_ref().filter(|current| current.uninspected) else {
         return Ok(None);
     };
     let generation: Generation = current.token.generation;
-    Ok(match observed.verification(generation)? {
+    Ok(match observed.try_verification(generation)? {
         Ok(super::token::Verification::Works { expires_at, .. }) => {
             let next = transition::note_expiry(&record.ledger, *expires_at);
             let step = Step::Save { ledger: Box::new(next), change: Change::Noted };

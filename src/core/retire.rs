@@ -9,17 +9,17 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     census,
     consumers::{Consumers, PodView},
-    decide::{STALLED_WAKE, on_fault},
     failure::Made,
     guards::Guard,
     left_alive::{TRIES_FOR, is_stuck_for, may_be_marked, or_let_go},
-    observed::{Observed, Question, Record, Resource, Target},
+    observed::{Observed, Record, Resource, Target},
     pickup::{Judgement, PickupProof, judge},
     record::{Ledger, PodRef, Retirement, RevokeIntent, Snapshot},
     revocable::Revocable,
     revoking::{is_revocable, liveness_or_revoke, may_be_alive},
     rotation::{foreign_intent, may_be_lost, sweep},
-    step::{Change, Decision, Pickup, Ruling, Step},
+    ruling::{Ruling, STALLED_WAKE, Stop, on_fault},
+    step::{Change, Decision, Pickup, Step},
     transition,
     verifying::clear_refused,
 };
@@ -37,7 +37,11 @@ pub const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 
 /// Leads an object that is being deleted, or is gone, to its end.
 pub fn leave(observed: &Observed) -> Ruling {
-    way_out(observed)?.map(|decision| or_let_go(observed, decision)).transpose()
+    match way_out(observed) {
+        Ok(Some(decision)) => Ok(Some(or_let_go(observed, decision)?)),
+        Err(Stop::Do(decision)) => Ok(Some(or_let_go(observed, *decision)?)),
+        other => other,
+    }
 }
 
 fn way_out(observed: &Observed) -> Ruling {
@@ -56,7 +60,7 @@ fn way_out(observed: &Observed) -> Ruling {
 }
 
 /// No record: either nothing was ever minted, or the record was lost and the provider's list says what is alive.
-fn without_record(observed: &Observed) -> Result<Decision, Question> {
+fn without_record(observed: &Observed) -> Result<Decision, Stop> {
     let Some(resource) = &observed.resource else {
         return Ok(Decision::wait(STALLED_WAKE, Reason::Deleting, "nothing is left of this object"));
     };
@@ -74,7 +78,7 @@ fn without_record(observed: &Observed) -> Result<Decision, Question> {
             _ => release,
         });
     };
-    let listed = match observed.listing(&plan.source)? {
+    let listed = match observed.try_listing(&plan.source)? {
         Ok(listed) => listed,
         // Nothing was begun: before a create there is a record, and this process has seen none, nor does the status tell of a token.
         Err(fault)
@@ -155,7 +159,8 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
         let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
         return Ok(Some(Decision::act(step, Reason::Deleting, "taking over what another process began")));
     }
-    Ok(sweep(observed, &record.ledger, &intent.source)?.err())
+    sweep(observed, &record.ledger, &intent.source)?;
+    Ok(None)
 }
 
 /// Lets go of live tokens, and says which.
@@ -192,15 +197,12 @@ fn left_alive(ids: &[&str]) -> String {
 }
 
 /// Revoke everything, after nobody uses it.
-fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Question> {
+fn revoke(observed: &Observed, record: &Record) -> Result<Decision, Stop> {
     let ledger = &record.ledger;
     if ledger.tokens().next().is_none() || !observed.guarded(Guard::RetireDead) {
         return Ok(drop_record(observed, record, Reason::Deleting, "no token of this object is alive"));
     }
-    let proof = match nobody_left(observed, ledger)? {
-        Ok(proof) => proof,
-        Err(decision) => return Ok(decision),
-    };
+    let proof = nobody_left(observed, ledger)?;
     if let Target::Ours(_) = &observed.target
         && observed.guarded(Guard::RetireTarget)
     {
@@ -257,10 +259,7 @@ fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent
     let Some(source) = transition::source(ledger).filter(|_| observed.guarded(Guard::RetireSweep)) else {
         return Ok(None);
     };
-    let listed = match observed.listing(source)? {
-        Ok(listed) => listed,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let listed = observed.listing(source)?;
     let known = ledger.generations();
     let unknown = listed.iter().find(|token| !known.contains(&token.generation));
     Ok(unknown.map(|token| {
@@ -275,11 +274,8 @@ fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent
 ///
 /// A Secret that was handed over to somebody else is used by pods that have nothing to do with this object any more: then
 /// only those count that were seen before.
-fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProof, Decision>, Question> {
-    let consumers = match observed.consumers()? {
-        Ok(consumers) => consumers,
-        Err(fault) => return Ok(Err(on_fault(observed, fault))),
-    };
+fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<PickupProof, Stop> {
+    let consumers = observed.consumers()?;
     let handed_over = matches!(observed.target, Target::Foreign(_));
     let contact = observed.settings.contact;
     let holders: Vec<&PodView> = consumers.users().chain(consumers.vanished()).collect();
@@ -293,20 +289,20 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     if !observed.guarded(Guard::RetirePickup)
         && let Judgement::Clear(proof) = judged(&Retirement::default())
     {
-        return Ok(Ok(proof));
+        return Ok(proof);
     }
     if retirement.is_none() || (!handed_over && !holders.iter().all(is_known)) {
         if handed_over && let Some(left) = observed.unsettled() {
             let message = "the Secret belongs to somebody else now; waiting until no pod can start with our value";
-            return Ok(Err(Decision::wait(left, Reason::Deleting, message)));
+            return Err(Decision::wait(left, Reason::Deleting, message).into());
         }
         let (pods, crowd) = noted(ledger, &holders, |pod| is_held(pod, consumers, contact));
         let step = Step::Save { ledger: Box::new(transition::retire(ledger, pods, crowd)), change: Change::Retiring };
-        return Ok(Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret")));
+        return Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret").into());
     }
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
     let remaining = match retirement.map_or_else(|| judged(&Retirement::default()), judged) {
-        Judgement::Clear(proof) if blockers.is_empty() => return Ok(Ok(proof)),
+        Judgement::Clear(proof) if blockers.is_empty() => return Ok(proof),
         Judgement::Clear(_) => 0,
         Judgement::Held { remaining, blockers: pods } => {
             blockers.extend(pods);
@@ -316,7 +312,7 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<Result<PickupProo
     let message = "the token is revoked when nothing uses the Secret any more, see status.pickup.blockers; to leave Secret \
                    and token alive instead, set spec.deletionPolicy: Orphan";
     let wait = Decision::wait(RETIRE_WAKE, Reason::Deleting, message);
-    Ok(Err(wait.with_pickup(Pickup { remaining, blockers })))
+    Err(wait.with_pickup(Pickup { remaining, blockers }).into())
 }
 
 /// Who may hold a token of the object: those who use the Secret now, those who were noted before and are still there, and those who may

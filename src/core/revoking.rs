@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{
-    decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     life::{self, Life},
     memory::Revokes,
@@ -11,8 +10,9 @@ use super::{
     record::Ledger,
     report,
     revocable::Revocable,
+    ruling::{Ruling, STALLED_WAKE, on_fault},
     schedule,
-    step::{Decision, Ruling, Step},
+    step::{Decision, Step},
     token::{Handle, Issued, Liveness},
 };
 use crate::api::conditions::Reason;
@@ -49,7 +49,7 @@ pub fn liveness_or_revoke(
         let message = format!("{} was revoked; waiting until the provider refuses it", token.id);
         return Ok(Some(Decision::wait(left, Reason::Revoking, message)));
     }
-    match observed.liveness(generation)? {
+    match observed.try_liveness(generation)? {
         // What cannot be judged is revoked all the same, once; then it can be.
         Err(fault) if taken.is_some() => return Ok(Some(on_fault(observed, fault))),
         Ok(Liveness::Gone) => return Ok(None),
@@ -76,7 +76,7 @@ fn is_over(observed: &Observed, token: &Issued, taken: Option<Revokes>) -> Resul
         return Ok(true);
     }
     let failed = observed.memory.revoke_failed == Some(token.generation);
-    Ok(failed && life::life(observed, token.generation)? == Ok(Life::Dead))
+    Ok(failed && life::try_life(observed, token.generation)? == Ok(Life::Dead))
 }
 
 fn has_expired(observed: &Observed, token: &Issued) -> bool {
@@ -129,10 +129,10 @@ const EXPIRY_POLL: Duration = Duration::from_secs(600);
 
 /// A token that nothing revokes is waited for; `None` when it is dead.
 fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
-    let doubt = match observed.liveness(token.generation)? {
+    let doubt = match observed.try_liveness(token.generation)? {
         Ok(Liveness::Gone) => return Ok(None),
         Ok(Liveness::Dead) if has_expired(observed, token) || was_replaced(observed, token) => return Ok(None),
-        _ => match life::life(observed, token.generation)? {
+        _ => match life::try_life(observed, token.generation)? {
             Ok(Life::Dead) => return Ok(None),
             Ok(Life::Doubted(refusals)) if !refusals.is_listed => Some(refusals),
             Ok(Life::Doubted(_) | Life::Alive) | Err(_) => None,

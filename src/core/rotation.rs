@@ -7,17 +7,17 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{
     census,
-    decide::{STALLED_WAKE, intended, on_fault},
     failure::{Failure, Made},
     guards::Guard,
     life::{self, Life},
-    observed::{Observed, Question, Record, Resource},
+    observed::{Observed, Record, Resource},
     plan::{Plan, Succession},
     readopt,
     record::{Intent, Ledger, Misread},
     revocable::Revocable,
+    ruling::{Ruling, STALLED_WAKE, Stop, intended},
     schedule, settling,
-    step::{Change, Decision, Ruling, Step},
+    step::{Change, Decision, Step},
     superseded::doubted,
     token::{Generation, Handle, Issued, Source},
     transition, verifying,
@@ -50,49 +50,39 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
         return another_attempt(observed, resource, ledger, intent);
     }
-    let live = match sweep(observed, ledger, &intent.source)? {
-        Ok(live) => live,
-        Err(decision) => return Ok(Some(decision)),
-    };
+    let live = sweep(observed, ledger, &intent.source)?;
     let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
-        return Ok(Some(match replaced(observed, ledger, intent)? {
-            Ok(replaces) => create(resource, ledger, intent, live, replaces),
-            Err(decision) => decision,
-        }));
+        let replaces = replaced(observed, ledger, intent)?;
+        return create(resource, ledger, intent, live, replaces).map(Some);
     }
     another_attempt(observed, resource, ledger, intent)
 }
 
 /// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
 /// can end its successors as well.
-fn replaced(
-    observed: &Observed,
-    ledger: &Ledger,
-    intent: &Intent,
-) -> Result<Result<Option<Generation>, Decision>, Question> {
+fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Generation>, Stop> {
     let of_there = |token: &&Issued| {
         token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
     };
     let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
-        return Ok(Ok(None));
+        return Ok(None);
     };
     let generation = token.generation;
     // One that is displaced is compared with what is there, not shown.
     if token.handle == (Handle::Displaced {}) {
-        return Ok(Ok(former(ledger, intent)));
+        return Ok(former(ledger, intent));
     }
     if !observed.guarded(Guard::ReplacesAlive) {
-        return Ok(Ok(Some(generation)));
+        return Ok(Some(generation));
     }
-    Ok(match life::life(observed, generation)? {
-        Ok(Life::Alive) => Ok(Some(generation)),
-        Ok(Life::Dead) => Ok(None),
+    match life::life(observed, generation)? {
+        Life::Alive => Ok(Some(generation)),
+        Life::Dead => Ok(None),
         // An attempt that was not heard of again may have ended it.
-        Ok(Life::Doubted(refusals)) if is_open(ledger, intent) && !refusals.is_listed => Ok(None),
-        Ok(Life::Doubted(refusals)) => Err(doubted(observed, token, refusals)),
-        Err(fault) => Err(on_fault(observed, fault)),
-    })
+        Life::Doubted(refusals) if is_open(ledger, intent) && !refusals.is_listed => Ok(None),
+        Life::Doubted(refusals) => Err(doubted(observed, token, refusals).into()),
+    }
 }
 
 /// The token of ours that has the place which the new one takes.
@@ -123,34 +113,30 @@ fn knows_none(ledger: &Ledger) -> bool {
 }
 
 /// Revokes what attempts left behind whose answers were lost; the number of tokens that are alive when nothing is left.
-pub(super) fn sweep(
-    observed: &Observed,
-    ledger: &Ledger,
-    source: &Source,
-) -> Result<Result<usize, Decision>, Question> {
-    let listed = match observed.listing(source)? {
-        Ok(listed) => listed,
-        Err(fault) => return Ok(Err(on_fault(observed, fault))),
-    };
+///
+/// # Errors
+/// What has to be done, or asked, first.
+pub(super) fn sweep(observed: &Observed, ledger: &Ledger, source: &Source) -> Result<usize, Stop> {
+    let listed = observed.listing(source)?;
     if let Some(decision) = readopt::ahead(observed, ledger, listed) {
-        return Ok(Err(decision));
+        return Err(decision.into());
     }
     let target = observed.target_generation();
     let known = known_to_sweep(observed, ledger);
     let found = listed.iter().find_map(|token| Revocable::unpublished(token, &known, target));
     let Some(token) = found.filter(|_| observed.guarded(Guard::Sweep)) else {
-        return Ok(Ok(listed.len()));
+        return Ok(listed.len());
     };
     // No left-over: this process has published it, and then the record went back to where it was not minted yet.
     if observed.memory.published == Some(token.generation())
         && observed.guarded(Guard::SweepSparesPublished)
         && let Some(decision) = readopt::behind(observed, ledger, listed)
     {
-        return Ok(Err(decision));
+        return Err(decision.into());
     }
     let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
     let step = Step::Revoke { token, source: Box::new(source.clone()), values: None, published: false };
-    Ok(Err(Decision::act(step, Reason::Minting, message)))
+    Err(Decision::act(step, Reason::Minting, message).into())
 }
 
 /// The ledger that tells what is no left-over: as it is, unless the model takes a guard away.
@@ -211,34 +197,28 @@ fn create(
     intent: &Intent,
     live: usize,
     replaces: Option<Generation>,
-) -> Decision {
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()),
-    };
+) -> Result<Decision, Stop> {
+    let plan = resource.planned()?;
     if live >= plan.max_live {
         let message = format!(
             "{live} tokens of this object are alive at the provider and its policy allows {}; nothing is minted until old \
              ones are revoked, see status.pickup",
             plan.max_live
         );
-        return Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message);
+        return Ok(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message));
     }
     let source = Box::new(intent.source.clone());
     let (former, may_be_there) = (former(ledger, intent), may_be_there(ledger, intent));
     let Intent { generation, .. } = *intent;
     let step = Step::Mint { generation, source, lifetime: plan.lifetime, replaces, former, may_be_there };
-    Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence))
+    Ok(Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence)))
 }
 
 /// The intent is not ours to serve, or its create is over: begin the next attempt, later each time.
 fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, intent: &Intent) -> Ruling {
     // A request that the policy does not allow yet is not there yet.
     let resource = &as_allowed(observed, resource, ledger, intent);
-    let plan = match &resource.plan {
-        Ok(plan) => plan,
-        Err(trouble) => return Ok(Some(Decision::stall(STALLED_WAKE, trouble.reason, trouble.message.clone()))),
-    };
+    let plan = resource.planned()?;
     if let Some(wait) = foreign_intent(observed, intent) {
         let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
@@ -265,10 +245,7 @@ fn another_attempt(observed: &Observed, resource: &Resource, ledger: &Ledger, in
         let message = "taking over what another process began elsewhere";
         return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
-    let census = match observed.preflight()? {
-        Ok(census) => census,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let census = observed.preflight()?;
     // What was clearly refused, or not sent, left nothing behind; what was minted and could not be stored did. Of an attempt of another process, or
     // before a restart, nothing is known.
     let latest = observed.memory.mint_failure.clone();

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     consumers::Consumers,
-    decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     life::{self, Life},
-    observed::{Drift, Observed, Question, Record, Resource, Target},
+    observed::{Drift, Observed, Record, Resource, Target},
     pickup::missing_pods,
     record::Snapshot,
+    ruling::{Ruling, STALLED_WAKE, Stop},
     schedule, stamp,
-    step::{Change, Decision, Ruling, Step},
+    step::{Change, Decision, Step},
     superseded::doubted,
     token::{Issued, Verification},
     transition,
@@ -40,17 +40,12 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
         return Ok(Some(Decision::act(step, Reason::DriftRepaired, "the Secret was changed by somebody else")));
     }
     let surplus = match observed.verification(generation)? {
-        Ok(Verification::Works { surplus, .. }) => surplus.clone(),
-        Ok(verification) => return no_longer_works(observed, record, pending, verification),
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
+        Verification::Works { surplus, .. } => surplus.clone(),
+        verification => return no_longer_works(observed, record, pending, verification),
     };
-    let snapshot = if record.ledger.current.is_none() {
-        None
-    } else {
-        match settled_snapshot(observed, resource, generation.sequence)? {
-            Ok(snapshot) => Some(snapshot),
-            Err(decision) => return Ok(Some(decision)),
-        }
+    let snapshot = match record.ledger.current {
+        None => None,
+        Some(_) => Some(settled_snapshot(observed, resource, generation.sequence)?),
     };
     let is_first = snapshot.is_none();
     let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
@@ -73,14 +68,13 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
     };
     let message = format!("the token that was just published no longer works: {why}");
     Ok(Some(match life::life(observed, pending.generation)? {
-        Err(fault) => on_fault(observed, fault),
-        Ok(Life::Doubted(refusals)) => doubted(observed, pending, refusals),
-        Ok(Life::Dead) => {
+        Life::Doubted(refusals) => doubted(observed, pending, refusals),
+        Life::Dead => {
             let next = transition::replace_dead(&record.ledger, message.clone());
             let change = Change::Died(pending.generation);
             Decision::act(Step::Save { ledger: Box::new(next), change }, Reason::ValueLost, message)
         }
-        Ok(Life::Alive) => {
+        Life::Alive => {
             let wake = schedule::backoff(observed.memory.failures);
             Decision {
                 step: Step::Wait { wake: Some(wake), failed: true },
@@ -91,29 +85,25 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
 }
 
 /// The snapshot of who may hold the old token, from a fresh list, no earlier than the settle time after the write.
-pub(super) fn settled_snapshot(
-    observed: &Observed,
-    resource: &Resource,
-    sequence: i64,
-) -> Result<Result<Snapshot, Decision>, Question> {
+///
+/// # Errors
+/// What is waited for, or asked, before it can be taken.
+pub(super) fn settled_snapshot(observed: &Observed, resource: &Resource, sequence: i64) -> Result<Snapshot, Stop> {
     if let Some(left) = observed.unsettled() {
         let message = format!("rotation {sequence} is published; waiting until no pod can start with the old value");
-        return Ok(Err(Decision::wait(left, Reason::Settling, message)));
+        return Err(Decision::wait(left, Reason::Settling, message).into());
     }
-    let consumers = match observed.consumers()? {
-        Ok(consumers) => consumers,
-        Err(fault) => return Ok(Err(on_fault(observed, fault))),
-    };
+    let consumers = observed.consumers()?;
     if let Some(workload) = missing_pods(consumers) {
         let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
-        return Ok(Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message)));
+        return Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message).into());
     }
     if let Some(decision) = frozen(observed, consumers) {
-        return Ok(Err(decision));
+        return Err(decision.into());
     }
     let vanished = consumers.vanished().filter(|_| observed.guarded(Guard::SnapshotVanished));
     let holders = consumers.holders().chain(vanished).filter(|_| observed.guarded(Guard::Snapshot));
-    Ok(Ok(Snapshot::of(holders, workloads(resource, consumers))))
+    Ok(Snapshot::of(holders, workloads(resource, consumers)))
 }
 
 /// A target that was immutable is in the caches of kubelets for as long as their pods use it, settle time or not: only when

@@ -25,7 +25,7 @@ pub fn value(generation: Generation, round: i64) -> String {
 /// The question who the consumers are.
 pub fn renew(observed: &Observed, mut ledger: Ledger) -> Result<Ledger, Question> {
     let (Some(current), Some(previous)) = (&ledger.current, &mut ledger.previous) else { return Ok(ledger) };
-    let stamps: BTreeSet<&str> = match observed.consumers()? {
+    let stamps: BTreeSet<&str> = match observed.try_consumers()? {
         Ok(consumers) => consumers.workloads.iter().filter_map(|view| view.stamp.as_deref()).collect(),
         Err(_) => BTreeSet::new(),
     };

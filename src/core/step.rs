@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    observed::Question,
     record::Ledger,
     revocable::Revocable,
     token::{Generation, Source},
@@ -128,9 +127,6 @@ pub enum Change {
     Retiring,
     RetirementIntended,
 }
-
-/// A rule's answer: a decision, `None` if it does not apply, or a question that has to be answered first.
-pub type Ruling = Result<Option<Decision>, Question>;
 
 impl Step {
     /// Whether it lets go of the object, or is said just before.

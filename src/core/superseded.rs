@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     image_pull,
     last_use::still_in_use,
@@ -13,10 +12,12 @@ use super::{
     record::{Current, Ledger, MAX_PRESUMED_DEAD, RevokeIntent, Snapshot, Superseded},
     revocable::Revocable,
     revoking::{ends, is_revocable, liveness_or_revoke, may_be_alive},
-    rollout, schedule,
+    rollout,
+    ruling::{Ruling, STALLED_WAKE, adjust, intended, on_fault},
+    schedule,
     settling::settled_snapshot,
     stamp,
-    step::{Change, Decision, Phase, Pickup, Ruling, Step},
+    step::{Change, Decision, Phase, Pickup, Step},
     token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
     verifying::insufficient,
@@ -37,7 +38,7 @@ pub fn finish(observed: &Observed) -> Ruling {
     if record.ledger.intent.is_some() {
         return Ok(None);
     }
-    let doubt = match life::life(observed, current.token.generation)? {
+    let doubt = match life::try_life(observed, current.token.generation)? {
         Ok(Life::Dead) if observed.guarded(Guard::NewWorks) => return replace_current(observed, resource, record),
         Ok(Life::Doubted(refusals)) if observed.guarded(Guard::NewWorks) => Some(refusals),
         Ok(Life::Alive | Life::Doubted(_) | Life::Dead) | Err(_) => None,
@@ -52,12 +53,12 @@ pub fn finish(observed: &Observed) -> Ruling {
     }
     let ruling = match (&previous.revoke, &previous.snapshot, doubt) {
         // The old token may be all that the workloads could go back to.
-        (Some(_), _, Some(refusals)) => Some(doubted(observed, &current.token, refusals)),
-        (Some(_), _, None) => revoke(observed, resource, record, previous)?,
-        (None, None, _) => snapshot(observed, resource, record)?,
-        (None, Some(snapshot), _) => await_pickup(observed, resource, record, current, previous, snapshot)?,
+        (Some(_), _, Some(refusals)) => Ok(Some(doubted(observed, &current.token, refusals))),
+        (Some(_), _, None) => revoke(observed, resource, record, previous),
+        (None, None, _) => snapshot(observed, resource, record),
+        (None, Some(snapshot), _) => await_pickup(observed, resource, record, current, previous, snapshot),
     };
-    Ok(ruling.map(|decision| if doubt.is_some() { sooner(decision) } else { decision }))
+    if doubt.is_some() { adjust(ruling, sooner) } else { ruling }
 }
 
 /// A token that workloads use is refused, and not known to be dead: it is looked at again. What lasts is for a person.
@@ -95,12 +96,9 @@ fn replace_current(observed: &Observed, resource: &Resource, record: &Record) ->
         );
         return Ok(Some(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message)));
     }
-    let census = match observed.preflight()? {
-        Ok(census) => census,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let census = observed.preflight()?;
     let next = transition::intend(&record.ledger, resource, plan, Reason::ValueLost, None, observed.now, census);
-    Ok(Some(super::decide::intended(next, Reason::ValueLost)))
+    Ok(Some(intended(next, Reason::ValueLost)))
 }
 
 /// The target has to hold the new token all the time. If it did not, what pods may hold is open again: that is written
@@ -144,7 +142,7 @@ fn expired(observed: &Observed, record: &Record, previous: &Superseded) -> Rulin
     if previous.revoke.is_some() || previous.token.expires_at.is_none_or(|expires| expires > observed.now) {
         return Ok(None);
     }
-    Ok(match observed.liveness(previous.token.generation)? {
+    Ok(match observed.try_liveness(previous.token.generation)? {
         Ok(Liveness::Dead | Liveness::Gone) => Some(forget(observed, record, previous, "it has expired")),
         Ok(Liveness::Alive | Liveness::Ending | Liveness::StillListed) | Err(_) => None,
     })
@@ -159,14 +157,10 @@ fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str
 
 /// The snapshot has to be taken again.
 fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
-    Ok(Some(match settled_snapshot(observed, resource, record.ledger.sequence)? {
-        Ok(snapshot) => {
-            let next = stamp::renew(observed, transition::snapshot(&record.ledger, snapshot))?;
-            let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };
-            Decision::act(step, Reason::AwaitingPickup, "noted the pods that may hold the old token")
-        }
-        Err(decision) => decision,
-    }))
+    let snapshot = settled_snapshot(observed, resource, record.ledger.sequence)?;
+    let next = stamp::renew(observed, transition::snapshot(&record.ledger, snapshot))?;
+    let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };
+    Ok(Some(Decision::act(step, Reason::AwaitingPickup, "noted the pods that may hold the old token")))
 }
 
 /// 9. and 10.: roll, wait until every pod of the snapshot is gone, then for the grace period.
@@ -178,10 +172,7 @@ fn await_pickup(
     previous: &Superseded,
     snapshot: &Snapshot,
 ) -> Ruling {
-    let consumers = match observed.consumers()? {
-        Ok(consumers) => consumers,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let consumers = observed.consumers()?;
     let generation = current.token.generation;
     let stamp = stamp::value(generation, previous.round);
     let nobody = Snapshot::default();
@@ -224,7 +215,7 @@ fn roll(
     workloads: BTreeSet<WorkloadRef>,
     pickup: Pickup,
 ) -> Ruling {
-    let why = match observed.verification(generation)? {
+    let why = match observed.try_verification(generation)? {
         Ok(Verification::Works { .. }) => {
             let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
             let message = format!("restarting {}", names.join(", "));
@@ -373,7 +364,7 @@ fn serve_grace(
 /// published is no reason to keep the old one: every pod is on the new one already.
 fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
     let generation = current.token.generation;
-    let why = match observed.verification(generation)? {
+    let why = match observed.try_verification(generation)? {
         Ok(Verification::NotYet { why } | Verification::Dead { why }) if observed.guarded(Guard::NewWorks) => {
             why.clone()
         }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use super::{
-    decide::{STALLED_WAKE, on_fault},
     failure::Failure,
     guards::Guard,
     life::{self, Life},
-    observed::{Fault, Observed, Question, Record, Resource},
+    observed::{Fault, Observed, Record, Resource},
     record::Ledger,
     revocable::Revocable,
     revoking::{ends, liveness_or_revoke},
     rotation::FOREIGN_INTENT,
+    ruling::{Ruling, STALLED_WAKE, Stop},
     schedule,
-    step::{Change, Decision, Ruling, Step},
+    step::{Change, Decision, Step},
     superseded::doubted,
     token::{Generation, Handle, Issued, Liveness, Verification},
     transition,
@@ -33,10 +33,7 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
         let message = "the value of the new token is missing in the record".to_owned();
         return refuse(observed, record, pending, Reason::ValueLost, message).map(Some);
     }
-    let verification = match observed.verification(generation)? {
-        Ok(verification) => verification,
-        Err(fault) => return Ok(Some(on_fault(observed, fault))),
-    };
+    let verification = observed.verification(generation)?;
     // It has ended the one before it: there is no better one until a person has looked.
     let only = pending.handle.is_in_place() && !is_asked(resource, record);
     Ok(Some(match verification {
@@ -90,7 +87,7 @@ pub(super) fn insufficient(missing: &[String]) -> String {
     )
 }
 
-fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Result<Decision, Question> {
+fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Result<Decision, Stop> {
     let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
     if waited < observed.delays.activation {
         let message = format!("the new token is not usable yet: {why}");
@@ -107,7 +104,7 @@ fn misread(
     pending: &Issued,
     why: &str,
     may_pass: bool,
-) -> Result<Decision, Question> {
+) -> Result<Decision, Stop> {
     // One that pods may hold has nothing to prove any more; see `has_to_prove`.
     if observed.memory.published == Some(pending.generation) {
         return Ok(Decision::stall(STALLED_WAKE, Reason::RecipeWrong, why));
@@ -145,19 +142,18 @@ fn refuse(
     pending: &Issued,
     reason: Reason,
     message: String,
-) -> Result<Decision, Question> {
+) -> Result<Decision, Stop> {
     let generation = pending.generation;
     if observed.memory.published == Some(generation) && observed.guarded(Guard::KeepPublished) {
         let message = format!("the token that was published no longer passes: {message}");
         return Ok(match life::life(observed, generation)? {
-            Ok(Life::Dead) => {
+            Life::Dead => {
                 let next = transition::replace_dead(&record.ledger, message.clone());
                 let step = Step::Save { ledger: Box::new(next), change: Change::Died(generation) };
                 Decision::act(step, Reason::ValueLost, message)
             }
-            Ok(Life::Alive) => Decision::stall(STALLED_WAKE, reason, message),
-            Ok(Life::Doubted(refusals)) => doubted(observed, pending, refusals),
-            Err(fault) => on_fault(observed, fault),
+            Life::Alive => Decision::stall(STALLED_WAKE, reason, message),
+            Life::Doubted(refusals) => doubted(observed, pending, refusals),
         });
     }
     let next = transition::refuse(&record.ledger, reason, message.clone());
@@ -216,7 +212,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
 
 /// What is said of a token that showed that its recipe is wrong, where that recipe cannot revoke it either, or cannot
 /// tell whether it did.
-fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<Option<String>, Question> {
+fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<Option<String>, Stop> {
     let Some(intent) = record.ledger.intent.as_ref().filter(|intent| intent.misread.is_some()) else { return Ok(None) };
     let sent = observed.memory.revokes.get(&refused.generation).map(|taken| taken.first);
     let has_value = record.values.contains_key(&refused.generation);
@@ -225,13 +221,13 @@ fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<O
     let is_late = sent.is_some_and(|at| observed.uptime.saturating_sub(at) >= patience);
     let is_blind = || {
         let is_wrong = |fault: &Fault| !has_value || (is_late && fault.reason == Reason::InvalidSpec);
-        Ok(observed.liveness(refused.generation)?.err().is_some_and(is_wrong))
+        Ok::<_, Stop>(observed.try_liveness(refused.generation)?.err().is_some_and(is_wrong))
     };
     let what = if !refused.handle.is_revocable() {
         "cannot be revoked by it"
     } else if sent.is_some() && is_blind()? {
         "was revoked, and nothing tells whether it is dead"
-    } else if is_late && matches!(observed.liveness(refused.generation)?, Ok(Liveness::Alive)) {
+    } else if is_late && matches!(observed.try_liveness(refused.generation)?, Ok(Liveness::Alive)) {
         "was revoked, and verify accepts it still, which says nothing with this recipe"
     } else {
         return Ok(None);

@@ -18,10 +18,12 @@ use super::{
 use crate::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
-        decide::{decide, on_fault},
+        decide::decide,
         left_alive,
         observed::{Fault, Observed},
-        ownership, report, schedule,
+        ownership, report,
+        ruling::on_fault,
+        schedule,
         step::{Decision, Phase, Step},
         token::Owner,
     },
