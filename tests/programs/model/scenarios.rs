@@ -1,6 +1,9 @@
 //! What the model is run on: how many of each thing, and what may go wrong.
 
-use crate::state::Budget;
+use crate::{
+    state::Budget,
+    token::{Object, Viewer},
+};
 
 /// Where the search begins.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +48,8 @@ pub struct Scenario {
     pub restores_target: bool,
     /// Requests may be carried out after their sender gave up.
     pub late: bool,
-    /// The last replica looks at another owner, of whom there is no object: somebody labelled a Secret with our UID.
-    pub stranger: bool,
+    /// At whom the last replica looks; all others look at A.
+    pub last: Viewer,
     pub budget: Budget,
 }
 
@@ -60,6 +63,8 @@ const NOTHING: Budget = Budget {
     deaths: 0,
     mutes: 0,
     deletes: 0,
+    copies: 0,
+    scale_ups: 0,
     reverts: 0,
     restores: 0,
     losses: 0,
@@ -81,7 +86,7 @@ const ONE: Scenario = Scenario {
     node_fails: false,
     restores_target: false,
     late: false,
-    stranger: false,
+    last: Viewer::Of(Object::A),
     budget: NOTHING,
 };
 
@@ -279,7 +284,7 @@ pub const SMALL: [Scenario; 35] = [
     Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },
     Scenario {
         name: "look at another owner",
-        stranger: true,
+        last: Viewer::Stranger,
         replicas: 2,
         attempts: 3,
         budget: Budget { rotations: 1, ..NOTHING },
