@@ -90,8 +90,11 @@ const ONE: Scenario = Scenario {
     budget: NOTHING,
 };
 
+/// Two objects that name the same Secret, each with a replica that looks at it. The first has its token when the search begins.
+const TWO: Scenario = Scenario { replicas: 2, attempts: 3, last: Viewer::Of(Object::B), ..ONE };
+
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 35] = [
+pub const SMALL: [Scenario; 40] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -286,9 +289,38 @@ pub const SMALL: [Scenario; 35] = [
         name: "look at another owner",
         last: Viewer::Stranger,
         replicas: 2,
-        attempts: 3,
-        budget: Budget { rotations: 1, ..NOTHING },
+        attempts: 2,
+        budget: Budget { rotations: 1, copies: 1, ..NOTHING },
         ..ONE
+    },
+    Scenario { name: "two objects, one Secret", attempts: 2, budget: Budget { rotations: 1, ..NOTHING }, ..TWO },
+    Scenario {
+        name: "two objects, target deleted",
+        attempts: 1,
+        budget: Budget { starts: 1, deletes: 1, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, both new",
+        pods: 0,
+        begins: Begins::Blank,
+        attempts: 1,
+        budget: Budget { starts: 1, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, one deleted",
+        attempts: 1,
+        pods: 0,
+        budget: Budget { starts: 1, scale_ups: 1, deletion: true, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, record deleted",
+        attempts: 2,
+        pods: 0,
+        budget: Budget { losses: 1, deletes: 1, ..NOTHING },
+        ..TWO
     },
     Scenario {
         name: "record deleted, tokens not listed",
