@@ -87,6 +87,8 @@ guards! {
     UnknownPast,
     /// On deletion, no token is revoked while a pod may hold it.
     RetirePickup,
+    /// On deletion, the pods are counted anew when the Secret has become somebody else's.
+    RetireHandOver,
     /// On deletion, the Secret goes before its tokens do.
     RetireTarget,
     /// On deletion, a publish that was decided on before can no longer be sent when tokens are revoked.

@@ -274,6 +274,9 @@ pub struct Retirement {
     /// Digests of the UIDs of further ones, where there are more than a record has room for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub crowd: BTreeSet<String>,
+    /// They were counted when the Secret was somebody else's and no pod could start with our value any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_over: bool,
     /// Set when no consumer is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<RevokeIntent>,

@@ -273,7 +273,7 @@ fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent
 /// Proof that nobody uses the Secret: no pod does, and every pod that was seen to since the deletion began is gone.
 ///
 /// A Secret that was handed over to somebody else is used by pods that have nothing to do with this object any more: then
-/// only those count that were seen before.
+/// only those count that were seen until the settle time after that was over.
 fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<PickupProof, Stop> {
     let consumers = observed.consumers()?;
     let handed_over = matches!(observed.target, Target::Foreign(_));
@@ -291,13 +291,14 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<PickupProof, Stop
     {
         return Ok(proof);
     }
-    if retirement.is_none() || (!handed_over && !holders.iter().all(is_known)) {
+    if is_to_be_counted(observed, retirement, handed_over) || (!handed_over && !holders.iter().all(is_known)) {
         if handed_over && let Some(left) = observed.unsettled() {
             let message = "the Secret belongs to somebody else now; waiting until no pod can start with our value";
             return Err(Decision::wait(left, Reason::Deleting, message).into());
         }
         let (pods, crowd) = noted(ledger, &holders, |pod| is_held(pod, consumers, contact));
-        let step = Step::Save { ledger: Box::new(transition::retire(ledger, pods, crowd)), change: Change::Retiring };
+        let next = if handed_over { transition::retire_handed_over } else { transition::retire };
+        let step = Step::Save { ledger: Box::new(next(ledger, pods, crowd)), change: Change::Retiring };
         return Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret").into());
     }
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
@@ -313,6 +314,13 @@ fn nobody_left(observed: &Observed, ledger: &Ledger) -> Result<PickupProof, Stop
                    and token alive instead, set spec.deletionPolicy: Orphan";
     let wait = Decision::wait(RETIRE_WAKE, Reason::Deleting, message);
     Err(wait.with_pickup(Pickup { remaining, blockers }).into())
+}
+
+/// Whether the pods were not counted yet, or before the Secret became somebody else's, or while it was. One that started between the count and
+/// that moment may hold our value. What was committed before rests on a Secret that was gone, and is not counted anew.
+fn is_to_be_counted(observed: &Observed, retirement: Option<&Retirement>, handed_over: bool) -> bool {
+    let guarded = observed.guarded(Guard::RetireHandOver);
+    retirement.is_none_or(|noted| guarded && noted.revoke.is_none() && noted.handed_over != handed_over)
 }
 
 /// Who may hold a token of the object: those who use the Secret now, those who were noted before and are still there, and those who may

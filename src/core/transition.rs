@@ -382,7 +382,14 @@ fn without_previous(ledger: &Ledger) -> Ledger {
 /// The owner goes: these pods may hold its token, and those of a crowd by their digests.
 #[must_use]
 pub fn retire(ledger: &Ledger, pods: BTreeSet<PodRef>, crowd: BTreeSet<String>) -> Ledger {
-    Ledger { retirement: Some(Retirement { pods, crowd, revoke: None }), ..ledger.clone() }
+    Ledger { retirement: Some(Retirement { pods, crowd, ..Retirement::default() }), ..ledger.clone() }
+}
+
+/// The same, and the Secret is somebody else's: pods that start from now on have nothing to do with this owner.
+#[must_use]
+pub fn retire_handed_over(ledger: &Ledger, pods: BTreeSet<PodRef>, crowd: BTreeSet<String>) -> Ledger {
+    let retirement = Retirement { pods, crowd, handed_over: true, revoke: None };
+    Ledger { retirement: Some(retirement), ..ledger.clone() }
 }
 
 /// No consumer is left: the tokens of the owner may be revoked.

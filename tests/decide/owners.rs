@@ -5,7 +5,7 @@ use tokenturn::{
     core::{
         consumers::{Consumers, NodeView},
         countable,
-        observed::{Observed, Target},
+        observed::{Foreign, Observed, Target},
         plan::Trouble,
         record::Ledger,
         report,
@@ -277,4 +277,52 @@ fn s4_a_record_remembers_by_which_installation_its_tokens_are_named() {
     behind.resource.as_mut().expect("an object").named_by = Some("ours".to_owned());
     let Step::Readopt { ledger, .. } = decided(&behind).step else { panic!("{:?}", decided(&behind)) };
     assert_eq!(ledger.install.as_deref(), Some("theirs"));
+}
+
+/// Another object had taken the name of the Secret, and a pod that was started with the old value before that, or by a kubelet's cache right
+/// after, was not counted: its token was revoked.
+#[test]
+fn s1_when_the_secret_has_become_somebody_elses_the_pods_of_a_deleted_object_are_counted_anew() {
+    let foreign = Target::Foreign(Foreign::Token("rival".to_owned()));
+    let noted = transition::retire(&at_rest(generation(1, 1)), Default::default(), Default::default());
+    let mut taken = observed(Some(noted), foreign);
+    taken.resource.as_mut().expect("an object").deleting = true;
+    taken.answers.consumers = Some(Ok(consumers(&["started-since"], None)));
+    taken.memory.target_since = taken.uptime;
+    let waits = decided(&taken);
+    assert!(matches!(waits.step, Step::Wait { .. }) && waits.message.contains("our value"), "{waits:?}");
+
+    taken.memory.target_since = Default::default();
+    let Step::Save { ledger, change: Change::Retiring } = decided(&taken).step else { panic!("{:?}", decided(&taken)) };
+    let retirement = ledger.retirement.as_ref().expect("a retirement");
+    assert!(retirement.handed_over && retirement.pods.iter().any(|pod| pod.uid == "started-since"), "{retirement:?}");
+    taken.record.as_mut().expect("a record").ledger = *ledger;
+    assert!(matches!(decided(&taken).step, Step::Wait { .. }), "{:?}", decided(&taken));
+
+    // Who starts from now on has the value of the other one.
+    let mut later = consumers(&["of-the-other"], None);
+    later.ended.insert("started-since".to_owned());
+    taken.answers.consumers = Some(Ok(later));
+    assert_eq!(decided(&taken).step.label(), "save RetirementIntended", "{:?}", decided(&taken));
+
+    // When it is given back, whoever started with it meanwhile counts.
+    let back = Observed { target: Target::Absent, ..taken };
+    let Step::Save { ledger, change: Change::Retiring } = decided(&back).step else { panic!("{:?}", decided(&back)) };
+    let retirement = ledger.retirement.expect("a retirement");
+    assert!(!retirement.handed_over && retirement.pods.iter().any(|pod| pod.uid == "of-the-other"), "{retirement:?}");
+}
+
+/// What was committed while the Secret was gone does not wait for the pods of whoever takes its name.
+#[test]
+fn l4_pods_of_another_object_that_takes_the_name_of_the_secret_do_not_hold_up_a_committed_deletion() {
+    let noted = transition::retire(&at_rest(generation(1, 1)), Default::default(), Default::default());
+    let mut gone = observed(Some(noted), Target::Absent);
+    gone.resource.as_mut().expect("an object").deleting = true;
+    let Step::Save { ledger, change: Change::RetirementIntended } = decided(&gone).step else {
+        panic!("{:?}", decided(&gone))
+    };
+    gone.record.as_mut().expect("a record").ledger = *ledger;
+    gone.target = Target::Foreign(Foreign::Token("rival".to_owned()));
+    gone.answers.consumers = Some(Ok(consumers(&["of-the-other"], None)));
+    assert!(matches!(decided(&gone).step, Step::Revoke { .. }), "{:?}", decided(&gone));
 }

@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    state::{Activity, Budget, Life, PODS, RecordId, State},
+    state::{Activity, Budget, Life, Own, PODS, RecordId, State},
+    token::Object,
     world::{Event, Fate, World},
 };
 
@@ -87,8 +88,8 @@ impl Calm {
         let mut seen = Vec::new();
         for round in 0..2 * PASSES {
             self.round(world, &mut state, round);
-            let facts = world.operator.facts(state.record);
-            seen.push(format!("alive {:?}, target {:?}, record {facts:?}", state.alive, state.target));
+            let records = state.own.map(|own| world.operator.facts(own.record));
+            seen.push(format!("alive {:x}, target {:?}, records {records:?}", state.alive, state.target));
         }
         seen.dedup();
         Unrest::Stuck(seen)
@@ -99,19 +100,23 @@ impl Calm {
         passes(world, state);
         state.node_ready = true;
         // Somebody does what the status says of an immutable target: scale to nothing, delete it.
-        let frozen = world.operator.facts(state.record).is_some_and(|facts| facts.frozen);
+        let frozen = state.own.iter().any(|own| world.operator.facts(own.record).is_some_and(|facts| facts.frozen));
         if frozen && state.target.immutable {
             state.budget.deletes = 1;
             world.happen(state, Event::DeleteTarget);
         }
+        // And what it says of an object that is being deleted while pods use its Secret.
+        if state.wanted && state.own.iter().any(|own| own.wish.exists && own.wish.deleting) {
+            world.happen(state, Event::Scale(false));
+        }
         for slot in 0..PODS {
             let pod = state.pods[slot];
-            let replaced = pod.life == Life::Running && (pod.outdated || frozen || !state.wish.wanted);
+            let replaced = pod.life == Life::Running && (pod.outdated || frozen || !state.wanted);
             if replaced || pod.life == Life::Terminating {
                 world.happen(state, Event::End(slot));
-                if state.wish.wanted && state.target.exists && !frozen {
+                if state.wanted && state.target.exists && !frozen {
                     let token = state.target.carries;
-                    world.start(state, token);
+                    state.start(token);
                 }
             }
         }
@@ -143,20 +148,32 @@ pub fn pass_of_one(world: &World, state: &mut State) {
     }
 }
 
-/// Nothing begun, nothing old, nothing asked for; the one live token is the one in the target. Or everything is gone.
+/// Every object is at rest, or waits for another one that holds the Secret which both name.
 pub fn is_at_rest(world: &World, state: &State) -> bool {
-    if !state.wish.exists {
-        return state.alive == 0 && state.record == RecordId::ABSENT;
+    world.objects().iter().all(|object| {
+        let holder = state.target.of;
+        let waits =
+            state.target.exists && holder != *object && state[holder].wish.exists && !state[*object].wish.deleting;
+        (waits && state[*object].wish.exists) || rests(world, state, *object)
+    })
+}
+
+/// Nothing begun, nothing old, nothing asked for; the one live token is the one in the target. Or everything is gone.
+fn rests(world: &World, state: &State, object: Object) -> bool {
+    let Own { wish, record, .. } = state[object];
+    let alive = state.alive & object.bits();
+    if !wish.exists {
+        return alive == 0 && record == RecordId::ABSENT;
     }
-    let Some(facts) = world.operator.facts(state.record) else { return false };
-    !state.wish.deleting
+    let Some(facts) = world.operator.facts(record) else { return false };
+    !wish.deleting
         && !facts.begun
         && facts.previous.is_none()
         && !facts.current.is_none()
-        && facts.seen == state.wish.rotations
+        && facts.seen == wish.rotations
         && state.target.carries == facts.current
         // One that was found in place has two names.
-        && (state.alive == facts.current.bit() || (state.alive == state.present && state.is_alive(facts.current)))
+        && (alive == facts.current.bit() || (alive == state.present && state.is_alive(facts.current)))
 }
 
 fn hash(state: &State, phase: u64) -> u64 {

@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 46] = [
+pub const CASES: [Case; 50] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -44,6 +44,7 @@ pub const CASES: [Case; 46] = [
     core(Guard::Snapshot, "rotation"),
     core(Guard::SnapshotVanished, "forced deletion"),
     core(Guard::Pickup, "rotation"),
+    core(Guard::ImagePulls, "rotation of an image pull secret"),
     core(Guard::Grace, "rotation with grace"),
     core(Guard::TargetStillNew, "target set back"),
     core(Guard::Reopen, "target set back"),
@@ -57,6 +58,7 @@ pub const CASES: [Case; 46] = [
     core(Guard::StaleRecord, "record restored"),
     core(Guard::RetirePickup, "object deleted"),
     core(Guard::RetireTarget, "object deleted"),
+    core(Guard::RetireHandOver, "two objects, one deleted"),
     core(Guard::RetireTakeOver, "deleted at once"),
     core(Guard::RetireDead, "object deleted"),
     core(Guard::LostRecord, "record deleted"),
@@ -73,4 +75,6 @@ pub const CASES: [Case; 46] = [
     habit(Habit::RecordVersion, "rotation, two replicas"),
     habit(Habit::CountTerminating, "rotation"),
     habit(Habit::Contact, "forced deletion"),
+    habit(Habit::OwnTarget, "two objects, one Secret"),
+    habit(Habit::OwnNames, "two objects, target deleted"),
 ];

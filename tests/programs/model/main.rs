@@ -9,14 +9,22 @@
 #[path = "../../decide/builder.rs"]
 mod builder;
 mod calm;
+mod effects;
+mod events;
+mod facts;
 mod guards;
 mod keep;
 mod model;
 mod operator;
+mod people;
+mod pods;
 mod provider;
+mod replica;
 mod scenarios;
 mod search;
+mod shown;
 mod state;
+mod token;
 mod world;
 
 use std::{

@@ -6,11 +6,9 @@ use crate::{
     calm::Calm,
     operator::Effect,
     scenarios::{Begins, Ends, Scenario},
-    state::{
-        ATTEMPTS, Activity, Ask, Late, Life, PODS, Pod, REPLICAS, RecordId, Replica, StampId, State, Target, Token,
-        Wish,
-    },
-    world::{Event, Fate, World},
+    state::{Activity, Late, Own, REPLICAS, Replica, StampId, State, Target},
+    token::{Object, Token},
+    world::{Event, World},
 };
 
 /// More ticks than a first issue takes; without a guard it may never end.
@@ -35,14 +33,15 @@ impl Model for TokenModel {
         let blank = Replica { memory: self.world.operator.blank(), ..Replica::default() };
         let mut replicas = [Replica::default(); REPLICAS];
         replicas[..self.scenario.replicas].fill(blank);
+        let mut own = [Own::default(); Object::ALL.len()];
+        self.world.objects().iter().for_each(|object| own[*object as usize].wish.exists = true);
         let state = State {
-            wish: Wish { exists: true, deleting: false, rotations: 0, wanted: true },
+            own,
             target: Target::default(),
-            record: RecordId::ABSENT,
-            backup: RecordId::ABSENT,
             backup_target: Target::default(),
-            went_back: false,
-            created: [Token::NONE; ATTEMPTS],
+            copy: Target::default(),
+            copy_used: false,
+            created: Default::default(),
             alive: 0,
             present: 0,
             former: 0,
@@ -56,12 +55,12 @@ impl Model for TokenModel {
             held: 0,
             pods: Default::default(),
             born: 1,
+            wanted: true,
             node_ready: true,
             stamp: StampId::default(),
             replicas,
             late: None,
             budget: self.scenario.budget,
-            newest: 0,
             broken: None,
         };
         vec![match self.scenario.begins {
@@ -83,7 +82,8 @@ impl Model for TokenModel {
         }
         events.push(Event::Tick);
         self.pods(state, events);
-        self.people(state, events);
+        self.world.objects().iter().for_each(|object| self.people(state, *object, events));
+        self.targets(state, events);
     }
 
     fn next_state(&self, last: &State, event: Event) -> Option<State> {
@@ -93,8 +93,10 @@ impl Model for TokenModel {
     }
 
     fn within_boundary(&self, state: &State) -> bool {
-        self.world.operator.facts(state.record).is_none_or(|facts| facts.counter <= self.scenario.attempts)
-            && state.created[usize::from(self.scenario.attempts) + 1].is_none()
+        let few =
+            |record| self.world.operator.facts(record).is_none_or(|facts| facts.counter <= self.scenario.attempts);
+        state.own.iter().all(|own| few(own.record))
+            && state.created.iter().all(|token| token.attempt() <= self.scenario.attempts)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -108,13 +110,14 @@ impl Model for TokenModel {
         vec![
             kept!("S1"),
             kept!("S2"),
-            Property::always("S3", |model: &Self, state| model.few_live(state)),
-            Property::always("S4", |model: &Self, state| model.none_forgotten(state)),
+            Property::always("S3", |model: &Self, state| model.objects(|of| model.few_live(state, of))),
+            Property::always("S4", |model: &Self, state| model.objects(|of| model.none_forgotten(state, of))),
             kept!("S5"),
             kept!("S6"),
             kept!("S8"),
             kept!("S9"),
             kept!("S10"),
+            kept!("S11"),
             kept!("S12"),
             kept!("S13"),
             kept!("S14"),
@@ -136,7 +139,7 @@ impl TokenModel {
         }
         for _ in 0..self.scenario.pods {
             let token = state.target.carries;
-            self.world.start(&mut state, token);
+            state.start(token);
         }
         for _ in 0..4 {
             self.world.happen(&mut state, Event::Tick);
@@ -149,9 +152,9 @@ impl TokenModel {
         let mut state = self.issued(state);
         let budget = std::mem::take(&mut state.budget);
         let replicas = state.replicas;
-        state.wish.rotations += 1;
+        state[Object::A].wish.rotations += 1;
         for _ in 0..PASSES {
-            if self.world.operator.facts(state.record).is_some_and(|facts| !facts.pending.is_none()) {
+            if self.world.operator.facts(state[Object::A].record).is_some_and(|facts| !facts.pending.is_none()) {
                 break;
             }
             crate::calm::pass_of_one(&self.world, &mut state);
@@ -159,95 +162,9 @@ impl TokenModel {
         State { replicas, budget, ..state }
     }
 
-    fn actions_of(&self, state: &State, number: usize, events: &mut Vec<Event>) {
-        let replica = &state.replicas[number];
-        events.push(Event::Advance(number, Fate::Answered));
-        let crashes = state.budget.crashes > 0;
-        if crashes && (replica.activity != Activity::Idle || replica.memory != self.world.operator.blank()) {
-            events.push(Event::Crash(number));
-        }
-        let acts = match replica.activity {
-            Activity::Idle | Activity::Halfway(_) => false,
-            Activity::Asking { ask, .. } => {
-                if let Ask::Verify(token) = ask
-                    && state.budget.refusals > 0
-                    && state.is_alive(token)
-                {
-                    events.push(Event::Advance(number, Fate::Refused));
-                }
-                false
-            }
-            Activity::Acting { .. } | Activity::Storing { .. } | Activity::Discarding { .. } => true,
-        };
-        if state.budget.refusals > 0 && self.is_create(&replica.activity) {
-            events.push(Event::Advance(number, Fate::Refused));
-        }
-        if acts && crashes {
-            events.push(Event::Advance(number, Fate::DiedAfter));
-        }
-        if acts && state.budget.lost > 0 {
-            events.push(Event::Advance(number, Fate::ReplyLost));
-            events.push(Event::Advance(number, Fate::Failed));
-            if state.late.is_none() && self.scenario.late && !self.is_create(&replica.activity) {
-                events.push(Event::Advance(number, Fate::Late));
-            }
-        }
-    }
-
-    /// A create that arrives after everybody has looked for it cannot be told from one that never will, see docs/guarantees.md.
-    fn is_create(&self, activity: &Activity) -> bool {
-        matches!(activity, Activity::Acting { effect, .. } if matches!(self.world.operator.effect(*effect), Effect::Mint { .. }))
-    }
-
-    fn people(&self, state: &State, events: &mut Vec<Event>) {
-        let budget = &state.budget;
-        let Some(facts) = self.world.operator.facts(state.record) else { return };
-        let wish = state.wish;
-        if budget.rotations > 0 && wish.exists && !wish.deleting && !facts.current.is_none() {
-            events.push(Event::Rotate);
-        }
-        if budget.deletion && wish.exists {
-            events.push(Event::Delete);
-        }
-        if budget.deaths > 0 {
-            let tokens = [facts.current, facts.pending].into_iter();
-            events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Death));
-        }
-        if budget.mutes > 0 {
-            let tokens = [facts.current, facts.previous, facts.pending].into_iter();
-            events.extend(tokens.filter(|token| !token.is_none() && state.is_alive(*token)).map(Event::Mute));
-        }
-        if state.mute != 0 {
-            events.push(Event::Speak);
-        }
-        if budget.freezes > 0 && state.target.exists && !state.target.immutable {
-            events.push(Event::Freeze);
-        }
-        // Before somebody deletes what is immutable, every process has looked at it.
-        let noted = !state.target.immutable || facts.frozen;
-        if budget.deletes > 0 && state.target.exists && noted {
-            events.push(Event::DeleteTarget);
-        }
-        // What is written between the last look and the revoke nobody can see in time.
-        let quiet = state.late.is_none() && state.replicas.iter().all(|replica| replica.activity == Activity::Idle);
-        if budget.reverts > 0 && quiet && state.target.exists {
-            let older = |token: &Token| *token != state.target.carries && state.published & token.bit() != 0;
-            events.extend(state.live_tokens().filter(older).map(Event::Revert));
-        }
-        if budget.restores > 0 && quiet {
-            if state.backup != state.record && state.backup == RecordId::ABSENT {
-                events.push(Event::Backup);
-            }
-            if state.backup != RecordId::ABSENT && state.backup != state.record {
-                events.push(Event::Restore { target: self.scenario.restores_target });
-            }
-        }
-        if budget.losses > 0 && quiet {
-            events.push(Event::Lose);
-        }
-        if budget.strip && wish.exists && wish.deleting {
-            events.push(Event::Strip);
-        }
+    /// Whether something holds for every object.
+    fn objects(&self, holds: impl Fn(Object) -> bool) -> bool {
+        self.world.objects().iter().all(|object| holds(*object))
     }
 
     /// An event with what it carries out or answers.
@@ -284,69 +201,35 @@ impl TokenModel {
     /// before a record that was lost comes on top, see docs/guarantees.md.
     ///
     /// What nothing revokes lives until it expires, and where one displaces another the provider has two at most.
-    fn few_live(&self, state: &State) -> bool {
+    fn few_live(&self, state: &State, of: Object) -> bool {
         if matches!(self.scenario.ends, Ends::Expired | Ends::Displaced) {
             return true;
         }
-        let Some(facts) = self.world.operator.facts(state.record) else { return true };
+        let Some(facts) = self.world.operator.facts(state[of].record) else { return true };
         let known = [facts.current, facts.previous];
         let unknown = |token: &Token| token.attempt() <= facts.unknown_until && !known.contains(token);
-        let unknown = state.live_tokens().filter(unknown).count();
+        let unknown = state.live_tokens_of(of).filter(unknown).count();
         let begun = u32::from(facts.counter.saturating_sub(facts.current.attempt()));
         let in_hand = state
             .replicas
             .iter()
-            .filter(|replica| matches!(replica.activity, Activity::Storing { .. } | Activity::Discarding { .. }));
+            .filter(|replica| matches!(replica.activity, Activity::Storing { token, .. } | Activity::Discarding { token } if token.object() == of));
         // What was refused, and replaced for that, may live on until nobody can hold it.
         let kept = (facts.presumed_dead & state.alive).count_ones() as usize;
-        state.alive.count_ones() as usize <= 2 + begun as usize + in_hand.count() + unknown + kept
+        state.live_tokens_of(of).count() <= 2 + begun as usize + in_hand.count() + unknown + kept
     }
 
     /// S4: every live token is of an attempt that the record knows of, so that it is listed and judged.
-    fn none_forgotten(&self, state: &State) -> bool {
+    fn none_forgotten(&self, state: &State, of: Object) -> bool {
         if state.broken.is_some_and(|broken| broken.starts_with("S4 ")) {
             return false;
         }
-        match self.world.operator.facts(state.record) {
+        let Own { wish, record, went_back, .. } = state[of];
+        match self.world.operator.facts(record) {
             // What a record that went back has never heard of is found by the next look, see L1-L3.
-            _ if state.went_back => true,
-            Some(facts) => state.live_tokens().all(|token| token.attempt() <= facts.counter),
-            None => state.wish.exists || state.alive == 0,
-        }
-    }
-
-    fn pods(&self, state: &State, events: &mut Vec<Event>) {
-        let readable: Vec<Token> = {
-            let set = state.readable[0] | state.readable[1] | state.frozen.bit();
-            state.created.iter().copied().filter(|token| !token.is_none() && set & token.bit() != 0).collect()
-        };
-        if state.budget.starts > 0 && state.wish.wanted && state.pods.iter().any(|pod| pod.life == Life::None) {
-            events.extend(readable.iter().map(|token| Event::Start(*token)));
-        }
-        for slot in 0..PODS {
-            let pod = state.pods[slot];
-            match pod.life {
-                Life::Running => events.push(Event::Terminate(slot)),
-                Life::Terminating => events.push(Event::End(slot)),
-                Life::None | Life::Vanished => {}
-            }
-            if pod.life == Life::Running && state.budget.restarts > 0 {
-                let other = readable.iter().filter(|token| **token != pod.holds);
-                events.extend(other.map(|token| Event::Restart(slot, *token)));
-            }
-            // A pod that vanished from a silent node before anybody watched is in no list: nobody can know of it.
-            let watched = state.replicas[..self.scenario.replicas].iter().all(|replica| replica.watching);
-            if matches!(pod.life, Life::Running | Life::Terminating)
-                && state.budget.forced > 0
-                && (state.node_ready || watched)
-            {
-                events.push(Event::Force(slot));
-            }
-        }
-        let everybody = (1 << self.scenario.replicas) - 1;
-        let unseen = |pod: &Pod| pod.life == Life::Vanished && pod.seen != everybody;
-        if self.scenario.node_fails && !(state.node_ready && state.pods.iter().any(unseen)) {
-            events.push(Event::Node(!state.node_ready));
+            _ if went_back => true,
+            Some(facts) => state.live_tokens_of(of).all(|token| token.attempt() <= facts.counter),
+            None => wish.exists || state.live_tokens_of(of).next().is_none(),
         }
     }
 }

@@ -3,34 +3,32 @@
 //! Nothing of the protocol is written here. Decisions, changes of the record and memory are those of the operator; they are
 //! pure functions of what was seen, so each answer is computed once and looked up afterwards.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokenturn::core::{
-    consumers::{Consumers, NodeView, PodView, WorkloadView},
     decide::decide,
     guards::Guards,
     memory::Memory,
-    observed::{self, Delays, Observed, Question, Record, Resource, Settings, TargetView},
-    record::{Ledger, PodRef, Values},
+    observed::{self, Delays, Observed, Record, Resource, Settings},
+    record::{Ledger, Values},
     retire::PUBLISH_WITHIN,
-    revocable::Revocable,
     rotation::{CREATE_WITHIN, FOREIGN_INTENT},
     schedule,
     step::{Change, Phase, Step},
-    token::{Generation, Handle, Issued, Liveness, Owner, Verification},
+    token::{Handle, Issued},
     transition,
     usage::Usage,
 };
 
 use crate::{
-    builder::{carrying, issued, listed, now, owner, resource, values, workload},
+    builder::{now, resource, workload},
+    facts::{Facts, facts},
     keep::{Kept, Memo},
     scenarios::Ends,
-    state::{Answers, Ask, EffectId, Life, Listed, MemoryId, RecordId, Seen, StampId, Target, Token, Verdict, Wish},
+    shown::{ask, consumers, issued_as, listed_as, liveness, owner_of, revoked, told, values_as, verification, view},
+    state::{Answers, Ask, EffectId, MemoryId, RecordId, StampId, Target, Wish},
+    token::{Token, Viewer},
+    world::Habit,
 };
 
 /// Time passes in ticks of this length, longer than every wait of the protocol besides those below.
@@ -59,9 +57,13 @@ const OLDEST: Duration = Duration::from_secs(10_000 - 4 * 50);
 pub struct Start {
     pub elected: bool,
     pub grace: bool,
+    /// Its Secret is one that images are pulled with.
+    pub pulls: bool,
     /// Its tokens are such that nothing revokes them.
     pub ends: Ends,
     pub guards: Guards,
+    /// The habit that is taken away.
+    pub without: Habit,
 }
 
 /// A record and what the model has to know of it.
@@ -69,28 +71,6 @@ pub struct Start {
 pub struct Noted {
     pub record: Record,
     pub facts: Facts,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
-    pub counter: u8,
-    pub current: Token,
-    pub previous: Token,
-    pub pending: Token,
-    /// By attempt: every token that it knows, and those that were replaced because they were refused.
-    pub known: u16,
-    pub presumed_dead: u16,
-    /// Attempts up to this one are of a past that the record does not know.
-    pub unknown_until: u8,
-    pub begun: bool,
-    /// The target was immutable once.
-    pub frozen: bool,
-    /// The last request for a rotation that was acted on.
-    pub seen: u8,
-    /// The evidence for a revoke of the previous token is committed.
-    pub revoking: bool,
-    /// The evidence that no consumer is left is committed.
-    pub retiring: bool,
 }
 
 /// What a step does to the world.
@@ -124,8 +104,7 @@ pub struct Look {
     pub memory: MemoryId,
     /// A tick has passed since it began.
     pub old: bool,
-    /// At another owner with the same UID.
-    pub stranger: bool,
+    pub viewer: Viewer,
     pub target: Target,
     pub record: RecordId,
     pub wish: Wish,
@@ -138,7 +117,7 @@ pub struct Operator {
     memories: Kept<Arc<Memory>>,
     effects: Kept<Effect>,
     stamps: Kept<String>,
-    looked: Memo<(MemoryId, Target, RecordId), MemoryId>,
+    looked: Memo<(MemoryId, Viewer, Target, RecordId), MemoryId>,
     decided: Memo<Look, Ruling>,
     stored: Memo<(RecordId, Token), RecordId>,
     aged: Memo<MemoryId, MemoryId>,
@@ -161,6 +140,10 @@ impl Operator {
             begun: Memo::default(),
             done: Memo::default(),
         }
+    }
+
+    pub fn keeps(&self, habit: Habit) -> bool {
+        self.start.without != habit
     }
 
     /// A process that has just started.
@@ -212,11 +195,11 @@ impl Operator {
     }
 
     /// A process has read target and record.
-    pub fn look(&self, memory: MemoryId, target: Target, record: RecordId) -> MemoryId {
-        self.looked.get((memory, target, record), |_| {
+    pub fn look(&self, memory: MemoryId, viewer: Viewer, target: Target, record: RecordId) -> MemoryId {
+        self.looked.get((memory, viewer, target, record), |_| {
             let mut memory = (*self.memories.get(memory.0)).clone();
             let record = self.noted(record);
-            memory.look(UPTIME, &view(target), record.as_ref().map(|noted| &noted.record));
+            memory.look(UPTIME, &self.view(viewer, target), record.as_ref().map(|noted| &noted.record));
             self.keep_memory(memory)
         })
     }
@@ -231,14 +214,14 @@ impl Operator {
         self.stored.get((record, token), |_| {
             let noted = self.records.get(record.0);
             let mut kept = noted.record.values.clone();
-            kept.insert(token.generation(), values(token.generation()));
+            kept.insert(token.generation(), values_as(token));
             let handle = |token: Issued| match self.start.ends {
                 Ends::Revoked => token.handle,
                 Ends::Expired => Handle::Nothing {},
                 Ends::Replaced => Handle::Replaced {},
                 Ends::Displaced => Handle::Displaced {},
             };
-            let token = Issued { handle: handle(issued(token.generation())), ..issued(token.generation()) };
+            let token = Issued { handle: handle(issued_as(token)), ..issued_as(token) };
             self.keep_record(transition::store(&noted.record.ledger, token), kept)
         })
     }
@@ -299,7 +282,7 @@ impl Operator {
         let observed = self.observed(look, (*frozen).clone());
         let decision = match decide(&observed) {
             Ok(decision) => decision,
-            Err(question) => return Ruling::Ask(ask(&question)),
+            Err(question) => return Ruling::Ask(ask(look.viewer, &question)),
         };
         let mut memory = (*self.memories.get(look.memory.0)).clone();
         // By the clock of now, the look began earlier.
@@ -308,7 +291,7 @@ impl Operator {
         memory.decided(UPTIME, &observed, &decision);
         let memory = self.keep_memory(memory);
         debug_assert!(decision.phase != Phase::AtRest || matches!(decision.step, Step::Wait { .. }));
-        match self.as_effect(&decision.step, &observed) {
+        match self.as_effect(look.viewer, &decision.step, &observed) {
             Some(effect) => {
                 let effect = EffectId(self.effects.number(format!("{effect:?}"), || effect));
                 Ruling::Act { effect, memory }
@@ -317,7 +300,8 @@ impl Operator {
         }
     }
 
-    fn as_effect(&self, step: &Step, observed: &Observed) -> Option<Effect> {
+    fn as_effect(&self, viewer: Viewer, step: &Step, observed: &Observed) -> Option<Effect> {
+        let token = |generation| Token::new(viewer.object(), generation);
         let kept = || observed.record.as_ref().map_or_else(Values::new, |record| record.values.clone());
         Some(match step {
             Step::Save { ledger, change } => {
@@ -335,13 +319,13 @@ impl Operator {
             }
             Step::DropRecord => Effect::DropRecord,
             Step::LeaveRecord { .. } => unreachable!("no credential of the model goes"),
-            Step::Publish { generation, .. } => Effect::Publish(Token::new(*generation)),
+            Step::Publish { generation, .. } => Effect::Publish(token(*generation)),
             Step::Fence { attempt } => Effect::Fence(u8::try_from(*attempt).ok()?),
             Step::DeleteTarget => Effect::DeleteTarget,
             Step::Mint { generation, replaces, .. } => {
-                Effect::Mint { token: Token::new(*generation), replaces: replaces.map_or(Token::NONE, Token::new) }
+                Effect::Mint { token: token(*generation), replaces: replaces.map_or(Token::NONE, token) }
             }
-            Step::Revoke { token, .. } => Effect::Revoke(revoked(token)),
+            Step::Revoke { token, .. } => Effect::Revoke(revoked(viewer, token)),
             Step::Stamp { stamp, .. } => Effect::Stamp(StampId(self.stamps.number(stamp.clone(), || stamp.clone()))),
             Step::ReleaseFinalizer => Effect::Release,
             Step::AddFinalizer | Step::MarkOrphaned { .. } | Step::Wait { .. } => return None,
@@ -350,7 +334,7 @@ impl Operator {
 
     fn observed(&self, look: &Look, memory: Memory) -> Observed {
         Observed {
-            owner: if look.stranger { Owner { namespace: "elsewhere".to_owned(), ..owner() } } else { owner() },
+            owner: owner_of(look.viewer),
             now: schedule::after(now(), Duration::from_secs(3600)),
             uptime: UPTIME,
             settings: Settings {
@@ -361,12 +345,17 @@ impl Operator {
                 guards: self.start.guards,
             },
             resource: self.resource(look.wish),
-            target: view(look.target),
+            target: self.view(look.viewer, look.target),
             record: self.noted(look.record).map(|noted| noted.record.clone()),
             memory,
             delays: Delays { activation: Duration::from_secs(20), propagation: Duration::from_secs(1) },
             answers: self.answers(&look.answers),
         }
+    }
+
+    fn view(&self, viewer: Viewer, target: Target) -> observed::Target {
+        let is_own = target.of == viewer.object() || !self.keeps(Habit::OwnTarget);
+        view(target, is_own)
     }
 
     fn resource(&self, wish: Wish) -> Option<Resource> {
@@ -378,140 +367,23 @@ impl Operator {
         })
     }
 
+    fn usage(&self) -> Usage {
+        if self.start.pulls { Usage::Pull } else { Usage::SOMEWHERE }
+    }
+
     fn answers(&self, answers: &Answers) -> observed::Answers {
         let tokens = answers.listing.map(|tokens| tokens.into_iter().filter(|token| !token.is_none()));
         observed::Answers {
             namespace_ends: None,
-            listing: tokens.map(|tokens| Ok(tokens.map(|token| listed(token.generation())).collect())),
+            listing: tokens.map(|tokens| Ok(tokens.map(|token| listed_as(token)).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
             liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
-            consumers: answers.consumers.map(|listed| Ok(self.consumers(&listed))),
+            consumers: answers
+                .consumers
+                .map(|listed| Ok(consumers(&listed, self.usage(), |stamp| self.stamps.get(stamp.0)))),
             last_use: BTreeMap::new(),
             ..observed::Answers::default()
         }
-    }
-
-    fn consumers(&self, listed: &Listed) -> Consumers {
-        let there = || listed.pods.iter().filter(|pod| pod.life != Life::None);
-        let shown = |uid: &u8, life: &Life| {
-            let view = PodView {
-                pod: pod(*uid),
-                digest: name(*uid),
-                finished: false,
-                unreported: None,
-                terminating: *life == Life::Terminating,
-                controller: Some("ReplicaSet app-1".into()),
-                rolled: true,
-                uses: Some(Usage::SOMEWHERE),
-                pull_fails: false,
-            };
-            (name(*uid), view)
-        };
-        let is = |life: Life| there().filter(move |pod| (pod.life == Life::Vanished) == (life == Life::Vanished));
-        let pods: BTreeMap<_, _> = is(Life::Running).map(|pod| shown(&pod.uid, &pod.life)).collect();
-        let vanished = is(Life::Vanished).filter(|pod| pod.seen).map(|pod| shown(&pod.uid, &pod.life)).collect();
-        let ended: BTreeSet<_> = (1..listed.born).filter(|uid| there().all(|pod| pod.uid != *uid)).map(name).collect();
-        let contact = is(Life::Vanished).map(|pod| (name(pod.uid), TICK * u32::from(pod.contact))).collect();
-        let workload = WorkloadView {
-            workload: workload(),
-            uses: Some(Usage::SOMEWHERE),
-            wanted: listed.wanted.into(),
-            running: 0,
-            has_pods: true,
-            stamp: (listed.stamp != StampId::default()).then(|| self.stamps.get(listed.stamp.0)),
-            obstacle: None,
-        };
-        let node = if listed.node_ready { NodeView::Ready } else { NodeView::NotReady };
-        Consumers {
-            pods,
-            vanished,
-            nodes: BTreeMap::from([("node".to_owned(), node)]),
-            workloads: vec![workload],
-            ended,
-            in_contact: contact,
-        }
-    }
-}
-
-/// Answers that were given, by generation.
-fn told<T: Copy>(answers: &[(Token, T)]) -> impl Iterator<Item = (Generation, T)> {
-    let given = answers.iter().filter(|(token, _)| !token.is_none());
-    given.map(|(token, answer)| (token.generation(), *answer))
-}
-
-fn verification(verdict: Verdict) -> Verification {
-    match verdict {
-        Verdict::Works => Verification::Works { surplus: vec![], expires_at: None },
-        Verdict::Insufficient => Verification::Insufficient { missing: vec!["get configmaps".to_owned()] },
-        Verdict::NotYet => Verification::NotYet { why: "not accepted".to_owned() },
-    }
-}
-
-fn liveness(seen: Seen) -> Liveness {
-    match seen {
-        Seen::Alive => Liveness::Alive,
-        Seen::Refused => Liveness::Dead,
-        Seen::Gone => Liveness::Gone,
-    }
-}
-
-fn name(uid: u8) -> String {
-    format!("pod-{uid}")
-}
-
-fn pod(uid: u8) -> PodRef {
-    PodRef { uid: name(uid), name: name(uid), node: Some("node".to_owned()), grace_seconds: 0 }
-}
-
-fn revoked(token: &Revocable) -> Token {
-    Token::new(token.generation())
-}
-
-fn view(target: Target) -> observed::Target {
-    if !target.exists {
-        return observed::Target::Absent;
-    }
-    let observed::Target::Ours(view) = carrying(target.carries.generation()) else {
-        return observed::Target::Absent;
-    };
-    let fence = (target.fence != 0).then_some(target.fence.into());
-    let (uid, immutable) = (format!("target-{}", target.uid), target.immutable);
-    observed::Target::Ours(TargetView { uid, fence, immutable, ..view })
-}
-
-fn ask(question: &Question) -> Ask {
-    match question {
-        Question::Listing(_) => Ask::Listing,
-        Question::Preflight => Ask::Preflight,
-        Question::Verify(generation) => Ask::Verify(Token::new(*generation)),
-        Question::Liveness(generation) => Ask::Liveness(Token::new(*generation)),
-        Question::LastUse(_) => unreachable!("no provider of the model says when a token was used"),
-        Question::Consumers => Ask::Consumers,
-        Question::NamespaceEnds => unreachable!("no credential of the model goes"),
-    }
-}
-
-fn bits(tokens: &mut dyn Iterator<Item = &Issued>) -> u16 {
-    tokens.fold(0, |bits, issued| bits | Token::new(issued.generation).bit())
-}
-
-fn facts(ledger: &Ledger) -> Facts {
-    let small = |number: i64| u8::try_from(number).expect("a small number");
-    let token = |generation: Option<_>| generation.map_or(Token::NONE, Token::new);
-    let previous = ledger.previous.as_ref();
-    Facts {
-        counter: small(ledger.counter),
-        current: token(ledger.current.as_ref().map(|current| current.token.generation)),
-        previous: token(previous.map(|previous| previous.token.generation)),
-        pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
-        known: bits(&mut ledger.tokens()),
-        presumed_dead: bits(&mut ledger.presumed_dead.iter()),
-        unknown_until: small(ledger.unknown_until),
-        frozen: ledger.frozen,
-        seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),
-        begun: ledger.intent.is_some() || ledger.refused.is_some(),
-        revoking: previous.is_some_and(|previous| previous.revoke.is_some()),
-        retiring: ledger.retirement.as_ref().is_some_and(|retirement| retirement.revoke.is_some()),
     }
 }

@@ -2,19 +2,21 @@
 
 use crate::{
     scenarios::Ends,
-    state::{Activity, Base, Late, Life, RecordId, State, Token},
+    state::{Activity, Base, Late, Life, Own, RecordId, Replica, State},
+    token::Token,
     world::{Fate, Habit, World, bases},
 };
 
 impl World {
     pub(super) fn mint(&self, state: &mut State, token: Token, replaces: Token) {
-        let facts = self.operator.facts(state.record);
-        let Some(place) = state.created.get_mut(usize::from(token.attempt())) else {
+        let Own { record, went_back, .. } = state[token.object()];
+        let facts = self.operator.facts(record);
+        let Some(place) = token.place().map(|place| &mut state.created[place]) else {
             state.broke("L1-L3 attempts without end");
             return;
         };
         // The record may have gone back: then the number of an attempt comes again, and its old token was swept before.
-        let again = !place.is_none() && (!state.went_back || state.alive & token.bit() != 0);
+        let again = !place.is_none() && (!went_back || state.alive & token.bit() != 0);
         *place = token;
         match self.ends {
             Ends::Revoked | Ends::Expired => {}
@@ -58,9 +60,31 @@ impl World {
 
     /// The old token goes only while the new one works.
     pub(super) fn look_at_successor(&self, state: &mut State, base: Base, token: Token) {
-        let Some(facts) = self.operator.facts(state.record) else { return };
+        let Some(facts) = self.operator.facts(state[token.object()].record) else { return };
         if facts.previous == token && !facts.retiring && !state.is_alive(facts.current) && !base.news {
             state.broke("S2 the old token is revoked while the new one is dead");
+        }
+    }
+
+    /// Tokens expire, but none that is still of use: they live longer than a rotation takes.
+    pub(super) fn expire(&self, state: &mut State) {
+        let in_hand = |token: &Token| {
+            let of =
+                |replica: &Replica| matches!(replica.activity, Activity::Storing { token: held, .. } if held == *token);
+            state.replicas.iter().any(of)
+                || matches!(state.late, Some(Late::Store { token: held, .. }) if held == *token)
+        };
+        let useful = |token: &Token| {
+            let Own { wish, record, .. } = state[token.object()];
+            let facts = self.operator.facts(record).unwrap_or_default();
+            let leaves = wish.deleting || !wish.exists;
+            let known = [facts.current, facts.pending].contains(token) && !leaves;
+            known || *token == state.target.carries || state.is_held(*token) || in_hand(token)
+        };
+        let ended: Vec<Token> = state.live_tokens().filter(|token| !useful(token)).collect();
+        for token in ended {
+            state.alive &= !token.bit();
+            state.killed |= token.bit();
         }
     }
 
@@ -78,7 +102,7 @@ impl World {
         if state.target.carries == token {
             state.broke("S2 the token that the target carries is revoked");
         }
-        let Some(facts) = self.operator.facts(state.record) else { return };
+        let Some(facts) = self.operator.facts(state[token.object()].record) else { return };
         if !facts.retiring && (facts.current == token || facts.pending == token) {
             state.broke("S8 a token that the record calls current or pending is revoked");
         }
@@ -90,7 +114,8 @@ impl World {
             return;
         }
         // A token of a past that the record has lost goes when its successors' evidence has shown that no pod of then is left.
-        let forgotten = state.went_back && ![facts.current, facts.previous, facts.pending].contains(&token);
+        let forgotten =
+            state[token.object()].went_back && ![facts.current, facts.previous, facts.pending].contains(&token);
         let committed = read.retiring || (read.previous == token && read.revoking);
         if !committed && !forgotten {
             state.broke("S9 a published token is revoked without committed evidence");
@@ -112,7 +137,7 @@ impl World {
         let stored = self.save(state, base, self.operator.store(base.record, token));
         let known = self
             .operator
-            .noted(state.record)
+            .noted(state[token.object()].record)
             .is_some_and(|noted| noted.record.ledger.tokens().any(|known| known.generation == token.generation()));
         state.replicas[number].activity = match fate {
             // The next try finds a conflict and looks what is there.

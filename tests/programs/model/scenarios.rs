@@ -1,6 +1,9 @@
 //! What the model is run on: how many of each thing, and what may go wrong.
 
-use crate::state::Budget;
+use crate::{
+    state::Budget,
+    token::{Object, Viewer},
+};
 
 /// Where the search begins.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,8 @@ pub struct Scenario {
     /// Replicas agree on one.
     pub elected: bool,
     pub grace: bool,
+    /// The Secret is one that images are pulled with.
+    pub pulls: bool,
     pub ends: Ends,
     /// The node can fall silent.
     pub node_fails: bool,
@@ -45,8 +50,8 @@ pub struct Scenario {
     pub restores_target: bool,
     /// Requests may be carried out after their sender gave up.
     pub late: bool,
-    /// The last replica looks at another owner, of whom there is no object: somebody labelled a Secret with our UID.
-    pub stranger: bool,
+    /// At whom the last replica looks; all others look at A.
+    pub last: Viewer,
     pub budget: Budget,
 }
 
@@ -60,6 +65,8 @@ const NOTHING: Budget = Budget {
     deaths: 0,
     mutes: 0,
     deletes: 0,
+    copies: 0,
+    scale_ups: 0,
     reverts: 0,
     restores: 0,
     losses: 0,
@@ -77,16 +84,20 @@ const ONE: Scenario = Scenario {
     attempts: 6,
     elected: false,
     grace: false,
+    pulls: false,
     ends: Ends::Revoked,
     node_fails: false,
     restores_target: false,
     late: false,
-    stranger: false,
+    last: Viewer::Of(Object::A),
     budget: NOTHING,
 };
 
+/// Two objects that name the same Secret, each with a replica that looks at it. The first has its token when the search begins.
+const TWO: Scenario = Scenario { replicas: 2, attempts: 3, last: Viewer::Of(Object::B), ..ONE };
+
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 35] = [
+pub const SMALL: [Scenario; 41] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -106,6 +117,13 @@ pub const SMALL: [Scenario; 35] = [
         ..ONE
     },
     Scenario { name: "rotation", budget: Budget { rotations: 1, starts: 1, restarts: 1, ..NOTHING }, ..ONE },
+    Scenario {
+        name: "rotation of an image pull secret",
+        pulls: true,
+        attempts: 4,
+        budget: Budget { rotations: 1, starts: 2, crashes: 1, ..NOTHING },
+        ..ONE
+    },
     Scenario { name: "rotation with grace", grace: true, budget: Budget { rotations: 1, starts: 1, ..NOTHING }, ..ONE },
     Scenario {
         name: "rotation, one lost answer",
@@ -279,11 +297,40 @@ pub const SMALL: [Scenario; 35] = [
     Scenario { name: "pending token, three replicas", replicas: 3, begins: Begins::Pending, attempts: 5, ..ONE },
     Scenario {
         name: "look at another owner",
-        stranger: true,
+        last: Viewer::Stranger,
         replicas: 2,
-        attempts: 3,
-        budget: Budget { rotations: 1, ..NOTHING },
+        attempts: 2,
+        budget: Budget { rotations: 1, copies: 1, ..NOTHING },
         ..ONE
+    },
+    Scenario { name: "two objects, one Secret", attempts: 2, budget: Budget { rotations: 1, ..NOTHING }, ..TWO },
+    Scenario {
+        name: "two objects, target deleted",
+        attempts: 1,
+        budget: Budget { starts: 1, deletes: 1, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, both new",
+        pods: 0,
+        begins: Begins::Blank,
+        attempts: 1,
+        budget: Budget { starts: 1, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, one deleted",
+        attempts: 1,
+        pods: 0,
+        budget: Budget { starts: 1, scale_ups: 1, deletion: true, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, record deleted",
+        attempts: 2,
+        pods: 0,
+        budget: Budget { losses: 1, deletes: 1, ..NOTHING },
+        ..TWO
     },
     Scenario {
         name: "record deleted, tokens not listed",

@@ -58,14 +58,21 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
         Some(Without::Habit(habit)) => (Guards::default(), habit),
         None => (Guards::default(), Habit::All),
     };
-    let start = Start { elected: scenario.elected, grace: scenario.grace, ends: scenario.ends, guards };
+    let start = Start {
+        elected: scenario.elected,
+        grace: scenario.grace,
+        pulls: scenario.pulls,
+        ends: scenario.ends,
+        guards,
+        without: habit,
+    };
     let world = World {
         operator: Operator::new(start),
         replicas: scenario.replicas,
-        without: habit,
         grace: scenario.grace,
+        pulls: scenario.pulls,
         ends: scenario.ends,
-        stranger: scenario.stranger,
+        last: scenario.last,
         mutes: scenario.budget.mutes > 0,
         confirms_death: guards.hold(Guard::ConfirmDead),
     };

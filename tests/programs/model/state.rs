@@ -3,56 +3,14 @@
 //! What is large (records, memories, steps) is kept once and referred to by number. Versions of objects are not numbers
 //! here: whoever holds one only has to know whether the object has changed since, so each holder has a flag.
 
-use std::fmt;
+use std::ops::{Index, IndexMut};
 
-use tokenturn::core::token::Generation;
+use crate::token::{ATTEMPTS, Object, Token, Viewer};
 
 /// Pods that can exist at the same time.
 pub const PODS: usize = 2;
-/// Attempts that a state has room for.
-pub const ATTEMPTS: usize = 10;
 /// Replicas that a state has room for.
 pub const REPLICAS: usize = 3;
-
-/// A token by sequence and attempt, in one byte; zero is none.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(u8);
-
-impl Token {
-    pub const NONE: Self = Self(0);
-
-    pub fn new(generation: Generation) -> Self {
-        let part = |number: i64| u8::try_from(number).ok().filter(|number| *number < 16).expect("a small number");
-        Self(part(generation.sequence) << 4 | part(generation.attempt))
-    }
-
-    pub fn is_none(self) -> bool {
-        self == Self::NONE
-    }
-
-    pub fn generation(self) -> Generation {
-        Generation { sequence: self.sequence().into(), attempt: self.attempt().into() }
-    }
-
-    pub fn sequence(self) -> u8 {
-        self.0 >> 4
-    }
-
-    pub fn attempt(self) -> u8 {
-        self.0 & 15
-    }
-
-    /// Its place in a set of attempts.
-    pub fn bit(self) -> u16 {
-        1 << self.attempt()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_none() { f.write_str("-") } else { write!(f, "{}", self.generation()) }
-    }
-}
 
 /// Numbers of things that are kept once, see `operator`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -72,6 +30,8 @@ impl RecordId {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Target {
     pub exists: bool,
+    /// Whose labels it carries.
+    pub of: Object,
     /// What it carries, value and annotation.
     pub carries: Token,
     /// The attempt that is fenced off.
@@ -80,6 +40,13 @@ pub struct Target {
     pub uid: u8,
     /// Nobody can change it any more.
     pub immutable: bool,
+}
+
+impl Target {
+    /// What is left of it when it is deleted.
+    pub fn deleted(self) -> Self {
+        Self { uid: self.uid, ..Self::default() }
+    }
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -97,8 +64,10 @@ pub enum Life {
 pub struct Pod {
     pub uid: u8,
     pub life: Life,
-    /// The token in its process.
+    /// The token in its process; where images are pulled with it, the one that its kubelet pulls with.
     pub holds: Token,
+    /// Its kubelet has been at it for a tick.
+    pub pulled: bool,
     /// Its template was stamped since it started.
     pub outdated: bool,
     /// How long, in ticks, its node has been in contact since it vanished.
@@ -114,8 +83,19 @@ pub struct Wish {
     pub deleting: bool,
     /// How often a rotation was asked for.
     pub rotations: u8,
-    /// The workload wants pods.
-    pub wanted: bool,
+}
+
+/// What there is of one object.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Own {
+    pub wish: Wish,
+    pub record: RecordId,
+    /// A copy of the record that somebody has made.
+    pub backup: RecordId,
+    /// Somebody has restored or deleted the record.
+    pub went_back: bool,
+    /// The highest sequence that was published.
+    pub newest: u8,
 }
 
 /// A pod as one replica knows it.
@@ -205,8 +185,7 @@ pub struct Base {
     pub news: bool,
     /// A tick has passed since.
     pub old: bool,
-    /// It is a look at another owner with the same UID, of whom there is no object: somebody labelled a Secret so.
-    pub stranger: bool,
+    pub viewer: Viewer,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -260,6 +239,10 @@ pub struct Budget {
     pub mutes: u8,
     /// Targets that somebody deletes.
     pub deletes: u8,
+    /// Copies of the target in another namespace.
+    pub copies: u8,
+    /// Workloads that somebody scales up again.
+    pub scale_ups: u8,
     /// Targets that somebody sets back.
     pub reverts: u8,
     /// Records that are restored from a backup.
@@ -278,44 +261,44 @@ pub struct Budget {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    pub wish: Wish,
+    /// By object.
+    pub own: [Own; Object::ALL.len()],
+    /// The Secret that all of them name.
     pub target: Target,
-    pub record: RecordId,
-    /// A copy of record and target that somebody has made.
-    pub backup: RecordId,
     pub backup_target: Target,
-    /// Somebody has restored or deleted the record.
-    pub went_back: bool,
-    /// By attempt: which token was created.
-    pub created: [Token; ATTEMPTS],
-    pub alive: u16,
+    /// The stranger's Secret, a copy with the labels of ours, and whether pods use it.
+    pub copy: Target,
+    pub copy_used: bool,
+    /// By place: which token was created.
+    pub created: [Token; ATTEMPTS * Object::ALL.len()],
+    pub alive: u32,
     /// Where there is one token and the one before it: the attempts whose token is the one, and the other.
-    pub present: u16,
-    pub former: u16,
+    pub present: u32,
+    pub former: u32,
     /// Attempts that were ever in the target.
-    pub published: u16,
+    pub published: u32,
     /// Attempts that somebody else has killed: not our fault.
-    pub killed: u16,
+    pub killed: u32,
     /// Attempts whose tokens are refused and not listed, though they live, and for how many ticks that lasted.
-    pub mute: u16,
+    pub mute: u32,
     pub muted_for: u8,
     /// Attempts whose tokens may do too little.
-    pub wanting: u16,
+    pub wanting: u32,
     /// What the kubelet keeps of an immutable target while a pod uses it.
     pub frozen: Token,
     /// What starting pods may still read: contents of the target in this tick and in the one before.
-    pub readable: [u16; 2],
+    pub readable: [u32; 2],
     /// Attempts that a pod held in this tick.
-    pub held: u16,
+    pub held: u32,
     pub pods: [Pod; PODS],
     pub born: u8,
+    /// The workload wants pods.
+    pub wanted: bool,
     pub node_ready: bool,
     pub stamp: StampId,
     pub replicas: [Replica; REPLICAS],
     pub late: Option<Late>,
     pub budget: Budget,
-    /// The highest sequence that we published.
-    pub newest: u8,
     /// The first promise that was broken.
     pub broken: Option<&'static str>,
 }
@@ -334,7 +317,33 @@ impl State {
         self.broken.get_or_insert(promise);
     }
 
+    /// What somebody who looks finds where the target of its owner is.
+    pub fn target_of(&self, viewer: Viewer) -> Target {
+        match viewer {
+            Viewer::Of(_) => self.target,
+            Viewer::Stranger => self.copy,
+        }
+    }
+
     pub fn live_tokens(&self) -> impl Iterator<Item = Token> + '_ {
         self.created.iter().copied().filter(|token| !token.is_none() && self.is_alive(*token))
+    }
+
+    pub fn live_tokens_of(&self, object: Object) -> impl Iterator<Item = Token> + '_ {
+        self.live_tokens().filter(move |token| token.object() == object)
+    }
+}
+
+impl Index<Object> for State {
+    type Output = Own;
+
+    fn index(&self, object: Object) -> &Own {
+        &self.own[object as usize]
+    }
+}
+
+impl IndexMut<Object> for State {
+    fn index_mut(&mut self, object: Object) -> &mut Own {
+        &mut self.own[object as usize]
     }
 }

@@ -1,0 +1,172 @@
+//! How a replica reads, decides and acts, step by step.
+
+use crate::{
+    facts::Facts,
+    operator::{Effect, Look, Ruling},
+    scenarios::Ends,
+    state::{
+        Activity, Answers, Ask, Base, EffectId, Late, MemoryId, RecordId, Replica, Seen, State, Target, Verdict, Wish,
+    },
+    token::{Token, Viewer},
+    world::{Fate, Habit, World},
+};
+
+impl World {
+    pub(super) fn advance(&self, state: &mut State, number: usize, fate: Fate) {
+        if fate == Fate::DiedAfter {
+            state.budget.crashes -= 1;
+        } else if fate == Fate::Refused {
+            state.budget.refusals -= 1;
+        } else if fate != Fate::Answered {
+            state.budget.lost -= 1;
+        }
+        let replica = state.replicas[number];
+        let viewer = self.viewer(number);
+        let object = viewer.object();
+        match replica.activity {
+            Activity::Idle => {
+                let mut base = Base {
+                    target: Target::default(),
+                    target_changed: false,
+                    record: RecordId::ABSENT,
+                    record_changed: false,
+                    news: false,
+                    old: false,
+                    viewer,
+                };
+                if self.keeps(Habit::TargetFirst) {
+                    base.target = state.target_of(viewer);
+                } else {
+                    base.record = state[object].record;
+                }
+                state.replicas[number].activity = Activity::Halfway(base);
+            }
+            Activity::Halfway(mut base) => {
+                if self.keeps(Habit::TargetFirst) {
+                    (base.record, base.record_changed) = (state[object].record, false);
+                } else {
+                    (base.target, base.target_changed) = (state.target_of(viewer), false);
+                }
+                let memory = self.operator.look(replica.memory, viewer, base.target, base.record);
+                state.replicas[number].memory = memory;
+                let facts = self.operator.facts(base.record);
+                let under_way = |facts: Facts| facts.begun || !facts.previous.is_none() || state[object].wish.deleting;
+                state.replicas[number].watching = facts.is_some_and(under_way);
+                self.decide(state, number, base, memory, Answers::default());
+            }
+            Activity::Asking { base, wish: _, memory, mut answers, ask } => {
+                self.answer(state, number, &mut answers, ask, fate);
+                self.decide(state, number, base, memory, answers);
+            }
+            Activity::Acting { base, effect } => self.act(state, number, base, effect, fate),
+            Activity::Storing { token, base } => self.store(state, number, token, base, fate),
+            Activity::Discarding { token } => self.discard(state, number, token, fate),
+        }
+    }
+
+    fn decide(&self, state: &mut State, number: usize, base: Base, frozen: MemoryId, answers: Answers) {
+        // The object was read before anything else; a later wish is seen by the next look.
+        let wish = match state.replicas[number].activity {
+            Activity::Asking { wish, .. } => wish,
+            // Of the stranger there is no object.
+            _ if base.viewer == Viewer::Stranger => Wish::default(),
+            _ => state[base.viewer.object()].wish,
+        };
+        let Replica { memory, watching, .. } = state.replicas[number];
+        let Base { target, record, old, viewer, .. } = base;
+        let look = Look { frozen, memory, old, viewer, target, record, wish, answers };
+        state.replicas[number] = match self.operator.decide(look) {
+            Ruling::Ask(ask) => {
+                Replica { memory, watching, activity: Activity::Asking { base, wish, memory: frozen, answers, ask } }
+            }
+            Ruling::Act { effect, memory } => Replica { memory, watching, activity: Activity::Acting { base, effect } },
+            Ruling::Rest { memory } => Replica { memory, watching, activity: Activity::Idle },
+        };
+    }
+
+    fn answer(&self, state: &State, number: usize, answers: &mut Answers, ask: Ask, fate: Fate) {
+        match ask {
+            Ask::Preflight => answers.preflight = true,
+            Ask::Listing => {
+                let mut listing = [Token::NONE; 6];
+                let object = self.viewer(number).object();
+                let is_read_as_own = |token: &Token| token.object() == object || !self.keeps(Habit::OwnNames);
+                let is_shown = |token: &Token| self.ends == Ends::Revoked && !is_mute(state, *token);
+                let listed = state.live_tokens().filter(|token| is_read_as_own(token) && is_shown(token));
+                for (place, token) in listing.iter_mut().zip(listed) {
+                    *place = token;
+                }
+                answers.listing = Some(listing);
+            }
+            Ask::Verify(token) => {
+                let verdict = match (fate, state.is_alive(token) && !is_mute(state, token)) {
+                    (Fate::Refused, _) => Verdict::Insufficient,
+                    (_, true) if state.wanting & token.bit() != 0 => Verdict::Insufficient,
+                    (_, true) => Verdict::Works,
+                    (_, false) => Verdict::NotYet,
+                };
+                answers.verified(token, verdict);
+            }
+            Ask::Liveness(token) => answers.looked_at(
+                token,
+                match state.is_alive(token) {
+                    true if !is_mute(state, token) => Seen::Alive,
+                    _ if self.mutes => Seen::Refused,
+                    _ => Seen::Gone,
+                },
+            ),
+            Ask::Consumers => answers.consumers = Some(self.list(state, number)),
+        }
+    }
+
+    fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
+        // What a stranger does to pods it does to its own, and of an object it has none.
+        let elsewhere = matches!(self.operator.effect(effect), Effect::Stamp(_) | Effect::Release);
+        if base.viewer == Viewer::Stranger && elsewhere {
+            state.replicas[number].activity = Activity::Idle;
+            return;
+        }
+        // A publish that was not sent soon is not sent any more.
+        let publishes = matches!(self.operator.effect(effect), Effect::Publish(_));
+        if base.old && publishes && self.keeps(Habit::PublishSoon) {
+            state.replicas[number].activity = Activity::Idle;
+            return;
+        }
+        let memory = self.operator.begin(state.replicas[number].memory, effect);
+        (state.replicas[number].memory, state.replicas[number].activity) = (memory, Activity::Idle);
+        // A create that was not sent soon is not sent any more.
+        if base.old && self.keeps(Habit::CreateSoon) && matches!(self.operator.effect(effect), Effect::Mint { .. }) {
+            return;
+        }
+        if fate == Fate::Late {
+            state.late = Some(Late::Effect { base, effect });
+            return;
+        }
+        if fate == Fate::Failed {
+            if !self.confirms_death
+                && let Effect::Revoke(_) = self.operator.effect(effect)
+            {
+                state.replicas[number].memory = self.operator.done(memory, effect);
+            }
+            return;
+        }
+        let applied = self.apply(state, base, effect);
+        match fate {
+            Fate::DiedAfter => self.die(state, number),
+            Fate::Answered | Fate::Refused if applied => {
+                state.replicas[number].memory = self.operator.done(memory, effect);
+                if let Effect::Mint { token, .. } = self.operator.effect(effect) {
+                    if fate == Fate::Refused {
+                        state.wanting |= token.bit();
+                    }
+                    state.replicas[number].activity = Activity::Storing { token, base };
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_mute(state: &State, token: Token) -> bool {
+    state.mute & token.bit() != 0
+}
