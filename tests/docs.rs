@@ -1,4 +1,4 @@
-//! What the project says about itself is true: generated files, examples, documents, and the direction of dependencies.
+//! What the project says about itself is true: generated files, examples, documents.
 //! Reads files only; needs no server.
 
 use std::{
@@ -140,102 +140,6 @@ fn what_is_known_to_be_open_is_told() {
     }
 }
 
-/// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
-const ARROWS: [(&str, &[&str]); 8] = [
-    ("secret_value", &[]),
-    ("api", &[]),
-    ("connect", &["api"]),
-    ("core", &["api", "secret_value"]),
-    ("providers", &["api", "connect", "core", "secret_value"]),
-    ("kube_io", &["api", "connect", "core", "secret_value"]),
-    ("reconcile", &["api", "core", "kube_io", "providers", "secret_value"]),
-    ("app", &["api", "core", "kube_io", "providers", "reconcile", "secret_value"]),
-];
-
-#[test]
-fn dependencies_point_one_way() {
-    let mut modules: BTreeSet<String> = BTreeSet::new();
-    for (module, path, text) in sources() {
-        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == module) else {
-            assert!(["main", "lib", "testkit"].contains(&module.as_str()), "{module} has no place in the order");
-            continue;
-        };
-        for used in text.split("crate::").skip(1).flat_map(first_segments).filter(|used| *used != module) {
-            assert!(allowed.contains(&used), "{}: {module} must not use {used}", path.display());
-        }
-        modules.insert(module);
-    }
-    assert_eq!(modules.len(), ARROWS.len(), "found {modules:?}");
-}
-
-/// The decisions see values and nothing else; the API is types, and of kube only what derives a CRD.
-#[test]
-fn core_and_api_touch_neither_cluster_nor_clock() {
-    let allowed = |module: &str| match module {
-        "core" => Some(vec![
-            "std::",
-            "super::",
-            "crate::",
-            "serde::",
-            "serde_json::",
-            "jiff::",
-            "k8s_openapi::apimachinery::pkg::apis::meta::v1::",
-        ]),
-        "api" => Some(vec![
-            "std::",
-            "self::",
-            "super::",
-            "crate::",
-            "serde::",
-            "serde_json::",
-            "schemars::",
-            "kube::KubeSchema",
-            "kube::{CustomResource,KubeSchema}",
-            "kube::CustomResourceExt",
-            "k8s_openapi::apimachinery::pkg::apis::meta::v1::",
-            "k8s_openapi::apiextensions_apiserver::",
-        ]),
-        _ => None,
-    };
-    let banned =
-        ["async ", "Instant::now", "SystemTime", "Timestamp::now", "tokio::", "tracing::", "kube::Client", "rand"];
-    for (module, path, text) in sources() {
-        let Some(allowed) = allowed(&module) else { continue };
-        for line in use_lines(&text) {
-            assert!(allowed.iter().any(|start| line.starts_with(start)), "{}: use {line}", path.display());
-        }
-        for word in banned {
-            assert!(!text.contains(word), "{}: {word} has no place in {module}", path.display());
-        }
-    }
-}
-
-/// Names go into the paths of requests, and the client takes them as they are: `connect::objects` checks them first. Watches and
-/// lists of whole namespaces, whose names are checked at the start, may go past it.
-#[test]
-fn nobody_asks_the_api_server_by_a_name_that_was_not_checked() {
-    let may = |path: &Path| path.ends_with("connect/objects.rs") || path.ends_with("reconcile/streams.rs");
-    let mut asked = 0;
-    for (module, path, text) in sources() {
-        if module == "testkit" || may(&path) {
-            continue;
-        }
-        let own =
-            use_lines(&text).into_iter().filter(|line| line.starts_with("kube::") && names(line).contains(&"Api"));
-        assert_eq!(own.count(), 0, "{}: use connect::objects::Api", path.display());
-        for raw in ["kube::Api", "kube::api::Api", "\"/api/v1/namespaces/{", "/namespaces/{"] {
-            assert!(!text.contains(raw), "{}: {raw}; use connect::objects", path.display());
-        }
-        asked += text.matches("Api::namespaced(").count();
-    }
-    assert!(asked > 5, "nothing was looked at");
-}
-
-/// The words of a statement.
-fn names(statement: &str) -> Vec<&str> {
-    statement.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect()
-}
-
 /// What was written is what was understood: a misspelt field would get lost.
 fn round_trip<T: DeserializeOwned + Serialize>(object: &Value, path: &Path) {
     let parsed: T =
@@ -281,68 +185,6 @@ fn open_tests(root: &Path, path: &Path) -> Vec<(String, String)> {
     let text = read(path);
     let marked = text.split("\n#[ignore = \"open: ").skip(1).filter_map(|rest| rest.split_once("fn "));
     marked.map(|(_, rest)| (file.clone(), first_word(rest).to_owned())).collect()
-}
-
-/// The module that a source file belongs to, its path, and its text without comments.
-fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = project().join("src");
-    let found = files(&root, "rs").into_iter().map(|path| {
-        let inside = path.strip_prefix(&root).expect("a file of the folder");
-        let module = inside.components().next().expect("a path has a first part").as_os_str().to_string_lossy();
-        let module = module.trim_end_matches(".rs").to_owned();
-        let kept: Vec<String> = read(&path).lines().filter(|line| !is_comment(line)).map(str::to_owned).collect();
-        (module, path, kept.join("\n"))
-    });
-    found.collect()
-}
-
-fn is_comment(line: &str) -> bool {
-    line.trim_start().starts_with("//")
-}
-
-/// What stands after `use` and `pub use`, without white space.
-fn use_lines(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut rest = text.lines();
-    while let Some(line) = rest.next() {
-        let line = line.trim_start();
-        let Some(start) = line.strip_prefix("pub use ").or_else(|| line.strip_prefix("use ")) else { continue };
-        let mut statement = start.to_owned();
-        while !statement.contains(';') {
-            statement.push_str(rest.next().expect("a use ends with a semicolon"));
-        }
-        statement.retain(|letter| !letter.is_whitespace() && letter != ';');
-        // Modules of its own are re-exported by their bare name.
-        if statement.contains("::") && !is_own_module(&statement) {
-            lines.push(statement);
-        }
-    }
-    lines
-}
-
-fn is_own_module(statement: &str) -> bool {
-    ["conditions", "duration", "names", "object_name", "provider", "rotated_token", "status", "text"]
-        .contains(&first_word(statement))
-}
-
-/// The modules named by what follows `crate::`: one word, or the first words of a group in braces.
-fn first_segments(path: &str) -> Vec<&str> {
-    let Some(group) = path.strip_prefix('{') else { return vec![first_word(path)] };
-    let (mut depth, mut names, mut start) = (0, Vec::new(), true);
-    for (at, letter) in group.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => start = true,
-            _ if start && letter.is_alphabetic() => {
-                names.push(first_word(&group[at..]));
-                start = false;
-            }
-            _ => {}
-        }
-    }
-    names
 }
 
 fn first_word(text: &str) -> &str {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     api::{Backend, KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
-        revocable::Revocable,
+        ledger::revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{Class, Error, Minted, Provider, Request, kubernetes::Kubernetes},

@@ -1,7 +1,7 @@
 //! How much of what others wrote may stand where people read it, and in which form.
 //!
 //! Names, annotations, answers of providers, of API servers and of what stands before them end up in log lines, Events and
-//! conditions. Each of them goes through [`line`]: one line, of bounded length, without characters that do something to a terminal.
+//! conditions. Each of them goes through [`line()`]: one line, of bounded length, without characters that do something to a terminal.
 
 /// Most bytes of the note of an Event: what the API accepts.
 pub const NOTE: usize = 1024;

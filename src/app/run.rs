@@ -24,7 +24,7 @@ use super::{
     leader, reach,
 };
 use crate::{
-    core::{guards::Guards, observed::Settings, retire::PUBLISH_WITHIN},
+    core::{guards::Guards, seen::observed::Settings, timing::PUBLISH_WITHIN},
     kube_io::{Api, client, events::Events, lease::Candidate, trouble},
     providers::{
         Drivers,

@@ -1,48 +1,31 @@
 //! The protocol: pure functions of what was observed. No client, clock, log, randomness or `async` here.
 //!
 //! ```text
-//! observed ──▶ decide (ordered rules) ──▶ step ──▶ performed by `reconcile`
-//!    │            │
-//!    │            ├─ pickup      may a container still hold the old token?
-//!    │            ├─ life        is a token that is refused dead?
-//!    │            ├─ schedule    is a rotation due, when is the next?
-//!    │            ├─ transition  the changes of the record
-//!    │            └─ revocable   the permission to revoke
-//!    └──────────────────────────▶ report ──▶ status
+//! seen/observed ──▶ decide ──▶ rules/ (in order) ──▶ step ──▶ performed by `reconcile`
+//!       │             │            │
+//!       │             │            ├─ pods/        who may still hold the old token?
+//!       │             │            ├─ ledger/      what is known of tokens, and the permission to revoke one
+//!       │             │            ├─ transition   the changes of the record
+//!       │             │            └─ schedule     is a rotation due, when is the next?
+//!       └─────────────┴──▶ report ──▶ status
 //! ```
+//!
+//! A file may use those that are above it in this order, which `tests/docs.rs` holds: `guards`, `token`, `pods`, `ledger`, `plan`, `step`, `seen`,
+//! `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
 
-pub mod census;
-pub mod consumers;
-pub mod countable;
 pub mod decide;
-pub mod drift;
-pub mod failure;
 pub mod guards;
-mod image_pull;
-pub mod kept;
-mod last_use;
-pub mod left_alive;
-pub mod life;
-pub mod memory;
-pub mod observed;
-pub mod ownership;
-pub mod pickup;
+pub mod ledger;
 pub mod plan;
-pub mod readopt;
-pub mod record;
+pub mod pods;
+mod remember;
 pub mod report;
-pub mod retire;
-pub mod revocable;
-pub mod revoking;
-mod rollout;
-pub mod rotation;
+pub mod rules;
 pub mod ruling;
 pub mod schedule;
-pub mod settling;
+pub mod seen;
 pub mod stamp;
 pub mod step;
-pub mod superseded;
+pub mod timing;
 pub mod token;
 pub mod transition;
-pub mod usage;
-pub mod verifying;

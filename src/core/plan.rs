@@ -4,8 +4,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::token::{Source, Specification};
-use crate::api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason, object_name};
+use crate::{
+    api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason, object_name},
+    core::token::{Source, Specification},
+};
 
 /// Shortest interval; the CRD says the same.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
@@ -170,12 +172,12 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
 }
 
 /// Interval plus overlap: long enough that neither grace nor the default renewal, a third of the life, comes too early.
-fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration) -> Duration {
+pub(in crate::core) fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration) -> Duration {
     let overlap = (grace + ROLL_MARGIN).max(renew_before.unwrap_or(interval / 2));
     interval + overlap
 }
 
-fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
+pub(in crate::core) fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
     match spec.provider_ref.kind {
         ProviderKind::TokenProvider => {
             format!("{reference} does not exist in namespace {namespace}; create it or correct spec.providerRef")

@@ -3,20 +3,22 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{
-    observed::{Fault, Observed},
-    plan::{Succession, Trouble},
-    record::{Finished, Ledger, Snapshot, Superseded},
-    schedule,
-    step::{Decision, Phase, Step},
-    token::Issued,
-};
-use crate::api::{
-    HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
-    conditions::{
-        LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECIPE_PROVEN, RECONCILING, Reason, STALLED,
+use crate::{
+    api::{
+        HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
+        conditions::{
+            LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PROVIDER_READY, READY, RECIPE_PROVEN, RECONCILING, Reason, STALLED,
+        },
+        text,
     },
-    text,
+    core::{
+        ledger::record::{Finished, Ledger, Snapshot, Superseded},
+        plan::{Succession, Trouble},
+        schedule,
+        seen::{answers::Fault, observed::Observed},
+        step::{Decision, Phase, Step},
+        token::Issued,
+    },
 };
 
 /// Most blockers that a status names.
@@ -112,7 +114,7 @@ pub fn says_the_same(one: &RotatedTokenStatus, other: &RotatedTokenStatus) -> bo
     timeless(one) == timeless(other)
 }
 
-fn conditions(
+pub(in crate::core) fn conditions(
     observed: &Observed,
     decision: &Decision,
     ledger: Option<&Ledger>,
@@ -271,7 +273,11 @@ impl Conditions<'_> {
     }
 }
 
-fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTokenStatus) -> Option<PickupStatus> {
+pub(in crate::core) fn pickup(
+    decision: &Decision,
+    previous: Option<&Superseded>,
+    shown: &RotatedTokenStatus,
+) -> Option<PickupStatus> {
     let Some(pickup) = &decision.pickup else {
         return previous.and(shown.pickup.clone());
     };
@@ -285,7 +291,7 @@ fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTok
     })
 }
 
-fn token(issued: &Issued) -> TokenStatus {
+pub(in crate::core) fn token(issued: &Issued) -> TokenStatus {
     TokenStatus {
         id: issued.id.clone(),
         fingerprint: issued.fingerprint.clone(),
@@ -295,7 +301,7 @@ fn token(issued: &Issued) -> TokenStatus {
     }
 }
 
-fn history(entry: &Finished) -> HistoryEntry {
+pub(in crate::core) fn history(entry: &Finished) -> HistoryEntry {
     HistoryEntry {
         sequence: entry.sequence,
         reason: entry.reason.as_str().to_owned(),
@@ -309,7 +315,7 @@ fn seconds(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
-fn shorten(list: &[String]) -> String {
+pub(in crate::core) fn shorten(list: &[String]) -> String {
     const SHOWN: usize = 9;
     let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN {

@@ -3,17 +3,23 @@
 
 use std::time::Duration;
 
-use super::{
-    census::Census,
-    consumers::Consumers,
-    observed::{Fault, Observed, Question, Resource},
-    plan::Plan,
-    record::Ledger,
-    schedule,
-    step::{Change, Decision, Phase, Step},
-    token::{Generation, Listed, Source, Verification},
+use crate::{
+    api::conditions::Reason,
+    core::{
+        ledger::record::Ledger,
+        plan::Plan,
+        pods::consumers::Consumers,
+        schedule,
+        seen::{
+            answers::{Fault, Question},
+            observed::Observed,
+            views::Resource,
+        },
+        step::{Change, Decision, Phase, Step},
+        timing::STALLED_WAKE,
+        token::{Census, Generation, Listed, Source, Verification},
+    },
 };
-use crate::api::conditions::Reason;
 
 /// A rule's answer: a decision, or `None` if it does not apply.
 pub type Ruling = Result<Option<Decision>, Stop>;
@@ -52,9 +58,6 @@ pub fn adjust(ruling: Ruling, change: impl FnOnce(Decision) -> Decision) -> Ruli
     }
 }
 
-/// How long an object that waits for a person sleeps before it looks again by itself.
-pub(super) const STALLED_WAKE: Duration = Duration::from_secs(300);
-
 /// How long a pause that was asked for becomes at most when it was asked for again and again.
 const LONGER_PAUSE: Duration = Duration::from_secs(16);
 
@@ -75,7 +78,7 @@ pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
 }
 
 /// The decision to write an intent.
-pub(super) fn intended(next: Ledger, reason: Reason) -> Decision {
+pub(in crate::core) fn intended(next: Ledger, reason: Reason) -> Decision {
     let Some(generation) = next.intent.as_ref().map(|intent| intent.generation) else {
         return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a generation");
     };
@@ -89,7 +92,7 @@ impl Resource {
     ///
     /// # Errors
     /// It cannot be said.
-    pub(super) fn planned(&self) -> Result<&Plan, Stop> {
+    pub(in crate::core) fn planned(&self) -> Result<&Plan, Stop> {
         let stalled = |reason, message: &String| Decision::stall(STALLED_WAKE, reason, message.clone()).into();
         self.plan.as_ref().map_err(|trouble| stalled(trouble.reason, &trouble.message))
     }
@@ -104,19 +107,19 @@ impl Observed {
         answer?.map_err(|fault| on_fault(self, fault).into())
     }
 
-    pub(super) fn listing(&self, source: &Source) -> Result<&[Listed], Stop> {
+    pub(in crate::core) fn listing(&self, source: &Source) -> Result<&[Listed], Stop> {
         self.had(self.try_listing(source))
     }
 
-    pub(super) fn preflight(&self) -> Result<Option<&Census>, Stop> {
+    pub(in crate::core) fn preflight(&self) -> Result<Option<&Census>, Stop> {
         self.had(self.try_preflight())
     }
 
-    pub(super) fn verification(&self, generation: Generation) -> Result<&Verification, Stop> {
+    pub(in crate::core) fn verification(&self, generation: Generation) -> Result<&Verification, Stop> {
         self.had(self.try_verification(generation))
     }
 
-    pub(super) fn consumers(&self) -> Result<&Consumers, Stop> {
+    pub(in crate::core) fn consumers(&self) -> Result<&Consumers, Stop> {
         self.had(self.try_consumers())
     }
 }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    observed::{Observed, Resource},
-    plan::Plan,
-    record::{Current, Ledger},
+use crate::{
+    api::conditions::Reason,
+    core::{
+        ledger::record::{Current, Ledger},
+        plan::Plan,
+        seen::{observed::Observed, views::Resource},
+        timing::EXHAUSTED_WAIT,
+    },
 };
-use crate::api::conditions::Reason;
 
 /// Attempts per sequence before the long wait.
 pub const MAX_ATTEMPTS: i64 = 5;
 
 /// Where a new token ends the old one, an attempt whose answer was lost may still be carried out for a while.
 const IN_PLACE_WAIT: Duration = Duration::from_secs(60);
-
-/// The long wait after the attempts of a sequence are used up.
-pub(super) const EXHAUSTED_WAIT: Duration = Duration::from_secs(1800);
 
 /// Longest wait after failed looks.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);

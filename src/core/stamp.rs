@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    observed::{Observed, Question},
-    record::Ledger,
+use crate::core::{
+    ledger::record::Ledger,
+    seen::{answers::Question, observed::Observed},
     token::Generation,
 };
 

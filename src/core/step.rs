@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{
-    record::Ledger,
-    revocable::Revocable,
-    token::{Generation, Source},
-};
 use crate::{
     api::{Blocker, WorkloadRef, conditions::Reason},
+    core::{
+        ledger::{record::Ledger, revocable::Revocable},
+        token::{Generation, Source},
+    },
     secret_value::TokenSet,
 };
 

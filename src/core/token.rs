@@ -1,6 +1,10 @@
 //! What the protocol knows of a token without its value: whose it is, which rotation and attempt, its name and handle.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,7 +51,7 @@ impl FromStr for Generation {
 }
 
 /// Largest number of a sequence or attempt that is believed: what others write must not make ours overflow.
-pub(super) const LARGEST: i64 = 1 << 53;
+pub(in crate::core) const LARGEST: i64 = 1 << 53;
 
 /// A number from 1, in the one way in which we write it: no sign, no leading zero.
 fn positive(text: &str) -> Result<i64, ParseGenerationError> {
@@ -228,7 +232,7 @@ pub enum Proof {
     },
 }
 
-/// What one look at a token showed. What it means is for [`super::life`] to say.
+/// What one look at a token showed. What it means is for [`crate::core::rules::life`] to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It is accepted, or cannot be shown and is listed.
@@ -242,6 +246,9 @@ pub enum Liveness {
     /// It is gone where it is kept, and nothing brings it back.
     Gone,
 }
+
+/// The fingerprints of all tokens of an account at one time.
+pub type Census = BTreeSet<String>;
 
 #[cfg(test)]
 mod tests {

@@ -4,20 +4,22 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{
-    census::{self, Census},
-    failure::Failure,
-    observed::Resource,
-    pickup::PickupProof,
-    plan::Plan,
-    record::{
-        Current, Finished, Intent, Ledger, Misread, PodRef, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
-    },
-    schedule,
-    token::{Generation, Issued, Owner, Source},
-};
 use crate::{
     api::{conditions::Reason, status::HISTORY_LENGTH},
+    core::{
+        ledger::{
+            census,
+            failure::Failure,
+            record::{
+                Current, Finished, Intent, Ledger, Misread, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
+            },
+        },
+        plan::Plan,
+        pods::{consumers::PodRef, pickup::PickupProof},
+        schedule,
+        seen::views::Resource,
+        token::{Census, Generation, Issued, Owner, Source},
+    },
     secret_value::digest_of,
 };
 

@@ -9,7 +9,7 @@ use super::error::Error;
 use crate::{
     api::names::{KEPT_ANNOTATION, ROLE_LABEL, ROLE_TARGET, SHOWN_TO_ANNOTATION},
     connect::objects::Api,
-    core::kept::{Kept, SecretData},
+    core::ledger::kept::{Kept, SecretData},
     secret_value::SecretValue,
 };
 

@@ -27,9 +27,11 @@ use crate::{
     },
     connect::objects::Api,
     core::{
-        kept::Kept,
-        observed::Record,
-        record::{Ledger, SCHEMA, Values},
+        ledger::{
+            kept::Kept,
+            record::{Ledger, SCHEMA, Values},
+        },
+        seen::views::Record,
         token::{Generation, Owner},
     },
     secret_value::{SecretValue, TokenSet},

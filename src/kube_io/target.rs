@@ -24,8 +24,8 @@ use crate::{
     },
     connect::objects::Api,
     core::{
-        observed::{Foreign, Target, TargetView},
         plan::TargetPlan,
+        seen::views::{Foreign, Target, TargetView},
         token::{Generation, Owner},
     },
     secret_value::{SecretValue, TokenSet},

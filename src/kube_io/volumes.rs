@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{error::Error, pages};
-use crate::core::usage::volume::of_volume;
+use crate::core::pods::usage::volume::of_volume;
 
 /// A volume that a claim is bound to, and the Secrets that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]

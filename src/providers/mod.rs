@@ -17,9 +17,10 @@ use jiff::Timestamp;
 use crate::{
     api::{Backend, HttpProvider, ProviderRef, TokenProviderSpec},
     core::{
-        census::Census,
-        revocable::Revocable,
-        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        ledger::revocable::Revocable,
+        token::{
+            Census, Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification,
+        },
     },
     secret_value::TokenSet,
 };

@@ -6,11 +6,13 @@ use super::{consumers::consumers, context::Context, fault::cannot_publish, memor
 use crate::{
     api::conditions::Reason,
     core::{
-        census::Census,
-        countable,
-        observed::{Fault, Observed, Question},
-        token::{Generation, Issued, Proof, Verification},
-        verifying::has_to_prove,
+        rules::verifying::has_to_prove,
+        seen::{
+            answers::{Fault, Question},
+            countable,
+            observed::Observed,
+        },
+        token::{Census, Generation, Issued, Proof, Verification},
     },
     kube_io::{Swap, access, events::Kind, resource, target},
     providers::{Driver, Provider},

@@ -15,11 +15,12 @@ use super::{context::Context, memory::Remembered, observe::Handles, pod_watch::P
 use crate::{
     api::{RolloutMode, WorkloadRef, conditions::Reason},
     core::{
-        consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodView, Unreported, WorkloadView},
-        observed::{Fault, Observed},
-        pickup::members,
-        record::PodRef,
-        usage::Usage,
+        pods::{
+            consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodRef, PodView, Unreported, WorkloadView},
+            pickup::members,
+            usage::Usage,
+        },
+        seen::{answers::Fault, observed::Observed},
     },
     kube_io::{
         pods::{self, Pod, Wanted},

@@ -15,8 +15,11 @@ use super::{
 use crate::{
     api::{ProviderRef, TokenProviderSpec, conditions::Reason},
     core::{
-        kept::Kept,
-        observed::{Fault, Observed, Settings},
+        ledger::kept::Kept,
+        seen::{
+            answers::Fault,
+            observed::{Observed, Settings},
+        },
         token::{Naming, Owner, Source},
     },
     kube_io::{events::Events, volumes::Volume},

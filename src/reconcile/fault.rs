@@ -1,6 +1,6 @@
 //! Errors of the edge in the words of the core: a reason, a sentence, whether a person has to act.
 
-use crate::{api::conditions::Reason, core::observed::Fault, kube_io, providers};
+use crate::{api::conditions::Reason, core::seen::answers::Fault, kube_io, providers};
 
 impl From<&providers::Error> for Fault {
     fn from(error: &providers::Error) -> Self {

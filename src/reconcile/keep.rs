@@ -3,9 +3,8 @@
 use super::{context::Context, observe::Handles};
 use crate::{
     core::{
-        kept::Kept,
-        observed::{Observed, Record},
-        record::Ledger,
+        ledger::{kept::Kept, record::Ledger},
+        seen::{observed::Observed, views::Record},
     },
     kube_io::{Error, Swap, keeping, record},
 };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::versions::Versions;
 use crate::{
     api::ProviderRef,
-    core::{memory::Memory, token::Owner},
+    core::{seen::memory::Memory, token::Owner},
 };
 
 /// Everything that is remembered of one object.

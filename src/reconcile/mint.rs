@@ -6,11 +6,13 @@ use super::context::Context;
 use crate::{
     api::conditions::Reason,
     core::{
-        failure::Failure,
-        kept::Kept,
-        observed::Fault,
-        record::{Ledger, Values},
-        revocable::Revocable,
+        ledger::{
+            failure::Failure,
+            kept::Kept,
+            record::{Ledger, Values},
+            revocable::Revocable,
+        },
+        seen::answers::Fault,
         token::{Generation, Issued, Owner, Source},
         transition,
     },

@@ -15,10 +15,13 @@ use crate::{
         object_name,
     },
     core::{
-        kept::Kept,
-        observed::{Answers, Delays, Observed, Record, Resource},
+        ledger::{kept::Kept, record::Ledger},
         plan::{self, Offer, Succession, TargetPlan, Traits, Trouble},
-        record::Ledger,
+        seen::{
+            answers::Answers,
+            observed::{Delays, Observed},
+            views::{Record, Resource},
+        },
         token::{Owner, Source, Specification},
         transition,
     },

@@ -14,14 +14,15 @@ use super::{
 use crate::{
     api::{WorkloadRef, conditions::Reason},
     core::{
-        decide::earlier_orphans,
-        failure::{Failure, Made},
-        observed::{Fault, Observed, Target},
-        record::{Ledger, Values},
-        retire::PUBLISH_WITHIN,
-        revocable::Revocable,
-        rotation::CREATE_WITHIN,
+        ledger::{
+            failure::{Failure, Made},
+            record::{Ledger, Values},
+            revocable::Revocable,
+        },
+        rules::at_rest::earlier_orphans,
+        seen::{answers::Fault, observed::Observed, views::Target},
         step::{Change, Decision, Step},
+        timing::{CREATE_WITHIN, PUBLISH_WITHIN},
         token::{Generation, Source},
     },
     kube_io::{Error, Swap, events::Kind, record, resource, target},

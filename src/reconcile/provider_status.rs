@@ -23,7 +23,7 @@ use crate::{
         names::FIELD_MANAGER,
         object_name, text,
     },
-    core::{observed::Fault, schedule},
+    core::{schedule, seen::answers::Fault},
     kube_io::{
         Api,
         access::{self, Right},

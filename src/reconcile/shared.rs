@@ -13,7 +13,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
-use crate::{api::conditions::Reason, core::observed::Fault};
+use crate::{api::conditions::Reason, core::seen::answers::Fault};
 
 type Answer<T> = Result<Arc<T>, Fault>;
 /// Who waits for the next look, by namespace.

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     api::WorkloadRef,
-    core::{observed::Fault, token::Owner},
+    core::{seen::answers::Fault, token::Owner},
     kube_io::{Swap, workload},
 };
 

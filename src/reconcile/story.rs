@@ -4,9 +4,11 @@ use super::context::Context;
 use crate::{
     api::conditions::Reason,
     core::{
-        failure::Made,
-        pickup::Evidence,
-        record::{Ledger, Snapshot},
+        ledger::{
+            failure::Made,
+            record::{Ledger, Snapshot},
+        },
+        pods::pickup::Evidence,
         step::Change,
         token::{Generation, Owner},
     },

@@ -5,11 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        consumers::Consumers,
-        observed::{Fault, Target},
-        pickup::{Judgement, judge},
-        record::Snapshot,
+        ledger::record::Snapshot,
+        pods::{
+            consumers::Consumers,
+            pickup::{Judgement, judge},
+        },
         schedule,
+        seen::{answers::Fault, views::Target},
         step::{Change, Step},
         transition,
     },
@@ -48,7 +50,7 @@ fn a_request_that_comes_too_soon_begins_no_attempt() {
         asked.memory.fresh = None;
         let resource = asked.resource.as_mut().unwrap();
         resource.rotate_now = Some("now".into());
-        let began = |observed: &tokenturn::core::observed::Observed| match decided(observed).step {
+        let began = |observed: &tokenturn::core::seen::observed::Observed| match decided(observed).step {
             Step::Save { ledger, change: Change::Intended(_) } => Some(ledger.intent.unwrap().attempts),
             Step::Wait { .. } => None,
             other => panic!("{other:?}"),
@@ -100,7 +102,7 @@ fn an_object_that_never_began_goes_although_its_list_fails() {
         Target::Ours(view) => view,
         other => panic!("{other:?}"),
     });
-    for held in [issued, seen, tokenturn::core::observed::Observed { target: held, ..leaving }] {
+    for held in [issued, seen, tokenturn::core::seen::observed::Observed { target: held, ..leaving }] {
         assert!(matches!(decided(&held).step, Step::Wait { failed: true, .. }), "{:?}", decided(&held));
     }
 }

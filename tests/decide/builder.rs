@@ -12,17 +12,23 @@ use tokenturn::{
         WorkloadKind, WorkloadRef, conditions::Reason,
     },
     core::{
-        consumers::{Consumers, PodView, WorkloadView},
         decide::decide,
         guards::Guards,
-        memory::Memory,
-        observed::{Answers, Delays, Observed, Record, Resource, Settings, Target, TargetView},
+        ledger::record::{Current, Intent, Ledger, Snapshot, Superseded},
         plan::{Plan, TargetPlan},
-        record::{Current, Intent, Ledger, PodRef, Snapshot, Superseded},
+        pods::{
+            consumers::{Consumers, PodRef, PodView, WorkloadView},
+            usage::Usage,
+        },
+        seen::{
+            answers::Answers,
+            memory::Memory,
+            observed::{Delays, Observed, Settings},
+            views::{Record, Resource, Target, TargetView},
+        },
         step::Decision,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
         transition,
-        usage::Usage,
     },
     secret_value::{SecretValue, TokenSet},
 };

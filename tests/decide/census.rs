@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        failure::{Failure, Made},
-        record::Ledger,
+        ledger::{
+            failure::{Failure, Made},
+            record::Ledger,
+        },
         step::{Change, Step},
     },
 };

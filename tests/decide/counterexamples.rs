@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        memory::Memory,
-        observed::Observed,
-        record::Ledger,
+        ledger::record::Ledger,
+        seen::{memory::Memory, observed::Observed},
         step::{Change, Decision, Step},
         token::{Generation, Liveness, Verification},
     },

@@ -6,10 +6,15 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        consumers::Consumers,
-        life::{self, Refusals},
-        observed::{Fault, Observed, Target},
-        record::{Ledger, MAX_PRESUMED_DEAD},
+        ledger::record::{Ledger, MAX_PRESUMED_DEAD},
+        pods::consumers::Consumers,
+        rules::life,
+        seen::{
+            answers::Fault,
+            observed::Observed,
+            refusals::{LOOKS, Refusals},
+            views::Target,
+        },
         step::{Change, Phase, Step},
         token::{Generation, Handle, Liveness, Verification},
         transition,
@@ -29,7 +34,7 @@ fn seen(mut observed: Observed, token: Generation, liveness: Liveness) -> Observ
 fn for_minutes(mut observed: Observed, token: Generation, is_listed: bool) -> Observed {
     let first = UPTIME - Duration::from_secs(300);
     let last = UPTIME - Duration::from_secs(40);
-    observed.memory.refusals.insert(token, Refusals { first, last, looks: life::LOOKS, is_listed });
+    observed.memory.refusals.insert(token, Refusals { first, last, looks: LOOKS, is_listed });
     observed
 }
 

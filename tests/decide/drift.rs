@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Observed, Target},
+        seen::{observed::Observed, views::Target},
         step::{Change, Phase, Step},
     },
     secret_value::SecretValue,
@@ -77,7 +77,7 @@ fn a_value_that_is_changed_again_and_again_does_not_restart_the_workloads_each_t
         // Somebody writes an old value, which is noted and repaired; then the pods are counted anew.
         let Target::Ours(view) = carrying(two) else { panic!("ours") };
         let wrong = BTreeMap::from([("token".to_owned(), SecretValue::new("old"))]);
-        looks.target = Target::Ours(tokenturn::core::observed::TargetView { data: wrong, ..view });
+        looks.target = Target::Ours(tokenturn::core::seen::views::TargetView { data: wrong, ..view });
         for _ in 0..6 {
             looks.answers.consumers = Some(Ok(consumers(&["a"], Some("2.2"))));
             let decision = decided(&looks);

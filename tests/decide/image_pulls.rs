@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        consumers::Consumers,
-        observed::Observed,
+        pods::{consumers::Consumers, usage::Usage},
+        seen::observed::Observed,
         step::{Change, Step},
-        usage::Usage,
     },
 };
 

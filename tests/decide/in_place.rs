@@ -5,11 +5,13 @@ use std::time::Duration;
 use tokenturn::{
     api::conditions::{OVERLAP, Reason},
     core::{
-        failure::{Failure, Made},
-        observed::Observed,
+        ledger::{
+            failure::{Failure, Made},
+            record::Ledger,
+        },
         plan::Succession,
-        record::Ledger,
         report,
+        seen::observed::Observed,
         step::{Phase, Step},
         token::{Generation, Handle, Liveness, Verification},
     },
@@ -72,7 +74,7 @@ fn the_next_attempt_waits_a_minute() {
 #[test]
 fn the_next_attempt_at_a_first_token_waits_a_minute() {
     let blank = Ledger { current: None, sequence: 0, ..intended(at_rest(generation(1, 1)), generation(1, 1)) };
-    let mut lost = observed(Some(blank), tokenturn::core::observed::Target::Absent);
+    let mut lost = observed(Some(blank), tokenturn::core::seen::views::Target::Absent);
     lost.answers.listing = Some(Ok(vec![]));
     lost.memory.fresh = None;
     assert!(matches!(decided(&lost).step, Step::Save { .. }), "{:?}", decided(&lost));
@@ -274,7 +276,7 @@ fn what_was_left_behind_is_told_when_the_object_goes() {
         resource.deleting = true;
         resource.deletion_policy = policy;
         lost.record.as_mut().expect("a record").ledger.current = None;
-        lost.target = tokenturn::core::observed::Target::Absent;
+        lost.target = tokenturn::core::seen::views::Target::Absent;
         let decision = decided(&lost);
         assert_eq!(decision.step, Step::DropRecord);
         assert_eq!(decision.reason, Reason::LeftBehind, "{policy:?}: {decision:?}");

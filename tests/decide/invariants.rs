@@ -5,8 +5,11 @@ use std::time::Duration;
 use tokenturn::{
     api::{DeletionPolicy, RolloutMode, WorkloadKind, WorkloadRef},
     core::{
-        consumers::Consumers,
-        observed::{Foreign, Observed, Target},
+        pods::consumers::Consumers,
+        seen::{
+            observed::Observed,
+            views::{Foreign, Target},
+        },
         step::{Change, Step},
         token::{Liveness, Verification},
     },
@@ -298,7 +301,7 @@ fn s1_an_old_token_that_cannot_be_judged_is_revoked_on_its_committed_evidence() 
     clear.answers.consumers = Some(Ok(Consumers::default()));
     let Step::Save { ledger: committed, .. } = decided(&clear).step else { panic!("commits") };
     let mut unclear = observed(Some(*committed), carrying(two));
-    let fault = tokenturn::core::observed::Fault {
+    let fault = tokenturn::core::seen::answers::Fault {
         reason: tokenturn::api::conditions::Reason::ProviderUnavailable,
         message: "cannot say".into(),
         needs_person: false,

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Fault, Observed},
         plan::Trouble,
         schedule,
+        seen::{answers::Fault, observed::Observed},
         step::{Phase, Step},
         token::Generation,
     },

@@ -9,13 +9,17 @@ use tokenturn::{
     },
     core::{
         decide::decide,
-        left_alive::or_let_go,
-        observed::{Answers, Fault, Observed, Question, Target},
-        pickup::{Judgement, judge},
+        ledger::record::Ledger,
         plan::Trouble,
-        record::Ledger,
+        pods::pickup::{Judgement, judge},
         report,
+        rules::retire::left_alive::or_let_go,
         ruling::on_fault,
+        seen::{
+            answers::{Answers, Fault, Question},
+            observed::Observed,
+            views::Target,
+        },
         step::{Decision, Step},
         transition,
     },
@@ -31,7 +35,7 @@ fn fault(reason: Reason) -> Fault {
 /// A deletion that has come to the revoke, and whose provider answers with a fault.
 fn going(reason: Reason, namespace_ends: bool) -> Observed {
     let one = generation(1, 1);
-    let nobody = tokenturn::core::consumers::Consumers::default();
+    let nobody = tokenturn::core::pods::consumers::Consumers::default();
     let Judgement::Clear(proof) = judge(&[].into(), &[].into(), &[].into(), &nobody, Duration::ZERO) else {
         panic!("somebody uses it")
     };

@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
-        observed::{Fault, Observed, Target},
-        record::Ledger,
+        ledger::record::Ledger,
         report,
+        seen::{answers::Fault, observed::Observed, views::Target},
         step::{Change, Phase, Step},
         token::{Handle, Liveness, Verification},
         transition,

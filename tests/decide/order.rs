@@ -6,8 +6,12 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Fault, Foreign, Observed, Target},
-        record::Ledger,
+        ledger::record::Ledger,
+        seen::{
+            answers::Fault,
+            observed::Observed,
+            views::{Foreign, Target},
+        },
         step::{Change, Phase, Step},
         token::{Liveness, Verification},
         transition,
@@ -98,7 +102,7 @@ fn what_keeps_a_rotation_from_beginning_is_told() {
         (
             "no preflight",
             |o| {
-                o.answers.preflight = Some(Err(tokenturn::core::observed::Fault {
+                o.answers.preflight = Some(Err(tokenturn::core::seen::answers::Fault {
                     reason: Reason::CannotPublish,
                     message: "quota".into(),
                     needs_person: true,

@@ -3,12 +3,15 @@
 use tokenturn::{
     api::{DeletionPolicy, RotatedTokenStatus, conditions::Reason},
     core::{
-        consumers::{Consumers, NodeView},
-        countable,
-        observed::{Foreign, Observed, Target},
+        ledger::record::Ledger,
         plan::Trouble,
-        record::Ledger,
+        pods::consumers::{Consumers, NodeView},
         report,
+        seen::{
+            countable,
+            observed::Observed,
+            views::{Foreign, Target},
+        },
         step::{Change, Phase, Step},
         token::Owner,
         transition,

@@ -8,10 +8,9 @@ use std::{
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        consumers::{Consumers, NodeView},
-        memory::Memory,
-        observed::{Observed, Target},
-        record::{Ledger, Snapshot},
+        ledger::record::{Ledger, Snapshot},
+        pods::consumers::{Consumers, NodeView},
+        seen::{memory::Memory, observed::Observed, views::Target},
         step::{Change, Phase, Step},
         token::{Handle, Liveness},
         transition,

@@ -6,9 +6,13 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        observed::{Fault, Observed, Question, Target},
-        pickup::{Judgement, judge},
-        record::{Ledger, RevokeIntent},
+        ledger::record::{Ledger, RevokeIntent},
+        pods::pickup::{Judgement, judge},
+        seen::{
+            answers::{Fault, Question},
+            observed::Observed,
+            views::Target,
+        },
         step::Step,
         token::{Handle, Liveness},
     },
@@ -23,7 +27,7 @@ fn superseded() -> Ledger {
     previous.token.handle = Handle::Nothing {};
     previous.token.expires_at = Some(now() + SignedDuration::from_hours(1));
     let nobody = BTreeSet::new();
-    let consumers = tokenturn::core::consumers::Consumers::default();
+    let consumers = tokenturn::core::pods::consumers::Consumers::default();
     let Judgement::Clear(proof) = judge(&nobody, &BTreeSet::new(), &nobody, &consumers, std::time::Duration::ZERO)
     else {
         panic!("nobody holds it")

@@ -9,18 +9,26 @@ use std::{
 };
 
 use tokenturn::core::{
-    consumers::{Consumers, PodView, WorkloadView},
     decide::decide,
     guards::Guards,
-    memory::Memory,
-    observed::{Answers, Delays, Observed, Question, Record, Resource, Settings, Target, TargetView},
-    record::{Ledger, PodRef, Values},
-    revocable::Revocable,
+    ledger::{
+        record::{Ledger, Values},
+        revocable::Revocable,
+    },
+    pods::{
+        consumers::{Consumers, PodRef, PodView, WorkloadView},
+        usage::Usage,
+    },
     schedule,
+    seen::{
+        answers::{Answers, Question},
+        memory::Memory,
+        observed::{Delays, Observed, Settings},
+        views::{Record, Resource, Target, TargetView},
+    },
     step::{Change, Decision, Step},
     token::{Generation, Liveness, Verification},
     transition,
-    usage::Usage,
 };
 
 use crate::builder::{carrying, issued, listed, now, owner, resource, values, workload};

@@ -10,7 +10,7 @@ use tokenturn::{
         conditions::Reason,
         provider::{HttpProvider, Proxy},
     },
-    core::{observed::Fault, token::Liveness},
+    core::{seen::answers::Fault, token::Liveness},
     providers::{
         Class, Provider,
         http::{

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     api::{ProviderKind, ProviderRef},
     core::{
-        revocable::Revocable,
+        ledger::revocable::Revocable,
         token::{Generation, Issued, Naming, Owner, Source, Specification, Verification},
     },
     providers::{

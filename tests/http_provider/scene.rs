@@ -9,7 +9,7 @@ use serde_json::json;
 use tokenturn::{
     api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider, provider::Endpoint},
     core::{
-        revocable::Revocable,
+        ledger::revocable::Revocable,
         token::{Generation, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{

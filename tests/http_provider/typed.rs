@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     api::{ProviderRef, RotatedToken, TokenProvider},
     core::{
-        revocable::Revocable,
+        ledger::revocable::Revocable,
         token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{

@@ -18,9 +18,8 @@ use super::{error::Error, pages};
 use crate::{
     api::WorkloadRef,
     connect::objects::{Api, list_path},
-    core::{
-        consumers::{NodeView, PodView},
-        record::PodRef,
+    core::pods::{
+        consumers::{NodeView, PodRef, PodView},
         usage::Usage,
     },
     secret_value::digest_of,

@@ -10,7 +10,7 @@ use serde::{
 
 use crate::{
     api::{WorkloadKind, WorkloadRef},
-    core::{consumers::Unreported, usage::PodSpec},
+    core::pods::{consumers::Unreported, usage::PodSpec},
 };
 
 /// Labels that are kept of a pod, in bytes. One with more counts as having every label.

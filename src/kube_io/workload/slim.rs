@@ -12,7 +12,7 @@ use serde::{
 use super::stamp_key;
 use crate::{
     api::{WorkloadKind, WorkloadRef, names::STAMP_PREFIX},
-    core::{
+    core::pods::{
         consumers::WorkloadView,
         usage::{Claims, PodSpec, References},
     },

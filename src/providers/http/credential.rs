@@ -33,7 +33,7 @@ use crate::{
         objects::{Api, bad_name},
         trouble,
     },
-    core::kept::Kept,
+    core::ledger::kept::Kept,
     providers::{Class, Error},
 };
 

@@ -16,10 +16,7 @@ use super::{
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
-    core::{
-        census::Census,
-        token::{Listed, Naming, Owner, Specification},
-    },
+    core::token::{Census, Listed, Naming, Owner, Specification},
     providers::{Class, Error},
     secret_value::{SecretValue, TokenSet},
 };

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Http, answer, dpop, minted::Answered, render::Scope};
 use crate::{
     api::provider::http::HttpMeaning,
-    core::{revocable::Revocable, schedule, token::Handle},
+    core::{ledger::revocable::Revocable, schedule, token::Handle},
     providers::{Class, Error, Minted, Request},
     secret_value::{SecretValue, TokenSet},
 };

@@ -74,9 +74,8 @@ use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, erro
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
-        census::Census,
-        revocable::Revocable,
-        token::{Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        ledger::revocable::Revocable,
+        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
     },
     secret_value::TokenSet,
 };

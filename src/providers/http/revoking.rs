@@ -12,7 +12,7 @@ use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
     core::{
-        revocable::Revocable,
+        ledger::revocable::Revocable,
         token::{Handle, Owner, Specification},
     },
     providers::{Class, Error},

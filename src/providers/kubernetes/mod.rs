@@ -49,9 +49,8 @@ use crate::{
     api::names::FIELD_MANAGER,
     connect::objects::{self, Api},
     core::{
-        census::Census,
-        revocable::Revocable,
-        token::{Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        ledger::revocable::Revocable,
+        token::{Census, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
     },
     secret_value::{SecretValue, TokenSet},
 };

@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokenturn::{
     api::RotatedTokenStatus,
-    core::usage::{PodSpec, Usage},
+    core::pods::usage::{PodSpec, Usage},
     testkit::wait::until,
 };
 

@@ -1,6 +1,6 @@
 //! What the model has to know of a record.
 
-use tokenturn::core::{record::Ledger, token::Issued};
+use tokenturn::core::{ledger::record::Ledger, token::Issued};
 
 use crate::{
     shown::owner_of,

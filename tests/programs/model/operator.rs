@@ -8,16 +8,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokenturn::core::{
     decide::decide,
     guards::Guards,
-    memory::Memory,
-    observed::{self, Delays, Observed, Record, Resource, Settings},
-    record::{Ledger, Values},
-    retire::PUBLISH_WITHIN,
-    rotation::{CREATE_WITHIN, FOREIGN_INTENT},
+    ledger::record::{Ledger, Values},
+    pods::usage::Usage,
     schedule,
+    seen::{
+        answers,
+        memory::Memory,
+        observed::{Delays, Observed, Settings},
+        views::{self, Record, Resource},
+    },
     step::{Change, Phase, Step},
+    timing::{CREATE_WITHIN, FOREIGN_INTENT, PUBLISH_WITHIN},
     token::{Handle, Issued},
     transition,
-    usage::Usage,
 };
 
 use crate::{
@@ -353,7 +356,7 @@ impl Operator {
         }
     }
 
-    fn view(&self, viewer: Viewer, target: Target) -> observed::Target {
+    fn view(&self, viewer: Viewer, target: Target) -> views::Target {
         let is_own = target.of == viewer.object() || !self.keeps(Habit::OwnTarget);
         view(target, is_own)
     }
@@ -371,11 +374,11 @@ impl Operator {
         if self.start.pulls { Usage::Pull } else { Usage::SOMEWHERE }
     }
 
-    fn answers(&self, answers: &Answers) -> observed::Answers {
+    fn answers(&self, answers: &Answers) -> answers::Answers {
         let tokens = answers.listing.map(|tokens| tokens.into_iter().filter(|token| !token.is_none()));
-        observed::Answers {
+        answers::Answers {
             namespace_ends: None,
-            listing: tokens.map(|tokens| Ok(tokens.map(|token| listed_as(token)).collect())),
+            listing: tokens.map(|tokens| Ok(tokens.map(listed_as).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
             liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
@@ -383,7 +386,7 @@ impl Operator {
                 .consumers
                 .map(|listed| Ok(consumers(&listed, self.usage(), |stamp| self.stamps.get(stamp.0)))),
             last_use: BTreeMap::new(),
-            ..observed::Answers::default()
+            ..answers::Answers::default()
         }
     }
 }

@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokenturn::{
     core::{
-        consumers::{Consumers, NodeView, PodView, WorkloadView},
-        observed::{self, Foreign, Question, TargetView},
-        record::PodRef,
-        revocable::Revocable,
+        ledger::revocable::Revocable,
+        pods::{
+            consumers::{Consumers, NodeView, PodRef, PodView, WorkloadView},
+            usage::Usage,
+        },
+        seen::{
+            answers::Question,
+            views::{self, Foreign, TargetView},
+        },
         token::{Generation, Handle, Issued, Listed as ListedToken, Liveness, Naming, Owner, Verification},
-        usage::Usage,
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -66,20 +70,20 @@ pub fn revoked(viewer: Viewer, token: &Revocable) -> Token {
 }
 
 /// A target, of whoever looks or of somebody else.
-pub fn view(target: Target, is_own: bool) -> observed::Target {
+pub fn view(target: Target, is_own: bool) -> views::Target {
     if !target.exists {
-        return observed::Target::Absent;
+        return views::Target::Absent;
     }
     if !is_own {
-        return observed::Target::Foreign(Foreign::Token(owner_of(Viewer::Of(target.of)).name));
+        return views::Target::Foreign(Foreign::Token(owner_of(Viewer::Of(target.of)).name));
     }
-    let observed::Target::Ours(view) = carrying(target.carries.generation()) else {
-        return observed::Target::Absent;
+    let views::Target::Ours(view) = carrying(target.carries.generation()) else {
+        return views::Target::Absent;
     };
     let fence = (target.fence != 0).then_some(target.fence.into());
     let (uid, immutable) = (format!("target-{}", target.uid), target.immutable);
     let data = values_as(target.carries).get("token").map(|value| ("token".to_owned(), value.clone()));
-    observed::Target::Ours(TargetView { uid, fence, immutable, data: data.into_iter().collect(), ..view })
+    views::Target::Ours(TargetView { uid, fence, immutable, data: data.into_iter().collect(), ..view })
 }
 
 /// The consumers; `text` tells what a stamp says.

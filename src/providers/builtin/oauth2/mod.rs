@@ -22,9 +22,8 @@ use crate::{
         provider::{http::HttpMeaning, oauth2::OAuth2Revocation},
     },
     core::{
-        census::Census,
-        revocable::Revocable,
-        token::{Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        ledger::revocable::Revocable,
+        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
     },
     providers::{
         Capabilities, Class, Error, Minted, Problem, Provider, Request,

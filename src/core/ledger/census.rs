@@ -1,0 +1,60 @@
+//! What tokens an account has, where tokens have no names: what a lost answer left behind shows in the difference only.
+//!
+//! A token that appeared while an answer was awaited is ours, or was made by somebody else at that time; nothing tells which. So it is
+//! never revoked and never published: it is told, and ends when it expires.
+
+use crate::core::{
+    ledger::{failure::Failure, record::Ledger},
+    token::{Census, Generation},
+};
+
+/// What appeared since the attempts of a rotation began and is none of ours, as a failure to be told.
+#[must_use]
+pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
+    let before = ledger.intent.as_ref()?.before.as_ref()?;
+    let is_known = |fingerprint: &&String| ledger.tokens().any(|token| token.fingerprint == **fingerprint);
+    let appeared: Vec<&str> = now?.difference(before).filter(|found| !is_known(found)).map(String::as_str).collect();
+    if appeared.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "the answer to a create may have been lost, and since then {} appeared at the provider whose SHA-256 begins with {}; if neither a \
+         person nor another RotatedToken made it, it is what the lost answer left behind: it ends when it expires, or disable it",
+        if appeared.len() == 1 { "a token".to_owned() } else { format!("{} tokens", appeared.len()) },
+        appeared.join(", ")
+    );
+    Some(Failure::told(message))
+}
+
+/// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be told.
+#[must_use]
+pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
+    let is_kept = ledger.pending.is_some() || ledger.refused.is_some();
+    let intent = ledger.intent.as_ref().filter(|_| !is_kept)?;
+    let Generation { sequence, attempt } = intent.generation;
+    let end = match intent.unseen_until {
+        _ if intent.leaves_behind => "delete that".to_owned(),
+        Some(at) => format!(
+            "or one without a name of that time, it ends when it expires, which was asked to be at {at}; end it \
+             there if it must not live \
+             until then"
+        ),
+        None => return None,
+    };
+    let message = format!(
+        "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has one whose name ends in \
+         {}-{sequence}-{attempt}, {end}",
+        ledger.owner.uid
+    );
+    Some(Failure::told(message))
+}
+
+/// What is known from before an attempt: all that was told already is not told again.
+#[must_use]
+pub fn since(ledger: &Ledger, now: Option<&Census>) -> Option<Census> {
+    let before = ledger.intent.as_ref().and_then(|intent| intent.before.as_ref());
+    match (before, now) {
+        (Some(before), Some(now)) => Some(before.union(now).cloned().collect()),
+        (one, other) => one.or(other).cloned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! The permission to revoke one token.
+//!
+//! A driver revokes only what comes wrapped in a [`Revocable`], and a [`Revocable`] is only made here, from one of the
+//! situations in which nobody can need the token: it was never published, or pickup of its successor was proven and the
+//! proof is committed in the record, or the object goes and no consumer is left (committed as well).
+//!
+//! A revoke without a proof does not compile:
+//!
+//! ```compile_fail
+//! use tokenturn::core::revocable::Revocable;
+//! let token: tokenturn::core::token::Issued = todo!();
+//! let revocable = Revocable { generation: token.generation, id: token.id, handle: token.handle };
+//! ```
+//!
+//! ```compile_fail
+//! // A revoke intent, which `Revocable::superseded` asks for, needs a proof of pickup.
+//! let intent = tokenturn::core::record::RevokeIntent::commit((), jiff::Timestamp::now());
+//! ```
+//!
+//! ```compile_fail
+//! // And a proof comes from the judgement of what was seen, from nowhere else.
+//! let proof = tokenturn::core::pickup::PickupProof { evidence: Default::default() };
+//! ```
+
+use crate::core::{
+    ledger::record::{Ledger, RevokeIntent, Superseded},
+    token::{Generation, Handle, Issued, Listed},
+};
+
+/// A token that may be revoked now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocable {
+    generation: Generation,
+    id: String,
+    handle: Handle,
+}
+
+impl Revocable {
+    /// The old token of a rotation whose evidence of pickup is committed in the record.
+    #[must_use]
+    pub fn superseded(previous: &Superseded, _committed: &RevokeIntent) -> Self {
+        Self::of(&previous.token)
+    }
+
+    /// A token of an object that goes, after it is committed that no consumer is left.
+    #[must_use]
+    pub fn retired(token: &Issued, _committed: &RevokeIntent) -> Self {
+        Self::of(token)
+    }
+
+    /// A token of an object that goes, known from the provider's list only, after it is committed that no consumer is left.
+    #[must_use]
+    pub fn retired_listed(listed: &Listed, _committed: &RevokeIntent) -> Self {
+        Self { generation: listed.generation, id: listed.id.clone(), handle: listed.handle.clone() }
+    }
+
+    /// A token that was refused at verification and is fenced off from the target.
+    #[must_use]
+    pub fn refused(ledger: &Ledger, target: Option<Generation>) -> Option<Self> {
+        let refused = ledger.refused.as_ref()?;
+        (target != Some(refused.generation)).then(|| Self::of(refused))
+    }
+
+    /// A listed token that no record and no target knows: the left-over of an attempt whose answer was lost.
+    ///
+    /// `None` if the token is in use, or is newer than the counter that this pass has read: then it belongs to an attempt
+    /// of somebody who is ahead of us. `None` also for a past that no record tells of.
+    #[must_use]
+    pub fn unpublished(listed: &Listed, ledger: &Ledger, target: Option<Generation>) -> Option<Self> {
+        let in_use = ledger.tokens().any(|token| token.generation.attempt == listed.generation.attempt)
+            || target.is_some_and(|generation| generation.attempt == listed.generation.attempt);
+        let ours = listed.generation.attempt <= ledger.counter && listed.generation.attempt > ledger.unknown_until;
+        (ours && !in_use).then(|| Self {
+            generation: listed.generation,
+            id: listed.id.clone(),
+            handle: listed.handle.clone(),
+        })
+    }
+
+    /// The token that was just created and could not be stored: nobody else has seen its value.
+    #[must_use]
+    pub fn never_stored(token: &Issued) -> Self {
+        Self::of(token)
+    }
+
+    /// A token that was just created and is given to nobody, because it is not what was asked for.
+    #[must_use]
+    pub fn never_given(generation: Generation, id: &str, handle: Handle) -> Self {
+        Self { generation, id: id.to_owned(), handle }
+    }
+
+    fn of(token: &Issued) -> Self {
+        Self { generation: token.generation, id: token.id.clone(), handle: token.handle.clone() }
+    }
+
+    /// Which token.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Its name at the provider.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How the provider revokes it.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}

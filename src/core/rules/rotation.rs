@@ -1,0 +1,146 @@
+//! From a committed intent to the create: sweep, mint, or begin another attempt.
+//!
+//! A create is sent at most once per attempt, and only by the process that committed the attempt's intent: whoever finds an
+//! intent that is not its own sweeps what it may have left behind and begins another attempt.
+
+use crate::{
+    api::conditions::Reason,
+    core::{
+        guards::Guard,
+        ledger::{
+            failure::Made,
+            record::{Intent, Ledger},
+        },
+        rules::{
+            attempts::{another_attempt, is_recent},
+            life::{self, Life, doubted},
+            refused, settling,
+            sweep::sweep,
+            verifying,
+        },
+        ruling::{Ruling, Stop},
+        seen::{
+            observed::Observed,
+            views::{Record, Resource},
+        },
+        step::{Decision, Step},
+        timing::STALLED_WAKE,
+        token::{Generation, Handle, Issued},
+    },
+};
+
+/// Goes on with a rotation that has begun.
+pub fn resume(observed: &Observed) -> Ruling {
+    let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
+    let Some(intent) = &record.ledger.intent else { return Ok(None) };
+    let carried = observed.target_generation();
+    if let Some(refused) = &record.ledger.refused {
+        return refused::clear_refused(observed, record, refused);
+    }
+    match &record.ledger.pending {
+        Some(pending) if carried == Some(pending.generation) && observed.guarded(Guard::GoOnWithPublished) => {
+            settling::settle(observed, resource, record, pending)
+        }
+        Some(pending) => verifying::verify(observed, resource, record, pending),
+        None => mint(observed, resource, record, intent),
+    }
+}
+
+/// 2. and 3.: left-overs of earlier attempts are revoked, then the token is minted.
+///
+/// Only under an intent of one's own: before it is committed, the token of another replica could be between its create and
+/// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
+pub(in crate::core) fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
+    let ledger = &record.ledger;
+    if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
+        return another_attempt(observed, resource, ledger, intent);
+    }
+    let live = sweep(observed, ledger, &intent.source)?;
+    let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
+    if fresh || !observed.guarded(Guard::CreateOnce) {
+        let replaces = replaced(observed, ledger, intent)?;
+        return create(resource, ledger, intent, live, replaces).map(Some);
+    }
+    another_attempt(observed, resource, ledger, intent)
+}
+
+/// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
+/// can end its successors as well.
+pub(in crate::core) fn replaced(
+    observed: &Observed,
+    ledger: &Ledger,
+    intent: &Intent,
+) -> Result<Option<Generation>, Stop> {
+    let of_there = |token: &&Issued| {
+        token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
+    };
+    let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
+        return Ok(None);
+    };
+    let generation = token.generation;
+    // One that is displaced is compared with what is there, not shown.
+    if token.handle == (Handle::Displaced {}) {
+        return Ok(former(ledger, intent));
+    }
+    if !observed.guarded(Guard::ReplacesAlive) {
+        return Ok(Some(generation));
+    }
+    match life::life(observed, generation)? {
+        Life::Alive => Ok(Some(generation)),
+        Life::Dead => Ok(None),
+        // An attempt that was not heard of again may have ended it.
+        Life::Doubted(refusals) if is_open(ledger, intent) && !refusals.is_listed => Ok(None),
+        Life::Doubted(refusals) => Err(doubted(observed, token, refusals).into()),
+    }
+}
+
+/// The token of ours that has the place which the new one takes.
+pub(in crate::core) fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
+    let current = ledger.current.as_ref().map(|current| &current.token);
+    let is_there = |token: &&Issued| token.handle.is_in_place() && token.source.is_of_the_same_place(&intent.source);
+    current.filter(is_there).map(|token| token.generation)
+}
+
+/// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
+/// before nothing is known any more. Else it is somebody's, who has not asked us to hand it out, or to revoke it later.
+pub(in crate::core) fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
+    is_open(ledger, intent) || former(ledger, intent).is_some()
+}
+
+/// Whether an attempt before this one may have made a token.
+fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
+    match &intent.failure {
+        Some(failure) => failure.made != Made::Nothing,
+        // An attempt that was not heard of again, or a record that was lost.
+        None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
+    }
+}
+
+/// Whether no token of before is known.
+fn knows_none(ledger: &Ledger) -> bool {
+    ledger.current.as_ref().is_none_or(|current| current.token.is_unknown())
+}
+
+/// The one create of this attempt.
+pub(in crate::core) fn create(
+    resource: &Resource,
+    ledger: &Ledger,
+    intent: &Intent,
+    live: usize,
+    replaces: Option<Generation>,
+) -> Result<Decision, Stop> {
+    let plan = resource.planned()?;
+    if live >= plan.max_live {
+        let message = format!(
+            "{live} tokens of this object are alive at the provider and its policy allows {}; nothing is minted until old \
+             ones are revoked, see status.pickup",
+            plan.max_live
+        );
+        return Ok(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message));
+    }
+    let source = Box::new(intent.source.clone());
+    let (former, may_be_there) = (former(ledger, intent), may_be_there(ledger, intent));
+    let Intent { generation, .. } = *intent;
+    let step = Step::Mint { generation, source, lifetime: plan.lifetime, replaces, former, may_be_there };
+    Ok(Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence)))
+}

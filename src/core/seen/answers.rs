@@ -1,0 +1,59 @@
+//! What only some decisions need: the questions, and the answers so far.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::conditions::Reason,
+    core::{
+        pods::consumers::Consumers,
+        token::{Census, Generation, Listed, Liveness, Source, Verification},
+    },
+};
+
+/// Something that only some decisions need, looked up live.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// The tokens of this owner at a provider.
+    Listing(Box<Source>),
+    /// Could a new token be minted and published now?
+    Preflight,
+    /// Does this token work, and what may it do?
+    Verify(Generation),
+    /// Does the provider still accept this token?
+    Liveness(Generation),
+    /// When was this token used last?
+    LastUse(Generation),
+    /// The pods, nodes and workloads.
+    Consumers,
+    /// Is the namespace of the object being deleted?
+    NamespaceEnds,
+}
+
+/// A look that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    pub message: String,
+    /// A person has to act; until then trying often is no use.
+    pub needs_person: bool,
+    /// The provider said when to come back.
+    pub retry_after: Option<Duration>,
+}
+
+/// The answers so far.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    pub listing: Option<Result<Vec<Listed>, Fault>>,
+    /// Names that were listed and are not believed to be ours.
+    pub refused_names: Vec<String>,
+    pub preflight: Option<Result<Option<Census>, Fault>>,
+    pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
+    pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
+    pub last_use: BTreeMap<Generation, Result<Option<Timestamp>, Fault>>,
+    pub consumers: Option<Result<Consumers, Fault>>,
+    /// What the recipe of the token that was verified could not show.
+    pub unshown: Vec<String>,
+    pub namespace_ends: Option<Result<bool, Fault>>,
+}

@@ -1,0 +1,9 @@
+//! What one look has seen, and what a process remembers of those before it.
+
+pub mod answers;
+pub mod countable;
+pub mod memory;
+pub mod observed;
+pub mod refusals;
+pub mod repairs;
+pub mod views;
