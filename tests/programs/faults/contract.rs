@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -15,7 +16,7 @@ use tokenturn::{
     testkit::{
         Outcome as Called, Seat, Token,
         consumer::TokenUse,
-        contract::{self, ADMIN, ContractServer, Operation, Wire},
+        contract::{self, ADMIN, ContractServer, Fault, Lie, Operation, Wire},
     },
 };
 
@@ -93,6 +94,25 @@ impl Contract {
             prepared,
             template,
         })
+    }
+
+    /// Lies from now on, until so long after the next call of an operation.
+    pub fn lie_until(self: &Arc<Self>, lie: Lie, operation: Operation, span: Duration) {
+        let before = self.server.count(operation);
+        self.server.store().behaviour.lies = vec![lie];
+        let contract = self.clone();
+        tokio::spawn(async move {
+            while contract.server.count(operation) == before {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            tokio::time::sleep(span).await;
+            contract.server.store().behaviour.lies.clear();
+        });
+    }
+
+    /// The next create is answered with an error, and carried out after this time.
+    pub fn create_late(&self, span: Duration) {
+        self.server.plan(Operation::Create, Fault::Late(span));
     }
 
     /// The provider object.

@@ -29,7 +29,11 @@ pub struct Example {
 }
 
 pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token", lies: &[] };
-pub const FLAWED: Example = Example { lies: &[Lie::Lacks(Operation::Create, "id")], ..GITLAB };
+pub const FLAWED: Example = GITLAB.lying(&[Lie::Lacks(Operation::Create, "id")]);
+pub const CREDULOUS: Example = GITLAB.lying(&[Lie::AcceptsAll]);
+pub const BLANK: Example = GITLAB.lying(&[Lie::ListsNothing]);
+pub const RENAMING: Example = GITLAB.lying(&[Lie::NamesPrefixed("robot$")]);
+pub const UNLISTABLE: Example = GITLAB.lying(&[Lie::Never(Operation::List, 500)]);
 pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials", lies: &[] };
 pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token", lies: &[] };
 pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens", lies: &[] };
@@ -48,6 +52,10 @@ pub struct Prepared {
 }
 
 impl Example {
+    const fn lying(self, lies: &'static [Lie]) -> Self {
+        Self { lies, ..self }
+    }
+
     /// Reads it for the server at a URL.
     pub fn prepare(self, url: &str) -> Result<Prepared, Failure> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{}.yaml", self.path));
