@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     record::{Failure, Ledger},
+    rotation::may_be_lost,
     token::Generation,
 };
 use crate::api::conditions::Reason;
@@ -53,6 +54,27 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
         ledger.owner.uid
     );
     Some(Failure { reason: Reason::LeftBehind, message })
+}
+
+/// What attempts before this one may have left behind, which the list of the recipe does not find, in a sentence that names it.
+#[must_use]
+pub fn left_unfound(ledger: &Ledger) -> Option<String> {
+    let intent = ledger.intent.as_ref().filter(|intent| intent.attempts > 1)?;
+    let may_be_left = match intent.failure.as_ref().map(|failure| failure.reason) {
+        None | Some(Reason::LeftBehind) => true,
+        // What was lost before that one was told with it.
+        Some(Reason::RecipeWrong) => false,
+        // Of the attempts before the last one nothing is known any more.
+        Some(_) => intent.attempts > 2 || may_be_lost(intent.failure.as_ref()),
+    };
+    let Generation { sequence, attempt } = intent.generation;
+    let uid = &ledger.owner.uid;
+    may_be_left.then(|| {
+        format!(
+            "the answer to a create before this one may have been lost: if the provider has a token whose name has {uid}-{sequence}-N in it, N \
+             less than {attempt}, nothing else ends it; delete that"
+        )
+    })
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

@@ -134,15 +134,16 @@ pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
 /// The token is refused before it was ever pending.
 #[must_use]
 pub fn store_flawed(ledger: &Ledger, token: Issued, why: String) -> Ledger {
-    misread(&store(ledger, Issued { flawed: true, ..token }), why)
+    let failure = Failure { reason: Reason::RecipeWrong, message: why };
+    misread(&store(ledger, Issued { flawed: true, ..token }), failure)
 }
 
 /// 5. The pending token shows that the recipe is wrong.
 ///
 /// It is refused, and nothing more is minted with that recipe for long.
 #[must_use]
-pub fn misread(ledger: &Ledger, why: String) -> Ledger {
-    let next = refuse(ledger, Reason::RecipeWrong, why);
+pub fn misread(ledger: &Ledger, Failure { reason, message }: Failure) -> Ledger {
+    let next = refuse(ledger, reason, message);
     let recipe = next.refused.as_ref().map(|token| token.source.recipe());
     let misread = recipe.map(|recipe| Misread { recipe, leaves_token: false });
     Ledger { intent: next.intent.clone().map(|intent| Intent { misread, ..intent }), ..next }

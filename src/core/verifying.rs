@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    census,
     decide::{STALLED_WAKE, on_fault},
     guards::Guard,
     life::{self, Life},
@@ -117,9 +118,14 @@ fn misread(
         return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
     }
     let message = format!("the new token is not published, because the recipe is wrong: {why}");
-    let next = transition::misread(&record.ledger, message.clone());
+    // A list that does not find this one finds nothing of the attempts before it.
+    let (reason, message) = match census::left_unfound(&record.ledger).filter(|_| may_pass) {
+        Some(left) => (Reason::LeftBehind, format!("{message}; {left}")),
+        None => (Reason::RecipeWrong, message),
+    };
+    let next = transition::misread(&record.ledger, Failure { reason, message: message.clone() });
     let step = Step::Save { ledger: Box::new(next), change: Change::Refused(pending.generation) };
-    Ok(Decision::act(step, Reason::RecipeWrong, message))
+    Ok(Decision::act(step, reason, message))
 }
 
 /// Whether a recipe has to show that it does what it says before this token is used: it is not known to be published,
