@@ -6,16 +6,19 @@ use tokenturn::{
     api::conditions::Reason,
     core::{
         consumers::Consumers,
+        memory::Memory,
         observed::{Fault, Target},
         pickup::{Judgement, judge},
-        record::Snapshot,
+        record::{Ledger, Snapshot},
         schedule,
         step::{Change, Step},
         transition,
     },
 };
 
-use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, pod};
+use crate::builder::{
+    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, pod,
+};
 
 /// Bug: a namespace could ask for a new token every second, whatever the policy of the provider object said.
 #[test]
@@ -122,6 +125,26 @@ fn the_list_is_looked_at_again_some_minutes_after_an_answer_was_lost() {
     let decision = decided(&rest);
     rest.memory.decided(rest.uptime, &rest.clone(), &decision);
     assert_eq!(rest.memory.answer_lost, None, "once");
+}
+
+/// Bug: the same where the process had died that sent it.
+#[test]
+fn the_create_of_another_process_may_come_late_too() {
+    let (theirs, ours) = (generation(1, 1), generation(1, 2));
+    let ledger = intended(Ledger { current: None, sequence: 0, ..at_rest(theirs) }, theirs);
+    let given_up = |own: Option<Generation>, change: Change| {
+        let mut memory = Memory { own, ..Memory::default() };
+        let record = observed(Some(ledger.clone()), Target::Absent).record;
+        memory.look(UPTIME, &Target::Absent, record.as_ref());
+        memory.saved(change);
+        memory.answer_lost
+    };
+    assert_eq!(given_up(None, Change::Intended(ours)), Some(UPTIME));
+    assert_eq!(given_up(None, Change::TakenOver(ours)), Some(UPTIME));
+    assert_eq!(given_up(Some(theirs), Change::Intended(ours)), None, "of its own it has heard");
+    let mut first = Memory::default();
+    first.saved(Change::Intended(theirs));
+    assert_eq!(first.answer_lost, None, "there was none before");
 }
 
 /// Bug: 34,000 permissions beyond what was asked for were published, and could not be stored with the promotion.

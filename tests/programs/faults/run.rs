@@ -246,6 +246,9 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
         let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
         return Ok(Some(told.collect::<Vec<_>>().join(", ")));
     }
+    if status.conditions.iter().any(|condition| condition.reason == "TokenRefused") {
+        return Ok(Some("the token is in doubt".to_owned()));
+    }
     if matches!(end, End::Replaced { .. }) && !says("Overlap", "False") {
         return Ok(Some("the condition does not say that nothing overlaps".to_owned()));
     }
