@@ -125,9 +125,8 @@ pub fn store(ledger: &Ledger, token: Issued) -> Ledger {
 
 /// 5. The pending token did not pass: it has to be fenced off and revoked.
 #[must_use]
-pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
-    let failure = Some(Failure::nothing_made(reason, message));
-    let intent = ledger.intent.clone().map(|intent| Intent { failure, ..intent });
+pub fn refuse(ledger: &Ledger, failure: Failure) -> Ledger {
+    let intent = ledger.intent.clone().map(|intent| Intent { failure: Some(failure), ..intent });
     Ledger { pending: None, refused: ledger.pending.clone(), intent, ..ledger.clone() }
 }
 
@@ -136,15 +135,16 @@ pub fn refuse(ledger: &Ledger, reason: Reason, message: String) -> Ledger {
 /// The token is refused before it was ever pending.
 #[must_use]
 pub fn store_flawed(ledger: &Ledger, token: Issued, why: String) -> Ledger {
-    misread(&store(ledger, Issued { flawed: true, ..token }), why)
+    let failure = Failure::nothing_made(Reason::RecipeWrong, why);
+    misread(&store(ledger, Issued { flawed: true, ..token }), failure)
 }
 
 /// 5. The pending token shows that the recipe is wrong.
 ///
 /// It is refused, and nothing more is minted with that recipe for long.
 #[must_use]
-pub fn misread(ledger: &Ledger, why: String) -> Ledger {
-    let next = refuse(ledger, Reason::RecipeWrong, why);
+pub fn misread(ledger: &Ledger, failure: Failure) -> Ledger {
+    let next = refuse(ledger, failure);
     let recipe = next.refused.as_ref().map(|token| token.source.recipe());
     let misread = recipe.map(|recipe| Misread { recipe, leaves_token: false });
     Ledger { intent: next.intent.clone().map(|intent| Intent { misread, ..intent }), ..next }

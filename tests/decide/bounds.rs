@@ -5,19 +5,25 @@ use std::{collections::BTreeSet, time::Duration};
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        ledger::record::Snapshot,
+        ledger::{
+            failure::Failure,
+            record::{Ledger, Snapshot},
+        },
         pods::{
             consumers::Consumers,
             pickup::{Judgement, judge},
         },
         schedule,
-        seen::{answers::Fault, views::Target},
+        seen::{answers::Fault, memory::Memory, views::Target},
         step::{Change, Step},
+        token::Generation,
         transition,
     },
 };
 
-use crate::builder::{at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, pod};
+use crate::builder::{
+    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, pod,
+};
 
 /// Bug: a namespace could ask for a new token every second, whatever the policy of the provider object said.
 #[test]
@@ -43,7 +49,8 @@ fn a_request_that_comes_too_soon_begins_no_attempt() {
     let (one, two) = (generation(1, 1), generation(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 3;
-    let wrong = transition::misread(&transition::store(&ledger, issued(two)), "no".into());
+    let wrong =
+        transition::misread(&transition::store(&ledger, issued(two)), Failure::nothing_made(Reason::RecipeWrong, "no"));
     let wrong = transition::drop_refused(&wrong);
     for ledger in [ledger, wrong] {
         let mut asked = observed(Some(ledger), carrying(one));
@@ -124,6 +131,27 @@ fn the_list_is_looked_at_again_some_minutes_after_an_answer_was_lost() {
     let decision = decided(&rest);
     rest.memory.decided(rest.uptime, &rest.clone(), &decision);
     assert_eq!(rest.memory.answer_lost, None, "once");
+}
+
+/// Bug: the same where the process had died that sent it.
+#[test]
+fn the_create_of_another_process_may_come_late_too() {
+    let (theirs, ours) = (generation(1, 1), generation(1, 2));
+    let ledger = intended(Ledger { current: None, sequence: 0, ..at_rest(theirs) }, theirs);
+    let given_up = |own: Option<Generation>, change: Change| {
+        let mut memory = Memory::default();
+        memory.own = own;
+        let record = observed(Some(ledger.clone()), Target::Absent).record;
+        memory.look(UPTIME, &Target::Absent, record.as_ref());
+        memory.saved(change);
+        memory.answer_lost
+    };
+    assert_eq!(given_up(None, Change::Intended(ours)), Some(UPTIME));
+    assert_eq!(given_up(None, Change::TakenOver(ours)), Some(UPTIME));
+    assert_eq!(given_up(Some(theirs), Change::Intended(ours)), None, "of its own it has heard");
+    let mut first = Memory::default();
+    first.saved(Change::Intended(theirs));
+    assert_eq!(first.answer_lost, None, "there was none before");
 }
 
 /// Bug: 34,000 permissions beyond what was asked for were published, and could not be stored with the promotion.

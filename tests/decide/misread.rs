@@ -7,7 +7,10 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
-        ledger::record::Ledger,
+        ledger::{
+            failure::Failure,
+            record::{Intent, Ledger},
+        },
         report,
         seen::{answers::Fault, observed::Observed, views::Target},
         step::{Change, Phase, Step},
@@ -28,6 +31,10 @@ fn pending() -> Observed {
 fn misread(observed: &mut Observed, may_pass: bool) {
     let why = "list.name ($.name) finds 3 names, and ours is none of them".to_owned();
     observed.answers.verification.insert(generation(1, 1), Ok(Verification::Misread { why, may_pass }));
+}
+
+fn wrong(why: &str) -> Failure {
+    Failure::nothing_made(Reason::RecipeWrong, why)
 }
 
 fn saved(observed: &Observed) -> (Ledger, Change) {
@@ -148,7 +155,7 @@ fn a_token_of_a_recipe_that_cannot_say_no_is_revoked_and_named() {
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let pending = transition::store(&intended(ledger, one), issued(one));
     let mut accepted =
-        observed(Some(transition::misread(&pending, "verify accepts everything".into())), Target::Absent);
+        observed(Some(transition::misread(&pending, wrong("verify accepts everything"))), Target::Absent);
     accepted.memory.refused_since = Some((one, Duration::ZERO));
     assert!(matches!(decided(&accepted).step, Step::Revoke { .. }));
     accepted.memory.revoked(one, accepted.uptime);
@@ -159,6 +166,36 @@ fn a_token_of_a_recipe_that_cannot_say_no_is_revoked_and_named() {
     assert_eq!(change, Change::RefusedLeft(one));
     let told = ledger.intent.and_then(|intent| intent.failure).expect("it is told").message;
     assert!(told.contains("verify accepts everything") && told.contains(&issued(one).id), "{told}");
+}
+
+/// Bug: what a lost answer left was told to nobody where the list that should have found it was shown to be wrong by the next attempt.
+#[test]
+fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
+    let told = |attempts: i64, failure: Option<Failure>, may_pass: bool| {
+        let mut second = pending();
+        misread(&mut second, may_pass);
+        second.memory.pending_since = Some((generation(1, 1), Duration::ZERO));
+        let ledger = &mut second.record.as_mut().expect("a record").ledger;
+        ledger.intent = ledger.intent.take().map(|intent| Intent { attempts, failure, ..intent });
+        let (ledger, change) = saved(&second);
+        assert_eq!(change, Change::Refused(generation(1, 1)));
+        let told = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
+        assert!(told.message.contains("list.name"), "{}", told.message);
+        let is_named = told.message.contains(&format!("{}-1-N", second.owner.uid));
+        assert_eq!(is_named, told.reason == Reason::LeftBehind, "{told:?}");
+        is_named
+    };
+    assert!(!told(1, None, true), "the first attempt");
+    assert!(told(2, None, true), "of one before a restart nothing is known");
+    assert!(told(2, Some(Failure::may_have_made(Reason::AnswerLost, "")), true));
+    assert!(told(3, Some(Failure::told("")), true), "it stays told");
+    assert!(
+        told(3, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true),
+        "of the first of them nothing is known"
+    );
+    assert!(!told(2, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true), "it left nothing");
+    assert!(!told(2, Some(Failure::nothing_made(Reason::RecipeWrong, "")), true), "it was revoked");
+    assert!(!told(2, None, false), "the list works: it was asked before this attempt");
 }
 
 /// Told nowhere: what a lost answer left where nothing is listed, and where it ends by itself.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Liveness, Proof, Verification},
     providers::{Class, Provider},
-    testkit::contract::{Lie, Operation, Wire},
+    testkit::contract::{Fault, Lie, Operation, Wire},
 };
 
 use crate::scene::{Scene, each};
@@ -153,7 +153,7 @@ async fn an_answer_that_lacks_a_field_still_gives_what_it_has() {
 #[tokio::test]
 async fn a_create_that_is_carried_out_late_is_an_unknown_outcome_and_is_found() {
     let scene = Scene::new(Wire::GitLab).await;
-    scene.server.store().behaviour.lies = vec![Lie::CreatesLate(Duration::from_millis(400))];
+    scene.server.plan(Create, Fault::Late(Duration::from_millis(400)));
     let error = scene.create(1).await.unwrap_err();
     assert_eq!(error.class(), Class::Unknown, "{error}");
     let listed = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();

@@ -3,9 +3,15 @@
 //! A token that appeared while an answer was awaited is ours, or was made by somebody else at that time; nothing tells which. So it is
 //! never revoked and never published: it is told, and ends when it expires.
 
-use crate::core::{
-    ledger::{failure::Failure, record::Ledger},
-    token::{Census, Generation},
+use crate::{
+    api::conditions::Reason,
+    core::{
+        ledger::{
+            failure::{Failure, Made},
+            record::Ledger,
+        },
+        token::{Census, Generation},
+    },
 };
 
 /// What appeared since the attempts of a rotation began and is none of ours, as a failure to be told.
@@ -47,6 +53,27 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
         ledger.owner.uid
     );
     Some(Failure::told(message))
+}
+
+/// What attempts before this one may have left behind, which the list of the recipe does not find, in a sentence that names it.
+#[must_use]
+pub fn left_unfound(ledger: &Ledger) -> Option<String> {
+    let intent = ledger.intent.as_ref().filter(|intent| intent.attempts > 1)?;
+    let may_be_left = match &intent.failure {
+        Some(failure) if failure.made == Made::Nothing => {
+            // Of the attempts before the last one nothing is known any more; what was lost before a wrong recipe was told with that.
+            intent.attempts > 2 && failure.reason != Reason::RecipeWrong
+        }
+        Some(_) | None => true,
+    };
+    let Generation { sequence, attempt } = intent.generation;
+    let uid = &ledger.owner.uid;
+    may_be_left.then(|| {
+        format!(
+            "the answer to a create before this one may have been lost: if the provider has a token whose name has {uid}-{sequence}-N in it, N \
+             less than {attempt}, nothing else ends it; delete that"
+        )
+    })
 }
 
 /// What is known from before an attempt: all that was told already is not told again.

@@ -6,6 +6,7 @@ use crate::{
     api::conditions::Reason,
     core::{
         guards::Guard,
+        ledger::{census, failure::Failure},
         rules::life::{self, Life, doubted},
         ruling::{Ruling, Stop},
         schedule,
@@ -115,9 +116,15 @@ pub(in crate::core) fn misread(
         return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
     }
     let message = format!("the new token is not published, because the recipe is wrong: {why}");
-    let next = transition::misread(&record.ledger, message.clone());
+    // A list that does not find this one finds nothing of the attempts before it.
+    let failure = match census::left_unfound(&record.ledger).filter(|_| may_pass) {
+        Some(left) => Failure::told(format!("{message}; {left}")),
+        None => Failure::nothing_made(Reason::RecipeWrong, message),
+    };
+    let Failure { reason, message, .. } = failure.clone();
+    let next = transition::misread(&record.ledger, failure);
     let step = Step::Save { ledger: Box::new(next), change: Change::Refused(pending.generation) };
-    Ok(Decision::act(step, Reason::RecipeWrong, message))
+    Ok(Decision::act(step, reason, message))
 }
 
 /// Whether a recipe has to show that it does what it says before this token is used: it is not known to be published,
@@ -156,7 +163,7 @@ pub(in crate::core) fn refuse(
             Life::Doubted(refusals) => doubted(observed, pending, refusals),
         });
     }
-    let next = transition::refuse(&record.ledger, reason, message.clone());
+    let next = transition::refuse(&record.ledger, Failure::nothing_made(reason, message.clone()));
     let step = Step::Save { ledger: Box::new(next), change: Change::Refused(generation) };
     Ok(Decision::act(step, reason, message))
 }

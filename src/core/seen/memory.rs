@@ -66,7 +66,7 @@ pub struct Memory {
     pub refused_credential_since: Option<Duration>,
     /// Since when, without a break, an object that is being deleted cannot go on.
     pub stuck_since: Option<Duration>,
-    /// When this process last heard of a create whose answer was lost, and has not looked again since.
+    /// When this process last heard of a create whose answer was lost, or met one of another process, and has not looked again since.
     pub answer_lost: Option<Duration>,
     /// How often labels and annotations of the target were put back in a row.
     pub repairs: Repairs,
@@ -185,6 +185,9 @@ impl Memory {
 
     /// A write of the record was acknowledged.
     pub fn saved(&mut self, change: Change) {
+        if matches!(change, Change::Intended(_) | Change::TakenOver(_)) {
+            self.note_unheard();
+        }
         match change {
             Change::Intended(generation) => {
                 self.fresh = Some(generation);
@@ -215,6 +218,15 @@ impl Memory {
             | Change::Unknown(_)
             | Change::Retiring
             | Change::RetirementIntended => {}
+        }
+    }
+
+    /// The create of another process, of which nobody will hear, may be under way still when its attempt is given up.
+    fn note_unheard(&mut self) {
+        if let Some((known, since)) = self.intent_since
+            && self.own != Some(known)
+        {
+            self.answer_lost(since);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What goes wrong with a call, and its answer as it goes over the wire.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -28,20 +28,30 @@ pub enum Fault {
     Garbage,
     /// It is carried out after this time.
     Slow(Duration),
+    /// It is answered with 504 and carried out after this time.
+    Late(Duration),
     /// It is answered with a redirect.
     Redirect(String),
 }
 
 /// An answer as it is, or as a fault makes it.
-pub(super) async fn served(shared: &Shared, operation: Operation, asked: &Asked) -> Response {
+pub(super) async fn served(shared: &Arc<Shared>, operation: Operation, asked: Asked) -> Response {
     let fault = shared.fault(operation);
     if let Some(Fault::Slow(span)) = &fault {
         tokio::time::sleep(*span).await;
     }
     match fault {
-        None | Some(Fault::Slow(_)) => written(shared.perform(operation, asked)),
+        None | Some(Fault::Slow(_)) => written(shared.perform(operation, &asked)),
+        Some(Fault::Late(span)) => {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(span).await;
+                shared.perform(operation, &asked);
+            });
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
         Some(Fault::Lost) => {
-            shared.perform(operation, asked);
+            shared.perform(operation, &asked);
             let broken = stream::iter([
                 Ok::<_, std::io::Error>(Bytes::from_static(b"{")),
                 Err(std::io::ErrorKind::ConnectionReset.into()),
@@ -49,7 +59,7 @@ pub(super) async fn served(shared: &Shared, operation: Operation, asked: &Asked)
             Response::new(Body::from_stream(broken))
         }
         Some(Fault::Silent) => {
-            shared.perform(operation, asked);
+            shared.perform(operation, &asked);
             tokio::time::sleep(Duration::from_secs(60)).await;
             StatusCode::GATEWAY_TIMEOUT.into_response()
         }
@@ -61,11 +71,11 @@ pub(super) async fn served(shared: &Shared, operation: Operation, asked: &Asked)
         }
         Some(Fault::Refused(status, body)) => written(Answer::json(status, body)),
         Some(Fault::DoneAndFailed) => {
-            shared.perform(operation, asked);
+            shared.perform(operation, &asked);
             StatusCode::BAD_GATEWAY.into_response()
         }
         Some(Fault::Garbage) => {
-            shared.perform(operation, asked);
+            shared.perform(operation, &asked);
             "<html>hello</html>".into_response()
         }
         Some(Fault::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),

@@ -1,8 +1,6 @@
 //! What a server does otherwise than its contract says, all the time: real ones did, or were described wrongly by
 //! their recipes.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Answer, Operation};
@@ -28,8 +26,6 @@ pub enum Lie {
     Never(Operation, u16),
     /// A token that is not accepted is refused with this status.
     RefusesWith(u16),
-    /// A create is answered with 504 and carried out after this time.
-    CreatesLate(Duration),
 }
 
 impl Lie {
@@ -44,13 +40,6 @@ impl Lie {
     pub(super) fn status_of(self, operation: Operation) -> Option<u16> {
         match self {
             Self::Never(never, status) if never == operation => Some(status),
-            _ => None,
-        }
-    }
-
-    pub(super) fn lateness_of(self, operation: Operation) -> Option<Duration> {
-        match self {
-            Self::CreatesLate(span) if operation == Operation::Create => Some(span),
             _ => None,
         }
     }

@@ -220,18 +220,9 @@ async fn answer(
         lock(&shared.strange).push(format!("{} {}", asked.method, uri.path()));
         return StatusCode::NOT_FOUND.into_response();
     };
-    let late = lock(&shared.store).behaviour.lies.iter().find_map(|lie| lie.lateness_of(operation));
-    if let Some(late) = late {
-        lock(&shared.seen).push(Seen { operation, status: 504 });
-        tokio::spawn(async move {
-            tokio::time::sleep(late).await;
-            shared.perform(operation, &asked);
-        });
-        return StatusCode::GATEWAY_TIMEOUT.into_response();
-    }
     let spent = lock(&shared.store).spend();
     let mut response =
-        if spent.is_too_much { written(shared.wire.too_many()) } else { served(&shared, operation, &asked).await };
+        if spent.is_too_much { written(shared.wire.too_many()) } else { served(&shared, operation, asked).await };
     extend(response.headers_mut(), &spent.headers);
     lock(&shared.seen).push(Seen { operation, status: response.status().as_u16() });
     response

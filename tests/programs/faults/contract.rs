@@ -2,7 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -15,7 +19,7 @@ use tokenturn::{
     testkit::{
         Outcome as Called, Seat, Token,
         consumer::TokenUse,
-        contract::{self, ADMIN, ContractServer, Operation, Wire},
+        contract::{self, ADMIN, ContractServer, Fault, Lie, Operation, Wire},
     },
 };
 
@@ -43,6 +47,9 @@ pub struct Contract {
     values: Vec<String>,
     prepared: Prepared,
     template: String,
+    /// Whether its list shows what it minted.
+    is_listed: bool,
+    misleads: AtomicBool,
 }
 
 /// What became of the tokens of a run.
@@ -51,6 +58,8 @@ pub struct Account {
     /// Fingerprints of ours that are alive, and of all that there ever were.
     pub live: BTreeSet<String>,
     pub minted: BTreeSet<String>,
+    /// What the names of ours say of object and rotation, by fingerprint.
+    pub origins: BTreeMap<String, String>,
     /// How many creates the server has answered.
     pub creates: usize,
     /// How many of them asked for a nonce and minted nothing, and how many of them an attempt has.
@@ -92,7 +101,40 @@ impl Contract {
             values: capabilities.fields,
             prepared,
             template,
+            is_listed: !example.lies.contains(&Lie::ListsNothing),
+            misleads: AtomicBool::new(false),
         })
+    }
+
+    /// Lies from now on, until so long after the next call of an operation.
+    pub fn lie_until(self: &Arc<Self>, lie: Lie, operation: Operation, span: Duration) {
+        self.misleads.store(true, Ordering::Relaxed);
+        self.server.store().behaviour.lies = vec![lie];
+        let contract = self.clone();
+        tokio::spawn(async move {
+            contract.next_call(operation).await;
+            tokio::time::sleep(span).await;
+            contract.server.store().behaviour.lies.clear();
+            contract.next_call(operation).await;
+            contract.misleads.store(false, Ordering::Relaxed);
+        });
+    }
+
+    async fn next_call(&self, operation: Operation) {
+        let before = self.server.count(operation);
+        while self.server.count(operation) == before {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Whether it lies for a while, or nobody has called it again since.
+    pub fn misleads(&self) -> bool {
+        self.misleads.load(Ordering::Relaxed)
+    }
+
+    /// The next create is answered with an error, and carried out after this time.
+    pub fn create_late(&self, span: Duration) {
+        self.server.plan(Operation::Create, Fault::Late(span));
     }
 
     /// The provider object.
@@ -131,12 +173,14 @@ impl Contract {
 
     /// Whether a token whose answer was lost cannot be ended but by its expiry.
     pub fn leaves_behind(&self) -> bool {
-        matches!(self.lost_answer, LostAnswer::Repeat | LostAnswer::TellAndRepeat | LostAnswer::Human)
+        let ends_unseen =
+            [LostAnswer::Repeat, LostAnswer::TellAndRepeat, LostAnswer::Human].contains(&self.lost_answer);
+        ends_unseen || !self.is_listed
     }
 
     /// Whether what was left behind has to be told.
     pub fn tells(&self) -> bool {
-        self.lost_answer == LostAnswer::TellAndRepeat
+        self.lost_answer == LostAnswer::TellAndRepeat || !self.is_listed
     }
 
     /// Whether a new token is made of the one before it, which that ends.
@@ -188,6 +232,9 @@ impl Contract {
             if !token.is_over() {
                 account.live.insert(fingerprint.clone());
             }
+            let origin = token.name.split_once("tokenturn-").and_then(|(_, rest)| rest.split_once('-'));
+            let origin = origin.and_then(|(_, rest)| rest.rsplit_once('-')).map(|(origin, _)| origin.to_owned());
+            account.origins.extend(origin.map(|origin| (fingerprint.clone(), origin)));
             account.minted.insert(fingerprint);
         }
         let twice = names.into_iter().filter(|(_, number)| *number > 1);

@@ -29,7 +29,9 @@ pub struct Example {
 }
 
 pub const GITLAB: Example = Example { wire: Wire::GitLab, path: "http/gitlab-project-token", lies: &[] };
-pub const FLAWED: Example = Example { lies: &[Lie::Lacks(Operation::Create, "id")], ..GITLAB };
+pub const FLAWED: Example = GITLAB.lying(&[Lie::Lacks(Operation::Create, "id")]);
+pub const CREDULOUS: Example = GITLAB.lying(&[Lie::AcceptsAll]);
+pub const BLANK: Example = GITLAB.lying(&[Lie::ListsNothing]);
 pub const OAUTH2: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-client-credentials", lies: &[] };
 pub const REFRESH: Example = Example { wire: Wire::OAuth2, path: "http/oauth2-refresh-token", lies: &[] };
 pub const BOUND: Example = Example { wire: Wire::OAuth2, path: "oauth2/bound-tokens", lies: &[] };
@@ -48,6 +50,10 @@ pub struct Prepared {
 }
 
 impl Example {
+    const fn lying(self, lies: &'static [Lie]) -> Self {
+        Self { lies, ..self }
+    }
+
     /// Reads it for the server at a URL.
     pub fn prepare(self, url: &str) -> Result<Prepared, Failure> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{}.yaml", self.path));
@@ -64,7 +70,7 @@ impl Example {
                 (json!({"oauth2": settings}), recipe.map_err(|mistakes| mistakes.join("; "))?)
             }
             None => {
-                let recipe = of_http(backend, url)?;
+                let recipe = of_http(backend, url, self.lies)?;
                 (json!({"http": recipe}), recipe)
             }
         };
@@ -73,12 +79,15 @@ impl Example {
     }
 }
 
-fn of_http(backend: Backend, url: &str) -> Result<HttpProvider, Failure> {
+fn of_http(backend: Backend, url: &str, lies: &[Lie]) -> Result<HttpProvider, Failure> {
     let built_in = builtin::recipe(&backend).map(|(_, recipe)| recipe).transpose();
     let recipe = built_in.map_err(|mistakes| mistakes.join("; "))?.or(backend.http.map(|recipe| *recipe));
     let mut recipe = recipe.ok_or("an example has a recipe")?;
     url.clone_into(&mut recipe.base_url);
-    // A minute would be waited in every run.
+    // Minutes would be waited in every run.
+    if !lies.is_empty() {
+        recipe.activation = Some("3s".parse::<GoDuration>()?);
+    }
     if recipe.propagation.is_some() {
         recipe.propagation = Some("1s".parse::<GoDuration>()?);
     }

@@ -17,7 +17,9 @@ pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<S
         if outcome.held.contains(token) {
             wrong.push(format!("{token} was published, is not current, and is alive"));
         }
-        if outcome.tells && !outcome.told.iter().any(|message| message.contains(token.as_str())) {
+        let origin = account.origins.get(token).unwrap_or(token);
+        let is_told = |message: &String| message.contains(token.as_str()) || message.contains(origin);
+        if outcome.tells && !outcome.told.iter().any(is_told) {
             wrong.push(format!("{token} was left behind, and nobody was told"));
         }
     }

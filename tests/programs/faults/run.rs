@@ -7,6 +7,7 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde_json::Value;
 use tokenturn::{connect::faults::plan::Entry, testkit::Token};
 
 use super::{
@@ -90,7 +91,14 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
     }
     let mut told = world.told("LeftBehind").await?;
     told.extend(replicas.lines_with("the answer to a create was lost"));
+    let conditions = object.iter().filter_map(|object| object["status"]["conditions"].as_array()).flatten();
+    told.extend(
+        conditions
+            .filter(|condition| condition["reason"] == "LeftBehind")
+            .map(|condition| condition["message"].to_string()),
+    );
     let contract = world.contract.as_ref();
+    let tells = contract.is_some_and(|contract| contract.tells());
     let in_place = contract.filter(|contract| contract.is_in_place());
     let rollouts = workload.as_ref().and_then(|object| object["metadata"]["generation"].as_i64()).unwrap_or(0);
     // How far its controllers have come with the pods says nothing of the operator; the generation says how often it rolled.
@@ -102,6 +110,10 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         // Nothing is asked any more once the recipe is known to be wrong: a process that was started since then does not know more.
         if let (End::RecipeWrong, Some(conditions)) = (scenario.end, object["status"]["conditions"].as_array_mut()) {
             conditions.retain(|condition| condition["type"] != "ProviderReady");
+            // Attempts whose answers were lost are told beside what is wrong; whether they are, the judge of the provider sees.
+            for condition in conditions.iter_mut().filter(|_| tells) {
+                (condition["reason"], condition["message"]) = (Value::Null, Value::Null);
+            }
         }
         object
     });
@@ -112,7 +124,7 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         refused: stage.history.refused(&world.name),
         account: contract.map(|contract| contract.account()),
         leaves_behind: world.leaves_behind(),
-        tells: contract.is_some_and(|contract| contract.tells()),
+        tells,
         held,
         expected,
         person: in_place.map(|_| person),
@@ -197,13 +209,20 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     if surplus.is_none_or(|surplus| surplus > 0 && !world.leaves_behind()) {
         return Ok(Some(format!("{} tokens are alive", seen.live.len())));
     }
+    if world.contract.as_ref().is_some_and(|contract| contract.misleads()) {
+        return Ok(Some("the provider misleads still, or was not asked again since".to_owned()));
+    }
     let (sequence, awaits_expiry) = match end {
         End::AtRest { sequence } | End::Replaced { sequence } => (sequence, false),
         End::AwaitingExpiry { sequence } => (sequence, true),
         End::RecipeWrong => {
             let conditions = seen.object.and_then(|object| object.status).unwrap_or_default().conditions;
-            let is_told =
-                |told: &Condition| told.type_ == "Stalled" && told.status == "True" && told.reason == "RecipeWrong";
+            // What may be alive is the reason where there is such a thing.
+            let is_told = |told: &Condition| {
+                let says_so = told.reason == "RecipeWrong"
+                    || (told.reason == "LeftBehind" && told.message.contains("because the recipe is wrong"));
+                told.type_ == "Stalled" && told.status == "True" && says_so
+            };
             if !conditions.iter().any(is_told) {
                 return Ok(Some(format!("it is not said that the recipe is wrong: {conditions:?}")));
             }
@@ -226,6 +245,9 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     if status.sequence != Some(sequence) || !rests || !says("Ready", "True") || !says("ProviderReady", "True") {
         let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
         return Ok(Some(told.collect::<Vec<_>>().join(", ")));
+    }
+    if status.conditions.iter().any(|condition| condition.reason == "TokenRefused") {
+        return Ok(Some("the token is in doubt".to_owned()));
     }
     if matches!(end, End::Replaced { .. }) && !says("Overlap", "False") {
         return Ok(Some("the condition does not say that nothing overlaps".to_owned()));

@@ -1,12 +1,17 @@
 //! The scenarios: what happens to one token while one effect goes wrong. To add one, add a row.
 
+use std::time::Duration;
+
 use futures::{FutureExt, future::BoxFuture};
 use serde_json::json;
-use tokenturn::connect::faults::plan::Fault;
+use tokenturn::{
+    connect::faults::plan::Fault,
+    testkit::contract::{Lie, Operation},
+};
 
 use super::{
     Failure,
-    example::{BOUND, Example, FLAWED, GITLAB, KEYCLOAK, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
+    example::{BLANK, BOUND, CREDULOUS, Example, FLAWED, GITLAB, KEYCLOAK, LICENSING, OAUTH2, REFRESH, SYNOPTIC},
     judge,
     world::World,
 };
@@ -20,7 +25,8 @@ pub enum End {
     AwaitingExpiry { sequence: i64 },
     /// The same, and nothing is waited for: each has ended the one before it, as far as the provider does that.
     Replaced { sequence: i64 },
-    /// The recipe was found to be wrong: what was minted is dead, nothing is published, and nothing more is minted.
+    /// The recipe was found to be wrong: what was minted is dead, as far as its answer was not lost, nothing is published, and nothing
+    /// more is minted.
     RecipeWrong,
     /// Object, record, Secret and tokens are gone.
     Gone,
@@ -56,7 +62,7 @@ pub struct Scenario {
     pub end: End,
 }
 
-pub const TABLE: [Scenario; 17] = [
+pub const TABLE: [Scenario; 23] = [
     Scenario {
         name: "first-issue",
         provider: None,
@@ -195,7 +201,78 @@ pub const TABLE: [Scenario; 17] = [
         act: |world| world.create_token().boxed(),
         end: End::RecipeWrong,
     },
+    // A value that was made up is accepted: nothing would tell a live token from a dead one.
+    Scenario {
+        name: "credulous-issue",
+        provider: Some(CREDULOUS),
+        consumers: 0,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::RecipeWrong,
+    },
+    // The list never shows what was minted: it is revoked by its id.
+    Scenario {
+        name: "blank-issue",
+        provider: Some(BLANK),
+        consumers: 0,
+        issued: false,
+        act: |world| world.create_token().boxed(),
+        end: End::RecipeWrong,
+    },
+    // A revoke succeeds and changes nothing: the old token is kept in mind until a later one ends it.
+    Scenario {
+        name: "vain-rotation",
+        provider: Some(GITLAB),
+        consumers: 0,
+        issued: true,
+        act: |world| {
+            world.lie_until(Lie::RevokesNothing, Operation::Revoke, MISLED_FOR);
+            world.rotate_now().boxed()
+        },
+        end: End::AtRest { sequence: 2 },
+    },
+    // A create is answered with an error and carried out all the same, when its successor is at work.
+    Scenario {
+        name: "late-rotation",
+        provider: Some(GITLAB),
+        consumers: 1,
+        issued: true,
+        act: |world| {
+            world.create_late(Duration::from_secs(2));
+            world.rotate_now().boxed()
+        },
+        end: End::AtRest { sequence: 2 },
+    },
+    // Something before the provider refuses everybody for a while: no token is dead.
+    Scenario {
+        name: "refused-rest",
+        provider: Some(GITLAB),
+        consumers: 0,
+        issued: true,
+        act: |world| {
+            world.lie_until(REFUSING, Operation::Verify, MISLED_FOR);
+            world.delete_target().boxed()
+        },
+        end: End::AtRest { sequence: 1 },
+    },
+    Scenario {
+        name: "refused-rotation",
+        provider: Some(GITLAB),
+        consumers: 0,
+        issued: true,
+        act: |world| {
+            world.lie_until(REFUSING, Operation::Verify, MISLED_FOR);
+            world.rotate_now().boxed()
+        },
+        end: End::AtRest { sequence: 2 },
+    },
 ];
+
+/// How long a provider misleads in the scenarios in which it does not always.
+const MISLED_FOR: Duration = Duration::from_secs(20);
+
+/// What stands before the provider refuses everybody.
+const REFUSING: Lie = Lie::Never(Operation::Verify, 401);
 
 fn delete(world: &World) -> BoxFuture<'_, Result<(), Failure>> {
     async move {

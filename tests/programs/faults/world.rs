@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use tokenturn::testkit::{NodeOptions, SimulatedNode, Token};
+use tokenturn::testkit::{
+    NodeOptions, SimulatedNode, Token,
+    contract::{Lie, Operation},
+};
 
 use super::{
     Failure,
@@ -152,6 +155,16 @@ impl World {
 
     pub async fn scale(&self, replicas: usize) -> Result<(), Failure> {
         self.patch("apis/apps/v1", "deployments/app", json!({"spec": {"replicas": replicas}})).await
+    }
+
+    /// Lets the server of the provider lie from now on, until so long after the next call of an operation.
+    pub fn lie_until(&self, lie: Lie, operation: Operation, span: Duration) {
+        self.contract.iter().for_each(|contract| contract.lie_until(lie, operation, span));
+    }
+
+    /// Lets that server answer the next create with an error, and carry it out after this time.
+    pub fn create_late(&self, span: Duration) {
+        self.contract.iter().for_each(|contract| contract.create_late(span));
     }
 
     // What is there.
