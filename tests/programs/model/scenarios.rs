@@ -70,7 +70,7 @@ const NOTHING: Budget = Budget {
     losses: 0,
     freezes: 0,
     forced: 0,
-    deletion: false,
+    deletion: None,
     strip: false,
 };
 
@@ -94,7 +94,7 @@ const ONE: Scenario = Scenario {
 const TWO: Scenario = Scenario { replicas: 2, attempts: 3, last: Viewer::Of(Object::B), ..ONE };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 40] = [
+pub const SMALL: [Scenario; 41] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -190,7 +190,7 @@ pub const SMALL: [Scenario; 40] = [
     Scenario {
         name: "object deleted",
         late: true,
-        budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -199,14 +199,14 @@ pub const SMALL: [Scenario; 40] = [
         pods: 0,
         begins: Begins::Blank,
         attempts: 3,
-        budget: Budget { crashes: 1, deletion: true, ..NOTHING },
+        budget: Budget { crashes: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "object deleted, two replicas",
         replicas: 2,
         attempts: 4,
-        budget: Budget { rotations: 1, crashes: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, crashes: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -215,13 +215,13 @@ pub const SMALL: [Scenario; 40] = [
         pods: 0,
         begins: Begins::Blank,
         attempts: 3,
-        budget: Budget { deletion: true, ..NOTHING },
+        budget: Budget { deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "finalizer stripped",
         attempts: 4,
-        budget: Budget { rotations: 1, lost: 1, deletion: true, strip: true, ..NOTHING },
+        budget: Budget { rotations: 1, lost: 1, deletion: Some(Object::A), strip: true, ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -251,7 +251,7 @@ pub const SMALL: [Scenario; 40] = [
         ends: Ends::Expired,
         replicas: 2,
         attempts: 4,
-        budget: Budget { rotations: 1, refusals: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, refusals: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -309,19 +309,20 @@ pub const SMALL: [Scenario; 40] = [
         ..TWO
     },
     Scenario {
-        name: "two objects, one deleted",
+        name: "two objects, the first deleted",
         attempts: 1,
         pods: 0,
-        budget: Budget { starts: 1, scale_ups: 1, deletion: true, ..NOTHING },
+        budget: Budget { starts: 1, scale_ups: 1, deletion: Some(Object::A), ..NOTHING },
         ..TWO
     },
     Scenario {
-        name: "two objects, record deleted",
-        attempts: 2,
+        name: "two objects, the second deleted",
+        attempts: 1,
         pods: 0,
-        budget: Budget { losses: 1, deletes: 1, ..NOTHING },
+        budget: Budget { deletes: 1, deletion: Some(Object::B), ..NOTHING },
         ..TWO
     },
+    Scenario { name: "two objects, record deleted", attempts: 1, budget: Budget { losses: 1, ..NOTHING }, ..TWO },
     Scenario {
         name: "record deleted, tokens not listed",
         ends: Ends::Expired,
