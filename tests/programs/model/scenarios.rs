@@ -14,6 +14,8 @@ pub enum Begins {
     Issued,
     /// With a rotation whose token is pending.
     Pending,
+    /// With an object that is being deleted, whose pods were counted.
+    Leaving,
 }
 
 /// How tokens end at the provider, and what is listed there.
@@ -289,8 +291,9 @@ pub const SMALL: [Scenario; 41] = [
         name: "look at another owner",
         last: Viewer::Stranger,
         replicas: 2,
+        begins: Begins::Pending,
         attempts: 2,
-        budget: Budget { rotations: 1, copies: 1, ..NOTHING },
+        budget: Budget { copies: 1, ..NOTHING },
         ..ONE
     },
     Scenario { name: "two objects, one Secret", attempts: 2, budget: Budget { rotations: 1, ..NOTHING }, ..TWO },
@@ -312,7 +315,8 @@ pub const SMALL: [Scenario; 41] = [
         name: "two objects, the first deleted",
         attempts: 1,
         pods: 0,
-        budget: Budget { starts: 1, scale_ups: 1, deletion: Some(Object::A), ..NOTHING },
+        begins: Begins::Leaving,
+        budget: Budget { starts: 1, scale_ups: 1, ..NOTHING },
         ..TWO
     },
     Scenario {
