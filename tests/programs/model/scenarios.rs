@@ -296,7 +296,12 @@ pub const SMALL: [Scenario; 41] = [
         budget: Budget { copies: 1, ..NOTHING },
         ..ONE
     },
-    Scenario { name: "two objects, one Secret", attempts: 2, budget: Budget { rotations: 1, ..NOTHING }, ..TWO },
+    Scenario {
+        name: "two objects, one Secret",
+        attempts: 2,
+        budget: Budget { rotations: 1, crashes: 1, ..NOTHING },
+        ..TWO
+    },
     Scenario {
         name: "two objects, target deleted",
         attempts: 1,
@@ -326,7 +331,13 @@ pub const SMALL: [Scenario; 41] = [
         budget: Budget { deletes: 1, deletion: Some(Object::B), ..NOTHING },
         ..TWO
     },
-    Scenario { name: "two objects, record deleted", attempts: 1, budget: Budget { losses: 1, ..NOTHING }, ..TWO },
+    Scenario {
+        name: "two objects, record deleted",
+        attempts: 1,
+        pods: 0,
+        budget: Budget { losses: 1, deletes: 1, ..NOTHING },
+        ..TWO
+    },
     Scenario {
         name: "record deleted, tokens not listed",
         ends: Ends::Expired,
