@@ -55,7 +55,7 @@ impl TokenModel {
         let Own { wish, record, backup, .. } = state[of];
         let facts = self.world.operator.facts(record);
         // One that has nothing yet is deleted only where another one keeps it waiting.
-        if budget.deletion && wish.exists && (facts.is_some() || self.world.objects().len() > 1) {
+        if budget.deletion == Some(of) && wish.exists && (facts.is_some() || self.world.objects().len() > 1) {
             events.push(Event::Delete(of));
         }
         let Some(facts) = facts else { return };
@@ -112,7 +112,7 @@ impl TokenModel {
             events.push(Event::Scale(true));
         }
         if budget.copies > 0 && state.target.exists {
-            events.extend([true, false].map(|used| Event::Copy { used }));
+            events.push(Event::Copy);
         }
         if state.copy.exists {
             events.push(Event::DeleteCopy);

@@ -58,7 +58,7 @@ pub const CASES: [Case; 50] = [
     core(Guard::StaleRecord, "record restored"),
     core(Guard::RetirePickup, "object deleted"),
     core(Guard::RetireTarget, "object deleted"),
-    core(Guard::RetireHandOver, "two objects, one deleted"),
+    core(Guard::RetireHandOver, "two objects, the first deleted"),
     core(Guard::RetireTakeOver, "deleted at once"),
     core(Guard::RetireDead, "object deleted"),
     core(Guard::LostRecord, "record deleted"),
@@ -76,5 +76,5 @@ pub const CASES: [Case; 50] = [
     habit(Habit::CountTerminating, "rotation"),
     habit(Habit::Contact, "forced deletion"),
     habit(Habit::OwnTarget, "two objects, one Secret"),
-    habit(Habit::OwnNames, "two objects, target deleted"),
+    habit(Habit::OwnNames, "two objects, the second deleted"),
 ];

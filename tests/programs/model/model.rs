@@ -67,6 +67,7 @@ impl Model for TokenModel {
             Begins::Blank => state,
             Begins::Issued => self.issued(state),
             Begins::Pending => self.pending(state),
+            Begins::Leaving => self.leaving(state),
         }]
     }
 
@@ -160,6 +161,15 @@ impl TokenModel {
             crate::calm::pass_of_one(&self.world, &mut state);
         }
         State { replicas, budget, ..state }
+    }
+
+    /// A deletion has come to the count of the pods, and the processes are new.
+    fn leaving(&self, state: State) -> State {
+        let mut state = self.issued(state);
+        let replicas = state.replicas;
+        (state[Object::A].wish.deleting, state.wanted) = (true, false);
+        crate::calm::pass_of_one(&self.world, &mut state);
+        State { replicas, ..state }
     }
 
     /// Whether something holds for every object.

@@ -285,7 +285,7 @@ impl Operator {
         let observed = self.observed(look, (*frozen).clone());
         let decision = match decide(&observed) {
             Ok(decision) => decision,
-            Err(question) => return Ruling::Ask(ask(look.viewer, &question)),
+            Err(question) => return Ruling::Ask(ask(&observed, look.viewer, &question)),
         };
         let mut memory = (*self.memories.get(look.memory.0)).clone();
         // By the clock of now, the look began earlier.

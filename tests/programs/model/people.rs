@@ -27,14 +27,14 @@ impl State {
         self.target_changed();
     }
 
-    pub(super) fn copy_target(&mut self, used: bool) {
+    pub(super) fn copy_target(&mut self) {
         self.budget.copies -= 1;
-        (self.copy, self.copy_used) = (self.target, used);
+        (self.copy, self.copy_used) = (self.target, true);
         self.copy_changed();
     }
 
     pub(super) fn delete_copy(&mut self) {
-        self.copy = Target::default();
+        (self.copy, self.copy_used) = (Target::default(), false);
         self.copy_changed();
     }
 

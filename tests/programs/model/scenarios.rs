@@ -14,6 +14,8 @@ pub enum Begins {
     Issued,
     /// With a rotation whose token is pending.
     Pending,
+    /// With an object that is being deleted, whose pods were counted.
+    Leaving,
 }
 
 /// How tokens end at the provider, and what is listed there.
@@ -72,7 +74,7 @@ const NOTHING: Budget = Budget {
     losses: 0,
     freezes: 0,
     forced: 0,
-    deletion: false,
+    deletion: None,
     strip: false,
 };
 
@@ -97,7 +99,7 @@ const ONE: Scenario = Scenario {
 const TWO: Scenario = Scenario { replicas: 2, attempts: 3, last: Viewer::Of(Object::B), ..ONE };
 
 /// Small worlds, each about one danger: searched to their end in seconds or minutes.
-pub const SMALL: [Scenario; 41] = [
+pub const SMALL: [Scenario; 42] = [
     Scenario {
         name: "first issue",
         replicas: 2,
@@ -200,7 +202,7 @@ pub const SMALL: [Scenario; 41] = [
     Scenario {
         name: "object deleted",
         late: true,
-        budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, crashes: 1, lost: 1, starts: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -209,14 +211,14 @@ pub const SMALL: [Scenario; 41] = [
         pods: 0,
         begins: Begins::Blank,
         attempts: 3,
-        budget: Budget { crashes: 1, deletion: true, ..NOTHING },
+        budget: Budget { crashes: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "object deleted, two replicas",
         replicas: 2,
         attempts: 4,
-        budget: Budget { rotations: 1, crashes: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, crashes: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -225,13 +227,13 @@ pub const SMALL: [Scenario; 41] = [
         pods: 0,
         begins: Begins::Blank,
         attempts: 3,
-        budget: Budget { deletion: true, ..NOTHING },
+        budget: Budget { deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
         name: "finalizer stripped",
         attempts: 4,
-        budget: Budget { rotations: 1, lost: 1, deletion: true, strip: true, ..NOTHING },
+        budget: Budget { rotations: 1, lost: 1, deletion: Some(Object::A), strip: true, ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -261,7 +263,7 @@ pub const SMALL: [Scenario; 41] = [
         ends: Ends::Expired,
         replicas: 2,
         attempts: 4,
-        budget: Budget { rotations: 1, refusals: 1, deletion: true, ..NOTHING },
+        budget: Budget { rotations: 1, refusals: 1, deletion: Some(Object::A), ..NOTHING },
         ..ONE
     },
     Scenario {
@@ -299,11 +301,17 @@ pub const SMALL: [Scenario; 41] = [
         name: "look at another owner",
         last: Viewer::Stranger,
         replicas: 2,
+        begins: Begins::Pending,
         attempts: 2,
-        budget: Budget { rotations: 1, copies: 1, ..NOTHING },
+        budget: Budget { copies: 1, ..NOTHING },
         ..ONE
     },
-    Scenario { name: "two objects, one Secret", attempts: 2, budget: Budget { rotations: 1, ..NOTHING }, ..TWO },
+    Scenario {
+        name: "two objects, one Secret",
+        attempts: 2,
+        budget: Budget { rotations: 1, crashes: 1, ..NOTHING },
+        ..TWO
+    },
     Scenario {
         name: "two objects, target deleted",
         attempts: 1,
@@ -319,15 +327,23 @@ pub const SMALL: [Scenario; 41] = [
         ..TWO
     },
     Scenario {
-        name: "two objects, one deleted",
+        name: "two objects, the first deleted",
         attempts: 1,
         pods: 0,
-        budget: Budget { starts: 1, scale_ups: 1, deletion: true, ..NOTHING },
+        begins: Begins::Leaving,
+        budget: Budget { starts: 1, scale_ups: 1, ..NOTHING },
+        ..TWO
+    },
+    Scenario {
+        name: "two objects, the second deleted",
+        attempts: 1,
+        pods: 0,
+        budget: Budget { deletes: 1, deletion: Some(Object::B), ..NOTHING },
         ..TWO
     },
     Scenario {
         name: "two objects, record deleted",
-        attempts: 2,
+        attempts: 1,
         pods: 0,
         budget: Budget { losses: 1, deletes: 1, ..NOTHING },
         ..TWO

@@ -11,6 +11,7 @@ use tokenturn::{
         },
         seen::{
             answers::Question,
+            observed::Observed,
             views::{self, Foreign, TargetView},
         },
         token::{Generation, Handle, Issued, Listed as ListedToken, Liveness, Naming, Owner, Verification},
@@ -63,10 +64,14 @@ pub fn listed_as(token: Token) -> ListedToken {
     ListedToken { id, handle, ..listed(token.generation()) }
 }
 
-/// The token that a revoke names: it goes by the name at the provider, whoever sends it.
+/// The token that a call to the provider names, whoever sends it.
+fn named(viewer: Viewer, id: &str, generation: Generation) -> Token {
+    let whose = Object::ALL.into_iter().find(|object| naming(*object).parse(id).is_some());
+    Token::new(whose.unwrap_or(viewer.object()), generation)
+}
+
 pub fn revoked(viewer: Viewer, token: &Revocable) -> Token {
-    let named = Object::ALL.into_iter().find(|object| naming(*object).parse(token.id()).is_some());
-    Token::new(named.unwrap_or(viewer.object()), token.generation())
+    named(viewer, token.id(), token.generation())
 }
 
 /// A target, of whoever looks or of somebody else.
@@ -159,8 +164,12 @@ fn pod(uid: u8) -> PodRef {
 }
 
 /// What a decision wants to know.
-pub fn ask(viewer: Viewer, question: &Question) -> Ask {
-    let token = |generation| Token::new(viewer.object(), generation);
+pub fn ask(observed: &Observed, viewer: Viewer, question: &Question) -> Ask {
+    let token = |generation: Generation| {
+        let mut known = observed.record.iter().flat_map(|record| record.ledger.tokens());
+        let issued = known.find(|issued| issued.generation == generation);
+        issued.map_or(Token::new(viewer.object(), generation), |issued| named(viewer, &issued.id, generation))
+    };
     match question {
         Question::Listing(_) => Ask::Listing,
         Question::Preflight => Ask::Preflight,

@@ -253,8 +253,8 @@ pub struct Budget {
     pub forced: u8,
     /// Targets that somebody makes immutable.
     pub freezes: u8,
-    /// The object may be deleted.
-    pub deletion: bool,
+    /// The object that may be deleted.
+    pub deletion: Option<Object>,
     /// Somebody may take the finalizer off an object that is being deleted.
     pub strip: bool,
 }

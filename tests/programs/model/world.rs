@@ -46,10 +46,8 @@ pub enum Event {
     Freeze,
     /// Somebody puts an older token into the target.
     Revert(Token),
-    /// Somebody copies the target with its labels to where the stranger is, and pods use the copy or not.
-    Copy {
-        used: bool,
-    },
+    /// Somebody copies the target with its labels to where the stranger is, and pods use the copy.
+    Copy,
     DeleteCopy,
     /// The pods that use the copy are scaled to nothing.
     LeaveCopy,
@@ -161,7 +159,7 @@ impl World {
                 state[object].wish.rotations += 1;
             }
             Event::Delete(object) => {
-                state.budget.deletion = false;
+                state.budget.deletion = None;
                 state[object].wish.deleting = true;
                 state.wanted = false;
             }
@@ -184,7 +182,7 @@ impl World {
             Event::Freeze => state.freeze(),
             Event::DeleteTarget => state.delete_target(),
             Event::Revert(token) => state.revert(token),
-            Event::Copy { used } => state.copy_target(used),
+            Event::Copy => state.copy_target(),
             Event::DeleteCopy => state.delete_copy(),
             Event::LeaveCopy => state.copy_used = false,
             Event::Backup(of) => (state[of].backup, state.backup_target) = (state[of].record, state.target),
