@@ -365,7 +365,7 @@ impl Operator {
         let tokens = answers.listing.map(|tokens| tokens.into_iter().filter(|token| !token.is_none()));
         observed::Answers {
             namespace_ends: None,
-            listing: tokens.map(|tokens| Ok(tokens.map(|token| listed_as(token)).collect())),
+            listing: tokens.map(|tokens| Ok(tokens.map(listed_as).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
             verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
             liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
