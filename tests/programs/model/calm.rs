@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    state::{Activity, Budget, Life, Own, PODS, RecordId, State},
+    state::{Activity, Budget, Life, Own, PODS, RecordId, State, Target, Wish},
     token::Object,
     world::{Event, Fate, World},
 };
@@ -148,14 +148,16 @@ pub fn pass_of_one(world: &World, state: &mut State) {
     }
 }
 
-/// Every object is at rest, or waits for another one that holds the Secret which both name.
+/// Every object is at rest, or waits for another one.
 pub fn is_at_rest(world: &World, state: &State) -> bool {
-    world.objects().iter().all(|object| {
-        let holder = state.target.of;
-        let waits =
-            state.target.exists && holder != *object && state[holder].wish.exists && !state[*object].wish.deleting;
-        (waits && state[*object].wish.exists) || rests(world, state, *object)
-    })
+    world.objects().iter().all(|object| waits(state, *object) || rests(world, state, *object))
+}
+
+/// The Secret is that of another object, which is there: this one goes on with what it has when the other one lets go.
+fn waits(state: &State, object: Object) -> bool {
+    let Target { exists, of: holder, .. } = state.target;
+    let Wish { exists: is_there, deleting, .. } = state[object].wish;
+    is_there && !deleting && exists && holder != object && state[holder].wish.exists
 }
 
 /// Nothing begun, nothing old, nothing asked for; the one live token is the one in the target. Or everything is gone.
