@@ -9,9 +9,10 @@ use tokenturn::{
         memory::Memory,
         observed::{Fault, Target},
         pickup::{Judgement, judge},
-        record::{Ledger, Snapshot},
+        record::{Failure, Ledger, Snapshot},
         schedule,
         step::{Change, Step},
+        token::Generation,
         transition,
     },
 };
@@ -44,7 +45,8 @@ fn a_request_that_comes_too_soon_begins_no_attempt() {
     let (one, two) = (generation(1, 1), generation(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 3;
-    let wrong = transition::misread(&transition::store(&ledger, issued(two)), "no".into());
+    let failure = Failure { reason: Reason::RecipeWrong, message: "no".to_owned() };
+    let wrong = transition::misread(&transition::store(&ledger, issued(two)), failure);
     let wrong = transition::drop_refused(&wrong);
     for ledger in [ledger, wrong] {
         let mut asked = observed(Some(ledger), carrying(one));
@@ -133,7 +135,8 @@ fn the_create_of_another_process_may_come_late_too() {
     let (theirs, ours) = (generation(1, 1), generation(1, 2));
     let ledger = intended(Ledger { current: None, sequence: 0, ..at_rest(theirs) }, theirs);
     let given_up = |own: Option<Generation>, change: Change| {
-        let mut memory = Memory { own, ..Memory::default() };
+        let mut memory = Memory::default();
+        memory.own = own;
         let record = observed(Some(ledger.clone()), Target::Absent).record;
         memory.look(UPTIME, &Target::Absent, record.as_ref());
         memory.saved(change);
