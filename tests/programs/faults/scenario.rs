@@ -290,10 +290,11 @@ impl Scenario {
         !(is_a_quota && judge::asks_provider(effect))
     }
 
-    /// Whether a minute is waited after a fault at this effect.
+    /// Whether about a minute is waited after a fault at this effect: for the next attempt in place, or until nobody can publish what was
+    /// refused.
     pub fn waits_after(&self, effect: &str) -> bool {
         let is_in_place = matches!(self.end, End::Replaced { .. }) || self.provider == Some(KEYCLOAK);
-        is_in_place && judge::changes_at_provider(effect)
+        (is_in_place || self.end == End::RecipeWrong) && judge::changes_at_provider(effect)
     }
 }
 
