@@ -58,7 +58,7 @@ fn every_reason_is_explained_in_the_docs() {
     let rows = text.split("## Reasons").nth(1).expect("a section on reasons");
     let explained: Vec<&str> =
         rows.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
-    assert_eq!(explained, Reason::ALL.map(Reason::as_str));
+    assert_eq!(explained, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
 }
 
 #[test]

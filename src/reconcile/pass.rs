@@ -190,9 +190,8 @@ fn finishes(decision: &Decision, remembered: &Remembered) -> bool {
 /// The same step again and again changes nothing: somebody undoes it.
 fn contested(decision: &Decision, wait: Duration) -> Decision {
     let message = format!(
-        "the same step was taken several times within a minute and something undoes it ({}): {}; look for a webhook, a \
-         tool, or a second installation of tokenturn that writes the same objects",
-        decision.step.label(),
+        "the same step was taken several times within a minute and something undoes it: {}; look for a webhook, a tool, or a second \
+         installation of tokenturn that writes the same objects",
         decision.message
     );
     let pickup = decision.pickup.clone();
