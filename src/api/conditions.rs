@@ -81,16 +81,6 @@ reasons! {
     Revoked,
     /// The old token cannot be revoked at its provider: it ends when it expires.
     AwaitingExpiry,
-    /// The old token was used when no pod could hold it any more.
-    StillInUse,
-    /// The provider refuses a token that nobody here has revoked, and it is not known to be dead.
-    TokenRefused,
-    /// Labels or annotations of the Secret are changed by somebody else after each repair.
-    MetadataContested,
-    /// The provider answers each revoke with success, and the token is there still.
-    RevokeWithoutEffect,
-    /// A create may have been carried out, and its answer is lost.
-    AnswerLost,
     /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
     LeftBehind,
     /// A token that was never published was revoked.
@@ -129,6 +119,16 @@ reasons! {
     RecipeWrong,
     /// Something that the recipe says could not be shown to be so.
     RecipeUnproven,
+    /// A create may have been carried out, and its answer is lost.
+    AnswerLost,
+    /// The old token was used when no pod could hold it any more.
+    StillInUse,
+    /// The provider refuses a token that nobody here has revoked, and it is not known to be dead.
+    TokenRefused,
+    /// The provider answers each revoke with success, and the token is there still.
+    RevokeWithoutEffect,
+    /// Labels or annotations of the Secret are changed by somebody else after each repair.
+    MetadataContested,
     /// The token may do more than was asked for.
     SurplusPermissions,
     /// The token may do what was asked for and nothing else.
