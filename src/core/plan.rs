@@ -172,12 +172,12 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
 }
 
 /// Interval plus overlap: long enough that neither grace nor the default renewal, a third of the life, comes too early.
-pub(in crate::core) fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration) -> Duration {
+fn lifetime(interval: Duration, renew_before: Option<Duration>, grace: Duration) -> Duration {
     let overlap = (grace + ROLL_MARGIN).max(renew_before.unwrap_or(interval / 2));
     interval + overlap
 }
 
-pub(in crate::core) fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
+fn missing(namespace: &str, spec: &RotatedTokenSpec, reference: &str) -> String {
     match spec.provider_ref.kind {
         ProviderKind::TokenProvider => {
             format!("{reference} does not exist in namespace {namespace}; create it or correct spec.providerRef")

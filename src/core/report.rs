@@ -114,7 +114,7 @@ pub fn says_the_same(one: &RotatedTokenStatus, other: &RotatedTokenStatus) -> bo
     timeless(one) == timeless(other)
 }
 
-pub(in crate::core) fn conditions(
+fn conditions(
     observed: &Observed,
     decision: &Decision,
     ledger: Option<&Ledger>,
@@ -273,11 +273,7 @@ impl Conditions<'_> {
     }
 }
 
-pub(in crate::core) fn pickup(
-    decision: &Decision,
-    previous: Option<&Superseded>,
-    shown: &RotatedTokenStatus,
-) -> Option<PickupStatus> {
+fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTokenStatus) -> Option<PickupStatus> {
     let Some(pickup) = &decision.pickup else {
         return previous.and(shown.pickup.clone());
     };
@@ -291,7 +287,7 @@ pub(in crate::core) fn pickup(
     })
 }
 
-pub(in crate::core) fn token(issued: &Issued) -> TokenStatus {
+fn token(issued: &Issued) -> TokenStatus {
     TokenStatus {
         id: issued.id.clone(),
         fingerprint: issued.fingerprint.clone(),
@@ -301,7 +297,7 @@ pub(in crate::core) fn token(issued: &Issued) -> TokenStatus {
     }
 }
 
-pub(in crate::core) fn history(entry: &Finished) -> HistoryEntry {
+fn history(entry: &Finished) -> HistoryEntry {
     HistoryEntry {
         sequence: entry.sequence,
         reason: entry.reason.as_str().to_owned(),
@@ -315,7 +311,7 @@ fn seconds(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
 }
 
-pub(in crate::core) fn shorten(list: &[String]) -> String {
+fn shorten(list: &[String]) -> String {
     const SHOWN: usize = 9;
     let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN {

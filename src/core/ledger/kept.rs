@@ -61,7 +61,7 @@ fn beside(ledger: &Ledger) -> impl Iterator<Item = &Source> {
 }
 
 /// Tells whether a provider was changed.
-pub(in crate::core) fn digest(source: &Source) -> String {
+fn digest(source: &Source) -> String {
     let backend: &Backend = &source.provider.backend;
     let text = SecretValue::new(serde_json::to_vec(backend).unwrap_or_default());
     secret_value::digest([("backend", &text)].into_iter()).chars().take(24).collect()

@@ -333,7 +333,7 @@ impl Ledger {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-pub(in crate::core) fn is_zero(number: &i64) -> bool {
+fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 

@@ -75,7 +75,7 @@ pub enum Judgement {
 }
 
 /// How one pod of the snapshot was found to be gone.
-pub(in crate::core) enum Gone {
+enum Gone {
     Finished,
     NeverStarted,
     KubeletInContact,
@@ -240,7 +240,7 @@ pub fn missing_pods(consumers: &Consumers) -> Option<&WorkloadRef> {
         .map(|view| &view.workload)
 }
 
-pub(in crate::core) fn count(length: usize) -> i64 {
+fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 

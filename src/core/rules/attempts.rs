@@ -28,7 +28,7 @@ pub(in crate::core) fn is_recent(observed: &Observed, intent: &Intent) -> bool {
 }
 
 /// How long this process has known of an intent.
-pub(in crate::core) fn known_for(observed: &Observed, intent: &Intent) -> Duration {
+fn known_for(observed: &Observed, intent: &Intent) -> Duration {
     let since = observed.memory.intent_since.filter(|(generation, _)| *generation == intent.generation);
     since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
 }
@@ -110,7 +110,7 @@ pub(in crate::core) fn may_be_lost(latest: Option<&Failure>) -> bool {
 
 /// A recipe that was shown to be wrong mints nothing more before it is changed, or for long; never again by itself
 /// where each token of it stays alive.
-pub(in crate::core) fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision> {
+fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision> {
     let Misread { recipe, leaves_token } = intent.misread.as_ref()?;
     if plan.source.specification != intent.source.specification || plan.source.recipe() != *recipe {
         return None;

@@ -71,7 +71,7 @@ pub fn contested(observed: &Observed) -> Option<Contested> {
 }
 
 /// Which labels and annotations differ, and who wrote them.
-pub(in crate::core) fn told(observed: &Observed) -> String {
+fn told(observed: &Observed) -> String {
     let (Some(resource), Some(view)) = (&observed.resource, observed.ours()) else { return String::new() };
     let of = |kind: &'static str, wanted: &BTreeMap<String, String>, actual: &BTreeMap<String, String>| {
         let wrong = wanted.iter().filter(|(key, value)| actual.get(*key) != Some(value));

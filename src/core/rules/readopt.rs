@@ -78,7 +78,7 @@ pub(in crate::core) fn behind(observed: &Observed, ledger: &Ledger, listed: &[Li
 
 /// What is kept of a record that is no longer believed. Its current token stands in where nothing else is known, so that its
 /// consumers are restarted.
-pub(in crate::core) fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
+fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
     Ledger {
         install: ledger.install.clone(),
         history: ledger.history.clone(),

@@ -114,7 +114,7 @@ fn plan_target(observed: &Observed) -> String {
     format!("{}/{name}", observed.owner.namespace)
 }
 
-pub(in crate::core) fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
+fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
     Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored, uninspected: false }
 }
 

@@ -25,7 +25,7 @@ const CONFIRM_POLL: Duration = Duration::from_secs(2);
 const INEFFECTIVE: Duration = Duration::from_secs(180);
 
 /// Longest time between two revokes of a token that each change nothing.
-pub(in crate::core) const MOST_BETWEEN: Duration = Duration::from_secs(3600);
+const MOST_BETWEEN: Duration = Duration::from_secs(3600);
 
 /// Revokes a token and verifies that it is refused; `None` when it is dead.
 ///
@@ -72,7 +72,7 @@ pub fn liveness_or_revoke(
 
 /// Whether a token that is refused is over: its revoke was taken, or it has expired, or the provider refuses the revoke and for
 /// some minutes the token too.
-pub(in crate::core) fn is_over(observed: &Observed, token: &Issued, taken: Option<Revokes>) -> Result<bool, Question> {
+fn is_over(observed: &Observed, token: &Issued, taken: Option<Revokes>) -> Result<bool, Question> {
     if taken.is_some() || has_expired(observed, token) || !observed.guarded(Guard::RevokeFirst) {
         return Ok(true);
     }

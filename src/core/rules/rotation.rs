@@ -50,7 +50,7 @@ pub fn resume(observed: &Observed) -> Ruling {
 ///
 /// Only under an intent of one's own: before it is committed, the token of another replica could be between its create and
 /// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
-pub(in crate::core) fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
+fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
     let ledger = &record.ledger;
     if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
         return another_attempt(observed, resource, ledger, intent);
@@ -66,11 +66,7 @@ pub(in crate::core) fn mint(observed: &Observed, resource: &Resource, record: &R
 
 /// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
 /// can end its successors as well.
-pub(in crate::core) fn replaced(
-    observed: &Observed,
-    ledger: &Ledger,
-    intent: &Intent,
-) -> Result<Option<Generation>, Stop> {
+fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Generation>, Stop> {
     let of_there = |token: &&Issued| {
         token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
     };
@@ -95,7 +91,7 @@ pub(in crate::core) fn replaced(
 }
 
 /// The token of ours that has the place which the new one takes.
-pub(in crate::core) fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
+fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
     let current = ledger.current.as_ref().map(|current| &current.token);
     let is_there = |token: &&Issued| token.handle.is_in_place() && token.source.is_of_the_same_place(&intent.source);
     current.filter(is_there).map(|token| token.generation)
@@ -103,7 +99,7 @@ pub(in crate::core) fn former(ledger: &Ledger, intent: &Intent) -> Option<Genera
 
 /// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
 /// before nothing is known any more. Else it is somebody's, who has not asked us to hand it out, or to revoke it later.
-pub(in crate::core) fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
+fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
     is_open(ledger, intent) || former(ledger, intent).is_some()
 }
 
@@ -122,7 +118,7 @@ fn knows_none(ledger: &Ledger) -> bool {
 }
 
 /// The one create of this attempt.
-pub(in crate::core) fn create(
+fn create(
     resource: &Resource,
     ledger: &Ledger,
     intent: &Intent,

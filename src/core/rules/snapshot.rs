@@ -45,7 +45,7 @@ pub(in crate::core) fn settled_snapshot(
 
 /// A target that was immutable is in the caches of kubelets for as long as their pods use it, settle time or not: only when
 /// nobody uses it does a pod that starts get the new value.
-pub(in crate::core) fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
+fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
     let (resource, record) = (observed.resource.as_ref()?, observed.record.as_ref()?);
     let pods = consumers.users().count();
     (record.ledger.frozen && pods > 0 && observed.guarded(Guard::Frozen)).then(|| {
@@ -59,7 +59,7 @@ pub(in crate::core) fn frozen(observed: &Observed, consumers: &Consumers) -> Opt
 }
 
 /// The workloads to restart.
-pub(in crate::core) fn workloads(resource: &Resource, consumers: &Consumers) -> BTreeSet<WorkloadRef> {
+fn workloads(resource: &Resource, consumers: &Consumers) -> BTreeSet<WorkloadRef> {
     match resource.rollout.mode {
         RolloutMode::None => BTreeSet::new(),
         RolloutMode::Listed => resource.rollout.targets.iter().cloned().collect(),

@@ -58,18 +58,18 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
     }))
 }
 
-pub(in crate::core) fn publish(resource: &Resource, generation: Generation) -> Decision {
+fn publish(resource: &Resource, generation: Generation) -> Decision {
     let message = format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
     Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
 }
 
 /// Somebody asks for another token.
-pub(in crate::core) fn is_asked(resource: &Resource, record: &Record) -> bool {
+fn is_asked(resource: &Resource, record: &Record) -> bool {
     resource.rotate_now.is_some() && resource.rotate_now != record.ledger.rotate_now_seen
 }
 
 /// A token that has replaced the one before it is tried on and on.
-pub(in crate::core) fn keep(observed: &Observed, pending: &Issued, reason: Reason, why: &str) -> Decision {
+fn keep(observed: &Observed, pending: &Issued, reason: Reason, why: &str) -> Decision {
     // What has the place is taken by the next attempt, so another one has to be there first.
     let first = if pending.handle == (Handle::Displaced {}) { "another one is made at the provider and " } else { "" };
     let message = format!(
@@ -99,7 +99,7 @@ fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) ->
 }
 
 /// What shows that the recipe is wrong, and not only that the provider takes its time, ends what was minted with it.
-pub(in crate::core) fn misread(
+fn misread(
     observed: &Observed,
     record: &Record,
     pending: &Issued,
@@ -143,7 +143,7 @@ pub(in crate::core) fn known_for<T>(observed: &Observed, since: Option<(T, Durat
 
 /// The pending token does not pass. One that was in the target may be held by pods: it is not revoked, but waited for, unless
 /// it is dead already; then the next sequence replaces it.
-pub(in crate::core) fn refuse(
+fn refuse(
     observed: &Observed,
     record: &Record,
     pending: &Issued,

@@ -261,7 +261,7 @@ impl Memory {
 }
 
 /// Notes since when something is known, and forgets what is over.
-pub(in crate::core) fn since(known: &mut Option<(Generation, Duration)>, now: Option<Generation>, uptime: Duration) {
+fn since(known: &mut Option<(Generation, Duration)>, now: Option<Generation>, uptime: Duration) {
     if now != known.map(|(generation, _)| generation) {
         *known = now.map(|generation| (generation, uptime));
     }

@@ -71,12 +71,7 @@ pub(in crate::core) fn serve_grace(
 
 /// 11., first half: only while the provider accepts the new token. That it may do less than is asked for since it was
 /// published is no reason to keep the old one: every pod is on the new one already.
-pub(in crate::core) fn intend_revoke(
-    observed: &Observed,
-    ledger: &Ledger,
-    current: &Current,
-    proof: PickupProof,
-) -> Ruling {
+fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
     let generation = current.token.generation;
     let why = match observed.try_verification(generation)? {
         Ok(Verification::NotYet { why } | Verification::Dead { why }) if observed.guarded(Guard::NewWorks) => {

@@ -42,7 +42,7 @@ pub(in crate::core) fn under_way(
     })
 }
 
-pub(in crate::core) fn held(pods: &[&PodView], why: &str) -> Pickup {
+fn held(pods: &[&PodView], why: &str) -> Pickup {
     let blocker = |pod: &&PodView| Blocker { pod: pod.pod.name.clone(), container: None, why: why.to_owned() };
     let mut blockers: Vec<Blocker> = pods.iter().map(blocker).collect();
     blockers.sort();

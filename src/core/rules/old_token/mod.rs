@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// What is said of a target that is not as it was left.
-pub(in crate::core) const DRIFT: &str = "the Secret was changed or deleted by somebody else; restored from the record";
+const DRIFT: &str = "the Secret was changed or deleted by somebody else; restored from the record";
 
 /// Goes on with an old token that is not yet dead.
 pub fn finish(observed: &Observed) -> Ruling {
@@ -130,7 +130,7 @@ pub(in crate::core) fn reopen(record: &Record, previous: &Superseded) -> Option<
 }
 
 /// The snapshot has to be taken again.
-pub(in crate::core) fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
+fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling {
     let snapshot = settled_snapshot(observed, resource, record.ledger.sequence)?;
     let next = stamp::renew(observed, transition::snapshot(&record.ledger, snapshot))?;
     let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };

@@ -101,7 +101,7 @@ fn roll(
 }
 
 /// Waiting for pods.
-pub(in crate::core) fn held(
+fn held(
     observed: &Observed,
     resource: &Resource,
     record: &Record,
@@ -128,7 +128,7 @@ fn awaiting(
 
 /// A listed workload that does not exist: its pods are counted by nobody, and a name that was misspelt is one of another
 /// workload. So the old token is kept until the list is put right.
-pub(in crate::core) fn unlisted(
+fn unlisted(
     observed: &Observed,
     resource: &Resource,
     record: &Record,

@@ -31,7 +31,7 @@ pub(in crate::core) fn expired(observed: &Observed, record: &Record, previous: &
     })
 }
 
-pub(in crate::core) fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str) -> Decision {
+fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str) -> Decision {
     let next = transition::forget(&record.ledger, observed.now);
     let step = Step::Save { ledger: Box::new(next), change: Change::Forgotten(previous.token.generation) };
     let message = format!("{} is dead: {how}", previous.token.id);

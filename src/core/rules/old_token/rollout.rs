@@ -59,7 +59,7 @@ fn rests_from_rolling(observed: &Observed, stamp: &str) -> bool {
 }
 
 /// How often this process gave a workload a stamp.
-pub(in crate::core) fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
+fn stamps(observed: &Observed, workload: &WorkloadRef, stamp: &str) -> u32 {
     let stamps = observed.memory.stamps.get(workload);
     stamps.filter(|(given, _)| given == stamp).map_or(0, |(_, times)| *times)
 }

@@ -18,7 +18,7 @@ pub(in crate::core) fn drop_record(observed: &Observed, record: &Record, reason:
     }
 }
 
-pub(in crate::core) fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
+fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
     let intent = ledger.intent.as_ref()?;
     let memory = &observed.memory;
     let is_sent = memory.fresh != Some(intent.generation);

@@ -56,7 +56,7 @@ pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Qu
 }
 
 /// What an object that leaves its tokens alive does instead of waiting on for its provider.
-pub(in crate::core) fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
+fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
     let resource = observed.resource.as_ref().filter(|found| found.deletion_policy == DeletionPolicy::Orphan)?;
     let is_stuck = decision.phase == Phase::Stalled || report::failed(decision);
     if !is_stuck || !is_stuck_for(observed, TRIES_FOR) {
@@ -107,7 +107,7 @@ fn is_for_ever(observed: &Observed, reason: Reason) -> bool {
 }
 
 /// What may live on: every token of the record, and what an attempt may have left.
-pub(in crate::core) fn names(ledger: &Ledger) -> String {
+fn names(ledger: &Ledger) -> String {
     let named = ledger.tokens().map(|token| {
         let provider = &token.source.specification.provider;
         format!("{} of {} {}", token.id, provider.kind.as_str(), provider.name)

@@ -58,7 +58,7 @@ fn way_out(observed: &Observed) -> Ruling {
 
 /// Tokens that did not pass verification, and left-overs of attempts whose answers were lost, are revoked whatever the
 /// policy. A pending token is not among them: it may have been in the target, so that a pod holds it.
-pub(in crate::core) fn unpublished(observed: &Observed, record: &Record) -> Ruling {
+fn unpublished(observed: &Observed, record: &Record) -> Ruling {
     if let Some(refused) = &record.ledger.refused {
         return clear_refused(observed, record, refused);
     }
@@ -81,7 +81,7 @@ pub(in crate::core) fn unpublished(observed: &Observed, record: &Record) -> Ruli
 }
 
 /// Lets go of live tokens, and says which.
-pub(in crate::core) fn orphan(observed: &Observed, record: &Record) -> Decision {
+fn orphan(observed: &Observed, record: &Record) -> Decision {
     let ids: Vec<&str> = record.ledger.tokens().map(|token| token.id.as_str()).collect();
     if ids.is_empty() {
         return drop_record(observed, record, Reason::Deleting, "no token of this object is alive");

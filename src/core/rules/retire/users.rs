@@ -78,7 +78,7 @@ fn is_to_be_counted(observed: &Observed, retirement: Option<&Retirement>, handed
 /// Who may hold a token of the object: those who use the Secret now, those who were noted before and are still there, and those who may
 /// hold the old token. By digest, where there are more than a record has room for: of those that were noted by their digests before,
 /// too.
-pub(in crate::core) fn noted(
+fn noted(
     ledger: &Ledger,
     holders: &[&PodView],
     is_held: impl Fn(&PodRef) -> bool,
@@ -103,7 +103,7 @@ pub(in crate::core) fn noted(
     (pods, crowd)
 }
 
-pub(in crate::core) fn is_held(pod: &PodRef, consumers: &Consumers, contact: Duration) -> bool {
+fn is_held(pod: &PodRef, consumers: &Consumers, contact: Duration) -> bool {
     let alone = BTreeSet::from([pod.clone()]);
     matches!(judge(&BTreeSet::new(), &BTreeSet::new(), &alone, consumers, contact), Judgement::Held { .. })
 }

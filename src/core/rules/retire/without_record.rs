@@ -85,7 +85,7 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
 }
 
 /// Nothing lists the tokens of this provider, and the Secret holds one.
-pub(in crate::core) fn unseen(observed: &Observed, resource: &Resource, orphan: bool) -> Decision {
+fn unseen(observed: &Observed, resource: &Resource, orphan: bool) -> Decision {
     let secret = format!("Secret {}/{}", observed.owner.namespace, resource.target.name);
     if orphan {
         let message =
