@@ -37,7 +37,7 @@ model: tools ## search the protocol for broken promises, with the operator's own
 	@$(CARGO) build --locked $(CHECKED) --example model
 	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 60 --large 600 $(ARGS)
 
-model-short: tools ## the same, as far as CI looks (five minutes)
+model-short: tools ## the same, as far as CI looks (six minutes)
 	@$(CARGO) build --locked $(CHECKED) --example model
 	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 5 --large 40 $(ARGS)
 

@@ -10,8 +10,8 @@
 //!       └─────────────┴──▶ report ──▶ status
 //! ```
 //!
-//! A file may use those that are above it in this order, which `tests/docs.rs` holds: `guards`, `token`, `pods`, `ledger`, `plan`, `step`, `seen`,
-//! `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
+//! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `pods`, `ledger`,
+//! `plan`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
 
 pub mod decide;
 pub mod guards;

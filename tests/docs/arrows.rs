@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::project::{files, first_word, project, read};
+
 /// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
 const ARROWS: [(&str, &[&str]); 8] = [
     ("secret_value", &[]),
@@ -95,6 +97,41 @@ fn nobody_asks_the_api_server_by_a_name_that_was_not_checked() {
         asked += text.matches("Api::namespaced(").count();
     }
     assert!(asked > 5, "nothing was looked at");
+}
+
+/// The parts of `core`: a file may use those of its own part and of the ones before it.
+const PARTS: [&str; 16] = [
+    "guards",
+    "token",
+    "pods",
+    "ledger",
+    "plan",
+    "step",
+    "seen",
+    "timing",
+    "schedule",
+    "transition",
+    "stamp",
+    "report",
+    "ruling",
+    "rules",
+    "remember",
+    "decide",
+];
+
+#[test]
+fn parts_of_core_use_those_before_them() {
+    let place = |file: &str| {
+        let part = file.split('/').next().unwrap_or_default();
+        PARTS.iter().position(|known| *known == part).unwrap_or_else(|| panic!("{file} has no place in the order"))
+    };
+    let uses = uses_within("core");
+    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 100, "nothing was read");
+    for (file, used) in &uses {
+        for used in used {
+            assert!(place(used) <= place(file), "core/{file} must not use core/{used}");
+        }
+    }
 }
 
 /// Modules whose files, too, point one way: no file uses one that, by way of others, uses it.
@@ -258,31 +295,4 @@ fn first_segments(path: &str) -> Vec<&str> {
         }
     }
     names
-}
-
-fn first_word(text: &str) -> &str {
-    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
-    &text[..end]
-}
-
-/// All files below a folder whose names end like this.
-fn files(folder: &Path, extension: &str) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut found = BTreeSet::new();
-    for path in entries.map(|entry| entry.expect("an entry").path()) {
-        if path.is_dir() {
-            found.extend(files(&path, extension));
-        } else if path.extension().is_some_and(|end| end == extension) {
-            found.insert(path);
-        }
-    }
-    found
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,5 +1,8 @@
-//! What the project says about itself is true: generated files, examples, documents.
+//! What the project says about itself is true: generated files, examples, documents, and the direction of dependencies.
 //! Reads files only; needs no server.
+
+mod arrows;
+mod project;
 
 use std::{
     collections::BTreeSet,
@@ -11,6 +14,8 @@ use serde_json::Value;
 use tokenturn::api::{
     ClusterTokenProvider, RotatedToken, TokenProvider, conditions::Reason, definition_yaml, definitions,
 };
+
+use project::{files, first_word, project, read};
 
 /// With `UPDATE=1` (`make crds`) the files are written, otherwise compared.
 #[test]
@@ -187,11 +192,6 @@ fn open_tests(root: &Path, path: &Path) -> Vec<(String, String)> {
     marked.map(|(_, rest)| (file.clone(), first_word(rest).to_owned())).collect()
 }
 
-fn first_word(text: &str) -> &str {
-    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(text.len());
-    &text[..end]
-}
-
 /// The fenced YAML blocks of all documents.
 fn yaml_of_documents() -> Vec<(PathBuf, String)> {
     let mut blocks = Vec::new();
@@ -211,26 +211,4 @@ fn documents() -> Vec<(PathBuf, String)> {
         paths.extend(files(&project().join(folder), "md"));
     }
     paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
-}
-
-/// All files below a folder whose names end like this.
-fn files(folder: &Path, extension: &str) -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut found = BTreeSet::new();
-    for path in entries.map(|entry| entry.expect("an entry").path()) {
-        if path.is_dir() {
-            found.extend(files(&path, extension));
-        } else if path.extension().is_some_and(|end| end == extension) {
-            found.insert(path);
-        }
-    }
-    found
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
