@@ -6,6 +6,7 @@ mod census;
 mod counterexamples;
 mod deaths;
 mod drift;
+mod earlier_records;
 mod image_pulls;
 mod in_place;
 mod invariants;
