@@ -25,15 +25,24 @@ use super::{
 };
 use crate::{
     core::{guards::Guards, seen::observed::Settings, timing::PUBLISH_WITHIN},
-    kube_io::{Api, client, events::Events, lease::Candidate, trouble},
+    kube_io::{Api, Reader, client, events::Events, lease::Candidate, trouble},
     providers::{
         Drivers,
         http::{Shared, guard::Reach},
         kubernetes::Kubernetes,
     },
     reconcile::{
-        consumers, context::Context, memory::Memories, metrics::Metrics, pass, pod_watch::PodWatches, queue::Queue,
-        stamps::Stamps, streams,
+        context::Context,
+        drivers::Inspectors,
+        effects::Effects,
+        lists,
+        metrics::Metrics,
+        queue::Queue,
+        reads::Reads,
+        remembered::Memories,
+        run::reconcile,
+        stamps::Stamps,
+        watch::{pods::PodWatches, streams},
     },
 };
 
@@ -127,32 +136,37 @@ async fn lead(
         }
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
-        let pods = PodWatches::new(watch_client.clone(), queue.clone());
-        let context = Arc::new(Context {
-            drivers: Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() },
+        let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone());
+        let drivers = Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() };
+        let cluster = Reader::new(client.clone());
+        let reads = Reads {
+            pods: Arc::new(pods.clone()),
+            lists: lists::namespaces(cluster.clone(), Arc::new(pods.clone())),
+            volumes: lists::volumes(cluster.clone()),
+            cluster,
+            inspectors: Inspectors::new(drivers.clone()),
             namespace: args.operator_namespace.clone(),
-            watched: args.watch_namespaces.clone(),
             install: install.clone(),
-            settings: Settings {
-                settle: args.settle.get(),
-                contact: args.contact(),
-                image_pull_backoff: args.image_pull_backoff.get(),
-                elected: args.leader_election,
-                guards: Guards::default(),
-            },
+            settings: settings(args),
             started,
-            memories: memories.next_term().await,
             metrics: metrics.clone(),
+        };
+        let effects = Effects {
+            reads,
+            drivers,
             events: Events::new(client.clone(), &identity),
-            looks: consumers::looks(client.clone(), pods.clone()),
-            volumes: consumers::volumes(client.clone()),
+            stamps: Stamps::new(client.clone()),
+            client: client.clone(),
+            tasks: TaskTracker::new(),
+        };
+        let context = Arc::new(Context {
+            effects: Arc::new(effects),
+            watched: args.watch_namespaces.clone(),
+            memories: memories.next_term().await,
             pods,
             watch_client,
-            stamps: Stamps::new(client.clone()),
-            tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             queue,
-            client: client.clone(),
         });
         let outcome = work(args, &context, &stop, &lost).await;
         idle.cancel();
@@ -164,6 +178,16 @@ async fn lead(
             return outcome;
         }
         memories = context.memories.clone();
+    }
+}
+
+fn settings(args: &RunArgs) -> Settings {
+    Settings {
+        settle: args.settle.get(),
+        contact: args.contact(),
+        image_pull_backoff: args.image_pull_backoff.get(),
+        elected: args.leader_election,
+        guards: Guards::default(),
     }
 }
 
@@ -195,10 +219,10 @@ async fn work(
     watches.abort_all();
     context.stop.cancel();
     context.pods.stop();
-    context.tasks.close();
+    context.effects.tasks.close();
     let drained = tokio::time::timeout(DRAIN, async {
         while workers.join_next().await.is_some() {}
-        context.tasks.wait().await;
+        context.effects.tasks.wait().await;
     });
     if drained.await.is_err() {
         tracing::error!(
@@ -217,11 +241,11 @@ async fn worker(context: Arc<Context>) {
             () = context.stop.cancelled() => return,
             owner = context.queue.next() => owner,
         };
-        if let Some(next) = pass::turn(&context, &owner).await {
+        if let Some(next) = reconcile(&context, &owner).await {
             context.queue.add(owner.clone(), next);
         }
         context.queue.done(&owner);
-        context.metrics.remember(&context.remembered());
+        context.metrics().remember(&context.remembered());
     }
 }
 

@@ -57,6 +57,6 @@ mod tests {
         {
             assert!(!is_ours(target), "{target}");
         }
-        assert!(is_ours("tokenturn::reconcile::pass") && is_ours("tokenturn::audit") && !is_ours("tokenturnx"));
+        assert!(is_ours("tokenturn::reconcile::run") && is_ours("tokenturn::audit") && !is_ours("tokenturnx"));
     }
 }

@@ -74,6 +74,13 @@ impl Memory {
         }
     }
 
+    /// Whether a step is still taken when the process is asked to end: what stands between an intent that was committed here and its
+    /// create. Left to the next process, the intent would be a lost attempt.
+    #[must_use]
+    pub const fn has_to_finish(&self, decision: &Decision) -> bool {
+        self.fresh.is_some() && matches!(decision.step, Step::Mint { .. } | Step::Revoke { .. })
+    }
+
     /// Notes with what a reconcile came to rest.
     pub fn rests(&mut self, uptime: Duration, deleting: bool, decision: &Decision) {
         let is_refused = decision.reason == Reason::CredentialRejected;

@@ -176,6 +176,17 @@ impl Decision {
         Self { phase: Phase::Stalled, ..Self::wait(wake, reason, message) }
     }
 
+    /// The same step was taken again and again and changes nothing, because something undoes it: waiting, with what to look for.
+    #[must_use]
+    pub fn undone(&self, wait: Duration) -> Self {
+        let message = format!(
+            "the same step was taken several times within a minute and something undoes it: {}; look for a webhook, a tool, or a second \
+             installation of tokenturn that writes the same objects",
+            self.message
+        );
+        Self { pickup: self.pickup.clone(), ..Self::stall(wait, Reason::Contested, message) }
+    }
+
     /// The same with what is known of the pickup.
     #[must_use]
     pub fn with_pickup(self, pickup: Pickup) -> Self {

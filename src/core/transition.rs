@@ -418,3 +418,18 @@ fn change_previous(ledger: &Ledger, change: impl FnOnce(&mut Superseded)) -> Led
     }
     next
 }
+
+/// A provider object that was corrected holds for tokens that were minted before, as long as it is the same account and its tokens are of the same
+/// kind. One that speaks of another account, or of other tokens, does not: they are judged as they were minted.
+pub fn follow_provider_edit(ledger: &mut Ledger, present: &Source, is_of_a_kind: impl Fn(&Source, &Source) -> bool) {
+    for source in ledger.sources_mut() {
+        let is_changed = source.specification.provider == present.specification.provider
+            && source.provider.backend != present.provider.backend;
+        if is_changed
+            && source.provider.backend.account() == present.provider.backend.account()
+            && is_of_a_kind(source, present)
+        {
+            source.provider = present.provider.clone();
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Whether the operator may do what a rotation will need, asked before anything is minted.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::{Client, api::PostParams};
+use kube::api::PostParams;
 
-use super::error::Error;
+use super::{Reader, error::Error};
 use crate::connect::objects::Api;
 
 /// One right that is needed.
@@ -31,8 +31,8 @@ pub const ROTATION: [Right<'static>; 12] = [
 ];
 
 /// The rights of `needed` that the operator does not have in `namespace`, as `verb resource`.
-pub async fn missing(client: &Client, namespace: &str, needed: &[Right<'_>]) -> Result<Vec<String>, Error> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+pub async fn missing(cluster: &Reader, namespace: &str, needed: &[Right<'_>]) -> Result<Vec<String>, Error> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client().clone());
     let reviews = needed.iter().map(|right| {
         let api = api.clone();
         let review = SelfSubjectAccessReview {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 
-use super::error::Error;
+use super::{Reader, error::Error};
 use crate::{
     api::names::{KEPT_ANNOTATION, ROLE_LABEL, ROLE_TARGET, SHOWN_TO_ANNOTATION},
     connect::objects::Api,
@@ -21,11 +21,11 @@ const MAX_KEY: usize = 253;
 
 /// Reads those of the named Secrets that are there and can be a credential.
 pub async fn originals(
-    client: &Client,
+    cluster: &Reader,
     namespace: &str,
     names: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, SecretData>, Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
     let mut found = BTreeMap::new();
     for name in names {
         let doing = format!("reading Secret {namespace}/{name}");

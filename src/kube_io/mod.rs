@@ -12,6 +12,7 @@ pub mod keeping;
 pub mod lease;
 pub mod pages;
 pub mod pods;
+mod reader;
 pub mod record;
 pub mod resource;
 pub mod target;
@@ -19,6 +20,7 @@ pub mod volumes;
 pub mod workload;
 
 pub use error::Error;
+pub use reader::Reader;
 
 pub use crate::connect::{objects::Api, trouble};
 

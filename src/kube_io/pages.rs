@@ -4,13 +4,10 @@
 //! smaller parts. What stands in an object costs memory only for as long as its page is being read.
 
 use futures::AsyncReadExt;
-use kube::{
-    Client,
-    api::{ListParams, Request},
-};
+use kube::api::{ListParams, Request};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::error::Error;
+use super::{Reader, error::Error};
 
 /// Objects of the first page.
 const FIRST: u32 = 100;
@@ -51,7 +48,7 @@ fn items<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D)
 /// # Errors
 /// A page could not be had. A list of which only some pages came is none.
 pub async fn each<T: DeserializeOwned>(
-    client: &Client,
+    cluster: &Reader,
     path: &str,
     doing: &str,
     mut take: impl FnMut(Vec<T>),
@@ -60,7 +57,7 @@ pub async fn each<T: DeserializeOwned>(
     loop {
         let max = if size == 1 { MAX_OBJECT_BYTES } else { MAX_BYTES };
         let params = ListParams { limit: Some(size), continue_token: token.clone(), ..ListParams::default() };
-        let Some(body) = read(client, path, &params, max).await.map_err(Error::api(doing))? else {
+        let Some(body) = read(cluster, path, &params, max).await.map_err(Error::api(doing))? else {
             if size == 1 {
                 let why = format!("one object is larger than {} MiB; make it smaller or delete it", max >> 20);
                 return Err(Error::Malformed { what: doing.to_owned(), why });
@@ -87,9 +84,9 @@ fn next_size(bytes: usize, items: usize) -> u32 {
 }
 
 /// The body of one page; `None` if it is larger than `max`.
-async fn read(client: &Client, path: &str, params: &ListParams, max: usize) -> Result<Option<Vec<u8>>, kube::Error> {
+async fn read(cluster: &Reader, path: &str, params: &ListParams, max: usize) -> Result<Option<Vec<u8>>, kube::Error> {
     let request = Request::new(path).list(params).map_err(kube::Error::BuildRequest)?;
-    let body = client.request_stream(request).await?;
+    let body = cluster.client().request_stream(request).await?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let read = std::pin::pin!(body).take(limit).read_to_end(&mut bytes).await;

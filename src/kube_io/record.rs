@@ -13,7 +13,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Swap, Version,
+    Reader, Swap, Version,
     error::{Error, swapped},
     keeping,
 };
@@ -74,8 +74,8 @@ pub struct Read {
 
 /// Reads the record of a UID; one that was left to people is none. Whether namespace and name of its owner are those of the look is judged
 /// where it is decided what to do, see `core::ownership`.
-pub async fn read(client: &Client, namespace: &str, uid: &str) -> Result<Option<Read>, Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+pub async fn read(cluster: &Reader, namespace: &str, uid: &str) -> Result<Option<Read>, Error> {
+    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
     let name = name(uid);
     let what = format!("record {namespace}/{name}");
     let found = api.get_opt(&name).await.map_err(Error::api(format!("reading {what}")))?;

@@ -8,7 +8,7 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Swap, Version,
+    Reader, Swap, Version,
     error::{Error, swapped},
 };
 use crate::{
@@ -25,8 +25,8 @@ use crate::{
 ///
 /// # Errors
 /// Everything but the object and the API server's word that exactly this object does not exist: tokens are revoked because of that.
-pub async fn read(client: &Client, owner: &Owner) -> Result<Option<RotatedToken>, Error> {
-    let api: Api<RotatedToken> = Api::namespaced(client.clone(), &owner.namespace);
+pub async fn read(cluster: &Reader, owner: &Owner) -> Result<Option<RotatedToken>, Error> {
+    let api: Api<RotatedToken> = Api::namespaced(cluster.client().clone(), &owner.namespace);
     match api.get(&owner.name).await {
         Ok(object) => Ok(Some(object).filter(|object| object.metadata.uid.as_deref() == Some(owner.uid.as_str()))),
         Err(error) if is_absent(&error, &owner.name) => Ok(None),
@@ -46,26 +46,26 @@ fn is_absent(error: &kube::Error, name: &str) -> bool {
 
 /// Reads the spec of a provider object; `None` if there is no such object.
 pub async fn provider(
-    client: &Client,
+    cluster: &Reader,
     namespace: &str,
     reference: &ProviderRef,
 ) -> Result<Option<TokenProviderSpec>, Error> {
     let doing = format!("reading {} {}", reference.kind.as_str(), reference.name);
     match reference.kind {
         ProviderKind::TokenProvider => {
-            let api: Api<TokenProvider> = Api::namespaced(client.clone(), namespace);
+            let api: Api<TokenProvider> = Api::namespaced(cluster.client().clone(), namespace);
             Ok(api.get_opt(&reference.name).await.map_err(Error::api(doing))?.map(|object| object.spec))
         }
         ProviderKind::ClusterTokenProvider => {
-            let api: Api<ClusterTokenProvider> = Api::all(client.clone());
+            let api: Api<ClusterTokenProvider> = Api::all(cluster.client().clone());
             Ok(api.get_opt(&reference.name).await.map_err(Error::api(doing))?.map(|object| object.spec.into()))
         }
     }
 }
 
 /// Whether a namespace is being deleted, or is gone.
-pub async fn namespace_ends(client: &Client, name: &str) -> Result<bool, Error> {
-    let api: Api<Namespace> = Api::all(client.clone());
+pub async fn namespace_ends(cluster: &Reader, name: &str) -> Result<bool, Error> {
+    let api: Api<Namespace> = Api::all(cluster.client().clone());
     let found = api.get_opt(name).await.map_err(Error::api(format!("reading namespace {name}")))?;
     Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }

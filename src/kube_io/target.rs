@@ -13,7 +13,7 @@ use kube::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Swap, Version,
+    Reader, Swap, Version,
     error::{Error, swapped},
 };
 use crate::{
@@ -58,8 +58,8 @@ fn managers(entries: &[ManagedFieldsEntry]) -> BTreeMap<String, String> {
 }
 
 /// Reads the target.
-pub async fn read(client: &Client, owner: &Owner, name: &str) -> Result<Read, Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &owner.namespace);
+pub async fn read(cluster: &Reader, owner: &Owner, name: &str) -> Result<Read, Error> {
+    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), &owner.namespace);
     let doing = format!("reading Secret {}/{name}", owner.namespace);
     let Some(secret) = api.get_opt(name).await.map_err(Error::api(doing))? else {
         return Ok(Read::absent());
@@ -165,9 +165,14 @@ pub async fn publish(
 ///
 /// # Errors
 /// The API server's own words: a missing right, a quota, a policy, an immutable Secret.
-pub async fn dry_run(client: &Client, owner: &Owner, plan: &TargetPlan, base: Option<&Version>) -> Result<Swap, Error> {
+pub async fn dry_run(
+    cluster: &Reader,
+    owner: &Owner,
+    plan: &TargetPlan,
+    base: Option<&Version>,
+) -> Result<Swap, Error> {
     let data = content(plan, |_| Some(b"placeholder".as_slice()));
-    write(client, owner, plan, Base { install: "", version: base, orphans: None }, "0.0", data, true).await
+    write(cluster.client(), owner, plan, Base { install: "", version: base, orphans: None }, "0.0", data, true).await
 }
 
 async fn write(

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kube::Client;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{error::Error, pages};
+use super::{Reader, error::Error, pages};
 use crate::core::pods::usage::volume::of_volume;
 
 /// A volume that a claim is bound to, and the Secrets that it names.
@@ -35,10 +34,10 @@ struct Meta {
 ///
 /// # Errors
 /// The API server did not show all of them.
-pub async fn list(client: &Client) -> Result<Vec<Volume>, Error> {
+pub async fn list(cluster: &Reader) -> Result<Vec<Volume>, Error> {
     let mut volumes = Vec::new();
     let take = |page: Vec<Raw>| volumes.extend(page.into_iter().filter_map(volume));
-    pages::each(client, "/api/v1/persistentvolumes", "listing PersistentVolumes", take).await?;
+    pages::each(cluster, "/api/v1/persistentvolumes", "listing PersistentVolumes", take).await?;
     Ok(volumes)
 }
 

@@ -1,80 +1,78 @@
-//! Looks up what a decision asked for: live, once per pass.
+//! Looks up what a decision asked for: live, once per look.
 
 use std::time::Duration;
 
-use super::{consumers::consumers, context::Context, fault::cannot_publish, memory::Remembered, observe::Handles};
+use super::{consumers::consumers, fault::cannot_publish, observe::Handles, reads::Reads, remembered::Looked};
 use crate::{
     api::conditions::Reason,
     core::{
         rules::verifying::has_to_prove,
         seen::{
             answers::{Fault, Question},
-            countable,
             observed::Observed,
         },
         token::{Census, Generation, Issued, Proof, Verification},
     },
-    kube_io::{Swap, access, events::Kind, resource, target},
+    kube_io::{Swap, access, resource, target},
     providers::{Driver, Provider},
 };
 
 /// Looks up one question and puts the answer where the next decision finds it.
 pub async fn answer(
-    context: &Context,
+    reads: &Reads,
     observed: &mut Observed,
     handles: &Handles,
-    remembered: &mut Remembered,
+    looked: &mut Looked,
     question: Question,
 ) {
     match question {
         Question::Listing(source) => {
-            let listing = match context.driver_with(&source, handles.stand_ins()) {
+            let listing = match reads.inspectors.with_kept(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
-                    let result = driver.list(&observed.owner, &context.naming(observed), &source.specification).await;
-                    context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
+                    let result = driver.list(&observed.owner, &reads.naming(observed), &source.specification).await;
+                    reads.metrics.provider_call(driver.name(), "list", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
             observed.note_listing(listing);
-            tell_refused(context, observed, remembered).await;
         }
-        Question::Preflight => observed.answers.preflight = Some(preflight(context, observed, handles).await),
+        Question::Preflight => observed.answers.preflight = Some(preflight(reads, observed, handles).await),
         Question::Verify(generation) => {
-            let verification = verification(context, observed, handles, generation).await;
+            let verification = verification(reads, observed, handles, generation).await;
             observed.answers.verification.insert(generation, verification);
         }
         Question::Liveness(generation) => {
-            let liveness = match known(context, observed, handles, generation) {
+            let liveness = match known(reads, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .liveness(&observed.owner, &context.naming(observed), token, observed.values(generation))
+                        .liveness(&observed.owner, &reads.naming(observed), token, observed.values(generation))
                         .await;
-                    context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
+                    reads.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
             observed.answers.liveness.insert(generation, liveness);
         }
         Question::LastUse(generation) => {
-            let last_use = match known(context, observed, handles, generation) {
+            let last_use = match known(reads, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .last_use(&observed.owner, &context.naming(observed), token, observed.values(generation))
+                        .last_use(&observed.owner, &reads.naming(observed), token, observed.values(generation))
                         .await;
-                    context.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
+                    reads.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
             observed.answers.last_use.insert(generation, last_use);
         }
         Question::Consumers => {
-            observed.answers.consumers = Some(consumers(context, observed, handles, remembered).await);
+            observed.answers.consumers = Some(consumers(reads, observed, handles, looked).await);
         }
         Question::NamespaceEnds => {
-            let ends = resource::namespace_ends(&context.client, &observed.owner.namespace).await;
+            let ends = resource::namespace_ends(&reads.cluster, &observed.owner.namespace).await;
             observed.answers.namespace_ends = Some(ends.map_err(Fault::from));
         }
     }
@@ -82,22 +80,22 @@ pub async fn answer(
 
 /// Whether a token works and, before it is used, whether its recipe does what it says.
 async fn verification(
-    context: &Context,
+    reads: &Reads,
     observed: &mut Observed,
     handles: &Handles,
     generation: Generation,
 ) -> Result<Verification, Fault> {
-    let (token, driver) = known(context, observed, handles, generation)?;
+    let (token, driver) = known(reads, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
     let result = driver.verify(&observed.owner, &token.source.specification, values).await;
-    context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
+    reads.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
     let verification = result?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, generation) {
         let result = driver.prove(&observed.owner, token, values).await;
-        context.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
+        reads.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
         match result? {
             Proof::Shown => {}
             Proof::NotYet { why } => return Ok(Verification::Misread { why, may_pass: true }),
@@ -106,19 +104,6 @@ async fn verification(
     }
     observed.answers.unshown = driver.unshown(&observed.owner);
     Ok(verification)
-}
-
-/// Names that cannot be ours are told once, as long as they are the same.
-async fn tell_refused(context: &Context, observed: &Observed, remembered: &mut Remembered) {
-    let told = countable::refused(&observed.answers.refused_names);
-    if told == remembered.refused_names {
-        return;
-    }
-    if let Some(message) = &told {
-        tracing::warn!("{message}");
-        context.events.write(&observed.owner, Kind::Warning, Reason::ImplausibleName, "List", message).await;
-    }
-    remembered.refused_names = told;
 }
 
 fn no_token() -> Fault {
@@ -132,7 +117,7 @@ fn value_lost(token: &Issued) -> Fault {
 }
 
 fn known<'a>(
-    context: &Context,
+    reads: &Reads,
     observed: &'a Observed,
     handles: &Handles,
     generation: Generation,
@@ -140,22 +125,22 @@ fn known<'a>(
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.generation == generation));
     let token = token.ok_or_else(no_token)?;
-    Ok((token, context.driver_with(&token.source, handles.stand_ins())?))
+    Ok((token, reads.inspectors.with_kept(&token.source, handles.stand_ins())?))
 }
 
 /// Could a token be minted and published now? Asks for rights, writes the target in a dry run, asks the provider.
-async fn preflight(context: &Context, observed: &Observed, handles: &Handles) -> Result<Option<Census>, Fault> {
+async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Result<Option<Census>, Fault> {
     let Some(resource) = &observed.resource else { return Ok(None) };
     let Ok(plan) = &resource.plan else { return Ok(None) };
-    let driver = context.driver_with(&plan.source, None)?;
+    let driver = reads.inspectors.with_kept(&plan.source, None)?;
     let namespace = &observed.owner.namespace;
-    let missing = access::missing(&context.client, namespace, &access::ROTATION).await?;
+    let missing = access::missing(&reads.cluster, namespace, &access::ROTATION).await?;
     if !missing.is_empty() {
         let message =
             format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
         return Err(Fault { reason: Reason::AccessDenied, message, needs_person: true, retry_after: None });
     }
-    let dry_run = target::dry_run(&context.client, &observed.owner, &resource.target, handles.target.as_ref()).await;
+    let dry_run = target::dry_run(&reads.cluster, &observed.owner, &resource.target, handles.target.as_ref()).await;
     match dry_run.map_err(|error| cannot_publish(&error))? {
         Swap::Done => {}
         Swap::Conflict => {
@@ -165,6 +150,6 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
         }
     }
     let result = driver.preflight(&observed.owner, &plan.source.specification).await;
-    context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
+    reads.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
     result.map_err(Fault::from)
 }

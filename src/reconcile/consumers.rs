@@ -5,15 +5,16 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
-use kube::{
-    Client,
-    core::{Selector, SelectorExt},
-};
+use kube::core::Selector;
 
-use super::{context::Context, memory::Remembered, observe::Handles, pod_watch::PodWatches, shared::Shared};
+use super::{
+    lists::{ALL, Namespace},
+    observe::Handles,
+    reads::Reads,
+    remembered::Looked,
+};
 use crate::{
-    api::{RolloutMode, WorkloadRef, conditions::Reason},
+    api::{RolloutMode, WorkloadRef},
     core::{
         pods::{
             consumers::{ANY_NODE, CROWD, Consumers, NodeView, PodRef, PodView, Unreported, WorkloadView},
@@ -24,92 +25,21 @@ use crate::{
     },
     kube_io::{
         pods::{self, Pod, Wanted},
-        volumes::{self, Volume},
-        workload::{self, Workload},
+        volumes::Volume,
     },
 };
-
-/// What one look at a namespace showed, for all objects there.
-pub struct Namespace {
-    pods: Vec<Pod>,
-    workloads: Vec<Workload>,
-}
-
-/// Looks at namespaces that are shared by their objects.
-#[must_use]
-pub fn looks(client: Client, watches: PodWatches) -> Shared<Namespace> {
-    Shared::new(move |namespace| {
-        let (client, watches) = (client.clone(), watches.clone());
-        async move { look(&client, &watches, &namespace).await }.boxed()
-    })
-}
-
-/// The volumes of a cluster have no namespace.
-const ALL: &str = "";
-
-/// Looks at the volumes of the cluster, shared by all objects.
-#[must_use]
-pub fn volumes(client: Client) -> Shared<Vec<Volume>> {
-    Shared::new(move |_| {
-        let client = client.clone();
-        async move { Ok(volumes::list(&client).await?) }.boxed()
-    })
-}
-
-/// Fresh lists of pods and workloads.
-async fn look(client: &Client, watches: &PodWatches, namespace: &str) -> Result<Namespace, Fault> {
-    let before = watches.alive(namespace);
-    let (pods, mut workloads) = futures::try_join!(pods::list(client, namespace), workload::list(client, namespace))?;
-    let shown: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
-    if let Some(uid) = watches.missing(namespace, &before, &shown).await {
-        return Err(older_than_the_watch(&uid));
-    }
-    find_pods(&mut workloads, &pods);
-    Ok(Namespace { pods, workloads })
-}
-
-fn older_than_the_watch(uid: &str) -> Fault {
-    let message = format!(
-        "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
-    );
-    let retry_after = Some(Duration::from_secs(2));
-    Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
-}
-
-/// Notes which workloads have pods in the list. Asked only of those that claim to have some.
-fn find_pods(workloads: &mut [Workload], pods: &[Pod]) {
-    let mut open: Vec<(&Selector, &mut bool)> = Vec::new();
-    for workload in workloads {
-        match &workload.selector {
-            Some(selector) if workload.running > 0 => {
-                open.push((selector, &mut workload.has_pods));
-            }
-            _ => workload.has_pods = true,
-        }
-    }
-    for pod in pods {
-        if open.is_empty() {
-            return;
-        }
-        let labels = pod.labels.to_map();
-        open.retain_mut(|(selector, has_pods)| {
-            **has_pods = selector.matches(&labels);
-            !**has_pods
-        });
-    }
-}
 
 /// The consumers of an object's Secret: from a look that begins now, and the nodes of snapshot pods that are no longer
 /// listed.
 pub async fn consumers(
-    context: &Context,
+    reads: &Reads,
     observed: &Observed,
     handles: &Handles,
-    remembered: &mut Remembered,
+    looked: &mut Looked,
 ) -> Result<Consumers, Fault> {
     let namespace = &observed.owner.namespace;
     let secret = handles.target_name.as_deref().unwrap_or_default();
-    let look = context.looks.fresh(namespace).await?;
+    let look = reads.lists.fresh(namespace).await?;
     let listed = listed_targets(observed);
     let declared: Vec<Selector> = look
         .workloads
@@ -120,13 +50,13 @@ pub async fn consumers(
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let snapshot: BTreeSet<PodRef> = ledger.iter().flat_map(|ledger| ledger.snapshot_pods()).cloned().collect();
     let known = snapshot.iter().map(|pod| pod.uid.clone()).collect();
-    let volumes = context.volumes.fresh(ALL).await?;
+    let volumes = reads.volumes.fresh(ALL).await?;
     let claims = claims_of(&volumes, namespace, secret);
     let none = BTreeSet::new();
     let own = claims.get(namespace.as_str()).unwrap_or(&none);
     let wanted = Wanted { secret: Some(secret), claims: own, declared: &declared, listed: &listed, known: &known };
     let mut views = wanted.views(&look.pods);
-    let vanished = context.pods.vanished(namespace);
+    let vanished = reads.pods.vanished(namespace);
     let vanished = Wanted { known: &none, ..wanted.clone() }.views(vanished.iter().map(|pod| &**pod));
     let rolled = rolled(&look, own, secret, &observed.owner.name);
     for pod in look.pods.iter().filter(|pod| {
@@ -140,9 +70,9 @@ pub async fn consumers(
     // Others share it, but for this object it is over.
     drop(look);
     for (elsewhere, claims) in claims.iter().filter(|(elsewhere, _)| **elsewhere != namespace.as_str()) {
-        views.extend(users_elsewhere(context, elsewhere, claims, &known).await?);
+        views.extend(users_elsewhere(reads, elsewhere, claims, &known).await?);
     }
-    let ended = context.pods.ended(namespace);
+    let ended = reads.pods.ended(namespace);
     // Pods of which only their node can tell that they are gone.
     let silent = snapshot.iter().filter(|pod| !ended.contains(&pod.uid)).filter_map(|pod| match views.get(&pod.uid) {
         None => Some((pod.uid.clone(), pod.node.clone())),
@@ -150,17 +80,17 @@ pub async fn consumers(
     });
     let silent: Vec<(String, Option<String>)> = silent.collect();
     let names = silent.iter().filter_map(|(_, node)| node.clone()).collect();
-    let mut nodes = pods::nodes(&context.client, names).await?;
+    let mut nodes = pods::nodes(&reads.cluster, names).await?;
     let crowd = crowd(observed);
     if silent.iter().any(|(_, node)| node.is_none()) || crowd.is_some() {
-        nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&context.client).await?);
+        nodes.insert(ANY_NODE.to_owned(), pods::all_nodes(&reads.cluster).await?);
     }
     let mut consumers = Consumers { pods: views, vanished, workloads, ended, ..Consumers::default() };
     // Of a crowd it is only known that none of it is listed any more.
     let gone = crowd.is_some_and(|crowd| members(crowd, &consumers).next().is_none());
     let silent = silent.iter().map(|(uid, node)| (uid.as_str(), node.as_deref()));
     let silent = silent.chain(gone.then_some((CROWD, None)));
-    consumers.in_contact = in_contact(context.uptime(), remembered, silent, &nodes);
+    consumers.in_contact = in_contact(reads.uptime(), looked, silent, &nodes);
     consumers.nodes = nodes.into_iter().map(|(name, state)| (name, state.view)).collect();
     Ok(consumers)
 }
@@ -209,12 +139,12 @@ fn is_mounted_by(pod: &Pod, claims: &BTreeSet<String>) -> bool {
 
 /// Pods of another namespace that get the Secret by a volume. Where they cannot be listed nothing is claimed about them.
 async fn users_elsewhere(
-    context: &Context,
+    reads: &Reads,
     namespace: &str,
     claims: &BTreeSet<String>,
     known: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, PodView>, Fault> {
-    let look = context.looks.fresh(namespace).await.map_err(|fault| {
+    let look = reads.lists.fresh(namespace).await.map_err(|fault| {
         let claims: Vec<&str> = claims.iter().map(String::as_str).take(3).collect();
         let message = format!(
             "volumes give the Secret to pods of namespace {namespace} (claims {}), which cannot be listed: {}",
@@ -253,7 +183,7 @@ fn listed_targets(observed: &Observed) -> BTreeSet<WorkloadRef> {
 /// How long each silent pod has been silent with its node in contact all the time, as far as this process saw.
 fn in_contact<'a>(
     uptime: Duration,
-    remembered: &mut Remembered,
+    looked: &mut Looked,
     silent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     nodes: &BTreeMap<String, pods::NodeState>,
 ) -> BTreeMap<String, Duration> {
@@ -263,13 +193,13 @@ fn in_contact<'a>(
         let Some(node) = nodes.get(node.unwrap_or(ANY_NODE)).filter(|node| node.view == NodeView::Ready) else {
             continue;
         };
-        let since = match remembered.absent.get(uid) {
+        let since = match looked.absent.get(uid) {
             Some((since, change)) if *change == node.since => *since,
             _ => uptime,
         };
         still.insert(uid.to_owned(), (since, node.since));
         contact.insert(uid.to_owned(), uptime.saturating_sub(since));
     }
-    remembered.absent = still;
+    looked.absent = still;
     contact
 }

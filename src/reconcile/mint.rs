@@ -1,8 +1,8 @@
-//! Create and store, in one task that survives the pass: between the two, the value exists only here.
+//! Create and store, in one task that survives the reconcile: between the two, the value exists only here.
 
 use std::{sync::Arc, time::Duration};
 
-use super::context::Context;
+use super::effects::Effects;
 use crate::{
     api::conditions::Reason,
     core::{
@@ -39,7 +39,7 @@ pub struct Mint {
     pub may_be_there: bool,
     /// Time of this process after which the create is not sent any more.
     pub send_until: Duration,
-    /// The record as this pass read it; the store is a compare-and-swap on it.
+    /// The record as this reconcile read it; the store is a compare-and-swap on it.
     pub ledger: Ledger,
     pub values: Values,
     /// Copies in that record, which stay in it.
@@ -51,16 +51,16 @@ pub struct Mint {
 ///
 /// # Errors
 /// Why no token is pending. A token whose answer was lost, or that could not be stored, is revoked or swept.
-pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
-    let Some(driver) = context.driver(&mint.source) else {
+pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
+    let Some(driver) = effects.driver(&mint.source) else {
         let message = "the provider names no driver that this version has".to_owned();
         return Err(Failure::nothing_made(Reason::ProviderMissing, message));
     };
-    if context.uptime() > mint.send_until {
+    if effects.reads.uptime() > mint.send_until {
         let message = "this process was paused before it could mint; nothing was sent".to_owned();
         return Err(Failure::nothing_made(Reason::Minting, message));
     }
-    let id = context.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.generation);
+    let id = effects.reads.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.generation);
     let request = Request {
         owner: mint.owner.clone(),
         generation: mint.generation,
@@ -72,9 +72,9 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         may_be_there: mint.may_be_there,
     };
     let result = driver.create(&request).await;
-    context.metrics.provider_call(driver.name(), "create", result.as_ref().err());
+    effects.reads.metrics.provider_call(driver.name(), "create", result.as_ref().err());
     let Minted { values, handle, issued_at, expires_at, flaw, unshown } = result.map_err(|error| {
-        context.metrics.rotation("failed");
+        effects.reads.metrics.rotation("failed");
         let Fault { reason, message, .. } = Fault::from(&error);
         match error.class() {
             Class::Unknown => Failure::may_have_made(reason, message),
@@ -95,14 +95,14 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
     };
     tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
     // Whatever kept it out of the record, and whether a revoke was tried: it may be alive.
-    let stored = Box::pin(store(&context, &driver, mint, token, (values, flaw))).await;
+    let stored = Box::pin(store(&effects, &driver, mint, token, (values, flaw))).await;
     stored.map_err(|fault| Failure::may_have_made(fault.reason, fault.message))
 }
 
 /// Compare-and-set the record with the pending token, or with one that is to be revoked because of a flaw; on
 /// conflict revoke it, because somebody else is ahead.
 async fn store(
-    context: &Context,
+    effects: &Effects,
     driver: &Driver,
     mint: Mint,
     token: Issued,
@@ -122,9 +122,11 @@ async fn store(
     let mut tries = 0;
     loop {
         tries += 1;
-        match record::save(&context.client, &context.namespace, Some(&mint.version), &next, &all, &mint.kept).await {
+        match record::save(&effects.client, &effects.reads.namespace, Some(&mint.version), &next, &all, &mint.kept)
+            .await
+        {
             Ok(Swap::Done) => {
-                tell_flaw(context, &mint.owner, &next).await;
+                tell_flaw(effects, &mint.owner, &next).await;
                 return Ok(());
             }
             Ok(Swap::Conflict) => break,
@@ -136,7 +138,7 @@ async fn store(
         }
     }
     // After a lost answer the conflict may be our own write.
-    let stored = record::read(&context.client, &context.namespace, &mint.owner.uid).await?;
+    let stored = record::read(&effects.reads.cluster, &effects.reads.namespace, &mint.owner.uid).await?;
     let is_known = |ledger: &Ledger| {
         ledger.owner == mint.owner && ledger.tokens().any(|known| known.generation == token.generation)
     };
@@ -151,22 +153,22 @@ async fn store(
         return Ok(());
     }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
-    revoke(context, driver, &mint.owner, &token, &all).await
+    revoke(effects, driver, &mint.owner, &token, &all).await
 }
 
 /// Says why a token is revoked that was never pending.
-async fn tell_flaw(context: &Context, owner: &Owner, ledger: &Ledger) {
+async fn tell_flaw(effects: &Effects, owner: &Owner, ledger: &Ledger) {
     let failure =
         ledger.intent.as_ref().filter(|_| ledger.refused.is_some()).and_then(|intent| intent.failure.as_ref());
     if let Some(Failure { reason, message, .. }) = failure {
-        context.metrics.rotation("refused");
-        context.events.write(owner, Kind::Warning, *reason, "Mint", message).await;
+        effects.reads.metrics.rotation("refused");
+        effects.events.write(owner, Kind::Warning, *reason, "Mint", message).await;
     }
 }
 
 /// Revokes a token whose value nobody else has seen. What remains is found by the next sweep.
 async fn revoke(
-    context: &Context,
+    effects: &Effects,
     driver: &Driver,
     owner: &Owner,
     token: &Issued,
@@ -178,7 +180,7 @@ async fn revoke(
         let revoked = driver
             .revoke(owner, &token.source.specification, &Revocable::never_stored(token), values.get(&token.generation))
             .await;
-        context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
+        effects.reads.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),

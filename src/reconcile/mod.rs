@@ -1,25 +1,31 @@
-//! Runs passes: observe, decide, perform one effect, look again; when there is nothing to do, report.
+//! Runs reconciles: look, perform one effect, look again; when there is nothing to do, report.
 //!
-//! `core` decides. Only this module calls effects, and of it only `perform` and `mint` change anything but status.
+//! `core` decides. [`look::look`] says what would be done and is given [`reads::Reads`], which can change nothing. Effects are in [`effects::Effects`],
+//! which only `perform`, `mint` and `keep` use.
 
 pub mod answer;
 pub mod consumers;
 pub mod context;
+pub mod drivers;
+pub mod effects;
+pub mod evidence;
 pub mod fault;
 pub mod keep;
-pub mod memory;
+pub mod lists;
+pub mod look;
 pub mod metrics;
 pub mod mint;
+pub mod object;
 pub mod observe;
-pub mod pass;
 pub mod perform;
-pub mod pod_news;
-pub mod pod_watch;
-mod provider_health;
-pub mod provider_status;
+pub mod progress;
+mod provider;
 pub mod queue;
+pub mod reads;
+pub mod remembered;
+pub mod run;
 pub mod shared;
 pub mod stamps;
-pub mod story;
-pub mod streams;
+mod status;
 pub mod versions;
+pub mod watch;

@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    context::Context,
+    effects::Effects,
     fault::cannot_publish,
-    keep,
-    memory::Remembered,
-    mint,
+    keep, mint,
     observe::{Handles, base},
-    story,
+    progress,
+    remembered::Looked,
 };
 use crate::{
     api::{WorkloadRef, conditions::Reason},
@@ -32,10 +31,10 @@ use crate::{
 
 /// One step and what it is based on.
 pub struct Performance<'a> {
-    pub context: &'a Arc<Context>,
+    pub effects: &'a Arc<Effects>,
     pub observed: &'a Observed,
     pub handles: &'a Handles,
-    pub remembered: &'a mut Remembered,
+    pub looked: &'a mut Looked,
     pub decision: &'a Decision,
 }
 
@@ -48,13 +47,13 @@ impl Performance<'_> {
     /// # Errors
     /// The effect failed, or may have; told for the user.
     pub async fn run(mut self) -> Outcome {
-        let Self { context, observed, handles, .. } = self;
-        let (client, owner) = (&context.client, &observed.owner);
+        let Self { effects, observed, handles, .. } = self;
+        let (client, owner) = (&effects.client, &observed.owner);
         let target = handles.target_name.as_deref().zip(handles.target.as_ref());
         match (&self.decision.step, target) {
             (Step::Wait { .. }, _) => Ok(()),
             (Step::AddFinalizer, _) => match &handles.resource {
-                Some(object) => swapped(resource::claim(client, object, &context.install).await),
+                Some(object) => swapped(resource::claim(client, object, &effects.reads.install).await),
                 None => Ok(()),
             },
             (Step::ReleaseFinalizer, _) => self.release().await,
@@ -85,19 +84,20 @@ impl Performance<'_> {
         let Some(object) = &self.handles.resource else { return Ok(()) };
         tracing::info!(reason = %self.decision.reason, "letting the object go");
         self.tell_orphan().await;
-        swapped(resource::remove_finalizer(&self.context.client, object).await)
+        swapped(resource::remove_finalizer(&self.effects.client, object).await)
     }
 
     async fn drop_record(&self) -> Outcome {
         let Some(version) = &self.handles.record else { return Ok(()) };
         self.tell_orphan().await;
-        let Context { client, namespace, .. } = &**self.context;
+        let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
 
     async fn leave_record(&self, message: &str) -> Outcome {
         let Some(version) = &self.handles.record else { return Ok(()) };
-        let Context { client, namespace, events, .. } = &**self.context;
+        let Effects { client, events, reads, .. } = &**self.effects;
+        let namespace = &reads.namespace;
         let uid = &self.observed.owner.uid;
         let left = record::leave(client, namespace, uid, version, message).await?;
         if left == Swap::Done {
@@ -115,24 +115,25 @@ impl Performance<'_> {
         let Decision { reason, message, .. } = self.decision;
         if *reason == Reason::LeftAlive {
             tracing::error!("{message}");
-            let Context { namespace, events, .. } = &**self.context;
+            let Effects { events, reads, .. } = &**self.effects;
+            let namespace = &reads.namespace;
             events.write_on_record(namespace, &self.observed.owner.uid, *reason, "Delete", message).await;
         }
         if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
             tracing::warn!("{message}");
-            self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
+            self.effects.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }
     }
 
     async fn write_record(&self, ledger: &Ledger, values: &Values) -> Result<Swap, Error> {
-        let Context { client, namespace, .. } = &**self.context;
+        let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
         record::save(client, namespace, self.handles.record.as_ref(), ledger, values, &self.handles.kept).await
     }
 
     /// The same with a new copy of what the tokens depend on, before there is another one.
     async fn write_and_keep(&self, ledger: &Ledger, values: &Values) -> Result<Swap, Error> {
-        let Context { client, namespace, .. } = &**self.context;
-        let kept = keep::renewed(self.context, ledger, &self.handles.kept).await?;
+        let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
+        let kept = keep::renewed(self.effects, ledger, &self.handles.kept).await?;
         record::save(client, namespace, self.handles.record.as_ref(), ledger, values, &kept).await
     }
 
@@ -146,8 +147,8 @@ impl Performance<'_> {
         if saved == Swap::Conflict {
             return swapped(Ok(saved));
         }
-        self.remembered.memory.saved(change);
-        story::saved(self.context, &self.observed.owner, ledger, change).await;
+        self.looked.memory.saved(change);
+        progress::saved(self.effects, &self.observed.owner, ledger, change).await;
         Ok(())
     }
 
@@ -166,41 +167,41 @@ impl Performance<'_> {
         let saved = self.write_and_keep(ledger, &values).await?;
         if saved == Swap::Done {
             tracing::warn!(rotation = generation.map(tracing::field::display), "{message}");
-            self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
+            self.effects.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
         }
         swapped(Ok(saved))
     }
 
     async fn publish(&mut self, generation: Generation, repair: bool) -> Outcome {
-        let Self { context, observed, handles, .. } = *self;
+        let Self { effects, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
-        if context.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
+        if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
             tracing::warn!(rotation = %generation, "too much time went by before the token could be published, looking again");
             return Ok(());
         }
         let owner = &observed.owner;
         let base = target::Base {
-            install: &context.install,
+            install: &effects.reads.install,
             version: handles.target.as_ref(),
             orphans: handles.orphans.as_deref(),
         };
-        self.remembered.memory.publishing(generation);
-        let written = target::publish(&context.client, owner, &resource.target, base, generation, values).await;
+        self.looked.memory.publishing(generation);
+        let written = target::publish(&effects.client, owner, &resource.target, base, generation, values).await;
         let written = written.map_err(|error| cannot_publish(&error))?;
         if written == Swap::Conflict {
             return swapped(Ok(written));
         }
-        self.remembered.memory.published(context.uptime());
+        self.looked.memory.published(effects.reads.uptime());
         let secret = &resource.target.name;
         if let (Target::Adoptable, Some(orphans)) = (&observed.target, &handles.orphans) {
             let note = earlier_orphans(secret, orphans);
             tracing::warn!("{note}");
-            context.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
+            effects.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
         }
         if repair {
             tracing::warn!(rotation = %generation, secret, "target was changed by somebody else, repaired");
             let message = &self.decision.message;
-            context.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
+            effects.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
         } else {
             tracing::info!(rotation = %generation, secret, "new token verified and published");
         }
@@ -210,8 +211,8 @@ impl Performance<'_> {
     /// Whether object, target and record are just now what the decision was based on. Looking things up at a slow provider
     /// takes its time at every look: without this, none would ever be recent enough.
     async fn still_stands(&mut self) -> Result<bool, Fault> {
-        let (fresh, handles) = base(self.context, &self.observed.owner, self.remembered).await?;
-        let is_recent = self.context.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
+        let (fresh, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
+        let is_recent = self.effects.reads.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
         Ok(is_recent && handles.is_of_the_same_versions(self.handles))
     }
 
@@ -236,17 +237,17 @@ impl Performance<'_> {
             kept: self.handles.kept.clone(),
             version: version.clone(),
         };
-        self.remembered.memory.minting();
-        let task = mint::run(self.context.clone(), task);
+        self.looked.memory.minting();
+        let task = mint::run(self.effects.clone(), task);
         let task = tracing::Instrument::instrument(task, tracing::Span::current());
-        let minted = self.context.tasks.spawn(task).await.unwrap_or_else(|error| {
+        let minted = self.effects.tasks.spawn(task).await.unwrap_or_else(|error| {
             let message = format!("the task that mints ended early: {error}");
             Err(Failure::may_have_made(Reason::InternalError, message))
         });
         if minted.as_ref().is_err_and(|failure| failure.made == Made::MayExist) {
-            self.remembered.memory.answer_lost(self.context.uptime());
+            self.looked.memory.answer_lost(self.effects.reads.uptime());
         }
-        self.remembered.memory.mint_failure = minted.err();
+        self.looked.memory.mint_failure = minted.err();
         Ok(())
     }
 
@@ -257,36 +258,36 @@ impl Performance<'_> {
         values: Option<Generation>,
         published: bool,
     ) -> Outcome {
-        let Self { context, observed, handles, .. } = *self;
-        let driver = context.driver_with(source, handles.stand_ins())?;
+        let Self { effects, observed, handles, .. } = *self;
+        let driver = effects.driver_with(source, handles.stand_ins())?;
         let values = values.and_then(|generation| observed.values(generation));
         let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
-        context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
+        effects.reads.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
         let (generation, id) = (token.generation(), token.id());
         if let Err(error) = result {
-            self.remembered.memory.revoke_failed(generation);
+            self.looked.memory.revoke_failed(generation);
             return Err(error.into());
         }
-        self.remembered.memory.revoked(generation, context.uptime());
+        self.looked.memory.revoked(generation, effects.reads.uptime());
         if published {
             tracing::info!(rotation = %generation, id, "token revoked");
         } else {
             tracing::info!(rotation = %generation, id, "unpublished token revoked");
             let note = format!("{id} was never published and is revoked");
-            let events = &context.events;
+            let events = &effects.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
         }
         Ok(())
     }
 
     async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, generation: Generation, stamp: &str) -> Outcome {
-        let Self { context, observed, .. } = *self;
+        let Self { effects, observed, .. } = *self;
         let mut fault = None;
-        for (workload, answer) in context.stamps.write(&observed.owner, workloads.clone(), stamp).await {
+        for (workload, answer) in effects.stamps.write(&observed.owner, workloads.clone(), stamp).await {
             match answer {
                 Ok(Swap::Done) => {
                     tracing::info!(rotation = %generation, %workload, "workload is being restarted");
-                    self.remembered.memory.stamped(workload, stamp, context.uptime());
+                    self.looked.memory.stamped(workload, stamp, effects.reads.uptime());
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
                 Err(error) => fault = fault.or(Some(error)),
@@ -297,7 +298,7 @@ impl Performance<'_> {
         }
         let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
         let note = format!("restarting {} for rotation {}", names.join(", "), generation.sequence);
-        context.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
+        effects.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
         Ok(())
     }
 }

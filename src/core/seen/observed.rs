@@ -3,7 +3,7 @@
 //! The base (resource, target, record, in this order) is read in every pass. What only some decisions need is asked for:
 //! a rule that lacks an answer returns the [`Question`], the pass looks it up, live, and decides again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -118,6 +118,17 @@ impl Observed {
     /// Whether the namespace is being deleted, or the question.
     pub fn try_namespace_ends(&self) -> Result<Result<bool, &Fault>, Question> {
         Ok(self.answers.namespace_ends.as_ref().ok_or(Question::NamespaceEnds)?.as_ref().copied())
+    }
+
+    /// UIDs of the pods whose end the object waits for; `None` if it waits for none. Before they are known there are none to name, but
+    /// their namespace has to be watched already, so that no end is missed.
+    #[must_use]
+    pub fn awaited_pods(&self) -> Option<BTreeSet<String>> {
+        let ledger = &self.record.as_ref()?.ledger;
+        let deleting = self.resource.as_ref().is_none_or(|resource| resource.deleting);
+        let rotating = ledger.intent.is_some() && ledger.current.is_some();
+        let waits = ledger.previous.is_some() || rotating || (deleting && ledger.current.is_some());
+        waits.then(|| ledger.snapshot_pods().map(|pod| pod.uid.clone()).collect())
     }
 
     /// Whether a guard of the protocol holds.

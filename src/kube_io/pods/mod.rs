@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
-    Client,
     api::{Request, WatchEvent, WatchParams},
     core::Selector,
 };
 
 pub use slim::Pod;
 
-use super::{error::Error, pages};
+use super::{Reader, error::Error, pages};
 use crate::{
     api::WorkloadRef,
     connect::objects::{Api, list_path},
@@ -32,9 +31,9 @@ const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 ///
 /// # Errors
 /// The API server did not show all of them.
-pub async fn list(client: &Client, namespace: &str) -> Result<Vec<Pod>, Error> {
+pub async fn list(cluster: &Reader, namespace: &str) -> Result<Vec<Pod>, Error> {
     let mut pods = Vec::new();
-    list_into(client, namespace, |page| pods.extend(page)).await?;
+    list_into(cluster, namespace, |page| pods.extend(page)).await?;
     pods.shrink_to_fit();
     Ok(pods)
 }
@@ -43,10 +42,10 @@ pub async fn list(client: &Client, namespace: &str) -> Result<Vec<Pod>, Error> {
 ///
 /// # Errors
 /// As [`list`].
-pub async fn list_into(client: &Client, namespace: &str, take: impl FnMut(Vec<Pod>)) -> Result<String, Error> {
+pub async fn list_into(cluster: &Reader, namespace: &str, take: impl FnMut(Vec<Pod>)) -> Result<String, Error> {
     let doing = format!("listing pods of {namespace}");
     let path = list_path("api/v1", namespace, "pods").map_err(Error::api(&doing))?;
-    pages::each(client, &path, &doing, take).await
+    pages::each(cluster, &path, &doing, take).await
 }
 
 /// Watches the pods of a namespace from a resource version on.
@@ -54,12 +53,12 @@ pub async fn list_into(client: &Client, namespace: &str, take: impl FnMut(Vec<Po
 /// # Errors
 /// The watch could not be begun.
 pub async fn watch(
-    client: &Client,
+    cluster: &Reader,
     namespace: &str,
     version: &str,
 ) -> Result<impl Stream<Item = Result<WatchEvent<Pod>, kube::Error>> + use<>, kube::Error> {
     let request = Request::new(list_path("api/v1", namespace, "pods")?).watch(&WatchParams::default(), version);
-    client.request_events::<Pod>(request.map_err(kube::Error::BuildRequest)?).await
+    cluster.client().request_events::<Pod>(request.map_err(kube::Error::BuildRequest)?).await
 }
 
 /// Which pods matter to one object.
@@ -127,8 +126,8 @@ pub struct NodeState {
 }
 
 /// Reads nodes by name.
-pub async fn nodes(client: &Client, names: BTreeSet<String>) -> Result<BTreeMap<String, NodeState>, Error> {
-    let api: Api<Node> = Api::all(client.clone());
+pub async fn nodes(cluster: &Reader, names: BTreeSet<String>) -> Result<BTreeMap<String, NodeState>, Error> {
+    let api: Api<Node> = Api::all(cluster.client().clone());
     let reads = stream::iter(names).map(|name| {
         let api = api.clone();
         async move {
@@ -140,9 +139,9 @@ pub async fn nodes(client: &Client, names: BTreeSet<String>) -> Result<BTreeMap<
 }
 
 /// All nodes of the cluster as one: ready only if every node is ready or known to be down, since the latest change of any.
-pub async fn all_nodes(client: &Client) -> Result<NodeState, Error> {
+pub async fn all_nodes(cluster: &Reader) -> Result<NodeState, Error> {
     let mut states: Vec<NodeState> = Vec::new();
-    pages::each(client, "/api/v1/nodes", "listing nodes", |page: Vec<Node>| states.extend(page.iter().map(state)))
+    pages::each(cluster, "/api/v1/nodes", "listing nodes", |page: Vec<Node>| states.extend(page.iter().map(state)))
         .await?;
     let silent = states.iter().any(|state| state.view == NodeView::NotReady);
     let view = if silent { NodeView::NotReady } else { NodeView::Ready };

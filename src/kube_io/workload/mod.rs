@@ -15,7 +15,7 @@ use slim::Raw;
 pub use slim::Workload;
 
 use super::{
-    Swap, Version,
+    Reader, Swap, Version,
     error::{Error, swapped},
     pages,
 };
@@ -43,13 +43,13 @@ fn api(client: &Client, namespace: &str, kind: WorkloadKind) -> Api<DynamicObjec
 ///
 /// # Errors
 /// The API server did not show all of them.
-pub async fn list(client: &Client, namespace: &str) -> Result<Vec<Workload>, Error> {
+pub async fn list(cluster: &Reader, namespace: &str) -> Result<Vec<Workload>, Error> {
     let lists = WorkloadKind::ALL.map(|kind| async move {
         let doing = format!("listing {}s of {namespace}", kind.as_str());
         let path = list_path("apis/apps/v1", namespace, &resource(kind).plural).map_err(Error::api(&doing))?;
         let mut workloads = Vec::new();
         let take = |page: Vec<Raw>| workloads.extend(page.into_iter().map(|raw| raw.reduce(kind)));
-        pages::each(client, &path, &doing, take).await?;
+        pages::each(cluster, &path, &doing, take).await?;
         Ok::<_, Error>(workloads)
     });
     Ok(futures::future::try_join_all(lists).await?.into_iter().flatten().collect())

@@ -101,7 +101,11 @@ async fn pods_from_the_past(stem: &str) -> Result<(Scene, Rule), Box<dyn std::er
     let scene = Scene::without_pods(stem).await?;
     let Scene { world, proxy } = &scene;
     let client = world.space.client_at(&proxy.url(), "test").await?;
-    assert!(tokenturn::kube_io::pods::list(&client, world.space.name()).await?.is_empty());
+    assert!(
+        tokenturn::kube_io::pods::list(&tokenturn::kube_io::Reader::new(client.clone()), world.space.name())
+            .await?
+            .is_empty()
+    );
     proxy.remember();
     world.bare_pod("holder", json!({}), json!({})).await?;
     world.holders(&world.fingerprint().await?, 1).await?;

@@ -13,7 +13,7 @@ const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 const APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// Reason and sentence for `ProviderReady`, which is true with all of them.
-pub fn told(health: Health, complete: &str, now: Timestamp) -> (Reason, String) {
+pub fn describe(health: Health, complete: &str, now: Timestamp) -> (Reason, String) {
     let Health { is_accepted, expires_at, ahead } = health;
     let accepted = match is_accepted {
         true => "the provider accepts the credential".to_owned(),
@@ -50,7 +50,7 @@ mod tests {
         let said = |expires: Option<i64>, minutes: Option<i64>| {
             let expires_at = expires.map(|days| now + SignedDuration::from_hours(24 * days));
             let ahead = minutes.map(SignedDuration::from_mins);
-            told(Health { is_accepted: true, expires_at, ahead }, "it", now)
+            describe(Health { is_accepted: true, expires_at, ahead }, "it", now)
         };
         assert_eq!(said(None, Some(4)).0, Reason::ProviderAnswers);
         assert_eq!(said(Some(15), Some(1)).0, Reason::ProviderAnswers);
@@ -59,7 +59,7 @@ mod tests {
         let (reason, message) = said(None, Some(-7));
         assert!(reason == Reason::ClockSkewed && message.contains("7 min behind ours"), "{message}");
         assert_eq!(said(Some(15), Some(9)).0, Reason::ClockSkewed, "an expiry that is far away hides nothing");
-        let (reason, message) = told(Health::default(), "the recipe is complete", now);
+        let (reason, message) = describe(Health::default(), "the recipe is complete", now);
         assert_eq!(
             (reason, message.as_str()),
             (Reason::ProviderAnswers, "the recipe is complete and its credential is there")

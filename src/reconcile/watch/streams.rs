@@ -21,7 +21,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, provider_status};
+use super::super::{context::Context, provider::status};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider,
@@ -232,7 +232,7 @@ fn owner_of_secret(object: &PartialObjectMeta<Secret>) -> Option<Owner> {
 
 /// Records: at a start they name objects that went without us; later, deletions by others.
 async fn records(context: Arc<Context>, namespaces: Vec<String>) {
-    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.watch_client.clone(), &context.namespace);
+    let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.watch_client.clone(), &context.reads().namespace);
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_RECORD}"));
     run(api, config, "records", |seen| {
         let wakes = match &seen {
@@ -286,7 +286,7 @@ where
             let renewal = context.stop.child_token();
             let (namespace, name) = key.clone();
             let reference = ProviderRef { kind, name };
-            context.tasks.spawn(provider_status::renew(context.clone(), renewal.clone(), namespace, reference));
+            context.effects.tasks.spawn(status::renew(context.clone(), renewal.clone(), namespace, reference));
             known.insert(key, Known { version, renewal });
         }
         std::future::ready(())

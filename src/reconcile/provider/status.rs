@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, provider_health};
+use super::{super::context::Context, health};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
@@ -96,14 +96,14 @@ async fn once(
 ) -> Result<Outcome, kube::Error> {
     match (reference.kind, namespace) {
         (ProviderKind::TokenProvider, Some(namespace)) => {
-            let api = Api::<TokenProvider>::namespaced(context.client.clone(), namespace);
+            let api = Api::<TokenProvider>::namespaced(context.effects.client.clone(), namespace);
             wake_if_replaced(context, &api, namespace, reference, secrets).await?;
             write(context, api, reference, namespace, |object| (object.spec.clone(), object.status.clone())).await
         }
         _ => {
-            let api = Api::<ClusterTokenProvider>::all(context.client.clone());
+            let api = Api::<ClusterTokenProvider>::all(context.effects.client.clone());
             // Rights are asked for where the operator runs, or where it works; each rotation asks for its own namespace.
-            let namespace = context.watched.first().unwrap_or(&context.namespace);
+            let namespace = context.watched.first().unwrap_or(&context.reads().namespace);
             write(context, api, reference, namespace, |object| (object.spec.clone().into(), object.status.clone()))
                 .await
         }
@@ -122,7 +122,7 @@ async fn wake_if_replaced(
     known: &mut Option<Versions>,
 ) -> Result<(), kube::Error> {
     let Some(object) = api.get_opt(&reference.name).await? else { return Ok(()) };
-    let secrets = Api::<Secret>::namespaced(context.client.clone(), namespace);
+    let secrets = Api::<Secret>::namespaced(context.effects.client.clone(), namespace);
     let mut versions = Versions::new();
     for name in object.spec.backend.secrets().filter(|name| object_name::is_subdomain(name)) {
         let found = secrets.get_metadata_opt(name).await?;
@@ -178,7 +178,11 @@ where
     if warns && !is_told {
         let note = wanted.conditions.first().map(|condition| condition.message.as_str()).unwrap_or_default();
         let regarding = object.object_ref(&());
-        context.events.write_about(regarding, &context.namespace, Kind::Warning, reason, "Check", note).await;
+        context
+            .effects
+            .events
+            .write_about(regarding, &context.reads().namespace, Kind::Warning, reason, "Check", note)
+            .await;
     }
     Ok(outcome)
 }
@@ -189,7 +193,7 @@ async fn judge(
     reference: &ProviderRef,
     namespace: &str,
 ) -> (Outcome, Reason, String) {
-    let driver = match context.make_driver(spec, reference) {
+    let driver = match Driver::select(spec, reference, &context.effects.drivers) {
         Ok(driver) => driver,
         Err(why) => {
             return (
@@ -210,7 +214,7 @@ async fn judge(
 fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, String) {
     match found {
         Ok(health) => {
-            let (reason, message) = provider_health::told(health, complete, Timestamp::now());
+            let (reason, message) = health::describe(health, complete, Timestamp::now());
             (Outcome::Again, reason, message)
         }
         Err(error) => {
@@ -221,7 +225,7 @@ fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, St
 }
 
 async fn kubernetes(context: &Context, namespace: &str) -> (Outcome, Reason, String) {
-    match access::missing(&context.client, namespace, &KUBERNETES).await {
+    match access::missing(&context.reads().cluster, namespace, &KUBERNETES).await {
         Ok(missing) if missing.is_empty() => {
             (Outcome::Again, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
         }

@@ -10,33 +10,56 @@ use jiff::Timestamp;
 
 use super::versions::Versions;
 use crate::{
-    api::ProviderRef,
+    api::{ProviderKind, ProviderRef},
     core::{seen::memory::Memory, token::Owner},
 };
 
 /// Everything that is remembered of one object.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    /// What decisions see.
-    pub memory: Memory,
+    /// What its looks need.
+    pub looked: Looked,
     /// How often the same step was taken lately, and since when: somebody may undo it each time.
     pub repeated: HashMap<String, Repeated>,
+    /// When the status was last written.
+    pub status_written: Option<Duration>,
+    /// What was last said of names at the provider that cannot be ours.
+    pub refused_names: Option<String>,
+    /// What was last said in the log, so that a wait is reported once.
+    pub logged: Option<String>,
+}
+
+/// What a look remembers for the next one.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What decisions see.
+    pub memory: Memory,
     /// For snapshot pods that are not listed: since when, and the readiness change of their node at that time.
     pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
     /// Which versions were read of the object, its target and its record.
     pub versions: [Versions; 3],
-    /// When the status was last written.
-    pub status_written: Option<Duration>,
-    /// The provider that it names, so that a change of the provider wakes it.
+    /// What of it was named when it was last read.
+    pub names: Names,
+}
+
+/// What an object depends on by name, so that a change there wakes it.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The provider.
     pub provider: Option<ProviderRef>,
     /// The Secret of the credential of that provider, where that stands beside it.
     pub credential: Option<String>,
     /// The Secret that its token is published in.
     pub target: Option<String>,
-    /// What was last said of names at the provider that cannot be ours.
-    pub refused_names: Option<String>,
-    /// What was last said in the log, so that a wait is told once.
-    pub told: Option<String>,
+}
+
+impl Names {
+    /// The provider that objects of several namespaces share. A TokenProvider is shared within its namespace only.
+    #[must_use]
+    pub fn shared_provider(&self) -> Option<&str> {
+        let provider = self.provider.as_ref().filter(|provider| provider.kind == ProviderKind::ClusterTokenProvider);
+        provider.map(|provider| provider.name.as_str())
+    }
 }
 
 /// The memories of all objects. An entry is locked by the pass of its object; the queue runs one at a time.
@@ -107,8 +130,9 @@ impl Memories {
         let next = Self::default();
         let entries: Vec<_> = self.lock().iter().map(|(owner, entry)| (owner.clone(), entry.clone())).collect();
         for (owner, entry) in entries {
-            let memory = entry.lock().await.memory.next_term();
-            let remembered = Remembered { memory, ..Remembered::default() };
+            let memory = entry.lock().await.looked.memory.next_term();
+            let looked = Looked { memory, ..Looked::default() };
+            let remembered = Remembered { looked, ..Remembered::default() };
             next.lock().insert(owner, Arc::new(tokio::sync::Mutex::new(remembered)));
         }
         next
@@ -164,7 +188,7 @@ impl Memories {
     pub fn using(&self, matches: impl Fn(&Owner, &ProviderRef) -> bool) -> BTreeSet<Owner> {
         let entries = self.lock();
         let using = entries.iter().filter(|(owner, entry)| match entry.try_lock() {
-            Ok(remembered) => remembered.provider.as_ref().is_none_or(|provider| matches(owner, provider)),
+            Ok(remembered) => remembered.looked.names.provider.as_ref().is_none_or(|provider| matches(owner, provider)),
             Err(_) => true,
         });
         using.map(|(owner, _)| owner.clone()).collect()
@@ -182,7 +206,9 @@ impl Memories {
         let entries = self.lock();
         let concerned = entries.iter().filter(|(owner, entry)| {
             let is_it = |remembered: &Remembered| {
-                [&remembered.target, &remembered.credential].into_iter().any(|name| name.as_deref() == Some(secret))
+                [&remembered.looked.names.target, &remembered.looked.names.credential]
+                    .into_iter()
+                    .any(|name| name.as_deref() == Some(secret))
             };
             owner.namespace == namespace && entry.try_lock().map_or(true, |remembered| is_it(&remembered))
         });
@@ -228,7 +254,8 @@ mod tests {
         ] {
             let entry = memories.of(owner);
             let mut remembered = entry.lock().await;
-            (remembered.target, remembered.credential) = (Some(target.to_owned()), credential.map(str::to_owned));
+            let names = &mut remembered.looked.names;
+            (names.target, names.credential) = (Some(target.to_owned()), credential.map(str::to_owned));
         }
         assert_eq!(memories.concerned("shop", "api-token"), owners[..2].iter().cloned().collect());
         assert_eq!(memories.concerned("shop", "web-token"), BTreeSet::from([owners[1].clone()]));

@@ -1,6 +1,6 @@
-//! Tells the story of a rotation: about ten log lines, at most four Events, a few counters.
+//! Reports the progress of a rotation: about ten log lines, at most four Events, a few counters.
 
-use super::context::Context;
+use super::effects::Effects;
 use crate::{
     api::conditions::Reason,
     core::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A change of the record has been written.
-pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Change) {
+pub async fn saved(effects: &Effects, owner: &Owner, ledger: &Ledger, change: Change) {
     match change {
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
@@ -24,7 +24,7 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
                 tracing::warn!(rotation = %generation, "{}", failure.message);
-                context.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
+                effects.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
         }
         Change::Refused(generation) => {
@@ -32,8 +32,8 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
             tracing::warn!(rotation = %generation, %reason, message, "new token did not pass and is not published");
-            context.metrics.rotation("refused");
-            context.events.write(owner, Kind::Warning, reason, "Verify", message).await;
+            effects.reads.metrics.rotation("refused");
+            effects.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
         Change::Died(generation) => tracing::warn!(rotation = %generation, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
@@ -43,30 +43,30 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let message = failure.map_or("", |failure| &failure.message);
             tracing::warn!(rotation = %generation, "{message}");
-            context.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
+            effects.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
         }
         Change::Reinstated(generation) => {
             tracing::warn!(rotation = %generation, "refused token was already published and counts")
         }
-        Change::Promoted(generation) => promoted(context, owner, ledger, generation).await,
+        Change::Promoted(generation) => promoted(effects, owner, ledger, generation).await,
         Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
         Change::Snapshot => tracing::info!(pods = snapshot(ledger), "noted who may hold the old token"),
         Change::GraceServed => tracing::debug!("noted the grace served"),
-        Change::RevokeIntended(_) => picked_up(context, owner, ledger).await,
+        Change::RevokeIntended(_) => picked_up(effects, owner, ledger).await,
         Change::Forgotten(generation) => {
             tracing::info!(rotation = %generation, "old token is dead");
-            context.metrics.rotation("finished");
+            effects.reads.metrics.rotation("finished");
             let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
-            context.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
+            effects.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
         Change::LetGo(generation) => {
             tracing::info!(rotation = %generation, "token cannot be revoked and is left to its expiry");
-            context.metrics.rotation("finished");
+            effects.reads.metrics.rotation("finished");
             let note = format!(
                 "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
                 generation.sequence
             );
-            context.events.write(owner, Kind::Normal, Reason::AwaitingExpiry, "LetGo", &note).await;
+            effects.events.write(owner, Kind::Normal, Reason::AwaitingExpiry, "LetGo", &note).await;
         }
         Change::Unknown(_) => {
             let note = format!(
@@ -75,8 +75,8 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
                 ledger.target
             );
             tracing::warn!("{note}");
-            context.metrics.rotation("finished");
-            context.events.write(owner, Kind::Warning, Reason::LeftBehind, "LetGo", &note).await;
+            effects.reads.metrics.rotation("finished");
+            effects.events.write(owner, Kind::Warning, Reason::LeftBehind, "LetGo", &note).await;
         }
         Change::Retiring => tracing::info!("object is being deleted, waiting until nothing uses its Secret"),
         Change::RetirementIntended => {
@@ -95,11 +95,11 @@ fn snapshot(ledger: &Ledger) -> usize {
     snapshot.map_or(0, Snapshot::len)
 }
 
-async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation: Generation) {
+async fn promoted(effects: &Effects, owner: &Owner, ledger: &Ledger, generation: Generation) {
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
     tracing::info!(rotation = %generation, fingerprint, pods_with_old_token = pods, "new token is current");
-    context.metrics.rotation("published");
+    effects.reads.metrics.rotation("published");
     let note = if ledger.previous.is_some() {
         format!(
             "rotation {} is in Secret {}; {pods} pods may hold the token before it",
@@ -108,10 +108,10 @@ async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation:
     } else {
         format!("rotation {} is in Secret {}", generation.sequence, ledger.target)
     };
-    context.events.write(owner, Kind::Normal, Reason::Published, "Publish", &note).await;
+    effects.events.write(owner, Kind::Normal, Reason::Published, "Publish", &note).await;
 }
 
-async fn picked_up(context: &Context, owner: &Owner, ledger: &Ledger) {
+async fn picked_up(effects: &Effects, owner: &Owner, ledger: &Ledger) {
     let Some(previous) = &ledger.previous else { return };
     let evidence = previous.revoke.as_ref().map(|intent| intent.evidence());
     audit(owner, Some(&previous.token.id), evidence);
@@ -121,7 +121,7 @@ async fn picked_up(context: &Context, owner: &Owner, ledger: &Ledger) {
         false => format!("revoking {}", previous.token.id),
     };
     let note = format!("all {pods} pods that could hold the old token are gone; {next}");
-    context.events.write(owner, Kind::Normal, Reason::PickedUp, "Revoke", &note).await;
+    effects.events.write(owner, Kind::Normal, Reason::PickedUp, "Revoke", &note).await;
 }
 
 /// The audit record of a revoke, written after the evidence is committed and before the act.

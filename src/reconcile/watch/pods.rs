@@ -10,15 +10,18 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
-use kube::{Client, api::WatchEvent};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use kube::api::WatchEvent;
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{pod_news::PodNews, queue::Queue};
+use super::{
+    super::{evidence::PodEvidence, queue::Queue},
+    pod_news::PodNews,
+};
 use crate::{
     core::token::Owner,
     kube_io::{
-        Error,
+        Error, Reader,
         pods::{self, Pod},
         trouble,
     },
@@ -79,7 +82,7 @@ impl Namespace {
 /// The watches by namespace.
 #[derive(Clone)]
 pub struct PodWatches {
-    client: Client,
+    cluster: Reader,
     queue: Arc<Queue<Owner>>,
     namespaces: Arc<Mutex<HashMap<String, Namespace>>>,
 }
@@ -87,8 +90,8 @@ pub struct PodWatches {
 impl PodWatches {
     /// Watches that wake objects through `queue`.
     #[must_use]
-    pub fn new(client: Client, queue: Arc<Queue<Owner>>) -> Self {
-        Self { client, queue, namespaces: Arc::default() }
+    pub fn new(cluster: Reader, queue: Arc<Queue<Owner>>) -> Self {
+        Self { cluster, queue, namespaces: Arc::default() }
     }
 
     /// Says which pods of its namespace an object waits for; `None` ends the wait.
@@ -135,37 +138,6 @@ impl PodWatches {
         }
     }
 
-    /// UIDs of a namespace whose pods ended for sure.
-    #[must_use]
-    pub fn ended(&self, namespace: &str) -> BTreeSet<String> {
-        self.lock().get(namespace).map(|entry| entry.news.all_ended().clone()).unwrap_or_default()
-    }
-
-    /// UIDs of pods of a namespace that exist as far as a watch has told; to be asked for before a list.
-    #[must_use]
-    pub fn alive(&self, namespace: &str) -> BTreeSet<String> {
-        self.lock().get(namespace).map(|entry| entry.news.alive().clone()).unwrap_or_default()
-    }
-
-    /// The UID of a pod that existed before a list was asked for, still does, and is not listed: the list is not whole, or
-    /// older than what the watch has told.
-    pub async fn missing(&self, namespace: &str, before: &BTreeSet<String>, listed: &BTreeSet<&str>) -> Option<String> {
-        let started = Instant::now();
-        loop {
-            let missing = self.lock().get_mut(namespace)?.news.missing(before, listed, Instant::now());
-            if missing.is_none() || started.elapsed() >= LAG {
-                return missing;
-            }
-            tokio::time::sleep(TICK).await;
-        }
-    }
-
-    /// Pods of a namespace that vanished without a last report since the watch began.
-    #[must_use]
-    pub fn vanished(&self, namespace: &str) -> Vec<Arc<Pod>> {
-        self.lock().get(namespace).map(|entry| entry.vanished.clone()).unwrap_or_default()
-    }
-
     async fn run(self, namespace: String) {
         let mut failures = 0;
         loop {
@@ -181,7 +153,7 @@ impl PodWatches {
     async fn follow(&self, namespace: &str, failures: &mut u32) -> Result<(), Error> {
         self.tell(namespace, Namespace::begins);
         let exists = |page: Vec<Pod>| self.tell(namespace, |entry| page.into_iter().for_each(|pod| entry.exists(pod)));
-        let mut version = pods::list_into(&self.client, namespace, exists).await?;
+        let mut version = pods::list_into(&self.cluster, namespace, exists).await?;
         self.tell(namespace, Namespace::begun);
         self.wake_all(namespace);
         loop {
@@ -199,7 +171,7 @@ impl PodWatches {
 
     /// One watch, from a resource version on, until the API server ends it.
     async fn events(&self, namespace: &str, version: &mut String, failures: &mut u32) -> Result<(), kube::Error> {
-        let mut events = std::pin::pin!(pods::watch(&self.client, namespace, version).await?);
+        let mut events = std::pin::pin!(pods::watch(&self.cluster, namespace, version).await?);
         while let Some(event) = events.next().await {
             let (pod, deleted) = match event? {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
@@ -260,6 +232,39 @@ impl PodWatches {
 
 fn pause(failures: u32) -> Duration {
     PAUSE.saturating_mul(1 << failures.min(10)).min(MAX_PAUSE)
+}
+
+impl PodEvidence for PodWatches {
+    fn alive(&self, namespace: &str) -> BTreeSet<String> {
+        self.lock().get(namespace).map(|entry| entry.news.alive().clone()).unwrap_or_default()
+    }
+
+    fn missing<'a>(
+        &'a self,
+        namespace: &'a str,
+        before: &'a BTreeSet<String>,
+        listed: &'a BTreeSet<&'a str>,
+    ) -> BoxFuture<'a, Option<String>> {
+        let started = Instant::now();
+        async move {
+            loop {
+                let missing = self.lock().get_mut(namespace)?.news.missing(before, listed, Instant::now());
+                if missing.is_none() || started.elapsed() >= LAG {
+                    return missing;
+                }
+                tokio::time::sleep(TICK).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn vanished(&self, namespace: &str) -> Vec<Arc<Pod>> {
+        self.lock().get(namespace).map(|entry| entry.vanished.clone()).unwrap_or_default()
+    }
+
+    fn ended(&self, namespace: &str) -> BTreeSet<String> {
+        self.lock().get(namespace).map(|entry| entry.news.all_ended().clone()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,169 @@
+//! One reconcile of one object: look, perform one effect, look again; until there is nothing to do.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+use super::{
+    context::Context,
+    keep,
+    look::{self, DEADLINE, Look, look, overdue},
+    perform::Performance,
+    remembered::Remembered,
+    status,
+};
+use crate::{
+    core::{
+        report,
+        rules::ownership,
+        ruling::on_fault,
+        schedule,
+        step::{Decision, Phase, Step},
+        token::Owner,
+    },
+    kube_io::{Error, record, resource},
+};
+
+/// Most steps of one reconcile; then others have their turn.
+const MAX_STEPS: usize = 40;
+
+/// A reconcile that has taken so long takes no further step; then others have their turn.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Reconciles an object and says when to do it again; `None` waits for a change.
+///
+/// A panic ends the reconcile, not the process: the object is reconciled again later, and the metric says so.
+pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
+    let span = tracing::info_span!("token", namespace = owner.namespace, name = owner.name);
+    let entry = context.memories.of(owner);
+    let mut remembered = entry.lock().await;
+    let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
+    let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
+    if is_final && is_nobody(context, owner).await {
+        context.metrics().pass("done");
+        span.in_scope(|| tracing::info!("no such object can exist, and there is no record of it"));
+        forget(context, owner);
+        return None;
+    }
+    let (outcome, error) = match work {
+        Ok(Ok(next)) => {
+            context.metrics().pass("done");
+            return next;
+        }
+        Ok(Err(error)) => {
+            span.in_scope(|| tracing::warn!(error = error.told(), "look failed"));
+            ("failed", error)
+        }
+        Err(_) => {
+            span.in_scope(|| tracing::error!("look panicked; this is a bug, please report it with the lines above"));
+            let what = format!("looking at RotatedToken {}/{}", owner.namespace, owner.name);
+            let why = "tokenturn panicked, which is a bug; please report it with what its log says".to_owned();
+            ("panicked", Error::Malformed { what, why })
+        }
+    };
+    context.metrics().pass(outcome);
+    let failures = &mut remembered.looked.memory.failures;
+    *failures += 1;
+    status::failure(context, owner, &error, *failures).instrument(span.clone()).await;
+    Some(schedule::backoff(*failures))
+}
+
+/// Whether no such object can exist, and no record is of it: then nothing is to be done, ever.
+async fn is_nobody(context: &Context, owner: &Owner) -> bool {
+    let reads = context.reads();
+    let is_none = |found: Result<bool, Error>| found.unwrap_or_else(|error| error.is_final());
+    let object = resource::read(&reads.cluster, owner).await.map(|found| found.is_none());
+    let record = record::read(&reads.cluster, &reads.namespace, &owner.uid).await.map(|found| found.is_none());
+    is_none(object) && is_none(record)
+}
+
+async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+    if context.memories.take_unswept(owner) {
+        remembered.looked.memory.swept = None;
+    }
+    let reads = context.reads();
+    let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
+    'looks: for _ in 0..MAX_STEPS {
+        if began.elapsed() >= LONG {
+            break;
+        }
+        if context.stop.is_cancelled() && remembered.looked.memory.fresh.is_none() {
+            return Ok(None);
+        }
+        let watch = |observed: &_| context.watch_pods(owner, observed);
+        let mut seen = look(reads, owner, &mut remembered.looked, deadline, watch).await?;
+        context.queue.at_account(owner, remembered.looked.names.shared_provider());
+        status::refused_names(context, &seen.observed, remembered).await;
+        if context.stop.is_cancelled() && !remembered.looked.memory.has_to_finish(&seen.decision) {
+            return Ok(None);
+        }
+        if !matches!(seen.decision.step, Step::Wait { .. })
+            && let Err(wait) = remembered.may_repeat(seen.decision.step.label(), reads.uptime())
+        {
+            seen.decision = seen.decision.undone(wait);
+        }
+        while !matches!(seen.decision.step, Step::Wait { .. }) {
+            if perform(context, &mut seen, remembered, deadline).await {
+                continue 'looks;
+            }
+        }
+        return rest(context, &seen, remembered).await;
+    }
+    Ok(Some(Duration::from_secs(1)))
+}
+
+/// Performs the step, and says whether it had its effect. If not, there is another decision: to wait, or to release what would wait for ever.
+async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remembered, deadline: Instant) -> bool {
+    let Look { observed, handles, decision } = seen;
+    tracing::debug!(step = decision.step.label(), reason = %decision.reason, "{}", decision.message);
+    let performance =
+        Performance { effects: &context.effects, observed, handles, looked: &mut remembered.looked, decision };
+    let performed = match decision.step {
+        // Not ended by the deadline: it runs in a task of its own.
+        Step::Mint { .. } => performance.run().await,
+        _ => timeout_at(deadline, performance.run()).await.unwrap_or_else(|_| Err(overdue())),
+    };
+    let Err(fault) = performed else { return true };
+    // What this reconcile learned of the pods is shown although the effect failed.
+    let pickup = decision.pickup.take();
+    let is_leaving = decision.step.is_leaving();
+    *decision = Decision { pickup, ..on_fault(observed, &fault) };
+    // What releases the object and failed is tried again at another look, not at once and for ever.
+    if !is_leaving {
+        let waiting = decision.clone();
+        *decision = look::or_release(context.reads(), observed, handles, &mut remembered.looked, waiting).await;
+        status::refused_names(context, observed, remembered).await;
+    }
+    false
+}
+
+/// Nothing to do now: report, and say when to look again.
+async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+    let Look { observed, handles, decision } = seen;
+    let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
+    let memory = &mut remembered.looked.memory;
+    memory.failures = if report::failed(decision) { memory.failures.saturating_add(1) } else { 0 };
+    let deleting = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
+    memory.rests(context.reads().uptime(), deleting, decision);
+    status::log(remembered, decision);
+    if decision.phase == Phase::AtRest {
+        keep::at_rest(&context.effects, observed, handles).await;
+    }
+    // Of a record that belongs to another object this look has nothing to wait for.
+    if handles.resource.is_none() && observed.record.as_ref().is_none_or(|record| !ownership::is_own(observed, record))
+    {
+        forget(context, &observed.owner);
+        return Ok(None);
+    }
+    status::write(context, observed, handles, remembered, (decision, wake)).await
+}
+
+/// Forgets an object that is gone.
+fn forget(context: &Context, owner: &Owner) {
+    context.queue.forget(owner);
+    context.pods.set(owner, None);
+    context.memories.forget(owner);
+    context.metrics().forget(owner);
+}

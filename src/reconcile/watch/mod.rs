@@ -1,0 +1,5 @@
+//! What wakes objects: watches of objects and Secrets at rest, and of pods while somebody waits for pickup.
+
+mod pod_news;
+pub mod pods;
+pub mod streams;
