@@ -11,9 +11,10 @@
 //! ```
 //!
 //! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `pods`, `ledger`,
-//! `plan`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
+//! `plan`, `fault`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
 
 pub mod decide;
+pub mod fault;
 pub mod guards;
 pub mod ledger;
 pub mod plan;

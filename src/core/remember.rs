@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use crate::{
-    api::conditions::Reason,
-    core::{
-        report,
-        rules::{life, metadata},
-        seen::{
-            memory::Memory,
-            observed::Observed,
-            repairs::{MOST_BETWEEN, Repairs},
-        },
-        step::{Change, Decision, Phase, Step},
-        timing::LATE_CREATE,
+use crate::core::{
+    report,
+    rules::{life, metadata},
+    seen::{
+        answers::FaultClass,
+        memory::Memory,
+        observed::Observed,
+        repairs::{MOST_BETWEEN, Repairs},
     },
+    step::{Change, Decision, Phase, Step},
+    timing::LATE_CREATE,
 };
 
 impl Memory {
@@ -83,7 +81,7 @@ impl Memory {
 
     /// Notes with what a reconcile came to rest.
     pub fn rests(&mut self, uptime: Duration, deleting: bool, decision: &Decision) {
-        let is_refused = decision.reason == Reason::CredentialRejected;
+        let is_refused = decision.fault == FaultClass::CredentialRejected;
         self.refused_credential_since = is_refused.then(|| self.refused_credential_since.unwrap_or(uptime));
         let is_stuck = deleting && (decision.phase == Phase::Stalled || report::failed(decision));
         self.stuck_since = is_stuck.then(|| self.stuck_since.unwrap_or(uptime));

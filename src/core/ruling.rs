@@ -74,6 +74,7 @@ pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
         reason: fault.reason,
         message: fault.message.clone(),
         pickup: None,
+        fault: fault.class,
     }
 }
 

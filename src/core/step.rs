@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     api::{Blocker, WorkloadRef, conditions::Reason},
     core::{
+        fault::FaultClass,
         ledger::{record::Ledger, revocable::Revocable},
         token::{Generation, Source},
     },
@@ -20,6 +21,8 @@ pub struct Decision {
     pub message: String,
     /// Who may still hold the old token, where this pass looked.
     pub pickup: Option<Pickup>,
+    /// What it waits for, where it is a fault that means something to a rule.
+    pub fault: FaultClass,
 }
 
 /// How the object is doing, in the terms of kstatus.
@@ -161,7 +164,14 @@ impl Decision {
     /// Doing something on the way.
     #[must_use]
     pub fn act(step: Step, reason: Reason, message: impl Into<String>) -> Self {
-        Self { step, phase: Phase::Progressing, reason, message: message.into(), pickup: None }
+        Self {
+            step,
+            phase: Phase::Progressing,
+            reason,
+            message: message.into(),
+            pickup: None,
+            fault: FaultClass::Other,
+        }
     }
 
     /// Waiting for something that comes by itself.

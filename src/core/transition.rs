@@ -135,7 +135,7 @@ pub fn refuse(ledger: &Ledger, failure: Failure) -> Ledger {
 /// The token is refused before it was ever pending.
 #[must_use]
 pub fn store_flawed(ledger: &Ledger, token: Issued, why: String) -> Ledger {
-    let failure = Failure::nothing_made(Reason::RecipeWrong, why);
+    let failure = Failure::nothing_open(Reason::RecipeWrong, why);
     misread(&store(ledger, Issued { flawed: true, ..token }), failure)
 }
 

@@ -108,12 +108,12 @@ async fn verification(
 
 fn no_token() -> Fault {
     let message = "the record does not know the token that it was asked for; this is a bug, please report it";
-    Fault { reason: Reason::InternalError, message: message.to_owned(), needs_person: true, retry_after: None }
+    Fault::lasting(Reason::InternalError, message)
 }
 
 fn value_lost(token: &Issued) -> Fault {
     let message = format!("the value of {} is missing in the record, so it cannot be tried", token.id);
-    Fault { reason: Reason::ValueLost, message, needs_person: true, retry_after: None }
+    Fault::lasting(Reason::ValueLost, message)
 }
 
 fn known<'a>(
@@ -138,7 +138,7 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
     if !missing.is_empty() {
         let message =
             format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
-        return Err(Fault { reason: Reason::AccessDenied, message, needs_person: true, retry_after: None });
+        return Err(Fault::lasting(Reason::AccessDenied, message));
     }
     let dry_run = target::dry_run(&reads.cluster, &observed.owner, &resource.target, handles.target.as_ref()).await;
     match dry_run.map_err(|error| cannot_publish(&error))? {
@@ -146,7 +146,7 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
         Swap::Conflict => {
             let message = format!("Secret {} is being changed by somebody else", resource.target.name);
             let retry_after = Some(Duration::from_secs(1));
-            return Err(Fault { reason: Reason::CannotPublish, message, needs_person: false, retry_after });
+            return Err(Fault { retry_after, ..Fault::passing(Reason::CannotPublish, message) });
         }
     }
     let result = driver.preflight(&observed.owner, &plan.source.specification).await;

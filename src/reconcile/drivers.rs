@@ -30,7 +30,7 @@ pub fn with_kept(drivers: &Drivers, source: &Source, kept: Option<&Arc<Kept>>) -
             reference.kind.as_str(),
             reference.name
         );
-        Fault { reason: Reason::ProviderMissing, message, needs_person: true, retry_after: None }
+        Fault::lasting(Reason::ProviderMissing, message)
     })
 }
 

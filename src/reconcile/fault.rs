@@ -1,6 +1,10 @@
 //! Errors of the edge in the words of the core: a reason, a sentence, whether a person has to act.
 
-use crate::{api::conditions::Reason, core::seen::answers::Fault, kube_io, providers};
+use crate::{
+    api::conditions::Reason,
+    core::seen::answers::{Fault, FaultClass},
+    kube_io, providers,
+};
 
 impl From<&providers::Error> for Fault {
     fn from(error: &providers::Error) -> Self {
@@ -18,7 +22,14 @@ impl From<&providers::Error> for Fault {
             Class::Invalid => (Reason::InvalidSpec, true, None),
             Class::UnknownPermission => (Reason::UnknownPermission, true, None),
         };
-        Self { reason, message: error.to_string(), needs_person, retry_after }
+        let class = match error.class() {
+            Class::Unauthorized => FaultClass::CredentialRejected,
+            Class::CredentialMissing => FaultClass::CredentialMissing,
+            Class::Forbidden => FaultClass::PolicyForbids,
+            Class::Invalid => FaultClass::Invalid,
+            _ => FaultClass::Other,
+        };
+        Self { reason, message: error.to_string(), needs_person, retry_after, class }
     }
 }
 
@@ -36,7 +47,7 @@ impl From<kube_io::Error> for Fault {
             error if error.is_forbidden() => (Reason::AccessDenied, true),
             _ => (Reason::ApiServerUnavailable, false),
         };
-        Self { reason, message: error.told(), needs_person, retry_after: None }
+        Self { needs_person, ..Self::passing(reason, error.told()) }
     }
 }
 
@@ -52,13 +63,8 @@ pub fn cannot_publish(error: &kube_io::Error) -> Fault {
             } else {
                 told
             };
-            Fault { reason: Reason::CannotPublish, message, needs_person: true, retry_after: None }
+            Fault::lasting(Reason::CannotPublish, message)
         }
-        _ => Fault {
-            reason: Reason::ApiServerUnavailable,
-            message: error.told(),
-            needs_person: false,
-            retry_after: None,
-        },
+        _ => Fault::passing(Reason::ApiServerUnavailable, error.told()),
     }
 }

@@ -66,7 +66,7 @@ fn older_than_the_watch(uid: &str) -> Fault {
         "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
     );
     let retry_after = Some(Duration::from_secs(2));
-    Fault { reason: Reason::ApiServerUnavailable, message, needs_person: false, retry_after }
+    Fault { retry_after, ..Fault::passing(Reason::ApiServerUnavailable, message) }
 }
 
 /// Notes which workloads have pods in the list. Asked only of those that claim to have some.

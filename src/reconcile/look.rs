@@ -89,5 +89,5 @@ pub fn overdue() -> Fault {
         "a reconcile of this object took longer than {} s and was ended, so that others have their turn; its provider answers too slowly",
         DEADLINE.as_secs()
     );
-    Fault { reason: Reason::ProviderUnavailable, message, needs_person: false, retry_after: None }
+    Fault::passing(Reason::ProviderUnavailable, message)
 }

@@ -87,7 +87,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
 fn ended_early() -> Fault {
     let message = "the look at the pods of the namespace ended early, which is a bug; please report it".to_owned();
-    Fault { reason: Reason::InternalError, message, needs_person: false, retry_after: None }
+    Fault::passing(Reason::InternalError, message)
 }
 
 #[cfg(test)]

@@ -87,12 +87,7 @@ fn a_changed_recipe_starts_anew() {
 /// Bug: an object for which nothing was ever made could not be deleted while its provider's list failed.
 #[test]
 fn an_object_that_never_began_goes_although_its_list_fails() {
-    let fault = || Fault {
-        reason: Reason::ProviderUnavailable,
-        message: "no answer".into(),
-        needs_person: false,
-        retry_after: None,
-    };
+    let fault = || Fault::passing(Reason::ProviderUnavailable, "no answer");
     let mut leaving = observed(None, Target::Absent);
     leaving.answers.listing = Some(Err(fault()));
     let resource = leaving.resource.as_mut().unwrap();

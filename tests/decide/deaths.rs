@@ -90,12 +90,7 @@ fn refusals_are_counted_until_another_answer() {
     let mut look = |liveness: Option<Liveness>, seconds: u64| {
         at += Duration::from_secs(seconds);
         looks.uptime = at;
-        let fault = Fault {
-            reason: Reason::ProviderUnavailable,
-            message: "no answer".into(),
-            needs_person: false,
-            retry_after: None,
-        };
+        let fault = Fault::passing(Reason::ProviderUnavailable, "no answer");
         looks.answers.liveness.insert(one, liveness.ok_or(fault));
         let decision = decided(&looks);
         looks.memory.decided(at, &looks.clone(), &decision);

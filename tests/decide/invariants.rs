@@ -301,12 +301,10 @@ fn s1_an_old_token_that_cannot_be_judged_is_revoked_on_its_committed_evidence() 
     clear.answers.consumers = Some(Ok(Consumers::default()));
     let Step::Save { ledger: committed, .. } = decided(&clear).step else { panic!("commits") };
     let mut unclear = observed(Some(*committed), carrying(two));
-    let fault = tokenturn::core::seen::answers::Fault {
-        reason: tokenturn::api::conditions::Reason::ProviderUnavailable,
-        message: "cannot say".into(),
-        needs_person: false,
-        retry_after: None,
-    };
+    let fault = tokenturn::core::seen::answers::Fault::passing(
+        tokenturn::api::conditions::Reason::ProviderUnavailable,
+        "cannot say",
+    );
     unclear.answers.liveness.insert(one, Err(fault));
     assert!(revokes(&unclear), "once");
     unclear.memory.revoked(one, UPTIME - Duration::from_secs(20));

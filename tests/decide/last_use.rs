@@ -74,8 +74,7 @@ fn it_is_asked_for_and_an_unanswered_question_revokes_nothing() {
     let mut observed = at_the_end(None);
     observed.answers.last_use.clear();
     assert!(tokenturn::core::decide::decide(&observed).is_err(), "a question");
-    let fault =
-        Fault { reason: Reason::ProviderUnavailable, message: "away".into(), needs_person: false, retry_after: None };
+    let fault = Fault::passing(Reason::ProviderUnavailable, "away");
     observed.answers.last_use.insert(OLD, Err(fault));
     assert_eq!(decided(&observed).reason, Reason::ProviderUnavailable);
     // Where the provider does not say, nothing is asked.

@@ -16,7 +16,7 @@ use tokenturn::{
         rules::retire::left_alive::or_let_go,
         ruling::on_fault,
         seen::{
-            answers::{Answers, Fault, Question},
+            answers::{Answers, Fault, FaultClass, Question},
             observed::Observed,
             views::Target,
         },
@@ -29,7 +29,12 @@ use crate::builder::{UPTIME, at_rest, carrying, generation, now, observed};
 
 fn fault(reason: Reason) -> Fault {
     let message = "the Secret shop/admin of the credential does not exist; create it".to_owned();
-    Fault { reason, message, needs_person: true, retry_after: None }
+    let class = match reason {
+        Reason::CredentialMissing => FaultClass::CredentialMissing,
+        Reason::CredentialRejected => FaultClass::CredentialRejected,
+        _ => FaultClass::Other,
+    };
+    Fault { class, ..Fault::lasting(reason, message) }
 }
 
 /// A deletion that has come to the revoke, and whose provider answers with a fault.

@@ -34,7 +34,7 @@ fn misread(observed: &mut Observed, may_pass: bool) {
 }
 
 fn wrong(why: &str) -> Failure {
-    Failure::nothing_made(Reason::RecipeWrong, why)
+    Failure::nothing_open(Reason::RecipeWrong, why)
 }
 
 fn saved(observed: &Observed) -> (Ledger, Change) {
@@ -139,7 +139,7 @@ fn a_token_whose_value_is_not_known_is_revoked_once_and_named() {
     let mut unknown = observed(Some(flawed), Target::Absent);
     unknown.record.as_mut().expect("a record").values.clear();
     let message = "its value is lost, and tokens are not listed".to_owned();
-    let fault = Fault { reason: Reason::InvalidSpec, message, needs_person: true, retry_after: None };
+    let fault = Fault::lasting(Reason::InvalidSpec, message);
     unknown.answers.liveness.insert(one, Err(fault));
     assert!(matches!(decided(&unknown).step, Step::Revoke { .. }));
     unknown.memory.revoked(one, Duration::ZERO);

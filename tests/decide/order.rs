@@ -102,12 +102,8 @@ fn what_keeps_a_rotation_from_beginning_is_told() {
         (
             "no preflight",
             |o| {
-                o.answers.preflight = Some(Err(tokenturn::core::seen::answers::Fault {
-                    reason: Reason::CannotPublish,
-                    message: "quota".into(),
-                    needs_person: true,
-                    retry_after: None,
-                }));
+                o.answers.preflight =
+                    Some(Err(tokenturn::core::seen::answers::Fault::lasting(Reason::CannotPublish, "quota")));
             },
             Reason::CannotPublish,
             Phase::Stalled,
@@ -273,12 +269,7 @@ fn a_provider_that_did_not_answer_at_rest_is_asked_again_soon() {
     };
     let well = observed(Some(at_rest(one)), carrying(one));
     assert_eq!(wake(&well), (Duration::from_secs(30 * 86_400), false));
-    let fault = Fault {
-        reason: Reason::ProviderUnavailable,
-        message: "the API server answered 500".to_owned(),
-        needs_person: false,
-        retry_after: None,
-    };
+    let fault = Fault::passing(Reason::ProviderUnavailable, "the API server answered 500".to_owned());
     let mut silent = well.clone();
     silent.answers.liveness.insert(one, Err(fault.clone()));
     let mut unlisted = well;

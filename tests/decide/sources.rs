@@ -53,7 +53,7 @@ fn a_provider_that_does_not_answer_is_asked_again_long_before_the_expiry() {
     for looked_at in [generation(1, 1), generation(2, 2)] {
         let mut unanswered = observed(Some(superseded()), carrying(generation(2, 2)));
         let message = "no answer in time".to_owned();
-        let fault = Fault { reason: Reason::ProviderUnavailable, message, needs_person: false, retry_after: None };
+        let fault = Fault::passing(Reason::ProviderUnavailable, message);
         unanswered.answers.liveness.insert(looked_at, Err(fault));
         let decision = decided(&unanswered);
         assert_eq!(decision.reason, Reason::AwaitingExpiry);

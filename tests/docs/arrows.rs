@@ -100,12 +100,13 @@ fn nobody_asks_the_api_server_by_a_name_that_was_not_checked() {
 }
 
 /// The parts of `core`: a file may use those of its own part and of the ones before it.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "guards",
     "token",
     "pods",
     "ledger",
     "plan",
+    "fault",
     "step",
     "seen",
     "timing",

@@ -3,15 +3,12 @@
 //! A token that appeared while an answer was awaited is ours, or was made by somebody else at that time; nothing tells which. So it is
 //! never revoked and never published: it is told, and ends when it expires.
 
-use crate::{
-    api::conditions::Reason,
-    core::{
-        ledger::{
-            failure::{Failure, Made},
-            record::Ledger,
-        },
-        token::{Census, Generation},
+use crate::core::{
+    ledger::{
+        failure::{Failure, Made},
+        record::Ledger,
     },
+    token::{Census, Generation},
 };
 
 /// What appeared since the attempts of a rotation began and is none of ours, as a failure to be told.
@@ -60,10 +57,9 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
 pub fn left_unfound(ledger: &Ledger) -> Option<String> {
     let intent = ledger.intent.as_ref().filter(|intent| intent.attempts > 1)?;
     let may_be_left = match &intent.failure {
-        Some(failure) if failure.made == Made::Nothing => {
-            // Of the attempts before the last one nothing is known any more; what was lost before a wrong recipe was told with that.
-            intent.attempts > 2 && failure.reason != Reason::RecipeWrong
-        }
+        Some(Failure { made: Made::NothingOpen, .. }) => false,
+        // Of the attempts before the last one nothing is known any more.
+        Some(Failure { made: Made::Nothing, .. }) => intent.attempts > 2,
         Some(_) | None => true,
     };
     let Generation { sequence, attempt } = intent.generation;

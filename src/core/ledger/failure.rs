@@ -18,6 +18,8 @@ pub struct Failure {
 pub enum Made {
     /// Nothing that is not in the record: it was refused, or never sent.
     Nothing,
+    /// The same, and what attempts before it may have made is not in doubt either: nothing, or it was reported with this failure.
+    NothingOpen,
     /// A token that is in no record may be alive.
     MayExist,
     /// The same, and people were told how to find it, because the operator cannot.
@@ -29,6 +31,12 @@ impl Failure {
     #[must_use]
     pub fn nothing_made(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), made: Made::Nothing }
+    }
+
+    /// The same, and nothing of the attempts before is in doubt.
+    #[must_use]
+    pub fn nothing_open(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), made: Made::NothingOpen }
     }
 
     /// A token may be alive that no record knows.
@@ -69,6 +77,7 @@ fn by_reason(reason: Reason) -> Made {
         | Reason::InternalError
         | Reason::WriteRefused
         | Reason::AccessDenied => Made::MayExist,
+        Reason::RecipeWrong => Made::NothingOpen,
         _ => Made::Nothing,
     }
 }
@@ -88,7 +97,7 @@ mod tests {
             ("AccessDenied", Made::MayExist),
             ("ProviderRefused", Made::Nothing),
             ("Minting", Made::Nothing),
-            ("RecipeWrong", Made::Nothing),
+            ("RecipeWrong", Made::NothingOpen),
         ] {
             let text = format!(r#"{{"reason":"{reason}","message":"why"}}"#);
             let read: Failure = serde_json::from_str(&text).unwrap();

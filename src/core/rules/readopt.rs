@@ -10,7 +10,7 @@ use crate::{
         guards::Guard,
         ledger::record::Ledger,
         plan::Plan,
-        rules::rebuild::{WENT_BACK, rebuild, values},
+        rules::rebuild::{Cause, rebuild, values},
         ruling::{Ruling, Stop},
         seen::{observed::Observed, views::Resource},
         step::{Change, Decision, Step},
@@ -18,12 +18,6 @@ use crate::{
         transition,
     },
 };
-
-const LOST_OR_OLDER: &str =
-    "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
-
-const OLDER_THAN_LIST: &str = "the record is older than the tokens that the provider lists, as after a restore from a backup; \
-                               rebuilt from the Secret and the provider's list";
 
 /// What the object asks for, and what its provider lists.
 fn plan_and_list<'a>(observed: &'a Observed, resource: &'a Resource) -> Result<(&'a Plan, &'a [Listed]), Stop> {
@@ -42,7 +36,7 @@ pub fn lost_record(observed: &Observed) -> Ruling {
     // Whether the last request was served nobody knows any more.
     let rotate_now_seen = resource.rotate_now.clone();
     let base = Ledger { rotate_now_seen, ..transition::empty(&observed.owner, resource) };
-    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, LOST_OR_OLDER))))
+    Ok(Some(rebuild(observed, resource, plan, listed, base, Cause::LostOrOlder)))
 }
 
 /// A record that says less than this process has seen in it: everything went back together, Secret of the workloads and, with
@@ -55,7 +49,7 @@ pub fn went_back(observed: &Observed) -> Ruling {
     }
     let (plan, listed) = plan_and_list(observed, resource)?;
     let base = from(observed, resource, &record.ledger);
-    Ok(Some(rebuild(observed, resource, plan, listed, base, (Reason::Restored, WENT_BACK))))
+    Ok(Some(rebuild(observed, resource, plan, listed, base, Cause::WentBack)))
 }
 
 /// The provider lists a token of an attempt to which the record has not come: somebody put an older record and an older Secret
@@ -73,7 +67,7 @@ pub(in crate::core) fn behind(observed: &Observed, ledger: &Ledger, listed: &[Li
     let resource = observed.resource.as_ref()?;
     let plan = resource.plan.as_ref().ok()?;
     let base = from(observed, resource, ledger);
-    Some(rebuild(observed, resource, plan, listed, base, (Reason::Readopted, OLDER_THAN_LIST)))
+    Some(rebuild(observed, resource, plan, listed, base, Cause::OlderThanList))
 }
 
 /// What is kept of a record that is no longer believed. Its current token stands in where nothing else is known, so that its
@@ -114,7 +108,7 @@ pub fn stale_record(observed: &Observed) -> Ruling {
         // The target carries a live token that the record does not know: it was published later than the record was written.
         let unknown = listed.iter().any(|token| token.generation == carried);
         let base = || from(observed, resource, ledger);
-        unknown.then(|| rebuild(observed, resource, plan, listed, base(), (Reason::Readopted, LOST_OR_OLDER)))
+        unknown.then(|| rebuild(observed, resource, plan, listed, base(), Cause::LostOrOlder))
     }))
 }
 

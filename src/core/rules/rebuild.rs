@@ -19,8 +19,35 @@ use crate::{
     secret_value::TokenSet,
 };
 
-pub(in crate::core) const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
+/// Why a record is made anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Cause {
+    /// It is lost, or older than the target.
+    LostOrOlder,
+    /// It is older than what the provider lists.
+    OlderThanList,
+    /// It went back together with everything else.
+    WentBack,
+}
+
+impl Cause {
+    const fn report(self) -> (Reason, &'static str) {
+        match self {
+            Self::LostOrOlder => (Reason::Readopted, LOST_OR_OLDER),
+            Self::OlderThanList => (Reason::Readopted, OLDER_THAN_LIST),
+            Self::WentBack => (Reason::Restored, WENT_BACK),
+        }
+    }
+}
+
+const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
                          token that was revoked since is valid again, so it is replaced now";
+
+const LOST_OR_OLDER: &str =
+    "the record was lost or older than the Secret; rebuilt from the Secret and the provider's list";
+
+const OLDER_THAN_LIST: &str = "the record is older than the tokens that the provider lists, as after a restore from a backup; \
+                               rebuilt from the Secret and the provider's list";
 
 /// A record from what the target carries and the provider lists.
 pub(in crate::core) fn rebuild(
@@ -29,7 +56,7 @@ pub(in crate::core) fn rebuild(
     plan: &Plan,
     listed: &[Listed],
     base: Ledger,
-    (reason, message): (Reason, &str),
+    cause: Cause,
 ) -> Decision {
     let carried = observed.target_generation();
     let seen = || listed.iter().map(|token| token.generation).chain(carried);
@@ -42,7 +69,7 @@ pub(in crate::core) fn rebuild(
     let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
     let values = observed.ours().and_then(|view| values(resource, view));
     let (Some(published), Some(values)) = (published, values) else {
-        return unknown_value(ledger, plan, observed, listed, reason);
+        return unknown_value(ledger, plan, observed, listed, cause);
     };
     let token = Issued { fingerprint: values.fingerprint(), ..issued(published, plan, observed) };
     let others = listed.iter().filter(|token| token.generation != published.generation);
@@ -54,9 +81,10 @@ pub(in crate::core) fn rebuild(
     // What the record knows of the token is still so: a token that was only named like one of ours must not put off its rotation.
     let is_same =
         |known: &Current| known.token.generation == token.generation && known.token.fingerprint == token.fingerprint;
-    let known = base.current.filter(|known| reason != Reason::Restored && is_same(known));
-    let uninspected = reason == Reason::Readopted;
-    let found = |token| Current { uninspected, ..current(token, reason, observed) };
+    let known = base.current.filter(|known| cause != Cause::WentBack && is_same(known));
+    let (reason, message) = cause.report();
+    let (uninspected, revived) = (cause != Cause::WentBack, cause == Cause::WentBack);
+    let found = |token| Current { uninspected, revived, ..current(token, reason, observed) };
     ledger.current = Some(known.unwrap_or_else(|| found(token)));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
@@ -76,10 +104,10 @@ pub(in crate::core) fn values(resource: &Resource, view: &TargetView) -> Option<
 ///
 /// The newest token that is listed may be held by pods; it stands in as the current one, so that it is superseded and goes
 /// the whole way. Where none is listed, what the Secret holds does: its pods are counted and restarted all the same.
-fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed], cause: Reason) -> Decision {
+fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &[Listed], cause: Cause) -> Decision {
     let (reason, message) = match cause {
-        Reason::Restored => (Reason::Restored, WENT_BACK),
-        _ => (
+        Cause::WentBack => cause.report(),
+        Cause::LostOrOlder | Cause::OlderThanList => (
             Reason::ValueLost,
             "the record was lost and the Secret holds no token that the provider lists; it will be replaced",
         ),
@@ -88,7 +116,8 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
     let newest = newest.map(|token| issued(token, plan, observed));
     let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
     let stand_in = stand_in.or_else(|| in_the_secret(observed, plan).filter(|_| observed.guarded(Guard::LostHolders)));
-    ledger.current = stand_in.map(|token| current(token, reason, observed));
+    let revived = cause == Cause::WentBack;
+    ledger.current = stand_in.map(|token| Current { revived, ..current(token, reason, observed) });
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
 }
 
@@ -115,7 +144,7 @@ fn plan_target(observed: &Observed) -> String {
 }
 
 fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
-    Current { token, reason, promoted_at: observed.now, revived: reason == Reason::Restored, uninspected: false }
+    Current { token, reason, promoted_at: observed.now, revived: false, uninspected: false }
 }
 
 /// What can be said of a token that is known from a list only.

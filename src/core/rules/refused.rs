@@ -12,7 +12,11 @@ use crate::{
             verifying::known_for,
         },
         ruling::{Ruling, Stop},
-        seen::{answers::Fault, observed::Observed, views::Record},
+        seen::{
+            answers::{Fault, FaultClass},
+            observed::Observed,
+            views::Record,
+        },
         step::{Change, Decision, Step},
         timing::FOREIGN_INTENT,
         token::{Handle, Issued, Liveness},
@@ -79,7 +83,7 @@ fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<O
     let patience = observed.delays.propagation.saturating_mul(3).max(Duration::from_secs(30));
     let is_late = sent.is_some_and(|at| observed.uptime.saturating_sub(at) >= patience);
     let is_blind = || {
-        let is_wrong = |fault: &Fault| !has_value || (is_late && fault.reason == Reason::InvalidSpec);
+        let is_wrong = |fault: &Fault| !has_value || (is_late && fault.class == FaultClass::Invalid);
         Ok::<_, Stop>(observed.try_liveness(refused.generation)?.err().is_some_and(is_wrong))
     };
     let what = if !refused.handle.is_revocable() {

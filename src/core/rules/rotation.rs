@@ -106,7 +106,7 @@ fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
 /// Whether an attempt before this one may have made a token.
 fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
     match &intent.failure {
-        Some(failure) => failure.made != Made::Nothing,
+        Some(failure) => matches!(failure.made, Made::MayExist | Made::Told),
         // An attempt that was not heard of again, or a record that was lost.
         None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
     }

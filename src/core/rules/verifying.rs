@@ -119,7 +119,7 @@ fn misread(
     // A list that does not find this one finds nothing of the attempts before it.
     let failure = match census::left_unfound(&record.ledger).filter(|_| may_pass) {
         Some(left) => Failure::told(format!("{message}; {left}")),
-        None => Failure::nothing_made(Reason::RecipeWrong, message),
+        None => Failure::nothing_open(Reason::RecipeWrong, message),
     };
     let Failure { reason, message, .. } = failure.clone();
     let next = transition::misread(&record.ledger, failure);

@@ -1,15 +1,13 @@
 //! What only some decisions need: the questions, and the answers so far.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{
-    api::conditions::Reason,
-    core::{
-        pods::consumers::Consumers,
-        token::{Census, Generation, Listed, Liveness, Source, Verification},
-    },
+pub use crate::core::fault::{Fault, FaultClass};
+use crate::core::{
+    pods::consumers::Consumers,
+    token::{Census, Generation, Listed, Liveness, Source, Verification},
 };
 
 /// Something that only some decisions need, looked up live.
@@ -29,17 +27,6 @@ pub enum Question {
     Consumers,
     /// Is the namespace of the object being deleted?
     NamespaceEnds,
-}
-
-/// A look that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub reason: Reason,
-    pub message: String,
-    /// A person has to act; until then trying often is no use.
-    pub needs_person: bool,
-    /// The provider said when to come back.
-    pub retry_after: Option<Duration>,
 }
 
 /// The answers so far.

@@ -12,7 +12,10 @@ use crate::{
         ledger::record::Ledger,
         report,
         rules::retire::ending::drop_record,
-        seen::{answers::Question, observed::Observed},
+        seen::{
+            answers::{FaultClass, Question},
+            observed::Observed,
+        },
         step::{Decision, Phase, Step},
     },
 };
@@ -35,7 +38,7 @@ pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Qu
     if let Some(orphan) = orphan(observed, &decision) {
         return Ok(orphan);
     }
-    if !is_for_ever(observed, decision.reason) {
+    if !is_for_ever(observed, decision.fault) {
         return Ok(decision);
     }
     if !matches!(observed.try_namespace_ends()?, Ok(true)) {
@@ -94,15 +97,15 @@ pub(in crate::core) fn is_stuck_for(observed: &Observed, span: Duration) -> bool
 }
 
 /// Whether nothing that still happens would end the wait.
-fn is_for_ever(observed: &Observed, reason: Reason) -> bool {
+fn is_for_ever(observed: &Observed, fault: FaultClass) -> bool {
     let refused_for = || {
         let since = observed.memory.refused_credential_since?;
         Some(observed.uptime.saturating_sub(since))
     };
-    match reason {
-        Reason::CredentialMissing => true,
-        Reason::CredentialRejected => refused_for().is_some_and(|time| time >= REFUSED_FOR),
-        _ => false,
+    match fault {
+        FaultClass::CredentialMissing => true,
+        FaultClass::CredentialRejected => refused_for().is_some_and(|time| time >= REFUSED_FOR),
+        FaultClass::Other | FaultClass::PolicyForbids | FaultClass::Invalid => false,
     }
 }
 
