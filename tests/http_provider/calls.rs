@@ -15,8 +15,8 @@ use tokenturn::{
         Class, Provider,
         http::{
             Http, Shared,
-            egress::{Egress, Profile},
-            guard::{ApiServer, Reach},
+            send::egress::{Egress, Profile},
+            send::guard::{ApiServer, Reach},
         },
     },
     testkit::contract::{Operation, Wire},

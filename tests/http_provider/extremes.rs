@@ -15,7 +15,7 @@ use tokenturn::{
     },
     providers::{
         Class, Error, Minted, Provider, Request,
-        http::{Http, Shared, guard::Reach},
+        http::{Http, Shared, send::guard::Reach},
     },
     secret_value::{SecretValue, TokenSet},
 };

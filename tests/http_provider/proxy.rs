@@ -10,7 +10,7 @@ use tokenturn::{
     core::token::{Liveness, Verification},
     providers::{
         Class, Error, Provider,
-        http::{Http, Shared, guard::Reach},
+        http::{Http, Shared, send::guard::Reach},
     },
     testkit::contract::{Operation, Wire},
 };

@@ -14,7 +14,7 @@ use tokenturn::{
     },
     providers::{
         Error, Minted, Provider, Request, builtin,
-        http::{Http, Shared, guard::Reach},
+        http::{Http, Shared, send::guard::Reach},
     },
     testkit::{
         SharedControlPlane, TestNamespace,

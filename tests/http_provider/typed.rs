@@ -14,7 +14,7 @@ use tokenturn::{
     },
     providers::{
         Driver, Drivers, Error, Minted, Provider, Request,
-        http::{Shared, guard::Reach},
+        http::{Shared, send::guard::Reach},
         kubernetes::Kubernetes,
     },
     testkit::{SharedControlPlane, TestNamespace},

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokenturn::{
     api::provider::http::HttpMeaning,
-    providers::http::answer::{self, Body, Received},
+    providers::http::message::answer::{self, Body, Received},
 };
 
 use super::mistakes::{compiled, good};

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use tokenturn::{
     api::GoDuration,
     providers::http::{
-        answer::{self, Body, Received},
-        link,
-        recipe::Recipe,
-        render::{self, Parameters, Scope},
-        template::Template,
+        message::{
+            answer::{self, Body, Received},
+            link,
+            render::{self, Parameters, Scope},
+        },
+        recipe::{Recipe, template::Template},
     },
     secret_value::{SecretValue, TokenSet},
 };

@@ -13,7 +13,7 @@ use tokenturn::{
                 recipe::recipe,
             },
         },
-        http::compile,
+        http::recipe::compile,
         kubernetes,
     },
 };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokenturn::{
     api::HttpProvider,
-    providers::http::{compile, recipe},
+    providers::http::recipe::{self, compile},
 };
 
 /// A recipe that works.
@@ -299,7 +299,7 @@ fn the_costliest_recipe_is_compiled_soon() {
     }
     let began = std::time::Instant::now();
     for path in costly.iter().cycle().take((64 << 10) / 100) {
-        assert!(tokenturn::providers::http::path::parse(path).is_ok());
+        assert!(tokenturn::providers::http::recipe::path::parse(path).is_ok());
     }
     println!("the paths of 64 KiB: {:?}", began.elapsed());
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());

@@ -1,15 +1,12 @@
 //! Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
 //!
-//! - [`compile`] makes a [`recipe`] of what a provider object says, and `compiled` keeps it; [`template`] is the language of its texts, [`path`] that
-//!   of places in answers
-//! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back, `body` within what it may cost
-//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `using`, `revoking` are what the driver does with it
-//! - `minted` reads what a create answered, also where it lacks something; `proving` shows with the first token of a recipe that it does what
-//!   it says, and `proven` remembers that
-//! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
-//! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
-//! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
-//! - [`dpop`] binds a token to a key of its own
+//! Each room uses only those before it:
+//!
+//! - [`recipe`] is what a provider object says, compiled: the language of its texts and of places in answers, and what follows from it
+//! - [`message`] makes requests of it and reads what comes back, within what that may cost
+//! - [`send`] sends them: what may be connected to, through which proxy, and what all tokens of an account share
+//! - `identity` is who the operator is there: its Secret, and what is signed or obtained with it
+//! - `operation` is what the driver does, one file for each verb of the trait
 //!
 //! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
 //! been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's body but a `code` that looks like one, because both may hold tokens; only
@@ -18,50 +15,11 @@
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
 //! everything for a moment kills nothing.
 
-mod admin_tokens;
-pub mod answer;
-pub mod assertion;
-mod body;
-mod bound;
-mod calls;
-mod capabilities;
-mod checking;
-mod clients;
-mod code;
-pub mod compile;
-mod compile_answer;
-pub mod compile_credential;
-mod compile_end;
-mod compile_list;
-mod compile_request;
-mod compile_words;
-mod compiled;
-mod connecting;
-mod credential;
-pub mod dpop;
-pub mod egress;
-pub mod guard;
-pub mod link;
-mod listing;
-mod minted;
-mod minting;
-mod paging;
-pub mod path;
-mod proven;
-mod proving;
-pub mod proxy;
+pub(super) mod identity;
+pub mod message;
+mod operation;
 pub mod recipe;
-pub mod render;
-mod revoking;
-mod service_account;
-mod session;
-pub mod special;
-pub mod template;
-pub mod throttle;
-pub mod token_request;
-pub mod transport;
-mod trying;
-mod using;
+pub mod send;
 
 use std::{sync::Arc, time::Duration};
 
@@ -69,7 +27,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use self::recipe::{Asks, Recipe};
-pub use self::{checking::Health, credential::Shared};
+pub use self::{identity::Shared, operation::Health};
 use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, error::detail};
 use crate::{
     api::{HttpProvider, ProviderRef},
@@ -157,7 +115,7 @@ impl Provider for Http {
     fn check(&self, specification: &Specification) -> Vec<Problem> {
         let recipe = &self.recipe;
         let words: Vec<&str> = recipe.permissions.keys().map(String::as_str).collect();
-        let unknown = calls::asked(specification).filter(|name| !recipe.permissions.contains_key(*name));
+        let unknown = operation::asked(specification).filter(|name| !recipe.permissions.contains_key(*name));
         let permissions = unknown.take(recipe::MAX_MISTAKES).map(|name| {
             let known = match words.as_slice() {
                 [] => "tokens of this provider have no permissions of their own".to_owned(),

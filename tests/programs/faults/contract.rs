@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     providers::{
         LostAnswer,
-        http::{compile, dpop::Key},
+        http::{message::dpop::Key, recipe::compile},
     },
     testkit::{
         Outcome as Called, Seat, Token,

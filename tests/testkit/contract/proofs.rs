@@ -3,7 +3,7 @@
 use http::Method;
 use jiff::Timestamp;
 use tokenturn::{
-    providers::http::dpop::{Claims, Key},
+    providers::http::message::dpop::{Claims, Key},
     testkit::contract::{ADMIN, ContractServer, Wire},
 };
 use url::Url;

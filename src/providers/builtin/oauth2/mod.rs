@@ -27,7 +27,7 @@ use crate::{
     },
     providers::{
         Capabilities, Class, Error, Minted, Problem, Provider, Request,
-        http::{Health, Http, Shared, answer},
+        http::{Health, Http, Shared, message::answer},
     },
     secret_value::TokenSet,
 };

@@ -22,8 +22,8 @@ use crate::{
         },
     },
     providers::http::{
-        compile_credential::client_mistakes,
-        token_request::{CLIENT_SECRET, JWT_BEARER, PRIVATE_KEY},
+        identity::token_request::{CLIENT_SECRET, JWT_BEARER, PRIVATE_KEY},
+        recipe::compile::credential::client_mistakes,
     },
 };
 

@@ -1,0 +1,10 @@
+//! How a request is sent: where it may go, through what, how often, and what is known of it where no answer comes.
+
+pub(super) mod clients;
+mod connecting;
+pub mod egress;
+pub mod guard;
+pub(super) mod proxy;
+pub mod special;
+pub mod throttle;
+pub(super) mod transport;
