@@ -38,7 +38,7 @@ use zeroize::Zeroize;
 
 use self::{
     bound::Bound,
-    errors::{Failure, call},
+    errors::{CallError, call},
     permission::Permission,
     review::Review,
     specification::{SERVICE_ACCOUNT, Wanted, understand, wanted},
@@ -134,7 +134,7 @@ impl Kubernetes {
             .map_err(|failure| failure.of_create(tried()))?;
         match (created.metadata.uid, created.metadata.creation_timestamp) {
             (Some(uid), Some(time)) => Ok(Bound { name: request.id.clone(), uid, created: time.0 }),
-            _ => Err(Failure::unreadable().of_create(tried())),
+            _ => Err(CallError::unreadable().of_create(tried())),
         }
     }
 
@@ -147,7 +147,8 @@ impl Kubernetes {
     ) -> Result<(SecretValue, Timestamp), Error> {
         let namespace = &request.owner.namespace;
         let tried = || format!("cannot mint a token of ServiceAccount {account} in namespace {namespace}");
-        let path = objects::token_path(namespace, account).map_err(|error| Failure::from(&error).of_create(tried()))?;
+        let path =
+            objects::token_path(namespace, account).map_err(|error| CallError::from(&error).of_create(tried()))?;
         let body = bound::token_request(bound, request.lifetime);
         let sent = review::post(&path, &body).map_err(|failure| failure.of_create(tried()))?;
         let mut text = match call(self.client.request_text(sent)).await {
@@ -160,12 +161,13 @@ impl Kubernetes {
             Err(failure) => return Err(failure.of_create(tried())),
         };
         // Decoded here because the client would log an answer that it cannot read.
-        let answer = serde_json::from_str::<TokenRequest>(&text).map_err(|_| Failure::unreadable().of_create(tried()));
+        let answer =
+            serde_json::from_str::<TokenRequest>(&text).map_err(|_| CallError::unreadable().of_create(tried()));
         text.zeroize();
-        let status = answer?.status.ok_or_else(|| Failure::unreadable().of_create(tried()))?;
+        let status = answer?.status.ok_or_else(|| CallError::unreadable().of_create(tried()))?;
         let value = SecretValue::new(status.token);
         if value.is_empty() {
-            Err(Failure::unreadable().of_create(tried()))
+            Err(CallError::unreadable().of_create(tried()))
         } else {
             Ok((value, status.expiration_timestamp.0))
         }

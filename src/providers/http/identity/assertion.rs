@@ -26,7 +26,7 @@ const CONVERT: &str = "convert it: openssl pkcs8 -topk8 -nocrypt -in key.pem";
 
 /// What an assertion says.
 #[derive(Clone, Copy, Debug)]
-pub struct Claims<'a> {
+pub struct AssertionClaims<'a> {
     /// Issuer and subject: both are the client.
     pub client_id: &'a str,
     pub audience: &'a str,
@@ -39,7 +39,11 @@ pub struct Claims<'a> {
 ///
 /// # Errors
 /// What is wrong with the key, in words that follow its name. They never hold any of it.
-pub fn sign(pem: &[u8], algorithm: SigningAlgorithm, claims: &Claims<'_>) -> Result<Zeroizing<String>, String> {
+pub fn sign(
+    pem: &[u8],
+    algorithm: SigningAlgorithm,
+    claims: &AssertionClaims<'_>,
+) -> Result<Zeroizing<String>, String> {
     let random = SystemRandom::new();
     let mut id = [0; 16];
     random.fill(&mut id).map_err(|_| "cannot be used: the system gives no random numbers".to_owned())?;
@@ -51,7 +55,7 @@ pub fn sign(pem: &[u8], algorithm: SigningAlgorithm, claims: &Claims<'_>) -> Res
 }
 
 /// What is signed (RFC 7515, section 5.1).
-fn input(algorithm: SigningAlgorithm, claims: &Claims<'_>, id: &str) -> String {
+fn input(algorithm: SigningAlgorithm, claims: &AssertionClaims<'_>, id: &str) -> String {
     let mut header = Map::from_iter([("alg".to_owned(), json!(algorithm.name())), ("typ".to_owned(), json!("JWT"))]);
     header.extend(claims.key_id.map(|id| ("kid".to_owned(), json!(id))));
     let now = claims.now.as_second();
@@ -130,7 +134,8 @@ mod tests {
     fn signed(key: &str, algorithm: SigningAlgorithm) -> Result<Zeroizing<String>, String> {
         let pem = KEYS.iter().find(|(name, _)| *name == key).map_or(key, |(_, pem)| pem);
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        let claims = Claims { client_id: "svc", audience: "https://as.example/token", key_id: Some("k1"), now };
+        let claims =
+            AssertionClaims { client_id: "svc", audience: "https://as.example/token", key_id: Some("k1"), now };
         sign(pem.as_bytes(), algorithm, &claims)
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::token_request::Granted;
+use super::token_request::AccessToken;
 
 /// A token that is about to expire is not shown: the call must arrive before.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -21,12 +21,12 @@ pub(in crate::providers::http) struct AdminTokens(Arc<Mutex<HashMap<String, Slot
 pub(in crate::providers::http) type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 
 /// A token, shared with the call that shows it.
-pub(in crate::providers::http) type Token = Arc<Zeroizing<String>>;
+pub(in crate::providers::http) type SharedToken = Arc<Zeroizing<String>>;
 
 pub(in crate::providers::http) struct Held {
     /// Digest of what it was obtained with.
     made_with: [u8; 32],
-    token: Token,
+    token: SharedToken,
     until: Instant,
 }
 
@@ -46,24 +46,24 @@ impl AdminTokens {
 
 impl Held {
     /// A new token. One whose end is not known is kept for its call only.
-    pub fn new(made_with: [u8; 32], granted: Granted, now: Instant) -> Self {
+    pub fn new(made_with: [u8; 32], granted: AccessToken, now: Instant) -> Self {
         let kept = granted.lifetime.map_or(Duration::ZERO, |life| life.saturating_sub(MARGIN.min(life / 2)));
         let until = now.checked_add(kept).unwrap_or(now);
         Self { made_with, token: Arc::new(granted.token), until }
     }
 
     /// The token, if it was obtained with the same and may be shown still.
-    pub fn usable(&self, made_with: &[u8; 32], now: Instant) -> Option<Token> {
+    pub fn usable(&self, made_with: &[u8; 32], now: Instant) -> Option<SharedToken> {
         (self.made_with == *made_with && now < self.until).then(|| self.token.clone())
     }
 
-    pub fn token(&self) -> Token {
+    pub fn token(&self) -> SharedToken {
         self.token.clone()
     }
 }
 
 /// Drops a token that was refused, unless another one is there already.
-pub(in crate::providers::http) async fn forget(slot: &Slot, refused: &Token) {
+pub(in crate::providers::http) async fn forget(slot: &Slot, refused: &SharedToken) {
     let mut held = slot.lock().await;
     if held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.token, refused)) {
         *held = None;
@@ -75,7 +75,8 @@ mod tests {
     use super::*;
 
     fn held(lifetime: Option<u64>, now: Instant) -> Held {
-        let granted = Granted { token: Zeroizing::new("canary".into()), lifetime: lifetime.map(Duration::from_secs) };
+        let granted =
+            AccessToken { token: Zeroizing::new("canary".into()), lifetime: lifetime.map(Duration::from_secs) };
         Held::new([1; 32], granted, now)
     }
 

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    held::{Held, Slot, Token},
-    token_request::{self, Granted},
+    held::{Held, SharedToken, Slot},
+    token_request::{self, AccessToken},
 };
 use crate::{
     api::provider::http::HttpMeaning,
@@ -24,15 +24,15 @@ use crate::{
                 render::{Rendered, Scope},
             },
             operation::call::{PATIENCE, Who, pause, stay_away, unreadable},
-            recipe::{Credential, Login, OAuth2},
+            recipe::{ClientCredentials, Credential, Login},
             send::transport,
         },
     },
 };
 
 /// What a call shows, where it is held, and how long it took to have it.
-pub(in crate::providers::http) struct Shown {
-    pub token: Token,
+pub(in crate::providers::http) struct PresentedToken {
+    pub token: SharedToken,
     pub slot: Slot,
     pub spent: Duration,
 }
@@ -44,7 +44,7 @@ impl Http {
         owner: &Owner,
         credential: &Credential,
         who: &Who,
-    ) -> Result<Option<Shown>, Error> {
+    ) -> Result<Option<PresentedToken>, Error> {
         match (&credential.oauth2, &credential.login) {
             (Some(wanted), _) => self.access_token(owner, wanted, who).await.map(Some),
             (None, Some(login)) => self.log_in(owner, credential, login, who).await.map(Some),
@@ -66,7 +66,12 @@ impl Http {
     }
 
     /// An access token (RFC 6749, section 4.4).
-    async fn access_token(&self, owner: &Owner, wanted: &OAuth2, who: &Who) -> Result<Shown, Error> {
+    async fn access_token(
+        &self,
+        owner: &Owner,
+        wanted: &ClientCredentials,
+        who: &Who,
+    ) -> Result<PresentedToken, Error> {
         let doing = format!("no access token from {}", wanted.token_url.host_str().unwrap_or_default());
         let made_with = who.data.digest(&wanted.settings);
         let ask = async |left| {
@@ -86,7 +91,13 @@ impl Http {
     }
 
     /// A session.
-    async fn log_in(&self, owner: &Owner, credential: &Credential, login: &Login, who: &Who) -> Result<Shown, Error> {
+    async fn log_in(
+        &self,
+        owner: &Owner,
+        credential: &Credential,
+        login: &Login,
+        who: &Who,
+    ) -> Result<PresentedToken, Error> {
         let doing = format!("cannot log in at {}", self.host(&login.operation));
         // What it is obtained with, and where: another address, or identity, has nothing to do with it.
         let Credential { service_account, assertion, .. } = credential;
@@ -105,7 +116,7 @@ impl Http {
             let expires = login.expires.as_ref().map(|wanted| answer::time(wanted, body, now)).transpose();
             let expires = expires.map_err(|_| unreadable(&doing))?.flatten();
             let lifetime = expires.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-            Ok(Granted { token, lifetime })
+            Ok(AccessToken { token, lifetime })
         };
         self.held(owner, made_with, &doing, ask).await
     }
@@ -116,8 +127,8 @@ impl Http {
         owner: &Owner,
         made_with: [u8; 32],
         doing: &str,
-        ask: impl AsyncFnOnce(Duration) -> Result<Granted, Error>,
-    ) -> Result<Shown, Error> {
+        ask: impl AsyncFnOnce(Duration) -> Result<AccessToken, Error>,
+    ) -> Result<PresentedToken, Error> {
         let timeout = self.timeout;
         let started = Instant::now();
         let slot = self.shared.admin_tokens.slot(&self.object(owner));
@@ -126,7 +137,7 @@ impl Http {
             Error::new(Class::Unavailable, format!("{doing}: another call has been waiting for one all the time"))
         })?;
         if let Some(token) = held.as_ref().and_then(|held| held.usable(&made_with, Instant::now())) {
-            return Ok(Shown { token, slot, spent: started.elapsed() });
+            return Ok(PresentedToken { token, slot, spent: started.elapsed() });
         }
         *held = None;
         let asked = Instant::now();
@@ -134,7 +145,7 @@ impl Http {
         let token = new.token();
         // One that does not say how long it lives is for this call only.
         *held = Some(new).filter(|new| new.usable(&made_with, asked).is_some());
-        Ok(Shown { token, slot, spent: started.elapsed() })
+        Ok(PresentedToken { token, slot, spent: started.elapsed() })
     }
 
     async fn ask(

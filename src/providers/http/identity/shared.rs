@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    assertion::{self, Claims},
+    assertion::{self, AssertionClaims},
     held::AdminTokens,
     service_account,
 };
@@ -31,7 +31,7 @@ use crate::{
         Class, Error,
         http::{
             message::render::{Scope, header_value},
-            recipe::{Credential, Shown, compiled::Recipes, proven::Proven},
+            recipe::{Credential, Presentation, compiled::Recipes, proven::Proven},
             send::{
                 clients::{Clients, Identity},
                 guard::Reach,
@@ -121,7 +121,7 @@ impl Shared {
         }
         if let Some(wanted) = &credential.assertion {
             let client_id = data.client_id(wanted.client_id.as_deref(), wanted.client_id_key.as_deref())?;
-            let claims = Claims {
+            let claims = AssertionClaims {
                 client_id: &client_id,
                 audience: &wanted.audience,
                 key_id: wanted.key_id.as_deref(),
@@ -207,16 +207,21 @@ impl Data {
     }
 
     /// The headers that show the credential.
-    pub(in crate::providers::http) fn headers(&self, shown: &Shown) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+    pub(in crate::providers::http) fn headers(
+        &self,
+        shown: &Presentation,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
         let headers = match shown {
-            Shown::Nowhere => Ok(Vec::new()),
-            Shown::Headers(headers) => {
+            Presentation::Nowhere => Ok(Vec::new()),
+            Presentation::Headers(headers) => {
                 let scope = Scope { credential: Some(&self.data), ..Scope::default() };
                 let rendered =
                     headers.iter().map(|(name, template)| Ok((name.clone(), header_value(name, template, &scope)?)));
                 rendered.collect::<Result<Vec<_>, String>>()
             }
-            Shown::Basic(basic) => basic_header(&self.data, basic).map(|value| vec![(header::AUTHORIZATION, value)]),
+            Presentation::Basic(basic) => {
+                basic_header(&self.data, basic).map(|value| vec![(header::AUTHORIZATION, value)])
+            }
         };
         headers.map_err(|why| self.wrong(&why))
     }
@@ -260,7 +265,7 @@ impl Data {
         &self,
         key: &str,
         algorithm: SigningAlgorithm,
-        claims: &Claims<'_>,
+        claims: &AssertionClaims<'_>,
     ) -> Result<Zeroizing<String>, Error> {
         let pem = self.text(key)?.as_bytes();
         self.is_short(key, pem)?;

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{
-    assertion::Claims,
+    assertion::AssertionClaims,
     shared::{Data, basic_value},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
                 answer::{self, Received},
                 render::Rendered,
             },
-            recipe::OAuth2,
+            recipe::ClientCredentials,
         },
     },
 };
@@ -36,7 +36,7 @@ pub const CLIENT_SECRET: &str = "clientSecret";
 pub const PRIVATE_KEY: &str = "privateKey";
 
 /// An access token, and how long it lives, if the answer says so.
-pub struct Granted {
+pub struct AccessToken {
     pub token: Zeroizing<String>,
     pub lifetime: Option<Duration>,
 }
@@ -45,8 +45,12 @@ pub struct Granted {
 ///
 /// # Errors
 /// What is missing in the Secret, or cannot be used.
-pub(in crate::providers::http) fn request(wanted: &OAuth2, data: &Data, now: Timestamp) -> Result<Rendered, Error> {
-    let OAuth2 { token_url, settings } = wanted;
+pub(in crate::providers::http) fn request(
+    wanted: &ClientCredentials,
+    data: &Data,
+    now: Timestamp,
+) -> Result<Rendered, Error> {
+    let ClientCredentials { token_url, settings } = wanted;
     let client = &settings.client;
     let client_id = data.client_id(client.client_id.as_deref(), client.client_id_key.as_deref())?;
     let secret = || data.text(client.secret_key.as_deref().unwrap_or(CLIENT_SECRET));
@@ -76,7 +80,7 @@ pub(in crate::providers::http) fn request(wanted: &OAuth2, data: &Data, now: Tim
         }
         OAuth2Method::PrivateKeyJwt => {
             let audience = client.assertion_audience.as_deref().unwrap_or(token_url.as_str());
-            let claims = Claims { client_id: &client_id, audience, key_id: client.key_id.as_deref(), now };
+            let claims = AssertionClaims { client_id: &client_id, audience, key_id: client.key_id.as_deref(), now };
             let key = client.private_key_key.as_deref().unwrap_or(PRIVATE_KEY);
             let assertion = data.signed(key, client.algorithm.unwrap_or_default(), &claims)?;
             form.append_pair("client_id", &client_id);
@@ -94,7 +98,7 @@ pub(in crate::providers::http) fn request(wanted: &OAuth2, data: &Data, now: Tim
 ///
 /// # Errors
 /// What the answer means, in words that follow the server's name.
-pub fn read(received: &Received, secret: &str, now: Timestamp) -> Result<Granted, Error> {
+pub fn read(received: &Received, secret: &str, now: Timestamp) -> Result<AccessToken, Error> {
     let status = received.status;
     if !status.is_success() {
         return Err(refusal(received, secret, now));
@@ -109,7 +113,7 @@ pub fn read(received: &Received, secret: &str, now: Timestamp) -> Result<Granted
     let token = token.ok_or_else(|| unusable("gives no access_token"))?;
     let seconds = body["expires_in"].as_f64().or_else(|| body["expires_in"].as_str()?.parse().ok());
     let lifetime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    Ok(Granted { token: Zeroizing::new(token.to_owned()), lifetime })
+    Ok(AccessToken { token: Zeroizing::new(token.to_owned()), lifetime })
 }
 
 fn refusal(received: &Received, secret: &str, now: Timestamp) -> Error {
@@ -167,7 +171,7 @@ mod tests {
     use super::*;
     use crate::providers::http::message::answer::Body;
 
-    fn read_of(status: u16, body: &Value) -> Result<Granted, Error> {
+    fn read_of(status: u16, body: &Value) -> Result<AccessToken, Error> {
         let received = Received {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),

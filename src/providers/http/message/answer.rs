@@ -12,7 +12,7 @@ use crate::{
     api::provider::http::{HttpMeaning, HttpTimeFormat},
     core::schedule,
     providers::http::{
-        recipe::{Answer, Case, Expectation, Granted, Time},
+        recipe::{AnswerRules, Case, Expectation, Granted, Time},
         send::throttle::MAX_PAUSE,
     },
     secret_value::{SecretValue, TokenSet},
@@ -72,7 +72,7 @@ pub struct Meant<'a> {
 
 /// What an answer means.
 #[must_use]
-pub fn meaning<'a>(answer: &'a Answer, received: &Received) -> Meant<'a> {
+pub fn meaning<'a>(answer: &'a AnswerRules, received: &Received) -> Meant<'a> {
     let status = received.status;
     let body = received.body.json().unwrap_or(&Value::Null);
     if let Some((case, word)) = answer.cases.iter().find_map(|case| Some((case, fits(case, status, body)?))) {

@@ -14,7 +14,7 @@ use tokio::{
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::code::{self, Shown};
+use super::code::{self, RequestSecrets};
 use crate::connect::Purpose;
 
 /// How deep JSON may be.
@@ -135,7 +135,7 @@ impl Body {
     }
 
     /// Keeps the code in it that can be shown.
-    pub(in crate::providers::http) fn keep_code(&mut self, shown: &Shown) {
+    pub(in crate::providers::http) fn keep_code(&mut self, shown: &RequestSecrets) {
         if let Self::Json(json) = self {
             json.code = code::code(&json.value, shown);
         }

@@ -27,9 +27,9 @@ const WITHIN: [&str; 3] = ["", "/error", "/errors/0"];
 const NAMES: [&str; 6] = ["error", "code", "error_code", "errorCode", "type", "status"];
 
 /// What a request shows, and what it could have shown, to be compared with an answer.
-pub struct Shown(Zeroizing<Vec<u8>>);
+pub struct RequestSecrets(Zeroizing<Vec<u8>>);
 
-impl Shown {
+impl RequestSecrets {
     /// All that a request shows, beside what is `known` where it was made.
     #[must_use]
     pub fn of(request: &Rendered, known: &[u8]) -> Self {
@@ -75,7 +75,7 @@ fn basic(value: &HeaderValue) -> Option<Zeroizing<Vec<u8>>> {
 
 /// The code of an answer that is no success, where it can be shown.
 #[must_use]
-pub fn code(body: &Value, shown: &Shown) -> Option<String> {
+pub fn code(body: &Value, shown: &RequestSecrets) -> Option<String> {
     let places = WITHIN.iter().flat_map(|within| NAMES.iter().map(move |name| format!("{within}/{name}")));
     let mut texts = places.filter_map(|place| body.pointer(&place)?.as_str());
     texts.find(|text| is_code(text) && !shown.has_to_do_with(text)).map(str::to_owned)
@@ -107,11 +107,11 @@ mod tests {
 
     use super::*;
 
-    fn shown(header: &str, body: &str) -> Shown {
+    fn shown(header: &str, body: &str) -> RequestSecrets {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(header).unwrap())]);
         let url = "https://api.example.com/v1/tokens/opaque-id".parse().unwrap();
         let body = Some(Zeroizing::new(body.as_bytes().to_vec()));
-        Shown::of(&Rendered { method: Method::GET, url, headers, body }, b"revoked-by-its-id")
+        RequestSecrets::of(&Rendered { method: Method::GET, url, headers, body }, b"revoked-by-its-id")
     }
 
     #[test]

@@ -24,7 +24,7 @@ const WANTS_NONCE: &str = "use_dpop_nonce";
 const LENGTH: usize = 32;
 
 /// A P-256 key (ES256).
-pub struct Key {
+pub struct ProofKey {
     pair: EcdsaKeyPair,
     x: String,
     y: String,
@@ -33,7 +33,7 @@ pub struct Key {
 
 /// What a proof is for.
 #[derive(Clone, Copy)]
-pub struct Claims<'a> {
+pub struct ProofClaims<'a> {
     pub method: &'a Method,
     pub url: &'a Url,
     /// The token that is shown beside it.
@@ -46,7 +46,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-impl Key {
+impl ProofKey {
     /// A new key.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl Key {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub fn proof(&self, claims: &Claims<'_>) -> Result<String, String> {
+    pub fn proof(&self, claims: &ProofClaims<'_>) -> Result<String, String> {
         let Self { x, y, pair, .. } = self;
         let random = SystemRandom::new();
         let mut id = [0; 16];
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn a_key_goes_to_a_jwk_and_back_and_no_two_are_the_same() {
-        let key = Key::generate().unwrap();
-        let again = Key::from_jwk(&key.jwk()).unwrap();
+        let key = ProofKey::generate().unwrap();
+        let again = ProofKey::from_jwk(&key.jwk()).unwrap();
         assert_eq!(key.thumbprint(), again.thumbprint());
-        assert_ne!(key.thumbprint(), Key::generate().unwrap().thumbprint());
+        assert_ne!(key.thumbprint(), ProofKey::generate().unwrap().thumbprint());
         for wrong in ["", "{}", r#"{"kty":"EC","d":"canary"}"#, &key.jwk().replace("\"d\":\"", "\"d\":\"AAAA")] {
-            let why = Key::from_jwk(wrong).err().unwrap();
+            let why = ProofKey::from_jwk(wrong).err().unwrap();
             assert!(!why.contains("canary"), "{why}");
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     /// The key of RFC 9449 and its thumbprint, sections 4.1 and 6.1.
     #[test]
     fn the_thumbprint_is_that_of_the_standard() {
-        let mut key = Key::generate().unwrap();
+        let mut key = ProofKey::generate().unwrap();
         key.x = "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs".to_owned();
         key.y = "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA".to_owned();
         assert_eq!(key.thumbprint(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_proof_says_what_it_is_for_and_is_signed() {
-        let key = Key::generate().unwrap();
+        let key = ProofKey::generate().unwrap();
         let url = Url::parse("https://api.example/things?a=b#c").unwrap();
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        let claims = Claims { method: &Method::GET, url: &url, token: Some("abc"), nonce: Some("n"), now };
+        let claims = ProofClaims { method: &Method::GET, url: &url, token: Some("abc"), nonce: Some("n"), now };
         let proof = key.proof(&claims).unwrap();
         let (input, signature) = proof.rsplit_once('.').unwrap();
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();

@@ -51,13 +51,13 @@ pub(in crate::providers::http) struct Walk<'a> {
 
 /// Why a list is not read to its end, in words that follow what was done.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::providers::http) struct Stopped {
+pub(in crate::providers::http) struct PagingStopped {
     pub class: Class,
     pub why: String,
 }
 
-fn wrong(why: impl Into<String>) -> Stopped {
-    Stopped { class: Class::Invalid, why: why.into() }
+fn wrong(why: impl Into<String>) -> PagingStopped {
+    PagingStopped { class: Class::Invalid, why: why.into() }
 }
 
 impl<'a> Walk<'a> {
@@ -67,14 +67,14 @@ impl<'a> Walk<'a> {
     }
 
     /// What the next page may take of the list's time.
-    pub fn left(&self) -> Result<Duration, Stopped> {
+    pub fn left(&self) -> Result<Duration, PagingStopped> {
         let left = MAX_TIME.saturating_sub(self.began.elapsed());
         (!left.is_zero()).then_some(left).ok_or_else(|| {
             let (pages, seconds) = (self.pages, MAX_TIME.as_secs());
             let why = format!(
                 "{pages} pages took {seconds} s, and there are more; have it give larger pages, or fewer tokens, by list.request.query"
             );
-            Stopped { class: Class::Unavailable, why }
+            PagingStopped { class: Class::Unavailable, why }
         })
     }
 
@@ -96,7 +96,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes on after a page that was read; whether there is another one.
-    pub fn after(&mut self, items: &[&Value], body: &Body, headers: &HeaderMap, page: &Url) -> Result<bool, Stopped> {
+    pub fn after(
+        &mut self,
+        items: &[&Value],
+        body: &Body,
+        headers: &HeaderMap,
+        page: &Url,
+    ) -> Result<bool, PagingStopped> {
         self.pages += 1;
         self.length += body.length();
         let Some(next) = self.following(items, body.json().unwrap_or(&Value::Null), headers, page)? else {
@@ -119,7 +125,7 @@ impl<'a> Walk<'a> {
         body: &Value,
         headers: &HeaderMap,
         page: &Url,
-    ) -> Result<Option<Next>, Stopped> {
+    ) -> Result<Option<Next>, PagingStopped> {
         match self.paging {
             Paging::None => Ok(None),
             Paging::Page { parameter, first } => {
@@ -150,7 +156,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn cursor(&mut self, found: Option<&Value>) -> Result<Option<Next>, Stopped> {
+    fn cursor(&mut self, found: Option<&Value>) -> Result<Option<Next>, PagingStopped> {
         let cursor = match found {
             None | Some(Value::Null | Value::Bool(false)) => return Ok(None),
             Some(Value::String(text)) if text.is_empty() => return Ok(None),

@@ -21,7 +21,7 @@ use super::answer::wipe;
 use crate::{
     api::provider::http::HttpParameter,
     providers::http::recipe::{
-        Body, Json, Request, parameter_value,
+        BodyTemplate, JsonTemplate, RequestTemplate, parameter_value,
         template::{Format, Part, Template, Variable, span, time},
     },
     secret_value::TokenSet,
@@ -65,13 +65,13 @@ pub struct Rendered {
 }
 
 /// Why a request cannot be made: told to people, so it never holds a value that is secret.
-pub type Trouble = String;
+pub type RenderError = String;
 
 /// Renders a request onto its own base URL, or else onto `base`.
 ///
 /// # Errors
 /// A value that is missing, or that cannot stand where it should.
-pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rendered, Trouble> {
+pub fn request(base: &Url, request: &RequestTemplate, scope: &Scope<'_>) -> Result<Rendered, RenderError> {
     let base = request.base.as_ref().unwrap_or(base);
     let mut url = base.clone();
     let below = base.path().trim_end_matches('/');
@@ -87,15 +87,15 @@ pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rende
         headers.insert(name.clone(), header_value(name, template, scope)?);
     }
     let body = match &request.body {
-        Body::None => None,
-        Body::Json(body) => {
+        BodyTemplate::None => None,
+        BodyTemplate::Json(body) => {
             set_default(&mut headers, "application/json");
             let mut value = json(body, scope)?;
             let written = serde_json::to_vec(&value).map_err(|_| "the JSON body cannot be written".to_owned());
             wipe(&mut value);
             Some(Zeroizing::new(written?))
         }
-        Body::Form(fields) => {
+        BodyTemplate::Form(fields) => {
             set_default(&mut headers, "application/x-www-form-urlencoded");
             let mut form = form_urlencoded::Serializer::new(String::new());
             for (name, template) in fields {
@@ -103,7 +103,7 @@ pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rende
             }
             Some(Zeroizing::new(form.finish().into_bytes()))
         }
-        Body::Multipart(fields) => {
+        BodyTemplate::Multipart(fields) => {
             let (boundary, body) = multipart(fields, scope)?;
             let kind = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"));
             headers.insert(header::CONTENT_TYPE, kind.map_err(|_| "the multipart body has no boundary".to_owned())?);
@@ -117,7 +117,7 @@ pub fn request(base: &Url, request: &Request, scope: &Scope<'_>) -> Result<Rende
 ///
 /// # Errors
 /// A line break, or something else that no header can hold.
-pub fn header_value(name: &HeaderName, template: &Template, scope: &Scope<'_>) -> Result<HeaderValue, Trouble> {
+pub fn header_value(name: &HeaderName, template: &Template, scope: &Scope<'_>) -> Result<HeaderValue, RenderError> {
     let written = Zeroizing::new(text(template, scope)?);
     let mut value = HeaderValue::try_from(written.as_str())
         .map_err(|_| format!("header {name} would hold a line break or another character that no header can hold"))?;
@@ -130,7 +130,7 @@ fn set_default(headers: &mut HeaderMap, kind: &'static str) {
 }
 
 /// The path, in which substitutions are within their segment.
-fn path(template: &Template, scope: &Scope<'_>) -> Result<String, Trouble> {
+fn path(template: &Template, scope: &Scope<'_>) -> Result<String, RenderError> {
     let mut written = String::new();
     for part in template.parts() {
         match part {
@@ -152,7 +152,7 @@ fn path(template: &Template, scope: &Scope<'_>) -> Result<String, Trouble> {
 }
 
 /// A text with everything substituted.
-fn text(template: &Template, scope: &Scope<'_>) -> Result<String, Trouble> {
+fn text(template: &Template, scope: &Scope<'_>) -> Result<String, RenderError> {
     let mut written = String::new();
     for part in template.parts() {
         match part {
@@ -164,7 +164,7 @@ fn text(template: &Template, scope: &Scope<'_>) -> Result<String, Trouble> {
 }
 
 /// One substitution as text.
-fn plain(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<String, Trouble> {
+fn plain(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<String, RenderError> {
     Ok(match value(variable, format, scope)? {
         Value::String(text) => text,
         other => other.to_string(),
@@ -172,7 +172,7 @@ fn plain(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
 }
 
 /// One substitution as what it is.
-fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, Trouble> {
+fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, RenderError> {
     match meant(variable, format, scope)? {
         Value::String(text) if text.len() > MAX_SUBSTITUTED => {
             drop(Zeroizing::new(text));
@@ -182,7 +182,7 @@ fn value(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
     }
 }
 
-fn meant(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, Trouble> {
+fn meant(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Result<Value, RenderError> {
     let missing = || format!("${{{variable}}} is not known");
     let given = |text: Option<&str>| text.map(|text| Value::String(text.to_owned())).ok_or_else(missing);
     match variable {
@@ -239,23 +239,25 @@ fn meant(variable: &Variable, format: Option<Format>, scope: &Scope<'_>) -> Resu
     }
 }
 
-fn json(body: &Json, scope: &Scope<'_>) -> Result<Value, Trouble> {
+fn json(body: &JsonTemplate, scope: &Scope<'_>) -> Result<Value, RenderError> {
     Ok(match body {
-        Json::Literal(value) => value.clone(),
-        Json::Text(template) => match template.sole() {
+        JsonTemplate::Literal(value) => value.clone(),
+        JsonTemplate::Text(template) => match template.sole() {
             Some((variable, format)) => value(variable, format, scope)?,
             None => Value::String(text(template, scope)?),
         },
-        Json::Array(items) => Value::Array(items.iter().map(|item| json(item, scope)).collect::<Result<_, _>>()?),
-        Json::Object(fields) => {
+        JsonTemplate::Array(items) => {
+            Value::Array(items.iter().map(|item| json(item, scope)).collect::<Result<_, _>>()?)
+        }
+        JsonTemplate::Object(fields) => {
             let fields = fields.iter().map(|(name, field)| Ok((name.clone(), json(field, scope)?)));
-            Value::Object(fields.collect::<Result<Map<_, _>, Trouble>>()?)
+            Value::Object(fields.collect::<Result<Map<_, _>, RenderError>>()?)
         }
     })
 }
 
 /// A body of texts (RFC 7578), with a boundary that occurs in none of them.
-fn multipart(fields: &[(String, Template)], scope: &Scope<'_>) -> Result<(String, Vec<u8>), Trouble> {
+fn multipart(fields: &[(String, Template)], scope: &Scope<'_>) -> Result<(String, Vec<u8>), RenderError> {
     let mut written = Vec::new();
     for (name, template) in fields {
         // A field's name is quoted; browsers escape these three.

@@ -16,7 +16,7 @@ use crate::{
             Http,
             message::{
                 answer::Received,
-                dpop::{self, Claims, Key},
+                dpop::{self, ProofClaims, ProofKey},
                 render::Scope,
             },
             recipe::Operation,
@@ -35,7 +35,7 @@ impl Http {
         &self,
         owner: &Owner,
         scope: &Scope<'_>,
-        key: Option<&Key>,
+        key: Option<&ProofKey>,
         started: Instant,
         doing: &str,
     ) -> Result<Received, Error> {
@@ -50,7 +50,7 @@ impl Http {
         &self,
         owner: &Owner,
         scope: &Scope<'_>,
-        proof: Option<(&Key, Option<&str>)>,
+        proof: Option<(&ProofKey, Option<&str>)>,
         within: Duration,
         doing: &str,
     ) -> Result<Received, Error> {
@@ -110,22 +110,22 @@ fn about_the_token(received: Received, doing: &str) -> Result<Received, Error> {
 }
 
 /// The key that a token is bound to.
-pub(in crate::providers::http) fn token_key(values: &TokenSet, doing: &str) -> Result<Key, Error> {
+pub(in crate::providers::http) fn token_key(values: &TokenSet, doing: &str) -> Result<ProofKey, Error> {
     let text = values.get(dpop::KEY).and_then(|key| key.expose_str()).ok_or_else(|| "it is lost".to_owned());
     let wrong =
         |why: String| Error::new(Class::Invalid, format!("{doing}: its key ({}) cannot be used: {why}", dpop::KEY));
-    text.and_then(Key::from_jwk).map_err(wrong)
+    text.and_then(ProofKey::from_jwk).map_err(wrong)
 }
 
 fn prove(
     prepared: &mut Prepared,
-    key: &Key,
+    key: &ProofKey,
     token: Option<&str>,
     nonce: Option<&str>,
     doing: &str,
 ) -> Result<(), Error> {
     let rendered = &mut prepared.rendered;
-    let claims = Claims { method: &rendered.method, url: &rendered.url, token, nonce, now: Timestamp::now() };
+    let claims = ProofClaims { method: &rendered.method, url: &rendered.url, token, nonce, now: Timestamp::now() };
     let proof = key
         .proof(&claims)
         .and_then(|proof| HeaderValue::try_from(proof).map_err(|_| "the proof cannot stand in a header".to_owned()));

@@ -19,7 +19,7 @@ use crate::{
             Http,
             identity::{
                 held::forget,
-                session::Shown,
+                session::PresentedToken,
                 shared::{Data, SESSION, Shared},
                 token_request,
             },
@@ -28,11 +28,11 @@ use crate::{
                 code,
                 render::{self, Parameters, Rendered, Scope},
             },
-            recipe::{Answer, Credential, Operation, RevokeBy as Names, template::Variable},
+            recipe::{AnswerRules, Credential, NamedBy, Operation, template::Variable},
             send::{
                 clients::{Client, Identity},
-                proxy::Via,
-                throttle::{Closed, Lane, Pause},
+                proxy::ProxyRoute,
+                throttle::{AccountLimiter, Closed, Pause},
                 transport,
             },
         },
@@ -66,7 +66,7 @@ pub(in crate::providers::http) struct Prepared {
     /// What is left of the time that the call may take.
     timeout: Duration,
     /// The access token that it shows.
-    access_token: Option<Shown>,
+    access_token: Option<PresentedToken>,
 }
 
 impl Prepared {
@@ -124,7 +124,7 @@ impl Http {
     }
 
     /// What all tokens of an account share: it is the same for provider objects with the same address and the same Secret.
-    pub(in crate::providers::http) fn lane(&self, owner: &Owner) -> Lane {
+    pub(in crate::providers::http) fn lane(&self, owner: &Owner) -> AccountLimiter {
         let secret = self.recipe.credential.as_ref().and_then(|credential| credential.secret.as_ref());
         let account = match secret {
             None => self.object(owner),
@@ -142,7 +142,7 @@ impl Http {
         owner: &Owner,
         operation: &Operation,
         values: Option<&TokenSet>,
-    ) -> Lane {
+    ) -> AccountLimiter {
         let lane = self.lane(owner);
         let shows_token = operation.request.headers.iter().flat_map(|(_, template)| template.variables());
         let shows_token = shows_token.into_iter().any(|variable| matches!(variable, Variable::TokenValue(_)));
@@ -176,7 +176,7 @@ impl Http {
     }
 
     /// `namespace` is that of the provider object's Secrets.
-    fn client(&self, identity: Option<&Identity>, via: Option<Via>, namespace: &str) -> Result<Client, Error> {
+    fn client(&self, identity: Option<&Identity>, via: Option<ProxyRoute>, namespace: &str) -> Result<Client, Error> {
         let Shared { clients, reach, .. } = &self.shared;
         let reach = reach.of(self.reference.kind, namespace, &self.reference.name);
         clients.get(self.ca_bundle.as_deref(), identity, via, reach)
@@ -254,7 +254,7 @@ impl Http {
         // It may have been revoked before its time: the next call gets another one. This one is not repeated.
         // What it may do can be in it, so one that was granted a right is obtained anew too.
         let is_refused = matches!(received.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if let Some(Shown { token, slot, .. }) = access_token.filter(|_| is_refused) {
+        if let Some(PresentedToken { token, slot, .. }) = access_token.filter(|_| is_refused) {
             forget(&slot, &token).await;
         }
         Ok(received)
@@ -263,7 +263,7 @@ impl Http {
     /// A call that may be repeated later.
     pub(in crate::providers::http) async fn call(
         &self,
-        lane: &Lane,
+        lane: &AccountLimiter,
         purpose: Purpose,
         prepared: Prepared,
         doing: &str,
@@ -291,7 +291,7 @@ impl Http {
     pub(in crate::providers) fn not_looked_up(&self, owner: &Owner, received: &Received, doing: &str) -> Error {
         match answer::usual(received.status) {
             HttpMeaning::RateLimited | HttpMeaning::Unavailable => {
-                let usual = Answer::default();
+                let usual = AnswerRules::default();
                 self.refusal(&self.lane(owner), answer::meaning(&usual, received), received, doing)
             }
             _ => Error::new(Class::Invalid, format!("{doing}: it is not given to us ({})", told(received.status))),
@@ -301,7 +301,7 @@ impl Http {
     /// What an answer that is no success means.
     pub(in crate::providers::http) fn refusal(
         &self,
-        lane: &Lane,
+        lane: &AccountLimiter,
         meant: Meant<'_>,
         received: &Received,
         doing: &str,
@@ -374,9 +374,9 @@ impl Http {
             None if self.recipe.in_place.is_some() => Handle::Replaced {},
             Some(_) if self.recipe.in_place.is_some() => Handle::Displaced {},
             None => Handle::Nothing {},
-            Some(Names::Name) => Handle::Name { name: name.to_owned() },
-            Some(Names::Value) => Handle::Value {},
-            Some(Names::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
+            Some(NamedBy::Name) => Handle::Name { name: name.to_owned() },
+            Some(NamedBy::Value) => Handle::Value {},
+            Some(NamedBy::Id) => Handle::Id { id: id.ok_or_else(|| unreadable(doing))? },
         })
     }
 
@@ -400,7 +400,7 @@ pub(in crate::providers::http) fn asked(specification: &Specification) -> impl I
 }
 
 /// Keeps the pause that a provider asks for. Without a word about when, there are the usual growing waits of each token.
-pub(in crate::providers::http) fn pause(lane: &Lane, asked: Option<Duration>) {
+pub(in crate::providers::http) fn pause(lane: &AccountLimiter, asked: Option<Duration>) {
     if let Some(wait) = asked {
         lane.pause(wait, Pause::Asked);
     }

@@ -44,7 +44,7 @@ impl Http {
             random: Some(&random),
             ..self.scope(specification, &permissions)
         };
-        let key = create.is_bound.then(dpop::Key::generate).transpose();
+        let key = create.is_bound.then(dpop::ProofKey::generate).transpose();
         let key = key.map_err(|why| Error::new(Class::Unavailable, format!("{doing}: {why}")))?;
         let received = self.send_create(owner, &scope, key.as_ref(), started, &doing).await?;
         let lane = self.lane(owner);

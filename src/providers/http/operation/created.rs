@@ -18,10 +18,10 @@ use crate::{
             Http,
             message::{
                 answer,
-                dpop::{self, Key},
+                dpop::{self, ProofKey},
                 render::{self, Scope},
             },
-            recipe::{Expires, RevokeBy, Time},
+            recipe::{Expires, NamedBy, Time},
         },
     },
     secret_value::{SecretValue, TokenSet},
@@ -32,7 +32,7 @@ pub(in crate::providers::http) struct Answered<'a> {
     pub body: &'a Value,
     pub headers: &'a HeaderMap,
     /// The key that the token is bound to.
-    pub key: Option<&'a Key>,
+    pub key: Option<&'a ProofKey>,
     /// When it was asked for.
     pub now: Timestamp,
 }
@@ -60,7 +60,7 @@ impl Http {
         };
         let unshowable = self.unshowable(&request.specification, &values).filter(|_| flaws.is_empty());
         // Nothing can be done with it but to revoke it by itself.
-        let is_of_use = unshowable.is_none() || matches!(self.recipe.revoke_by(), Some(RevokeBy::Value));
+        let is_of_use = unshowable.is_none() || matches!(self.recipe.revoke_by(), Some(NamedBy::Value));
         let values = if is_of_use { values } else { TokenSet::new([].into()) };
         let has_values = flaws.is_empty() && is_of_use;
         flaws.extend(unshowable.map(|why| format!("verify cannot show what create.values finds: {why}")));
@@ -82,14 +82,14 @@ impl Http {
         }
         let handle = match self.recipe.revoke_by() {
             // Where the list cannot say it now, it is asked again before anything else is minted.
-            Some(RevokeBy::Id) if id.is_none() => self.handle_by_name(request).await.map_err(|error| {
+            Some(NamedBy::Id) if id.is_none() => self.handle_by_name(request).await.map_err(|error| {
                 let message = format!(
                     "{doing}: it answered success, but {}; the token is looked for by its name: {error}",
                     flaws.join("; ")
                 );
                 Error::new(Class::Unknown, message)
             })?,
-            Some(RevokeBy::Value) if !has_values && !self.shows_values() => Handle::Nothing {},
+            Some(NamedBy::Value) if !has_values && !self.shows_values() => Handle::Nothing {},
             _ => self.handle(&request.id, id, doing)?,
         };
         let flaw = (!flaws.is_empty()).then(|| {

@@ -17,7 +17,7 @@ use crate::{
             message::{
                 answer::{self, Received},
                 body::aside,
-                paging::{Stopped, Walk},
+                paging::{PagingStopped, Walk},
             },
             recipe::List,
         },
@@ -121,7 +121,7 @@ impl Http {
         mut look: impl FnMut(&Value, &str) -> Result<(), Error> + Send,
     ) -> Result<(), Error> {
         let doing = format!("cannot list the tokens at {}", self.host(&list.operation));
-        let stopped = |Stopped { class, why }| Error::new(class, format!("{doing}: {why}"));
+        let stopped = |PagingStopped { class, why }| Error::new(class, format!("{doing}: {why}"));
         let mut walk = Walk::new(&list.paging);
         loop {
             let left = walk.left().map_err(stopped)?;

@@ -29,7 +29,7 @@ use crate::{
 const ENOUGH: usize = 24;
 
 /// What a made-up value is answered with.
-enum Said {
+enum MadeUpAnswer {
     /// It is refused.
     No,
     /// It is not accepted; what remains to be said of that.
@@ -61,32 +61,40 @@ impl Http {
             return Ok(found);
         }
         match self.says_no(owner, token, values, &recipe).await? {
-            Said::No => {}
-            Said::NotYes(note) => unshown.push(note),
-            Said::Yes(why) => return Ok(Proof::Wrong { why }),
+            MadeUpAnswer::No => {}
+            MadeUpAnswer::NotYes(note) => unshown.push(note),
+            MadeUpAnswer::Yes(why) => return Ok(Proof::Wrong { why }),
         }
         proven.note(&object, &recipe, unshown);
         Ok(Proof::Shown)
     }
 
     /// Shows a made-up value of the same shape.
-    async fn says_no(&self, owner: &Owner, token: &Issued, values: &TokenSet, recipe: &str) -> Result<Said, Error> {
+    async fn says_no(
+        &self,
+        owner: &Owner,
+        token: &Issued,
+        values: &TokenSet,
+        recipe: &str,
+    ) -> Result<MadeUpAnswer, Error> {
         let made_up = made_up(values);
         let host = self.host(&self.recipe.verify.operation);
         match self.try_out(owner, &token.source.specification, &made_up).await {
-            Ok((HttpMeaning::Unauthorized | HttpMeaning::Gone, _)) => Ok(Said::No),
-            Ok((HttpMeaning::Success, received)) => Ok(Said::Yes(format!(
+            Ok((HttpMeaning::Unauthorized | HttpMeaning::Gone, _)) => Ok(MadeUpAnswer::No),
+            Ok((HttpMeaning::Success, received)) => Ok(MadeUpAnswer::Yes(format!(
                 "verify.request accepts a value that was made up ({host}, {}), so it cannot tell a live token from \
                  a dead one, or from \
                  something that is none; ask something that needs the token, and look whether create.values finds \
                  the token",
                 told(received.status)
             ))),
-            Ok((_, received)) => Ok(Said::NotYes(unread(host, &told(received.status)))),
+            Ok((_, received)) => Ok(MadeUpAnswer::NotYes(unread(host, &told(received.status)))),
             Err(error) => match error.class() {
-                Class::Invalid | Class::Refused | Class::Conflict => Ok(Said::NotYes(unread(host, &error.to_string()))),
+                Class::Invalid | Class::Refused | Class::Conflict => {
+                    Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
+                }
                 Class::Unavailable if self.shared.proven.has_failed(&self.object(owner), recipe) => {
-                    Ok(Said::NotYes(unread(host, &error.to_string())))
+                    Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
                 }
                 _ => Err(error),
             },
@@ -101,7 +109,7 @@ impl Http {
         token: &Issued,
         unshown: &mut Vec<String>,
     ) -> Result<Proof, Error> {
-        let mut seen = Seen::default();
+        let mut seen = ListSeen::default();
         self.items(list, owner, &token.source.specification, |item, _| {
             seen.look(list, item, token);
             Ok(())
@@ -168,7 +176,7 @@ impl Http {
 
 /// What a list shows of a new token.
 #[derive(Default)]
-struct Seen {
+struct ListSeen {
     items: usize,
     named: usize,
     ours: Option<Found>,
@@ -185,7 +193,7 @@ struct Found {
     is_alive: bool,
 }
 
-impl Seen {
+impl ListSeen {
     fn look(&mut self, list: &List, item: &Value, token: &Issued) {
         self.items += 1;
         self.has_last_use |= list.last_used.as_ref().is_some_and(|wanted| !wanted.path.query(item).is_empty());

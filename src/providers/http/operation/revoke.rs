@@ -15,7 +15,7 @@ use crate::{
         http::{
             Http,
             message::{answer, render::Scope},
-            recipe::{Operation, Reading, RevokeBy},
+            recipe::{NamedBy, Operation, Reading},
         },
     },
     secret_value::TokenSet,
@@ -45,7 +45,7 @@ impl Http {
         let doing = format!("cannot revoke {} at {}", token.id(), self.host(&revoke.operation));
         let shown;
         let values = match values {
-            None if revoke.by == RevokeBy::Value => {
+            None if revoke.by == NamedBy::Value => {
                 shown = self.values_of(owner, token.id(), specification).await?;
                 let Some(values) = &shown else {
                     let message = format!(

@@ -1,7 +1,7 @@
 //! What a provider can do, as far as its recipe uses it.
 
-use super::{Recipe, RevokeBy};
-use crate::providers::{Capabilities, Expiry, LostAnswer, RevokeBy as By, Strategy, http::message::dpop};
+use super::{NamedBy, Recipe};
+use crate::providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::message::dpop};
 
 impl Recipe {
     /// What the provider can do, as far as the recipe uses it.
@@ -20,10 +20,10 @@ impl Recipe {
                 (None, None) => Strategy::Reissue,
             },
             revoke_by: match self.revoke_by() {
-                None => By::Nothing,
-                Some(RevokeBy::Id) => By::Id,
-                Some(RevokeBy::Name) => By::Name,
-                Some(RevokeBy::Value) => By::Value,
+                None => RevokeBy::Nothing,
+                Some(NamedBy::Id) => RevokeBy::Id,
+                Some(NamedBy::Name) => RevokeBy::Name,
+                Some(NamedBy::Value) => RevokeBy::Value,
             },
             expiry: match (expires, self.create.asks_lifetime) {
                 (false, _) => Expiry::None,
@@ -38,8 +38,8 @@ impl Recipe {
                     LostAnswer::ReplaceAgain
                 }
                 _ if self.in_place.is_some() => LostAnswer::Human,
-                (true, Some(RevokeBy::Id | RevokeBy::Name)) => LostAnswer::ListAndRevoke,
-                (true, Some(RevokeBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
+                (true, Some(NamedBy::Id | NamedBy::Name)) => LostAnswer::ListAndRevoke,
+                (true, Some(NamedBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
                 (false, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
                 (false, _) if expires => LostAnswer::Repeat,
                 (false, _) if self.create.tells_lost => LostAnswer::TellItsName,

@@ -24,17 +24,17 @@ pub(in crate::providers::http) type Compiled = Result<Arc<Recipe>, Vec<String>>;
 
 /// The recipes of all provider objects.
 #[derive(Clone, Default)]
-pub(in crate::providers::http) struct Recipes(Arc<Mutex<Kept>>);
+pub(in crate::providers::http) struct Recipes(Arc<Mutex<KeptRecipes>>);
 
 #[derive(Default)]
-struct Kept {
-    recipes: HashMap<[u8; 32], Entry>,
+struct KeptRecipes {
+    recipes: HashMap<[u8; 32], KeptRecipe>,
     length: usize,
     /// Counts the looks: who was not asked for longest goes first.
     looks: u64,
 }
 
-struct Entry {
+struct KeptRecipe {
     compiled: Compiled,
     length: usize,
     asked: u64,
@@ -67,7 +67,7 @@ impl Recipes {
 
     fn keep(&self, digest: [u8; 32], length: usize, compiled: &Compiled) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = Entry { compiled: compiled.clone(), length, asked: kept.looks };
+        let entry = KeptRecipe { compiled: compiled.clone(), length, asked: kept.looks };
         kept.length += length;
         if let Some(same) = kept.recipes.insert(digest, entry) {
             kept.length -= same.length;

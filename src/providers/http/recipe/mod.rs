@@ -22,7 +22,7 @@ use crate::{
     api::provider::http as api,
     providers::{
         error::detail,
-        http::{message::answer, send::proxy::Proxy},
+        http::{message::answer, send::proxy::ProxySettings},
     },
 };
 
@@ -31,7 +31,7 @@ use crate::{
 pub struct Recipe {
     pub base: Url,
     /// What all requests go through.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<ProxySettings>,
     pub timeout: Duration,
     pub activation: Duration,
     pub propagation: Duration,
@@ -102,7 +102,7 @@ impl Recipe {
 
     /// What revoke names a token by; `None` where nothing revokes.
     #[must_use]
-    pub fn revoke_by(&self) -> Option<RevokeBy> {
+    pub fn revoke_by(&self) -> Option<NamedBy> {
         self.revoke.as_ref().map(|revoke| revoke.by)
     }
 }
@@ -114,13 +114,13 @@ pub struct Credential {
     pub service_account: Option<api::HttpServiceAccount>,
     /// What is called first.
     pub login: Option<Login>,
-    pub shown: Shown,
+    pub shown: Presentation,
     /// Shown in the TLS handshake.
     pub certificate: Option<api::HttpClientCertificate>,
     /// What `${credential.assertion}` stands for.
     pub assertion: Option<api::HttpAssertion>,
     /// An access token that is obtained first.
-    pub oauth2: Option<OAuth2>,
+    pub oauth2: Option<ClientCredentials>,
 }
 
 impl Credential {
@@ -147,14 +147,14 @@ pub struct Login {
 
 /// How the operator obtains an access token for itself.
 #[derive(Clone, Debug)]
-pub struct OAuth2 {
+pub struct ClientCredentials {
     pub token_url: Url,
     pub settings: api::HttpOAuth2,
 }
 
 /// How the credential is shown.
 #[derive(Clone, Debug)]
-pub enum Shown {
+pub enum Presentation {
     /// In requests only.
     Nowhere,
     Headers(Vec<(HeaderName, Template)>),
@@ -192,12 +192,12 @@ pub struct Revoke {
     /// What has to be done before.
     pub first: Vec<Operation>,
     pub operation: Operation,
-    pub by: RevokeBy,
+    pub by: NamedBy,
 }
 
 /// What revoke names the token by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokeBy {
+pub enum NamedBy {
     Id,
     Name,
     Value,
@@ -206,43 +206,43 @@ pub enum RevokeBy {
 /// A request and what its answers mean.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    pub request: Request,
-    pub answer: Answer,
+    pub request: RequestTemplate,
+    pub answer: AnswerRules,
 }
 
 /// A request to be rendered.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestTemplate {
     /// Where it goes instead of where the recipe's requests go.
     pub base: Option<Url>,
     pub method: Method,
     pub path: Template,
     pub query: Vec<(String, Template)>,
     pub headers: Vec<(HeaderName, Template)>,
-    pub body: Body,
+    pub body: BodyTemplate,
 }
 
 /// A body to be rendered.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum BodyTemplate {
     None,
-    Json(Json),
+    Json(JsonTemplate),
     Form(Vec<(String, Template)>),
     Multipart(Vec<(String, Template)>),
 }
 
 /// JSON whose texts are templates.
 #[derive(Clone, Debug)]
-pub enum Json {
+pub enum JsonTemplate {
     Literal(Value),
     Text(Template),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Array(Vec<JsonTemplate>),
+    Object(Vec<(String, JsonTemplate)>),
 }
 
 /// What answers mean.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct AnswerRules {
     pub cases: Vec<Case>,
     pub statuses: BTreeMap<u16, api::HttpMeaning>,
     pub expect: Vec<Expectation>,

@@ -18,12 +18,12 @@ const TRIES: u32 = 3;
 /// The provider objects whose recipes have shown it, by name.
 #[derive(Clone, Default)]
 pub struct Proven {
-    objects: Arc<Mutex<BTreeMap<String, Shown>>>,
+    objects: Arc<Mutex<BTreeMap<String, RecipeState>>>,
 }
 
 /// What is known of one recipe.
 #[derive(Clone, Debug, Default)]
-struct Shown {
+struct RecipeState {
     recipe: String,
     is_whole: bool,
     /// Failures in answer to the made-up value.
@@ -69,14 +69,14 @@ impl Proven {
         objects.get(object).map(|shown| shown.unshown.clone()).unwrap_or_default()
     }
 
-    fn with<T>(&self, object: &str, recipe: &str, change: impl FnOnce(&mut Shown) -> T) -> T {
+    fn with<T>(&self, object: &str, recipe: &str, change: impl FnOnce(&mut RecipeState) -> T) -> T {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         if objects.len() >= MOST && !objects.contains_key(object) {
             objects.clear();
         }
         let shown = objects.entry(object.to_owned()).or_default();
         if shown.recipe != recipe {
-            *shown = Shown { recipe: recipe.to_owned(), ..Shown::default() };
+            *shown = RecipeState { recipe: recipe.to_owned(), ..RecipeState::default() };
         }
         change(shown)
     }

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{guard::Reachable, proxy::Via, transport};
+use super::{guard::Reachable, proxy::ProxyRoute, transport};
 use crate::providers::{Class, Error, http::message::body::Room};
 
 /// Clients that are kept; beyond that the one that was not used for longest is made anew.
@@ -27,7 +27,7 @@ pub(in crate::providers::http) struct Identity {
 #[derive(Clone)]
 pub(in crate::providers::http) struct Client {
     pub http: reqwest::Client,
-    pub via: Option<Arc<Via>>,
+    pub via: Option<Arc<ProxyRoute>>,
     /// Where answers have room.
     pub room: Room,
     /// Where it may go.
@@ -36,7 +36,7 @@ pub(in crate::providers::http) struct Client {
 
 /// What tells clients apart: the rules for where they may go, the authorities that they trust, the proxy, and digests of what they show.
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct ClientKey {
     whose: String,
     ca_bundle: Option<String>,
     identity: Option<[u8; 32]>,
@@ -44,7 +44,7 @@ struct Key {
     authorization: Option<[u8; 32]>,
 }
 
-impl Key {
+impl ClientKey {
     fn holds_secrets(&self) -> bool {
         self.identity.is_some() || self.authorization.is_some()
     }
@@ -52,11 +52,11 @@ impl Key {
 
 #[derive(Clone, Default)]
 pub(in crate::providers::http) struct Clients {
-    kept: Arc<Mutex<HashMap<Key, Kept>>>,
+    kept: Arc<Mutex<HashMap<ClientKey, KeptClient>>>,
     room: Room,
 }
 
-struct Kept {
+struct KeptClient {
     made: Instant,
     used: Instant,
     http: reqwest::Client,
@@ -71,7 +71,7 @@ impl Clients {
         &self,
         ca_bundle: Option<&str>,
         identity: Option<&Identity>,
-        via: Option<Via>,
+        via: Option<ProxyRoute>,
         reach: Reachable,
     ) -> Result<Client, Error> {
         let authorization = via.as_ref().and_then(|via| via.authorization.as_ref());
@@ -79,7 +79,7 @@ impl Clients {
             let within = |error: Error| Error::new(error.class(), format!("proxy.url: {error}"));
             reach.check_proxy(&via.url).map_err(within)?;
         }
-        let key = Key {
+        let key = ClientKey {
             whose: reach.whose().to_owned(),
             ca_bundle: ca_bundle.map(str::to_owned),
             identity: identity.map(|identity| Sha256::digest(&*identity.pem).into()),
@@ -101,7 +101,7 @@ impl Clients {
                     let oldest = clients.values().map(|kept| kept.used).min();
                     clients.retain(|_, kept| Some(kept.used) != oldest);
                 }
-                clients.insert(key, Kept { made: now, used: now, http: http.clone() });
+                clients.insert(key, KeptClient { made: now, used: now, http: http.clone() });
                 http
             }
         };

@@ -29,18 +29,18 @@ pub enum Profile {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct File {
     /// TokenProviders, which tenants write.
-    token_providers: Said,
+    token_providers: RuleLists,
     /// Instead of that, for the TokenProviders of a namespace.
-    namespaces: BTreeMap<String, Said>,
+    namespaces: BTreeMap<String, RuleLists>,
     /// ClusterTokenProviders, which administrators write.
-    cluster_token_providers: Said,
+    cluster_token_providers: RuleLists,
     /// Instead of that, for a ClusterTokenProvider by its name.
-    providers: BTreeMap<String, Said>,
+    providers: BTreeMap<String, RuleLists>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Said {
+struct RuleLists {
     hosts: Lists,
     addresses: Lists,
     proxies: Lists,
@@ -168,8 +168,9 @@ impl Egress {
             let bad = object_name::check("ClusterTokenProvider", name).err();
             mistakes.extend(bad.map(|bad| format!("providers: {bad}")));
         }
-        let mut rules =
-            |whose: String, place: &str, said: Said| Arc::new(Rules::new(whose, profile, place, said, &mut mistakes));
+        let mut rules = |whose: String, place: &str, said: RuleLists| {
+            Arc::new(Rules::new(whose, profile, place, said, &mut mistakes))
+        };
         let egress = Self {
             token_providers: rules(TOKEN_PROVIDERS.to_owned(), "tokenProviders", token_providers),
             cluster_token_providers: rules(
@@ -210,8 +211,8 @@ const TOKEN_PROVIDERS: &str = "TokenProviders";
 const CLUSTER_TOKEN_PROVIDERS: &str = "ClusterTokenProviders";
 
 impl Rules {
-    fn new(whose: String, profile: Profile, place: &str, said: Said, mistakes: &mut Vec<String>) -> Self {
-        let Said { hosts, addresses, proxies } = said;
+    fn new(whose: String, profile: Profile, place: &str, said: RuleLists, mistakes: &mut Vec<String>) -> Self {
+        let RuleLists { hosts, addresses, proxies } = said;
         Self {
             whose,
             profile,

@@ -19,14 +19,14 @@ const REFUSED: &str = "tunnel error: unsuccessful";
 
 /// A proxy as a recipe says it.
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub struct ProxySettings {
     pub url: Url,
     /// Name of the Secret with user name and password.
     pub secret: Option<String>,
 }
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn proxy(&mut self, said: &provider::Proxy) -> Option<Proxy> {
+    pub(in crate::providers::http) fn proxy(&mut self, said: &provider::Proxy) -> Option<ProxySettings> {
         let place = "proxy.url";
         let url = self.url(place, &said.url)?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -43,13 +43,13 @@ impl Compiler<'_> {
         if url.as_str().parse::<Uri>().is_err() {
             self.wrong(place, "has a host that cannot be asked for");
         }
-        Some(Proxy { url, secret: said.credentials_ref.as_ref().map(|secret| secret.name.clone()) })
+        Some(ProxySettings { url, secret: said.credentials_ref.as_ref().map(|secret| secret.name.clone()) })
     }
 }
 
 /// A proxy, with what is shown to it now.
 #[derive(Clone)]
-pub(in crate::providers::http) struct Via {
+pub(in crate::providers::http) struct ProxyRoute {
     pub url: Url,
     pub authorization: Option<HeaderValue>,
     /// The Secret of that, as its namespace and name.
@@ -58,16 +58,16 @@ pub(in crate::providers::http) struct Via {
 
 impl Http {
     /// The proxy of calls, with its Secret read anew. `namespace` is that of the provider object's Secrets.
-    pub(in crate::providers::http) async fn via(&self, namespace: &str) -> Result<Option<Via>, Error> {
-        let Some(Proxy { url, secret }) = &self.recipe.proxy else { return Ok(None) };
+    pub(in crate::providers::http) async fn via(&self, namespace: &str) -> Result<Option<ProxyRoute>, Error> {
+        let Some(ProxySettings { url, secret }) = &self.recipe.proxy else { return Ok(None) };
         let url = url.clone();
-        let Some(name) = secret else { return Ok(Some(Via { url, authorization: None, secret: None })) };
+        let Some(name) = secret else { return Ok(Some(ProxyRoute { url, authorization: None, secret: None })) };
         let authorization = Some(self.shared.proxy_authorization(namespace, name).await?);
-        Ok(Some(Via { url, authorization, secret: Some(format!("{namespace}/{name}")) }))
+        Ok(Some(ProxyRoute { url, authorization, secret: Some(format!("{namespace}/{name}")) }))
     }
 }
 
-impl Via {
+impl ProxyRoute {
     /// What a request is told as that did not get past the proxy.
     pub fn told(&self, why: &str) -> (Class, String) {
         let host = self.url.host_str().unwrap_or_default();

@@ -40,7 +40,7 @@ pub struct Throttle {
 
 /// The way to one account: of calls that show the operator's credential, or of those that show one token.
 #[derive(Clone)]
-pub struct Lane {
+pub struct AccountLimiter {
     account: Arc<Account>,
     token: Option<String>,
 }
@@ -84,15 +84,15 @@ pub enum Closed {
 impl Throttle {
     /// The lane of an account.
     #[must_use]
-    pub fn lane(&self, name: &str) -> Lane {
+    pub fn lane(&self, name: &str) -> AccountLimiter {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(name) {
-            return Lane { account: account.clone(), token: None };
+            return AccountLimiter { account: account.clone(), token: None };
         }
         prune(&mut accounts);
         let account = Arc::new(Account { places: Arc::new(Semaphore::new(PLACES)), closed: Mutex::default() });
         accounts.insert(name.to_owned(), account.clone());
-        Lane { account, token: None }
+        AccountLimiter { account, token: None }
     }
 }
 
@@ -144,7 +144,7 @@ impl Account {
     }
 }
 
-impl Lane {
+impl AccountLimiter {
     /// The same for calls that show a token instead of the credential.
     #[must_use]
     pub fn of(&self, values: &TokenSet) -> Self {

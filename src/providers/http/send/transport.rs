@@ -11,7 +11,7 @@ use super::{
     clients::{Client, Identity},
     connecting::{Progress, Watching},
     guard::{GuardedResolver, Reachable},
-    proxy::Via,
+    proxy::ProxyRoute,
 };
 use crate::{
     connect::{self, Call, Instead, Purpose},
@@ -21,7 +21,7 @@ use crate::{
         http::message::{
             answer::{Body, Received},
             body::Limits,
-            code::Shown,
+            code::RequestSecrets,
             render::Rendered,
         },
     },
@@ -29,7 +29,7 @@ use crate::{
 
 /// Why there is no answer. Told without URLs: they may hold tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct SendError {
     pub class: Class,
     pub why: String,
     /// The request cannot have reached the API: nothing was done there.
@@ -43,7 +43,7 @@ pub struct Failure {
 pub(in crate::providers::http) fn client(
     ca_bundle: Option<&str>,
     identity: Option<&Identity>,
-    via: Option<&Via>,
+    via: Option<&ProxyRoute>,
     reach: &Reachable,
 ) -> Result<reqwest::Client, String> {
     // An error says that the process has chosen one already, as the Kubernetes client does.
@@ -60,7 +60,7 @@ pub(in crate::providers::http) fn client(
         .user_agent(concat!("tokenturn/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }))
         .connector_layer(Watching);
-    if let Some(Via { url, authorization, .. }) = via {
+    if let Some(ProxyRoute { url, authorization, .. }) = via {
         let proxy = Proxy::all(url.clone()).map_err(|error| format!("no proxy can be used: {}", cause(&error)))?;
         let shown = authorization.iter().fold(proxy, |proxy, header| proxy.custom_http_auth(header.clone()));
         builder = builder.proxy(shown);
@@ -91,13 +91,13 @@ pub(in crate::providers::http) async fn send(
     rendered: Rendered,
     known: &[u8],
     timeout: Duration,
-) -> Result<Received, Failure> {
+) -> Result<Received, SendError> {
     let call = Call { method: rendered.method.clone(), purpose, timeout };
     connect::ask(&call, exchange(client, purpose, rendered, known, timeout), instead).await
 }
 
 /// What a planned fault looks like from here.
-fn instead(instead: Instead) -> Result<Received, Failure> {
+fn instead(instead: Instead) -> Result<Received, SendError> {
     match instead {
         Instead::Refused(status) => {
             let is_asked_to_wait = status == StatusCode::TOO_MANY_REQUESTS;
@@ -115,11 +115,15 @@ async fn exchange(
     rendered: Rendered,
     known: &[u8],
     timeout: Duration,
-) -> Result<Received, Failure> {
-    let shown = Shown::of(&rendered, known);
+) -> Result<Received, SendError> {
+    let shown = RequestSecrets::of(&rendered, known);
     let Rendered { method, url, headers, body } = rendered;
     // Every request comes by here, also those to addresses that a server named.
-    client.reach.check(&url).map_err(|error| Failure { class: error.class(), why: error.to_string(), unsent: true })?;
+    client.reach.check(&url).map_err(|error| SendError {
+        class: error.class(),
+        why: error.to_string(),
+        unsent: true,
+    })?;
     // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not like it.
     let is_read_by = client.via.as_deref().filter(|_| url.scheme() == "http");
     let mut request = client.http.request(method, url).headers(headers).timeout(timeout);
@@ -131,16 +135,16 @@ async fn exchange(
     let response = progress.watch(request.send()).await.map_err(failed)?;
     if let Some(via) = is_read_by.filter(|_| response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
         let (class, why) = via.unauthorized();
-        return Err(Failure { class, why, unsent: true });
+        return Err(SendError { class, why, unsent: true });
     }
     let (status, headers) = (response.status(), response.headers().clone());
     let limits = Limits::of(purpose);
     let (bytes, _arrived) = arriving(client, response, limits, timeout).await.map_err(|stopped| match stopped {
-        Stopped::Broken(error) => failed(error),
-        Stopped::TooLong => {
+        BodyStopped::Broken(error) => failed(error),
+        BodyStopped::TooLong => {
             lost(format!("the answer (status {}) is longer than {} KiB", status.as_u16(), limits.bytes >> 10))
         }
-        Stopped::NoRoom => lost("the answers to other calls left no room for this one in time"),
+        BodyStopped::NoRoom => lost("the answers to other calls left no room for this one in time"),
     })?;
     let too_much = |_| {
         let most = limits.memory >> 20;
@@ -154,7 +158,7 @@ async fn exchange(
 }
 
 /// Why a body was not read to its end.
-enum Stopped {
+enum BodyStopped {
     Broken(reqwest::Error),
     TooLong,
     NoRoom,
@@ -166,15 +170,15 @@ async fn arriving(
     mut response: Response,
     limits: Limits,
     timeout: Duration,
-) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedSemaphorePermit>), Stopped> {
+) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedSemaphorePermit>), BodyStopped> {
     let mut bytes = Zeroizing::new(Vec::new());
     let mut room: Option<OwnedSemaphorePermit> = None;
-    while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
+    while let Some(chunk) = response.chunk().await.map_err(BodyStopped::Broken)? {
         if bytes.len() + chunk.len() > limits.bytes {
-            return Err(Stopped::TooLong);
+            return Err(BodyStopped::TooLong);
         }
         let more = tokio::time::timeout(timeout, client.room.arrive(bytes.len(), chunk.len()));
-        match (&mut room, more.await.map_err(|_| Stopped::NoRoom)?) {
+        match (&mut room, more.await.map_err(|_| BodyStopped::NoRoom)?) {
             (Some(room), Some(more)) => room.merge(more),
             (room @ None, more) => *room = more,
             (Some(_), None) => {}
@@ -185,15 +189,15 @@ async fn arriving(
 }
 
 /// The request may have been sent.
-fn lost(why: impl Into<String>) -> Failure {
-    Failure { class: Class::Unavailable, why: why.into(), unsent: false }
+fn lost(why: impl Into<String>) -> SendError {
+    SendError { class: Class::Unavailable, why: why.into(), unsent: false }
 }
 
-fn failure(error: reqwest::Error, via: Option<&Via>, progress: &Progress) -> Failure {
+fn failure(error: reqwest::Error, via: Option<&ProxyRoute>, progress: &Progress) -> SendError {
     if let Some(refused) = refused(&error) {
         // Behind a proxy no other name is resolved here.
         let place = via.map_or("", |_| "proxy.url: ");
-        return Failure { class: refused.class(), why: format!("{place}{refused}"), unsent: true };
+        return SendError { class: refused.class(), why: format!("{place}{refused}"), unsent: true };
     }
     let unsent = error.is_connect() || error.is_builder() || progress.is_connecting();
     let error = error.without_url();
@@ -203,10 +207,10 @@ fn failure(error: reqwest::Error, via: Option<&Via>, progress: &Progress) -> Fai
         false => cause(&error),
     };
     match via.filter(|_| unsent) {
-        None => Failure { class: Class::Unavailable, why, unsent },
+        None => SendError { class: Class::Unavailable, why, unsent },
         Some(via) => {
             let (class, why) = via.told(&why);
-            Failure { class, why, unsent }
+            SendError { class, why, unsent }
         }
     }
 }

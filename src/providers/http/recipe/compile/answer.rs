@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::{Compiler, Known};
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{Answer, Case, Expectation, Granted},
+    providers::http::recipe::{AnswerRules, Case, Expectation, Granted},
 };
 
 /// Cases of an answer.
@@ -25,7 +25,7 @@ impl Compiler<'_> {
         place: &str,
         known: Known,
         answer: &api::HttpAnswer,
-    ) -> Option<Answer> {
+    ) -> Option<AnswerRules> {
         let tries = matches!(known, Known::Verify | Known::Introspect);
         let otherwise = if tries { api::HttpMeaning::Unauthorized } else { api::HttpMeaning::Refused };
         // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a failure.
@@ -52,7 +52,7 @@ impl Compiler<'_> {
             .enumerate()
             .map(|(index, case)| self.case(&format!("{place}.cases[{index}]"), case, &can_succeed))
             .collect();
-        Some(Answer { cases: cases.into_iter().collect::<Option<_>>()?, statuses, expect: expect? })
+        Some(AnswerRules { cases: cases.into_iter().collect::<Option<_>>()?, statuses, expect: expect? })
     }
 
     fn case(&mut self, place: &str, case: &api::HttpCase, can_succeed: &dyn Fn(u16) -> bool) -> Option<Case> {

@@ -11,18 +11,18 @@ use crate::{
     },
     providers::http::{
         identity::shared::SESSION,
-        recipe::{Credential, Login, OAuth2, Shown, template::Variable},
+        recipe::{ClientCredentials, Credential, Login, Presentation, template::Variable},
     },
 };
 
 impl Compiler<'_> {
     pub(in crate::providers::http) fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
         let shown = match (&credential.basic, credential.headers.is_empty()) {
-            (Some(basic), true) => Some(Shown::Basic(basic.clone())),
+            (Some(basic), true) => Some(Presentation::Basic(basic.clone())),
             (None, false) => {
-                self.headers("credential.headers", Known::Credential, &credential.headers).map(Shown::Headers)
+                self.headers("credential.headers", Known::Credential, &credential.headers).map(Presentation::Headers)
             }
-            (None, true) => Some(Shown::Nowhere),
+            (None, true) => Some(Presentation::Nowhere),
             (Some(_), false) => {
                 self.wrong("credential", "say headers or basic, not both");
                 None
@@ -68,7 +68,7 @@ impl Compiler<'_> {
         Some(Login { operation: operation?, value: value?, expires: expires?, settings: login.clone() })
     }
 
-    fn oauth2(&mut self, credential: &api::HttpCredential, settings: &api::HttpOAuth2) -> Option<OAuth2> {
+    fn oauth2(&mut self, credential: &api::HttpCredential, settings: &api::HttpOAuth2) -> Option<ClientCredentials> {
         let place = "credential.oauth2";
         // A query belongs to a token endpoint (RFC 6749, section 3.2).
         let (address, query) = settings.token_url.split_once('?').unwrap_or((&settings.token_url, ""));
@@ -86,7 +86,7 @@ impl Compiler<'_> {
         if settings.client.method == OAuth2Method::TlsClientAuth && credential.client_certificate.is_none() {
             self.wrong(place, "method TlsClientAuth needs credential.clientCertificate");
         }
-        Some(OAuth2 { token_url: url, settings: settings.clone() })
+        Some(ClientCredentials { token_url: url, settings: settings.clone() })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     providers::http::{
         identity::shared::{ASSERTION, SERVICE_ACCOUNT_TOKEN, SESSION},
         recipe::{
-            Body, Json, Operation, Request,
+            BodyTemplate, JsonTemplate, Operation, RequestTemplate,
             template::{Template, Variable},
         },
     },
@@ -36,7 +36,7 @@ impl Compiler<'_> {
         Some(Operation { request: request?, answer: answer? })
     }
 
-    fn request(&mut self, place: &str, known: Known, request: &api::HttpRequest) -> Option<Request> {
+    fn request(&mut self, place: &str, known: Known, request: &api::HttpRequest) -> Option<RequestTemplate> {
         let at = |part: &str| format!("{place}.{part}");
         if request.json.as_ref().is_some_and(|json| depth(json) > MAX_DEPTH) {
             self.wrong(at("json"), format!("is nested more than {MAX_DEPTH} deep"));
@@ -66,12 +66,12 @@ impl Compiler<'_> {
             self.wrong(place, "has several bodies; say one of json, form and multipart");
         }
         let body = match &request.json {
-            Some(json) => self.json(&at("json"), known, json).map(Body::Json),
-            None if !request.form.is_empty() => self.pairs(&at("form"), known, &request.form).map(Body::Form),
+            Some(json) => self.json(&at("json"), known, json).map(BodyTemplate::Json),
+            None if !request.form.is_empty() => self.pairs(&at("form"), known, &request.form).map(BodyTemplate::Form),
             None if !request.multipart.is_empty() => {
-                self.pairs(&at("multipart"), known, &request.multipart).map(Body::Multipart)
+                self.pairs(&at("multipart"), known, &request.multipart).map(BodyTemplate::Multipart)
             }
-            None => Some(Body::None),
+            None => Some(BodyTemplate::None),
         };
         let method = match request.method {
             api::HttpMethod::Get => Method::GET,
@@ -80,7 +80,7 @@ impl Compiler<'_> {
             api::HttpMethod::Patch => Method::PATCH,
             api::HttpMethod::Delete => Method::DELETE,
         };
-        Some(Request { base: base?, method, path: path?, query: query?, headers: headers?, body: body? })
+        Some(RequestTemplate { base: base?, method, path: path?, query: query?, headers: headers?, body: body? })
     }
 
     /// A template whose variables the operation knows, and in which no list stands bare.
@@ -193,7 +193,7 @@ impl Compiler<'_> {
         compiled.into_iter().collect()
     }
 
-    fn json(&mut self, place: &str, known: Known, value: &Value) -> Option<Json> {
+    fn json(&mut self, place: &str, known: Known, value: &Value) -> Option<JsonTemplate> {
         Some(match value {
             Value::String(text) => {
                 let template = self.template_in_json(place, known, text)?;
@@ -201,7 +201,7 @@ impl Compiler<'_> {
                     self.wrong(place, "a list can stand alone only: `\"${permissions}\"` becomes an array");
                     return None;
                 }
-                Json::Text(template)
+                JsonTemplate::Text(template)
             }
             Value::Array(items) => {
                 let items: Vec<_> = items
@@ -209,16 +209,16 @@ impl Compiler<'_> {
                     .enumerate()
                     .map(|(index, item)| self.json(&format!("{place}[{index}]"), known, item))
                     .collect();
-                Json::Array(items.into_iter().collect::<Option<_>>()?)
+                JsonTemplate::Array(items.into_iter().collect::<Option<_>>()?)
             }
             Value::Object(fields) => {
                 let fields: Vec<_> = fields
                     .iter()
                     .map(|(name, field)| Some((name.clone(), self.json(&format!("{place}.{name}"), known, field)?)))
                     .collect();
-                Json::Object(fields.into_iter().collect::<Option<_>>()?)
+                JsonTemplate::Object(fields.into_iter().collect::<Option<_>>()?)
             }
-            literal => Json::Literal(literal.clone()),
+            literal => JsonTemplate::Literal(literal.clone()),
         })
     }
 }

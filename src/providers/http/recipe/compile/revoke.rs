@@ -7,7 +7,7 @@ use serde_json_path::JsonPath;
 use super::{Compiler, Known, request::variables};
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{InPlace, LastUsed, Operation, Reading, Revoke, RevokeBy, template::Variable},
+    providers::http::recipe::{InPlace, LastUsed, NamedBy, Operation, Reading, Revoke, template::Variable},
 };
 
 /// Calls that come before the one that revokes.
@@ -145,9 +145,9 @@ impl Compiler<'_> {
         Some(Revoke { only_if, first: first.into_iter().collect::<Option<_>>()?, operation: operation?, by: by? })
     }
 
-    fn revoke_by(&mut self, revoke: &api::HttpRevoke) -> Option<RevokeBy> {
+    fn revoke_by(&mut self, revoke: &api::HttpRevoke) -> Option<NamedBy> {
         // What is compared is what names it.
-        let compared = revoke.only_if.as_ref().map(|_| RevokeBy::Value);
+        let compared = revoke.only_if.as_ref().map(|_| NamedBy::Value);
         let Some(by) = naming(&revoke.request).or(compared) else {
             self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
             return None;
@@ -159,7 +159,7 @@ impl Compiler<'_> {
             if self.recipe.list.as_ref().is_some_and(|list| list.id.is_none()) {
                 self.wrong("list.id", "is needed, because ${token.id} is said");
             }
-            return Some(RevokeBy::Id);
+            return Some(NamedBy::Id);
         }
         Some(by)
     }
@@ -192,14 +192,14 @@ impl Compiler<'_> {
 }
 
 /// What a request names a token by.
-fn naming(request: &api::HttpRequest) -> Option<RevokeBy> {
+fn naming(request: &api::HttpRequest) -> Option<NamedBy> {
     let named = variables(request);
     if named.contains(&Variable::TokenId) {
-        Some(RevokeBy::Id)
+        Some(NamedBy::Id)
     } else if named.contains(&Variable::TokenName) {
-        Some(RevokeBy::Name)
+        Some(NamedBy::Name)
     } else {
         let is_value = |variable: &Variable| matches!(variable, Variable::TokenValue(_));
-        named.iter().any(is_value).then_some(RevokeBy::Value)
+        named.iter().any(is_value).then_some(NamedBy::Value)
     }
 }
