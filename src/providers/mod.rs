@@ -136,6 +136,15 @@ pub struct Minted {
     pub unshown: Vec<String>,
 }
 
+/// Whose token a call is about, and what is asked of it. Of a token that was minted before: what was asked of it then.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub owner: &'a Owner,
+    /// The names of its tokens.
+    pub naming: &'a Naming,
+    pub specification: &'a Specification,
+}
+
 /// A driver. Every call has a deadline of its own and is made once.
 pub trait Provider {
     /// What the provider can do.
@@ -146,28 +155,18 @@ pub trait Provider {
 
     /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for; and the fingerprints of all tokens of the
     /// account, where tokens have no names. Changes nothing.
-    fn preflight(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-    ) -> impl Future<Output = Result<Option<Census>, Error>> + Send;
+    fn preflight(&self, subject: Subject<'_>) -> impl Future<Output = Result<Option<Census>, Error>> + Send;
 
-    /// Tokens of this owner at the provider: exactly those whose names `naming` can read.
-    fn list(
-        &self,
-        owner: &Owner,
-        naming: &Naming,
-        specification: &Specification,
-    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
+    /// Tokens of this owner at the provider: exactly those whose names its naming can read.
+    fn list(&self, subject: Subject<'_>) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
 
     /// Mints one token. Sent once; an error of class [`Class::Unknown`] says that a token may exist.
     fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
 
-    /// Tries a token and compares what it may do with what was asked for.
+    /// Shows a token to the provider and compares what it may do with what was asked for.
     fn verify(
         &self,
-        owner: &Owner,
-        specification: &Specification,
+        subject: Subject<'_>,
         values: &TokenSet,
     ) -> impl Future<Output = Result<Verification, Error>> + Send;
 
@@ -176,7 +175,7 @@ pub trait Provider {
     /// it answers without a call.
     fn prove(
         &self,
-        _owner: &Owner,
+        _subject: Subject<'_>,
         _token: &Issued,
         _values: &TokenSet,
     ) -> impl Future<Output = Result<Proof, Error>> + Send {
@@ -191,8 +190,7 @@ pub trait Provider {
     /// Revokes a token. Revoking what is gone already is success.
     fn revoke(
         &self,
-        owner: &Owner,
-        specification: &Specification,
+        subject: Subject<'_>,
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
@@ -200,8 +198,7 @@ pub trait Provider {
     /// Whether the provider still accepts a token.
     fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<Liveness, Error>> + Send;
@@ -209,8 +206,7 @@ pub trait Provider {
     /// When a token was used last; `None` if it was not, or the provider does not say.
     fn last_use(
         &self,
-        _owner: &Owner,
-        _naming: &Naming,
+        _subject: Subject<'_>,
         _token: &Issued,
         _values: Option<&TokenSet>,
     ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send {
@@ -303,62 +299,49 @@ impl Provider for Driver {
         of_driver!(self, driver => driver.check(specification))
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        of_driver!(self, driver => Box::pin(driver.preflight(owner, specification)).await)
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        of_driver!(self, driver => Box::pin(driver.preflight(subject)).await)
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
-        of_driver!(self, driver => Box::pin(driver.list(owner, naming, specification)).await)
+    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
+        of_driver!(self, driver => Box::pin(driver.list(subject)).await)
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
         of_driver!(self, driver => Box::pin(driver.create(request)).await)
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
-        of_driver!(self, driver => Box::pin(driver.verify(owner, specification, values)).await)
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        of_driver!(self, driver => Box::pin(driver.verify(subject, values)).await)
     }
 
-    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        of_driver!(self, driver => Box::pin(driver.prove(owner, token, values)).await)
+    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        of_driver!(self, driver => Box::pin(driver.prove(subject, token, values)).await)
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         of_driver!(self, driver => driver.unshown(owner))
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
-        of_driver!(self, driver => Box::pin(driver.revoke(owner, specification, token, values)).await)
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        of_driver!(self, driver => Box::pin(driver.revoke(subject, token, values)).await)
     }
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        of_driver!(self, driver => Box::pin(driver.liveness(owner, naming, token, values)).await)
+        of_driver!(self, driver => Box::pin(driver.liveness(subject, token, values)).await)
     }
 
     async fn last_use(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
-        of_driver!(self, driver => Box::pin(driver.last_use(owner, naming, token, values)).await)
+        of_driver!(self, driver => Box::pin(driver.last_use(subject, token, values)).await)
     }
 }

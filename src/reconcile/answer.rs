@@ -12,10 +12,10 @@ use crate::{
             countable,
             observed::Observed,
         },
-        token::{Census, Generation, Issued, Proof, Verification},
+        token::{Census, Generation, Issued, Naming, Proof, Source, Verification},
     },
     kube_io::{Swap, access, events::Kind, resource, target},
-    providers::{Driver, Provider},
+    providers::{Driver, Provider, Subject},
 };
 
 /// Looks up one question and puts the answer where the next decision finds it.
@@ -31,7 +31,7 @@ pub async fn answer(
             let listing = match context.driver_with(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
-                    let result = driver.list(&observed.owner, &context.naming(observed), &source.specification).await;
+                    let result = driver.list(subject(observed, &context.naming(observed), &source)).await;
                     context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
@@ -49,7 +49,11 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .liveness(&observed.owner, &context.naming(observed), token, observed.values(generation))
+                        .liveness(
+                            subject(observed, &context.naming(observed), &token.source),
+                            token,
+                            observed.values(generation),
+                        )
                         .await;
                     context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
                     result.map_err(Fault::from)
@@ -62,7 +66,11 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .last_use(&observed.owner, &context.naming(observed), token, observed.values(generation))
+                        .last_use(
+                            subject(observed, &context.naming(observed), &token.source),
+                            token,
+                            observed.values(generation),
+                        )
                         .await;
                     context.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
                     result.map_err(Fault::from)
@@ -89,14 +97,15 @@ async fn verification(
 ) -> Result<Verification, Fault> {
     let (token, driver) = known(context, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
-    let result = driver.verify(&observed.owner, &token.source.specification, values).await;
+    let naming = context.naming(observed);
+    let result = driver.verify(subject(observed, &naming, &token.source), values).await;
     context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
     let verification = result?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, generation) {
-        let result = driver.prove(&observed.owner, token, values).await;
+        let result = driver.prove(subject(observed, &naming, &token.source), token, values).await;
         context.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
         match result? {
             Proof::Shown => {}
@@ -119,6 +128,10 @@ async fn tell_refused(context: &Context, observed: &Observed, remembered: &mut R
         context.events.write(&observed.owner, Kind::Warning, Reason::ImplausibleName, "List", message).await;
     }
     remembered.refused_names = told;
+}
+
+fn subject<'a>(observed: &'a Observed, naming: &'a Naming, source: &'a Source) -> Subject<'a> {
+    Subject { owner: &observed.owner, naming, specification: &source.specification }
 }
 
 fn no_token() -> Fault {
@@ -164,7 +177,7 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
             return Err(Fault { reason: Reason::CannotPublish, message, needs_person: false, retry_after });
         }
     }
-    let result = driver.preflight(&observed.owner, &plan.source.specification).await;
+    let result = driver.preflight(subject(observed, &context.naming(observed), &plan.source)).await;
     context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
     result.map_err(Fault::from)
 }

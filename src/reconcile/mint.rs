@@ -17,7 +17,7 @@ use crate::{
         transition,
     },
     kube_io::{Swap, Version, events::Kind, record},
-    providers::{Class, Driver, Minted, Provider, Request},
+    providers::{Class, Driver, Minted, Provider, Request, Subject},
     secret_value::TokenSet,
 };
 
@@ -151,7 +151,9 @@ async fn store(
         return Ok(());
     }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
-    revoke(context, driver, &mint.owner, &token, &all).await
+    let naming = &context.named_by(mint.ledger.install.as_deref(), &mint.owner);
+    let subject = Subject { owner: &mint.owner, naming, specification: &token.source.specification };
+    revoke(context, driver, subject, &token, &all).await
 }
 
 /// Says why a token is revoked that was never pending.
@@ -168,16 +170,14 @@ async fn tell_flaw(context: &Context, owner: &Owner, ledger: &Ledger) {
 async fn revoke(
     context: &Context,
     driver: &Driver,
-    owner: &Owner,
+    subject: Subject<'_>,
     token: &Issued,
     values: &Values,
 ) -> Result<(), Fault> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let revoked = driver
-            .revoke(owner, &token.source.specification, &Revocable::never_stored(token), values.get(&token.generation))
-            .await;
+        let revoked = driver.revoke(subject, &Revocable::never_stored(token), values.get(&token.generation)).await;
         context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),

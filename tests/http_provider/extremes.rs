@@ -14,7 +14,7 @@ use tokenturn::{
         token::{Generation, Issued, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
-        Class, Error, Minted, Provider, Request,
+        Class, Error, Minted, Provider, Request, Subject,
         http::{Http, Shared, send::guard::Reach},
     },
     secret_value::{SecretValue, TokenSet},
@@ -77,7 +77,7 @@ impl Extreme {
     }
 
     async fn list(&self) -> Result<usize, Error> {
-        self.driver.list(&self.owner, &self.naming, &self.specification).await.map(|listed| listed.len())
+        self.driver.list(self.subject()).await.map(|listed| listed.len())
     }
 
     async fn create(&self) -> Result<Minted, Error> {
@@ -95,8 +95,12 @@ impl Extreme {
         self.driver.create(&request).await
     }
 
+    fn subject(&self) -> Subject<'_> {
+        Subject { owner: &self.owner, naming: &self.naming, specification: &self.specification }
+    }
+
     async fn verify(&self, value: &str) -> Result<Verification, Error> {
-        self.driver.verify(&self.owner, &self.specification, &TokenSet::single(SecretValue::new(value))).await
+        self.driver.verify(self.subject(), &TokenSet::single(SecretValue::new(value))).await
     }
 
     fn asked(&self) -> Vec<String> {
@@ -270,12 +274,11 @@ async fn a_status_that_the_recipe_does_not_read_is_shown() {
         flawed: false,
         unshown: Vec::new(),
     };
-    let alive = scene.driver.liveness(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await.unwrap_err();
+    let alive = scene.driver.liveness(scene.subject(), &issued, Some(&minted.values)).await.unwrap_err();
     assert_eq!(alive.class(), Class::Invalid);
     assert!(alive.to_string().contains("verify answered 400"), "{alive}");
     let token = Revocable::never_stored(&issued);
-    let revoked =
-        scene.driver.revoke(&scene.owner, &scene.specification, &token, Some(&minted.values)).await.unwrap_err();
+    let revoked = scene.driver.revoke(scene.subject(), &token, Some(&minted.values)).await.unwrap_err();
     // Its answer names the token, which the request did not show.
     assert!(revoked.to_string().contains("(status 400)") && !revoked.to_string().contains("dead"), "{revoked}");
 }

@@ -23,7 +23,7 @@ async fn what_a_lost_create_left_behind_is_found_and_revoked() {
             scene.assert_told(&error);
             let minted = scene.server.store().minted() - scene.before();
             assert_eq!(minted as i64, attempt, "{wire:?} {fault:?}: sent once");
-            let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+            let listed = scene.driver.list(scene.subject()).await.unwrap();
             let lost_answer = scene.driver.capabilities().lost_answer;
             if matches!(lost_answer, LostAnswer::Repeat | LostAnswer::TellAndRepeat) {
                 assert!(listed.is_empty(), "{wire:?} {fault:?}: it ends when it expires");
@@ -67,7 +67,7 @@ async fn redirects_are_not_followed() {
         }
         let error = scene.create(1).await.unwrap_err();
         assert_eq!(error.class(), Class::Invalid, "{error}");
-        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let listed = scene.driver.list(scene.subject()).await;
         assert_eq!(listed.is_err(), scene.has_list());
         assert!(elsewhere.server.seen().is_empty() && elsewhere.server.strange().is_empty(), "{:?}", scene.wire);
         assert_eq!(scene.server.store().minted(), scene.before());
@@ -97,7 +97,7 @@ async fn refusals_are_classified() {
         scene.assert_told(&error);
         // The same where nothing can be lost.
         scene.server.plan(Operation::List, Fault::Status(status, vec![]));
-        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
+        let listed = scene.driver.list(scene.subject()).await.unwrap_err();
         let class = if class == Class::Unknown { Class::Unavailable } else { class };
         assert_eq!(listed.class(), class, "{status}: {listed}");
         scene.assert_told(&listed);
@@ -113,7 +113,7 @@ async fn a_pause_is_kept() {
         }
         let wait = vec![("retry-after", "2".to_owned())];
         scene.server.plan(Operation::List, Fault::Status(429, wait));
-        let list = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let list = async || scene.driver.list(scene.subject()).await;
         let asked = Class::RateLimited { retry_after: Some(Duration::from_secs(2)) };
         assert_eq!(list().await.unwrap_err().class(), asked);
         let before = scene.server.seen().len();
@@ -131,7 +131,7 @@ async fn a_pause_is_kept() {
 async fn a_pause_holds_for_all_provider_objects_of_an_account() {
     let mut scene = Scene::new(Wire::Grafana).await;
     scene.server.plan(Operation::List, Fault::Status(429, vec![("retry-after", "60".to_owned())]));
-    let list = async |scene: &Scene| scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+    let list = async |scene: &Scene| scene.driver.list(scene.subject()).await;
     assert!(list(&scene).await.is_err());
     scene.source.specification.provider.name = "another".into();
     scene.mend(|_| {});
@@ -173,7 +173,7 @@ async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
             Operation::Create => scene.create(2).await.unwrap_err(),
             Operation::Revoke => scene.revoke(&issued, Some(&minted)).await.unwrap_err(),
             Operation::Verify => scene.verify(&minted).await.unwrap_err(),
-            _ => scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err(),
+            _ => scene.driver.list(scene.subject()).await.unwrap_err(),
         };
         // A word about limits is none about when it works again.
         for (header, is_paused) in [("ratelimit-reset", false), ("retry-after", true)] {
@@ -203,7 +203,7 @@ async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
 async fn calls_that_hang_do_not_pile_up() {
     let scene = Scene::with_timeout(Wire::Grafana, "3s").await;
     (0..4).for_each(|_| scene.server.plan(Operation::List, Fault::Silent));
-    let list = || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification);
+    let list = || scene.driver.list(scene.subject());
     let hanging = futures::future::join_all((0..4).map(|_| list()));
     let next = async {
         tokio::time::sleep(Duration::from_millis(1_000)).await;

@@ -91,7 +91,7 @@ async fn an_answer_that_cannot_be_read_does_not_say_that_a_token_is_unused() {
     })
     .await;
     let (issued, minted) = scene.mint(1).await;
-    let used = scene.driver.last_use(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await;
+    let used = scene.driver.last_use(scene.subject(), &issued, Some(&minted.values)).await;
     assert!(used.is_err(), "{used:?}");
 }
 

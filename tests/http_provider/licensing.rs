@@ -81,7 +81,7 @@ async fn a_licence_is_asked_for_before_each_token() {
     let licensing = scene.source.provider.backend.licensing.as_mut().unwrap();
     licensing.licence = Some(serde_json::from_value(serde_json::json!({})).unwrap());
     scene.rebuild();
-    let preflight = async || scene.driver.preflight(&scene.owner, &scene.source.specification).await;
+    let preflight = async || scene.driver.preflight(scene.subject()).await;
     preflight().await.unwrap();
     scene.server.store().tenants[0].is_expired = true;
     let error = preflight().await.unwrap_err();

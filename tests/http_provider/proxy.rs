@@ -55,7 +55,7 @@ fn assert_told(scene: &Scene, error: &Error, class: Class, told: &str) {
 async fn every_call_goes_through_the_proxy_and_none_past_it() {
     let (scene, gate, proxy) = scene(ASKS, "10s").await;
     scene.driver.check_credential(&scene.owner.namespace).await.unwrap();
-    scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+    scene.driver.preflight(scene.subject()).await.unwrap();
     let (issued, minted) = scene.mint(1).await;
     assert_eq!(scene.verify(&minted).await.unwrap(), Verification::Works { surplus: vec![], expires_at: None });
     assert_eq!(scene.names().await.len(), 1);

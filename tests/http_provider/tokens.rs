@@ -19,7 +19,7 @@ use crate::scene::{Scene, each};
 async fn a_token_is_minted_found_tried_and_revoked() {
     each(async |scene| {
         let wire = scene.wire;
-        scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+        scene.driver.preflight(scene.subject()).await.unwrap();
         let (issued, minted) = scene.mint(1).await;
         let value = minted.values.get("token").or_else(|| minted.values.get("clientSecret"));
         let value = value.and_then(|value| value.expose_str()).unwrap();
@@ -206,8 +206,7 @@ async fn it_is_known_when_a_token_was_used_last() {
     let (issued, minted) = scene.mint(1).await;
     let (other, _) = scene.mint(2).await;
     assert!(scene.driver.capabilities().tells_last_use);
-    let last_use =
-        async |scene: &Scene, token| scene.driver.last_use(&scene.owner, &scene.naming, token, None).await.unwrap();
+    let last_use = async |scene: &Scene, token| scene.driver.last_use(scene.subject(), token, None).await.unwrap();
     assert_eq!(last_use(&scene, &issued).await, None);
     let value = minted.values.get("token").and_then(|value| value.expose_str()).unwrap();
     let before = Timestamp::now();

@@ -28,7 +28,7 @@ use url::Url;
 
 use self::recipe::{Asks, Recipe};
 pub use self::{identity::Shared, operation::Health};
-use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, error::detail};
+use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject, error::detail};
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
@@ -136,24 +136,24 @@ impl Provider for Http {
         permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
         let asked = async {
-            if let Some(census) = self.census(owner, specification).await? {
+            if let Some(census) = self.census(subject.owner, subject.specification).await? {
                 return Ok(Some(census));
             }
             // Lists nothing of anybody: no name is ours under this prefix.
             let nobody = Naming::new("preflight", "");
-            if self.listed(owner, &nobody, specification).await?.is_none() {
-                self.check_credential(&owner.namespace).await?;
-                self.ask_about_credential(&owner.namespace).await?;
+            if self.listed(subject.owner, &nobody, subject.specification).await?.is_none() {
+                self.check_credential(&subject.owner.namespace).await?;
+                self.ask_about_credential(&subject.owner.namespace).await?;
             }
             Ok(None)
         };
         self.in_time("look at the account", asked).await
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
-        let listed = self.listed(owner, naming, specification);
+    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
+        let listed = self.listed(subject.owner, subject.naming, subject.specification);
         Ok(self.in_time("list the tokens", listed).await?.unwrap_or_default())
     }
 
@@ -161,50 +161,37 @@ impl Provider for Http {
         self.mint(request).await
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
-        self.in_time("verify the token", self.check_token(owner, specification, values)).await
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        self.in_time("verify the token", self.check_token(subject.owner, subject.specification, values)).await
     }
 
-    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.in_time("show that the recipe is right", self.show_recipe(owner, token, values)).await
+    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        self.in_time("show that the recipe is right", self.show_recipe(subject.owner, token, values)).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         self.shared.proven.unshown(&self.object(owner))
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
-        self.in_time("revoke the token", self.end(owner, specification, token, values)).await
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        self.in_time("revoke the token", self.end(subject.owner, subject.specification, token, values)).await
     }
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.in_time("verify the token", self.look_for_life(owner, naming, token, values)).await
+        self.in_time("verify the token", self.look_for_life(subject.owner, subject.naming, token, values)).await
     }
 
     async fn last_use(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
-        self.in_time("ask when the token was used", self.last_used(owner, naming, token, values)).await
+        self.in_time("ask when the token was used", self.last_used(subject.owner, subject.naming, token, values)).await
     }
 }

@@ -44,13 +44,15 @@ use self::{
     specification::{SERVICE_ACCOUNT, Wanted, understand, wanted},
     vocabulary::{Finding, Vocabulary},
 };
-use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
+use super::{
+    Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy, Subject,
+};
 use crate::{
     api::names::FIELD_MANAGER,
     connect::objects::{self, Api},
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Census, Handle, Issued, Listed, Liveness, Owner, Specification, Verification},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -249,7 +251,8 @@ impl Provider for Kubernetes {
         understand(specification).err().unwrap_or_default()
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
         let (rights, account, vocabulary) = join3(
             access::check_own_rights(&self.client, &owner.namespace, &wanted.account),
@@ -260,7 +263,8 @@ impl Provider for Kubernetes {
         rights.and(account).and(vocabulary).map(|()| None)
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming, _specification: &Specification) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
+        let Subject { owner, naming, .. } = subject;
         let selector = bound::selector(owner);
         let found = call(self.secrets(owner).list_metadata(&ListParams::default().labels(&selector))).await;
         let found = found.map_err(|failure| {
@@ -284,12 +288,8 @@ impl Provider for Kubernetes {
         })
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
         let Some(token) = token(values) else {
             return Ok(Verification::Dead { why: "there is no readable value named token".to_owned() });
@@ -308,13 +308,8 @@ impl Provider for Kubernetes {
         }
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        _specification: &Specification,
-        token: &Revocable,
-        _values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
+        let owner = subject.owner;
         let (name, uid) = bound_object(token.handle())?;
         let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
@@ -332,11 +327,11 @@ impl Provider for Kubernetes {
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        _naming: &Naming,
+        subject: Subject<'_>,
         issued: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
+        let owner = subject.owner;
         let (name, uid) = bound_object(&issued.handle)?;
         let why = match values.and_then(token) {
             None => None,

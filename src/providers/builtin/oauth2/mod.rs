@@ -23,10 +23,10 @@ use crate::{
     },
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     providers::{
-        Capabilities, Class, Error, Minted, Problem, Provider, Request,
+        Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject,
         http::{Health, Http, Shared, message::answer},
     },
     secret_value::TokenSet,
@@ -148,12 +148,12 @@ impl Provider for OAuth2 {
         self.shape.check(specification)
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        self.at_work(owner).await?.preflight(owner, specification).await
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        self.at_work(subject.owner).await?.preflight(subject).await
     }
 
     /// Tokens of an authorization server have no names and are listed nowhere.
-    async fn list(&self, _: &Owner, _: &Naming, _: &Specification) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, _: Subject<'_>) -> Result<Vec<Listed>, Error> {
         Ok(Vec::new())
     }
 
@@ -161,44 +161,32 @@ impl Provider for OAuth2 {
         self.at_work(&request.owner).await?.create(request).await
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
-        self.at_work(owner).await?.verify(owner, specification, values).await
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        self.at_work(subject.owner).await?.verify(subject, values).await
     }
 
-    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.at_work(owner).await?.prove(owner, token, values).await
+    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        self.at_work(subject.owner).await?.prove(subject, token, values).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         self.shape.unshown(owner)
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
         // It ends by itself; the server need not be asked for that.
         if self.settings.revocation == OAuth2Revocation::Never {
             return Ok(());
         }
-        self.at_work(owner).await?.revoke(owner, specification, token, values).await
+        self.at_work(subject.owner).await?.revoke(subject, token, values).await
     }
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.at_work(owner).await?.liveness(owner, naming, token, values).await
+        self.at_work(subject.owner).await?.liveness(subject, token, values).await
     }
 }
