@@ -4,7 +4,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokenturn::{
     api::provider::http::HttpMeaning,
-    providers::http::message::answer::{self, Body, Received},
+    providers::http::message::{
+        answer::{self, Body, Received},
+        content,
+    },
 };
 
 use super::mistakes::{compiled, good};
@@ -105,7 +108,7 @@ fn what_is_granted_is_a_list_or_a_text_with_spaces() {
         recipe["create"]["permissions"] = json!(path);
         recipe["create"]["permissionsWithSpaces"] = json!(with_spaces);
         let granted = compiled(recipe).unwrap().create.granted.unwrap();
-        assert_eq!(answer::granted(&granted, &body), [json!("a"), json!("b")]);
-        assert!(answer::granted(&granted, &json!({})).is_empty());
+        assert_eq!(content::granted(&granted, &body), [json!("a"), json!("b")]);
+        assert!(content::granted(&granted, &json!({})).is_empty());
     }
 }

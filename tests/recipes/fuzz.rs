@@ -12,8 +12,9 @@ use tokenturn::{
     providers::http::{
         message::{
             answer::{self, Body, Received},
-            link,
+            content, link,
             render::{self, Parameters, Scope},
+            wait,
         },
         recipe::{Recipe, template::Template},
     },
@@ -188,10 +189,10 @@ proptest! {
             body: Body::of(serde_json::to_vec(&body).unwrap()),
         };
         let _ = answer::meaning(&recipe.create.operation.answer, &received);
-        if let Ok(values) = answer::values(&recipe.create.values, &body) {
+        if let Ok(values) = content::values(&recipe.create.values, &body) {
             prop_assert!(values.iter().all(|(_, value)| !value.is_empty()));
         }
-        if let Some(wait) = answer::retry_after(&headers, Timestamp::now()) {
+        if let Some(wait) = wait::retry_after(&headers, Timestamp::now()) {
             prop_assert!((1..=86_400).contains(&wait.as_secs()));
         }
         if let Ok(Some(next)) = link::next(&headers, &recipe.base) {

@@ -26,14 +26,17 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use url::Url;
 
-use self::recipe::{Asks, Recipe};
 pub use self::{identity::Shared, operation::Health};
-use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject, error::detail};
+use self::{
+    identity::account::{Account, Connection},
+    message::answer::Received,
+};
+use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject};
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -45,12 +48,7 @@ const MAX_TIME: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Http {
     name: &'static str,
-    recipe: Arc<Recipe>,
-    /// How long a call may take.
-    timeout: Duration,
-    ca_bundle: Option<Arc<str>>,
-    reference: ProviderRef,
-    shared: Shared,
+    connection: Connection,
 }
 
 impl Http {
@@ -72,32 +70,21 @@ impl Http {
         if !out_of_reach.is_empty() {
             return Err(out_of_reach);
         }
-        Ok(Self {
-            name,
+        let connection = Connection {
             timeout: recipe.timeout,
             recipe,
             ca_bundle: spec.ca_bundle.as_deref().map(Arc::from),
             reference: reference.clone(),
             shared: shared.clone(),
-        })
+        };
+        Ok(Self { name, connection })
     }
 
     /// The same for what is left of an operation.
     #[must_use]
     pub fn within(mut self, left: Duration) -> Self {
-        self.timeout = self.timeout.min(left);
+        self.connection.timeout = self.connection.timeout.min(left);
         self
-    }
-
-    /// An operation whose calls share one time; what was not done in it is tried again.
-    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let late = |_| {
-            let host = self.recipe.base.host_str().unwrap_or_default();
-            let seconds = MAX_TIME.as_secs();
-            let why = format!("cannot {what} at {host}: all calls for it together took more than {seconds} s");
-            Error::new(Class::Unavailable, why)
-        };
-        tokio::time::timeout(MAX_TIME, Box::pin(operation)).await.map_err(late)?
     }
 
     /// Name of the provider in metrics and logs.
@@ -105,76 +92,91 @@ impl Http {
     pub const fn name(&self) -> &'static str {
         self.name
     }
+
+    /// Whether the credential is there and can be shown; asks the API server, not the provider.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
+        self.connection.account(namespace).check_credential().await
+    }
+
+    /// Whether the credential is there, and accepted where the recipe says how to ask.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
+        self.in_time("check the credential", self.connection.account(namespace).health()).await
+    }
+
+    /// Asks for something that is public, showing nobody; `None` if it is not there.
+    pub(super) async fn look_up(
+        &self,
+        namespace: &str,
+        url: Url,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Option<Received>, Error> {
+        self.connection.account(namespace).look_up(url, timeout, doing).await
+    }
+
+    fn account<'a>(&'a self, owner: &'a Owner) -> Account<'a> {
+        self.connection.account(&owner.namespace)
+    }
+
+    /// An operation whose calls share one time; what was not done in it is tried again.
+    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let late = |_| {
+            let host = self.connection.recipe.base.host_str().unwrap_or_default();
+            let seconds = MAX_TIME.as_secs();
+            let why = format!("cannot {what} at {host}: all calls for it together took more than {seconds} s");
+            Error::new(Class::Unavailable, why)
+        };
+        tokio::time::timeout(MAX_TIME, Box::pin(operation)).await.map_err(late)?
+    }
 }
 
 impl Provider for Http {
     fn capabilities(&self) -> Capabilities {
-        self.recipe.capabilities()
+        self.connection.recipe.capabilities()
     }
 
     fn check(&self, specification: &Specification) -> Vec<Problem> {
-        let recipe = &self.recipe;
-        let words: Vec<&str> = recipe.permissions.keys().map(String::as_str).collect();
-        let unknown = operation::asked(specification).filter(|name| !recipe.permissions.contains_key(*name));
-        let permissions = unknown.take(recipe::MAX_MISTAKES).map(|name| {
-            let known = match words.as_slice() {
-                [] => "tokens of this provider have no permissions of their own".to_owned(),
-                words => format!("it knows {}", recipe::some(words)),
-            };
-            let name = detail(name);
-            Problem::UnknownPermission(format!("spec.permissions: the provider does not know {name:?}; {known}"))
-        });
-        let told = match (recipe.create.asks, specification.permissions.len()) {
-            (Asks::Permissions | Asks::OnePermission, 0) => {
-                Some("spec.permissions is empty; say what the token may do")
-            }
-            (Asks::OnePermission, 2..) => Some("spec.permissions: a token of this provider has exactly one of them"),
-            _ => None,
-        };
-        let none = told.map(|told| Problem::UnknownPermission(told.to_owned()));
-        let parameters = recipe::check_parameters(&recipe.parameters, &specification.parameters);
-        permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
+        self.connection.recipe.check(specification)
     }
 
     async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
-        let asked = async {
-            if let Some(census) = self.census(subject.owner, subject.specification).await? {
-                return Ok(Some(census));
-            }
-            // Lists nothing of anybody: no name is ours under this prefix.
-            let nobody = Naming::new("preflight", "");
-            if self.listed(subject.owner, &nobody, subject.specification).await?.is_none() {
-                self.check_credential(&subject.owner.namespace).await?;
-                self.ask_about_credential(&subject.owner.namespace).await?;
-            }
-            Ok(None)
-        };
-        self.in_time("look at the account", asked).await
+        let account = self.account(subject.owner);
+        self.in_time("look at the account", account.preflight(subject.specification)).await
     }
 
     async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
-        let listed = self.listed(subject.owner, subject.naming, subject.specification);
+        let account = self.account(subject.owner);
+        let listed = account.list(subject.naming, subject.specification);
         Ok(self.in_time("list the tokens", listed).await?.unwrap_or_default())
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.mint(request).await
+        self.account(&request.owner).create(request).await
     }
 
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
-        self.in_time("verify the token", self.check_token(subject.owner, subject.specification, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("verify the token", account.verify(subject.specification, values)).await
     }
 
     async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.in_time("show that the recipe is right", self.show_recipe(subject.owner, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("show that the recipe is right", account.prove(subject, token, values)).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
-        self.shared.proven.unshown(&self.object(owner))
+        self.connection.shared.proven.unshown(&self.account(owner).object)
     }
 
     async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        self.in_time("revoke the token", self.end(subject.owner, subject.specification, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("revoke the token", account.revoke(subject.specification, token, values)).await
     }
 
     async fn liveness(
@@ -183,7 +185,8 @@ impl Provider for Http {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.in_time("verify the token", self.look_for_life(subject.owner, subject.naming, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("verify the token", account.liveness(subject, token, values)).await
     }
 
     async fn last_use(
@@ -192,6 +195,7 @@ impl Provider for Http {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
-        self.in_time("ask when the token was used", self.last_used(subject.owner, subject.naming, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("ask when the token was used", account.last_use(subject, token, values)).await
     }
 }

@@ -17,17 +17,14 @@ use std::{
 
 use self::metadata::{Endpoints, Issuer};
 use crate::{
-    api::{
-        OAuth2Provider, ProviderRef,
-        provider::{http::HttpMeaning, oauth2::OAuth2Revocation},
-    },
+    api::{OAuth2Provider, ProviderRef, provider::oauth2::OAuth2Revocation},
     core::{
         ledger::revocable::Revocable,
         token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     providers::{
         Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject,
-        http::{Health, Http, Shared, message::answer},
+        http::{Health, Http, Shared},
     },
     secret_value::TokenSet,
 };
@@ -74,18 +71,16 @@ impl OAuth2 {
     /// What is wrong with them.
     pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
         self.shape.check_credential(namespace).await?;
-        // For no token: only the namespace counts.
-        let nobody = Owner { namespace: namespace.to_owned(), name: String::new(), uid: String::new() };
-        self.at_work(&nobody).await?.health(namespace).await
+        self.at_work(namespace).await?.health(namespace).await
     }
 
     /// The driver for the endpoints as they are now.
-    async fn at_work(&self, owner: &Owner) -> Result<Cow<'_, Http>, Error> {
+    async fn at_work(&self, namespace: &str) -> Result<Cow<'_, Http>, Error> {
         let Some(issuer) = &self.issuer else { return Ok(Cow::Borrowed(&self.shape)) };
         let doing = format!("cannot read the metadata of {issuer}");
         let timeout = self.settings.timeout.map_or(TIMEOUT, Duration::from);
         let started = Instant::now();
-        let endpoints = self.endpoints(owner, issuer, timeout, &doing).await?;
+        let endpoints = self.endpoints(namespace, issuer, timeout, &doing).await?;
         let left = timeout.saturating_sub(started.elapsed());
         if left < LEAST {
             let why = format!("{doing}: it took all the time of the operation; look at timeout");
@@ -98,7 +93,7 @@ impl OAuth2 {
 
     async fn endpoints(
         &self,
-        owner: &Owner,
+        namespace: &str,
         issuer: &Issuer,
         timeout: Duration,
         doing: &str,
@@ -107,16 +102,9 @@ impl OAuth2 {
         let invalid = |why: &str| Error::new(Class::Invalid, format!("{doing}: {why}"));
         for address in issuer.addresses() {
             let left = timeout.saturating_sub(started.elapsed());
-            let received = self.shape.look_up(owner, address, left, doing).await?;
-            match answer::usual(received.status) {
-                HttpMeaning::Success => {
-                    let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
-                    return metadata::read(body, issuer, self.settings.client.client.method)
-                        .map_err(|why| invalid(&why));
-                }
-                HttpMeaning::Gone => {}
-                _ => return Err(self.shape.not_looked_up(owner, &received, doing)),
-            }
+            let Some(received) = self.shape.look_up(namespace, address, left, doing).await? else { continue };
+            let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
+            return metadata::read(body, issuer, self.settings.client.client.method).map_err(|why| invalid(&why));
         }
         let [one, other] = issuer.addresses();
         Err(invalid(&format!("there is nothing at {one} and {other}; look at issuer, or say endpoints")))
@@ -149,7 +137,7 @@ impl Provider for OAuth2 {
     }
 
     async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
-        self.at_work(subject.owner).await?.preflight(subject).await
+        self.at_work(&subject.owner.namespace).await?.preflight(subject).await
     }
 
     /// Tokens of an authorization server have no names and are listed nowhere.
@@ -158,15 +146,15 @@ impl Provider for OAuth2 {
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.at_work(&request.owner).await?.create(request).await
+        self.at_work(&request.owner.namespace).await?.create(request).await
     }
 
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
-        self.at_work(subject.owner).await?.verify(subject, values).await
+        self.at_work(&subject.owner.namespace).await?.verify(subject, values).await
     }
 
     async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.at_work(subject.owner).await?.prove(subject, token, values).await
+        self.at_work(&subject.owner.namespace).await?.prove(subject, token, values).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
@@ -178,7 +166,7 @@ impl Provider for OAuth2 {
         if self.settings.revocation == OAuth2Revocation::Never {
             return Ok(());
         }
-        self.at_work(subject.owner).await?.revoke(subject, token, values).await
+        self.at_work(&subject.owner.namespace).await?.revoke(subject, token, values).await
     }
 
     async fn liveness(
@@ -187,6 +175,6 @@ impl Provider for OAuth2 {
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.at_work(subject.owner).await?.liveness(subject, token, values).await
+        self.at_work(&subject.owner.namespace).await?.liveness(subject, token, values).await
     }
 }

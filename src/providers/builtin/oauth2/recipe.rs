@@ -23,7 +23,7 @@ use crate::{
     },
     providers::http::{
         identity::token_request::{CLIENT_SECRET, JWT_BEARER, PRIVATE_KEY},
-        recipe::compile::credential::client_mistakes,
+        recipe::compile::client_mistakes,
     },
 };
 

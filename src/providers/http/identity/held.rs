@@ -15,19 +15,37 @@ const MARGIN: Duration = Duration::from_secs(60);
 
 /// The tokens of all provider objects, by their names.
 #[derive(Clone, Default)]
-pub(in crate::providers::http) struct AdminTokens(Arc<Mutex<HashMap<String, Slot>>>);
+pub(super) struct AdminTokens(Arc<Mutex<HashMap<String, Slot>>>);
 
 /// The place of one provider object's token. Who asks for a token holds it, so that there is one request at a time.
-pub(in crate::providers::http) type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
+pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 
 /// A token, shared with the call that shows it.
-pub(in crate::providers::http) type SharedToken = Arc<Zeroizing<String>>;
+pub(super) type SharedToken = Arc<Zeroizing<String>>;
 
-pub(in crate::providers::http) struct Held {
+pub(super) struct Held {
     /// Digest of what it was obtained with.
     made_with: [u8; 32],
     token: SharedToken,
     until: Instant,
+}
+
+/// A token that a call shows, where it is held, and how long it took to have it.
+pub(in crate::providers::http) struct PresentedToken {
+    pub(super) token: SharedToken,
+    pub(super) slot: Slot,
+    pub spent: Duration,
+}
+
+impl PresentedToken {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Drops it, because it was refused.
+    pub async fn forget(self) {
+        forget(&self.slot, &self.token).await;
+    }
 }
 
 impl AdminTokens {
@@ -63,7 +81,7 @@ impl Held {
 }
 
 /// Drops a token that was refused, unless another one is there already.
-pub(in crate::providers::http) async fn forget(slot: &Slot, refused: &SharedToken) {
+async fn forget(slot: &Slot, refused: &SharedToken) {
     let mut held = slot.lock().await;
     if held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.token, refused)) {
         *held = None;

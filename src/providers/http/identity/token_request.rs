@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     assertion::AssertionClaims,
-    shared::{Data, basic_value},
+    secret::{SecretData, basic_value},
 };
 use crate::{
     api::provider::credential::OAuth2Method,
@@ -20,8 +20,9 @@ use crate::{
             message::{
                 answer::{self, Received},
                 render::Rendered,
+                wait,
             },
-            recipe::ClientCredentials,
+            recipe::credential::ClientCredentials,
         },
     },
 };
@@ -47,7 +48,7 @@ pub struct AccessToken {
 /// What is missing in the Secret, or cannot be used.
 pub(in crate::providers::http) fn request(
     wanted: &ClientCredentials,
-    data: &Data,
+    data: &SecretData,
     now: Timestamp,
 ) -> Result<Rendered, Error> {
     let ClientCredentials { token_url, settings } = wanted;
@@ -124,7 +125,7 @@ fn refusal(received: &Received, secret: &str, now: Timestamp) -> Error {
         Some((_, class, what)) => (*class, (*what).to_owned()),
         None => match status {
             _ if status == StatusCode::TOO_MANY_REQUESTS || answer::asks_to_wait(received) => {
-                let retry_after = answer::retry_after(&received.headers, now);
+                let retry_after = wait::retry_after(&received.headers, now);
                 (Class::RateLimited { retry_after }, "it asks to slow down".to_owned())
             }
             StatusCode::REQUEST_TIMEOUT => (Class::Unavailable, "it does not work now".to_owned()),

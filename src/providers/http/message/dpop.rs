@@ -12,10 +12,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{Received, wipe};
-
-/// Name of the key among the values of a token set.
-pub const KEY: &str = "dpopKey";
+use super::{answer::Received, body::wipe};
 
 /// What an answer says that wants a nonce in the proof (RFC 9449, sections 8 and 9).
 const WANTS_NONCE: &str = "use_dpop_nonce";

@@ -3,7 +3,9 @@
 pub mod answer;
 pub(super) mod body;
 pub(super) mod code;
+pub mod content;
 pub mod dpop;
 pub mod link;
 pub(super) mod paging;
 pub mod render;
+pub mod wait;

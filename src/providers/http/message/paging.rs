@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{body::Body, link};
-use crate::providers::{Class, http::recipe::Paging};
+use crate::providers::{Class, http::recipe::token::Paging};
 
 /// Pages of a list that are read; a list that goes on for ever is a mistake of the recipe.
 const MAX_PAGES: usize = 50;

@@ -17,11 +17,12 @@ use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::answer::wipe;
+use super::body::wipe;
 use crate::{
     api::provider::http::HttpParameter,
     providers::http::recipe::{
-        BodyTemplate, JsonTemplate, RequestTemplate, parameter_value,
+        operation::{BodyTemplate, JsonTemplate, RequestTemplate},
+        parameters::parameter_value,
         template::{Format, Part, Template, Variable, span, time},
     },
     secret_value::TokenSet,

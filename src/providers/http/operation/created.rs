@@ -7,21 +7,16 @@ use serde_json::Value;
 
 use crate::{
     api::provider::http::HttpTimeFormat,
-    core::{
-        plan::MIN_INTERVAL,
-        schedule,
-        token::{Handle, Specification},
-    },
+    core::{plan::MIN_INTERVAL, schedule, token::Handle},
     providers::{
         Class, Error, Minted, Request,
         http::{
-            Http,
-            message::{
-                answer,
-                dpop::{self, ProofKey},
-                render::{self, Scope},
+            identity::{account::Account, call::ProviderCall},
+            message::{content, dpop::ProofKey, wait},
+            recipe::{
+                operation::Time,
+                token::{Expires, NamedBy, PROOF_KEY},
             },
-            recipe::{Expires, NamedBy, Time},
         },
     },
     secret_value::{SecretValue, TokenSet},
@@ -37,87 +32,101 @@ pub(in crate::providers::http) struct Answered<'a> {
     pub now: Timestamp,
 }
 
-impl Http {
+/// What an answer has of the values of a token.
+struct Found {
+    values: TokenSet,
+    /// They are whole, and can be shown or revoked.
+    has_values: bool,
+    flaws: Vec<String>,
+}
+
+impl Account<'_> {
     /// The token of an answer, with what is wrong about it.
-    pub(in crate::providers::http) async fn minted(
+    pub(super) async fn created(
         &self,
+        call: &ProviderCall<'_>,
         request: &Request,
         answered: &Answered<'_>,
-        doing: &str,
     ) -> Result<Minted, Error> {
-        let create = &self.recipe.create;
-        let Answered { body, key, now, .. } = *answered;
-        let mut flaws = Vec::new();
-        let values = match answer::values(&create.values, body) {
-            Ok(values) => {
-                key.iter().fold(values, |values, key| values.with(dpop::KEY, SecretValue::new(key.jwk().as_bytes())))
-            }
-            Err(_) => {
-                let lacks = create.values.iter().filter(|(_, path)| answer::scalar(path, body).is_none());
-                flaws.extend(lacks.map(|(name, path)| format!("create.values.{name} ({path}) finds no value")));
-                TokenSet::new([].into())
-            }
-        };
-        let unshowable = self.unshowable(&request.specification, &values).filter(|_| flaws.is_empty());
-        // Nothing can be done with it but to revoke it by itself.
-        let is_of_use = unshowable.is_none() || matches!(self.recipe.revoke_by(), Some(NamedBy::Value));
-        let values = if is_of_use { values } else { TokenSet::new([].into()) };
-        let has_values = flaws.is_empty() && is_of_use;
-        flaws.extend(unshowable.map(|why| format!("verify cannot show what create.values finds: {why}")));
-        let id = create.id.as_ref().and_then(|path| answer::scalar(path, body));
+        let recipe = self.recipe();
+        let create = &recipe.create;
+        let Answered { body, now, .. } = *answered;
+        let Found { values, has_values, mut flaws } = self.values(request, answered);
+        let id = create.id.as_ref().and_then(|path| content::scalar(path, body));
         let missing_id = create.id.as_ref().filter(|_| id.is_none());
         flaws.extend(missing_id.map(|path| format!("create.id ({path}) finds no text or number")));
         let expires_at = self.expiry(request, answered).unwrap_or_else(|flaw| {
             flaws.push(flaw);
             None
         });
+        let lost = |why: String| call.error(Class::Unknown, format!("it answered success, but {why}"));
         // Where a list has shown tokens before, an answer that says nothing of what it should is one that was lost:
         // what the create made is looked for by its name.
         let says_nothing = !has_values && id.is_none() && expires_at.is_none();
-        let is_found = self.recipe.list.is_some() && self.shared.proven.is_known(&self.object(&request.owner));
-        if !flaws.is_empty() && (self.recipe.in_place.is_some() || (says_nothing && is_found)) {
-            let what = flaws.join("; ");
-            let message = format!("{doing}: it answered success, but {what}; the token is looked for by its name");
-            return Err(Error::new(Class::Unknown, message));
+        let is_found = recipe.list.is_some() && self.shared().proven.is_known(&self.object);
+        if !flaws.is_empty() && (recipe.in_place.is_some() || (says_nothing && is_found)) {
+            return Err(lost(format!("{}; the token is looked for by its name", flaws.join("; "))));
         }
-        let handle = match self.recipe.revoke_by() {
+        let handle = match recipe.revoke_by() {
             // Where the list cannot say it now, it is asked again before anything else is minted.
-            Some(NamedBy::Id) if id.is_none() => self.handle_by_name(request).await.map_err(|error| {
-                let message = format!(
-                    "{doing}: it answered success, but {}; the token is looked for by its name: {error}",
-                    flaws.join("; ")
-                );
-                Error::new(Class::Unknown, message)
-            })?,
-            Some(NamedBy::Value) if !has_values && !self.shows_values() => Handle::Nothing {},
-            _ => self.handle(&request.id, id, doing)?,
+            Some(NamedBy::Id) if id.is_none() => self
+                .handle_by_name(request)
+                .await
+                .map_err(|error| lost(format!("{}; the token is looked for by its name: {error}", flaws.join("; "))))?,
+            Some(NamedBy::Value) if !has_values && !self.lists_values() => Handle::Nothing {},
+            _ => call.handle(&request.id, id)?,
         };
         let flaw = (!flaws.is_empty()).then(|| {
             let what = flaws.join("; ");
-            format!(
-                "{doing}: it answered success, but {what}; the token is published nowhere and is revoked; \
-            correct the recipe"
-            )
+            let then = "the token is published nowhere and is revoked; correct the recipe";
+            call.error(Class::Invalid, format!("it answered success, but {what}; {then}")).to_string()
         });
         let unshown = self.ungranted(request, body).into_iter().chain(self.endless(body)).collect();
         Ok(Minted { values, handle, issued_at: now, expires_at, flaw, unshown })
     }
 
+    /// The values of an answer, as far as something can be done with them.
+    fn values(&self, request: &Request, answered: &Answered<'_>) -> Found {
+        let recipe = self.recipe();
+        let wanted = &recipe.create.values;
+        let Answered { body, key, .. } = *answered;
+        let mut flaws = Vec::new();
+        let values = match content::values(wanted, body) {
+            Ok(values) => {
+                key.iter().fold(values, |values, key| values.with(PROOF_KEY, SecretValue::new(key.jwk().as_bytes())))
+            }
+            Err(_) => {
+                let lacks = wanted.iter().filter(|(_, path)| content::scalar(path, body).is_none());
+                flaws.extend(lacks.map(|(name, path)| format!("create.values.{name} ({path}) finds no value")));
+                TokenSet::new([].into())
+            }
+        };
+        let unshowable = self.unshowable(&request.specification, &values).filter(|_| flaws.is_empty());
+        // Nothing can be done with it but to revoke it by itself.
+        let is_of_use = unshowable.is_none() || matches!(recipe.revoke_by(), Some(NamedBy::Value));
+        let values = if is_of_use { values } else { TokenSet::new([].into()) };
+        let has_values = flaws.is_empty() && is_of_use;
+        flaws.extend(unshowable.map(|why| format!("verify cannot show what create.values finds: {why}")));
+        Found { values, has_values, flaws }
+    }
+
     /// When the token expires, or what is wrong about that.
     fn expiry(&self, request: &Request, answered: &Answered<'_>) -> Result<Option<Timestamp>, String> {
         let Answered { body, now, .. } = *answered;
-        let create = &self.recipe.create;
+        let create = &self.recipe().create;
         // What ends a token that cannot be revoked, or found again, is its expiry.
-        let has_no_end = self.recipe.revoke.is_none() || (self.recipe.list.is_none() && !create.tells_lost);
-        let needs_end = has_no_end && self.recipe.in_place.is_none();
+        let has_no_end = self.recipe().revoke.is_none() || (self.recipe().list.is_none() && !create.tells_lost);
+        let needs_end = has_no_end && self.recipe().in_place.is_none();
         match &create.expires {
             None if needs_end => Err("says no expiry, which is what would end it".to_owned()),
             None => Ok(None),
             Some(Expires::AsAsked) => Ok(Some(schedule::after(now, request.lifetime))),
             Some(Expires::Said(wanted)) => {
                 let place = format!("create.expires ({})", wanted.path);
-                match answer::time(wanted, body, now) {
-                    Err(answer::Unreadable) => Err(format!("{place} finds no time that is written as its format says")),
+                match content::time(wanted, body, now) {
+                    Err(content::Unreadable) => {
+                        Err(format!("{place} finds no time that is written as its format says"))
+                    }
                     Ok(None) if needs_end => Err(format!("{place} finds no expiry, which is what would end it")),
                     Ok(None) => Ok(None),
                     Ok(Some(at)) => match too_near(at, answered) {
@@ -131,11 +140,11 @@ impl Http {
 
     /// The id that the list shows for the name of a token whose create did not say it.
     async fn handle_by_name(&self, request: &Request) -> Result<Handle, Error> {
-        let Some(list) = &self.recipe.list else { return Ok(Handle::Nothing {}) };
+        let Some(list) = &self.recipe().list else { return Ok(Handle::Nothing {}) };
         let mut found = None;
-        let looked = self.pages(list, &request.owner, &request.specification, |item, listed, _| {
+        let looked = self.each_token(list, &request.specification, |item, listed, _| {
             if listed == request.id {
-                found = list.id.as_ref().and_then(|id| answer::scalar(id, item));
+                found = list.id.as_ref().and_then(|id| content::scalar(id, item));
             }
             Ok(())
         });
@@ -143,27 +152,13 @@ impl Http {
         Ok(found.map_or(Handle::Nothing {}, |id| Handle::Id { id }))
     }
 
-    /// Why the token cannot be tried: it holds something that has no place in the requests of `verify`.
-    pub(in crate::providers::http) fn unshowable(
-        &self,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Option<String> {
-        let verify = &self.recipe.verify;
-        // Where the operator's own credential is shown, it is not known here.
-        let shows_token = (!verify.shows_credential).then_some(&verify.operation);
-        let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
-        let mut operations = shows_token.into_iter().chain(verify.probes.values());
-        operations.find_map(|operation| render::request(&self.recipe.base, &operation.request, &scope).err())
-    }
-
-    fn shows_values(&self) -> bool {
-        self.recipe.list.as_ref().is_some_and(|list| !list.values.is_empty())
+    fn lists_values(&self) -> bool {
+        self.recipe().list.as_ref().is_some_and(|list| !list.values.is_empty())
     }
 
     /// What cannot be said of the end of a token, where the answer has nothing at all in the place of its expiry.
     fn endless(&self, body: &Value) -> Option<String> {
-        let Some(Expires::Said(wanted)) = &self.recipe.create.expires else { return None };
+        let Some(Expires::Said(wanted)) = &self.recipe().create.expires else { return None };
         let is_silent = wanted.path.query(body).is_empty() && wanted.otherwise.is_none();
         is_silent.then(|| {
             format!(
@@ -176,8 +171,8 @@ impl Http {
     /// What cannot be said of the permissions that were granted. Where OAuth 2.0 is spoken, silence says that they
     /// are as asked for (RFC 6749, section 5.1), and where a verify names them, it is believed.
     fn ungranted(&self, request: &Request, body: &Value) -> Option<String> {
-        let wanted = self.recipe.create.granted.as_ref()?;
-        let is_shown = wanted.with_spaces || self.recipe.verify.granted.is_some();
+        let wanted = self.recipe().create.granted.as_ref()?;
+        let is_shown = wanted.with_spaces || self.recipe().verify.granted.is_some();
         let is_silent = wanted.path.query(body).is_empty() && !request.specification.permissions.is_empty();
         (is_silent && !is_shown).then(|| {
             format!(
@@ -191,7 +186,7 @@ impl Http {
 /// Why a token that expires then is of no use: it would be over before it could be replaced. A clock of the provider
 /// that is behind ours is no mistake of the recipe.
 fn too_near(at: Timestamp, answered: &Answered<'_>) -> Option<String> {
-    let there = answer::date(answered.headers).unwrap_or(answered.now);
+    let there = wait::date(answered.headers).unwrap_or(answered.now);
     let least = SignedDuration::try_from(MIN_INTERVAL).unwrap_or_default();
     let left = at.duration_since(answered.now).max(at.duration_since(there));
     (left < least).then(|| match left.as_secs() {

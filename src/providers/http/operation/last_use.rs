@@ -2,84 +2,81 @@
 
 use jiff::Timestamp;
 
-use super::call::unreadable;
+use super::handle::id_of;
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
-    core::token::{Handle, Issued, Naming, Owner},
+    core::token::Issued,
     providers::{
-        Error,
+        Error, Subject,
         http::{
-            Http,
-            message::{answer, render::Scope},
-            recipe::Operation,
+            identity::{account::Account, call::ProviderCall},
+            message::{answer, content, render::Scope},
+            recipe::operation::Operation,
         },
     },
     secret_value::TokenSet,
 };
 
-impl Http {
-    pub(in crate::providers::http) async fn last_used(
+impl Account<'_> {
+    pub(in crate::providers::http) async fn last_use(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
         let now = Timestamp::now();
-        if let Some(wanted) = &self.recipe.last_used {
-            let doing = format!("cannot ask when {} was used last at {}", token.id, self.host(&wanted.operation));
-            let body = self.ask_about(owner, &wanted.operation, token, values, &doing).await?;
+        if let Some(wanted) = &self.recipe().last_used {
+            let host = self.host(&wanted.operation);
+            let call = self.call(format!("cannot ask when {} was used last at {host}", token.id));
+            let call = call.showing(&wanted.operation, values);
+            let body = call.ask_about(&wanted.operation, subject, token, values).await?;
             let Some(body) = body else { return Ok(None) };
             // What is no JSON says nothing of it, least of all that it was never used.
             if body.is_null() {
-                return Err(unreadable(&doing));
+                return Err(call.unreadable());
             }
-            return answer::time(&wanted.time, &body, now).map_err(|_| unreadable(&doing));
+            return content::time(&wanted.time, &body, now).map_err(|_| call.unreadable());
         }
-        let Some((list, wanted)) = self.recipe.list.as_ref().and_then(|list| Some((list, list.last_used.as_ref()?)))
+        let Some((list, wanted)) = self.recipe().list.as_ref().and_then(|list| Some((list, list.last_used.as_ref()?)))
         else {
             return Ok(None);
         };
         let mut found = None;
-        self.pages(list, owner, &token.source.specification, |item, name, doing| {
-            if name == token.id && naming.parse(&name).is_some() {
-                found = answer::time(wanted, item, now).map_err(|_| unreadable(doing))?;
+        self.each_token(list, subject.specification, |item, name, call| {
+            if name == token.id && subject.naming.parse(&name).is_some() {
+                found = content::time(wanted, item, now).map_err(|_| call.unreadable())?;
             }
             Ok(())
         })
         .await?;
         Ok(found)
     }
+}
 
+impl ProviderCall<'_> {
     /// Asks about one token; `None` if there is no such token.
-    pub(in crate::providers::http) async fn ask_about(
+    pub(super) async fn ask_about(
         &self,
-        owner: &Owner,
         operation: &Operation,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
-        doing: &str,
     ) -> Result<Option<serde_json::Value>, Error> {
-        let token_id = match &token.handle {
-            Handle::Id { id } => Some(id.as_str()),
-            _ => None,
-        };
         let scope = Scope {
-            token_id,
+            token_id: id_of(&token.handle),
             token_name: Some(&token.id),
             token_values: values,
-            ..self.scope(&token.source.specification, &[])
+            ..self.account.scope(subject.specification, &[])
         };
-        let prepared = self.identified(owner, operation, &scope, doing).await?;
-        let lane = self.lane_of(owner, operation, values);
-        let received = self.call(&lane, Purpose::Verify, prepared, doing).await?;
+        let prepared = self.identified(operation, &scope).await?;
+        let received = self.ask(Purpose::Verify, prepared).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success => Ok(Some(received.body.json().cloned().unwrap_or_default())),
             // A gateway says 404 too: only what the recipe calls gone is.
             HttpMeaning::Gone if meant.is_said => Ok(None),
-            _ => Err(self.refusal(&lane, meant, &received, doing)),
+            _ => Err(self.refusal(meant, &received)),
         }
     }
 }

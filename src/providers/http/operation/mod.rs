@@ -1,15 +1,19 @@
-//! What the driver does, one file for each verb of the trait; what a call and its refusal are, for all of them.
+//! What the driver does at an account, one file for each verb of the trait; the others are what several of them need.
 
 mod bound;
-pub(super) mod call;
 mod create;
 mod created;
-mod health;
+mod exchange;
+mod handle;
 mod last_use;
 mod list;
+mod liveness;
+mod look_up;
+mod made_up;
+mod preflight;
 mod prove;
+mod replaced;
 mod revoke;
 mod verify;
 
-pub(super) use self::call::asked;
-pub use self::health::Health;
+pub use self::preflight::Health;

@@ -6,27 +6,22 @@
 
 use std::collections::BTreeSet;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
-use super::call::told;
+use super::made_up::made_up;
 use crate::{
     api::provider::http::HttpMeaning,
-    core::token::{Handle, Issued, Owner, Proof},
+    core::token::{Handle, Issued, Proof},
     providers::{
-        Class, Error,
+        Class, Error, Subject,
         http::{
-            Http,
-            message::{answer, dpop},
-            recipe::List,
+            identity::{account::Account, refusal::status},
+            message::content,
+            recipe::token::List,
         },
     },
-    secret_value::{SecretValue, TokenSet},
+    secret_value::TokenSet,
 };
-
-/// Fewer characters than this may be the value of somebody else, so more are made up.
-const ENOUGH: usize = 24;
 
 /// What a made-up value is answered with.
 enum MadeUpAnswer {
@@ -38,62 +33,56 @@ enum MadeUpAnswer {
     Yes(String),
 }
 
-impl Http {
+impl Account<'_> {
     /// Whether the recipe does what it says, as far as a token that works can show it.
-    pub(in crate::providers::http) async fn show_recipe(
+    pub(in crate::providers::http) async fn prove(
         &self,
-        owner: &Owner,
+        subject: Subject<'_>,
         token: &Issued,
         values: &TokenSet,
     ) -> Result<Proof, Error> {
-        let (object, recipe) = (self.object(owner), token.source.recipe());
-        let proven = &self.shared.proven;
-        if proven.is_whole(&object, &recipe) {
+        let recipe = token.source.recipe();
+        let proven = &self.shared().proven;
+        if proven.is_whole(&self.object, &recipe) {
             return Ok(Proof::Shown);
         }
         // The list is asked first: it is what may have to be asked again.
         let mut unshown = Vec::new();
-        let found = match &self.recipe.list {
-            Some(list) => self.finds(list, owner, token, &mut unshown).await?,
-            None => self.counts(owner, token, values).await?,
+        let found = match &self.recipe().list {
+            Some(list) => self.finds(list, subject, token, &mut unshown).await?,
+            None => self.counts(subject, values).await?,
         };
         if found != Proof::Shown {
             return Ok(found);
         }
-        match self.says_no(owner, token, values, &recipe).await? {
+        match self.says_no(subject, values, &recipe).await? {
             MadeUpAnswer::No => {}
             MadeUpAnswer::NotYes(note) => unshown.push(note),
             MadeUpAnswer::Yes(why) => return Ok(Proof::Wrong { why }),
         }
-        proven.note(&object, &recipe, unshown);
+        proven.note(&self.object, &recipe, unshown);
         Ok(Proof::Shown)
     }
 
     /// Shows a made-up value of the same shape.
-    async fn says_no(
-        &self,
-        owner: &Owner,
-        token: &Issued,
-        values: &TokenSet,
-        recipe: &str,
-    ) -> Result<MadeUpAnswer, Error> {
+    async fn says_no(&self, subject: Subject<'_>, values: &TokenSet, recipe: &str) -> Result<MadeUpAnswer, Error> {
         let made_up = made_up(values);
-        let host = self.host(&self.recipe.verify.operation);
-        match self.try_out(owner, &token.source.specification, &made_up).await {
+        let host = self.host(&self.recipe().verify.operation);
+        match self.show(subject.specification, &made_up).await {
             Ok((HttpMeaning::Unauthorized | HttpMeaning::Gone, _)) => Ok(MadeUpAnswer::No),
             Ok((HttpMeaning::Success, received)) => Ok(MadeUpAnswer::Yes(format!(
                 "verify.request accepts a value that was made up ({host}, {}), so it cannot tell a live token from \
                  a dead one, or from \
                  something that is none; ask something that needs the token, and look whether create.values finds \
                  the token",
-                told(received.status)
+                status(received.status)
             ))),
-            Ok((_, received)) => Ok(MadeUpAnswer::NotYes(unread(host, &told(received.status)))),
+            Ok((_, received)) => Ok(MadeUpAnswer::NotYes(unread(host, &status(received.status)))),
             Err(error) => match error.class() {
                 Class::Invalid | Class::Refused | Class::Conflict => {
                     Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
                 }
-                Class::Unavailable if self.shared.proven.has_failed(&self.object(owner), recipe) => {
+                Class::Unavailable if self.shared().proven.has_failed(&self.object, recipe) => {
                     Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
                 }
                 _ => Err(error),
@@ -105,12 +94,12 @@ impl Http {
     async fn finds(
         &self,
         list: &List,
-        owner: &Owner,
+        subject: Subject<'_>,
         token: &Issued,
         unshown: &mut Vec<String>,
     ) -> Result<Proof, Error> {
         let mut seen = ListSeen::default();
-        self.items(list, owner, &token.source.specification, |item, _| {
+        self.each_item(list, subject.specification, |item, _| {
             seen.look(list, item, token);
             Ok(())
         })
@@ -135,7 +124,7 @@ impl Http {
         if let (Handle::Id { id }, Some(path)) = (&token.handle, &list.id)
             && found.id.as_ref() != Some(id)
         {
-            let created = self.recipe.create.id.as_ref().map(ToString::to_string).unwrap_or_default();
+            let created = self.recipe().create.id.as_ref().map(ToString::to_string).unwrap_or_default();
             let what = if found.id.is_none() { "finds nothing" } else { "finds another one" };
             let why = format!(
                 "create.id ({created}) finds an id in the answer to create, and list.id ({path}) {what} in the item \
@@ -156,10 +145,8 @@ impl Http {
     }
 
     /// The same where tokens are listed by value.
-    async fn counts(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        let (Some(list), Some(census)) =
-            (&self.recipe.list_values, self.census(owner, &token.source.specification).await?)
-        else {
+    async fn counts(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Proof, Error> {
+        let (Some(list), Some(census)) = (&self.recipe().list_values, self.census(subject.specification).await?) else {
             return Ok(Proof::Shown);
         };
         if census.contains(&values.fingerprint()) {
@@ -197,11 +184,11 @@ impl ListSeen {
     fn look(&mut self, list: &List, item: &Value, token: &Issued) {
         self.items += 1;
         self.has_last_use |= list.last_used.as_ref().is_some_and(|wanted| !wanted.path.query(item).is_empty());
-        let Some(text) = answer::scalar(&list.name, item) else { return };
+        let Some(text) = content::scalar(&list.name, item) else { return };
         self.named += 1;
         let name = token.id.as_str();
         if list.name_of(item).as_deref() == Some(name) {
-            let id = list.id.as_ref().and_then(|path| answer::scalar(path, item));
+            let id = list.id.as_ref().and_then(|path| content::scalar(path, item));
             self.ours = Some(Found { id, is_alive: list.is_alive(item) });
         } else if text.contains(name) {
             self.around += 1;
@@ -240,76 +227,4 @@ fn unread(host: &str, answered: &str) -> String {
          {answered}); if a revoked token is \
          answered so as well, say it in verify.answer.statuses as Unauthorized"
     )
-}
-
-/// Values of the same shape that nobody was given: the beginning, where kinds of tokens differ, is as it was. A key
-/// that a token is bound to is kept, because it only signs.
-fn made_up(values: &TokenSet) -> TokenSet {
-    let fields = values.iter().map(|(name, value)| {
-        let value = if name == dpop::KEY { value.clone() } else { made_up_of(value) };
-        (name.to_owned(), value)
-    });
-    TokenSet::new(fields.collect())
-}
-
-fn made_up_of(value: &SecretValue) -> SecretValue {
-    let bytes = value.expose();
-    let mut random = Zeroizing::new(vec![0; bytes.len().max(ENOUGH)]);
-    if SystemRandom::new().fill(random.as_mut_slice()).is_err() {
-        random.iter_mut().zip(1_u8..).for_each(|(byte, number)| *byte = number);
-    }
-    let kept = if bytes.len() < ENOUGH { 0 } else { (bytes.len() - ENOUGH).min(bytes.len() / 3) };
-    let mut made_up = bytes.to_vec();
-    made_up.resize(random.len(), b'x');
-    for (byte, random) in made_up.iter_mut().zip(random.iter()).skip(kept) {
-        *byte = match *byte {
-            b'0'..=b'9' => b'0' + random % 10,
-            b'a'..=b'z' => b'a' + random % 26,
-            b'A'..=b'Z' => b'A' + random % 26,
-            other => other,
-        };
-    }
-    SecretValue::new(made_up)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_made_up_value_has_the_shape_of_a_token_and_is_none() {
-        for token in ["glpat-0123456789abcdefABCDEF", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl", "17", ""] {
-            let value = SecretValue::new(token);
-            let made_up = made_up_of(&value);
-            let text = made_up.expose_str().expect("text still");
-            assert_ne!(text, token);
-            assert!(text.len() >= ENOUGH && text.len() >= token.len(), "{token}: {} characters", text.len());
-            let kinds = |text: &str| -> Vec<u8> {
-                text.bytes()
-                    .map(|byte| {
-                        if byte.is_ascii_digit() {
-                            b'0'
-                        } else if byte.is_ascii_lowercase() {
-                            b'a'
-                        } else if byte.is_ascii_uppercase() {
-                            b'A'
-                        } else {
-                            byte
-                        }
-                    })
-                    .collect()
-            };
-            assert!(kinds(text).starts_with(&kinds(token)), "{token}");
-        }
-        assert!(made_up_of(&SecretValue::new("glpat-0123456789abcdefABCDEF")).expose().starts_with(b"gl"));
-    }
-
-    #[test]
-    fn the_key_of_a_bound_token_is_kept() {
-        let values =
-            TokenSet::single(SecretValue::new("0123456789abcdef0123456789")).with(dpop::KEY, SecretValue::new("key"));
-        let made_up = made_up(&values);
-        assert_eq!(made_up.get(dpop::KEY), values.get(dpop::KEY));
-        assert_ne!(made_up.get(TokenSet::TOKEN), values.get(TokenSet::TOKEN));
-    }
 }

@@ -2,20 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::{Prepared, unreadable};
+use super::{exchange::Prepared, handle::id_of};
 use crate::{
     api::provider::http::HttpMeaning,
     connect::Purpose,
-    core::{
-        ledger::revocable::Revocable,
-        token::{Handle, Owner, Specification},
-    },
+    core::{ledger::revocable::Revocable, token::Specification},
     providers::{
         Class, Error,
         http::{
-            Http,
-            message::{answer, render::Scope},
-            recipe::{NamedBy, Operation, Reading},
+            identity::{account::Account, call::ProviderCall},
+            message::{answer, content, render::Scope},
+            recipe::{
+                operation::{Operation, Reading},
+                token::NamedBy,
+            },
         },
     },
     secret_value::TokenSet,
@@ -24,107 +24,96 @@ use crate::{
 /// How old the answer of `onlyIf` may be when a call is sent that it speaks for: who makes another token meanwhile makes it wrong.
 const STILL_TRUE: Duration = Duration::from_secs(1);
 
-/// Which token is to be ended.
-struct Ended<'a> {
-    owner: &'a Owner,
+/// Which token is to be revoked.
+struct Revoked<'a> {
     specification: &'a Specification,
     values: Option<&'a TokenSet>,
 }
 
-impl Http {
+impl Account<'_> {
     /// Revokes a token; one that is gone is revoked.
-    pub(in crate::providers::http) async fn end(
+    pub(in crate::providers::http) async fn revoke(
         &self,
-        owner: &Owner,
         specification: &Specification,
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
         // It ends by itself; nobody is told that it was revoked.
-        let Some(revoke) = &self.recipe.revoke else { return Ok(()) };
-        let doing = format!("cannot revoke {} at {}", token.id(), self.host(&revoke.operation));
+        let Some(revoke) = &self.recipe().revoke else { return Ok(()) };
+        let doing = || format!("cannot revoke {} at {}", token.id(), self.host(&revoke.operation));
+        let call = self.call(doing());
         let shown;
         let values = match values {
             None if revoke.by == NamedBy::Value => {
-                shown = self.values_of(owner, token.id(), specification).await?;
-                let Some(values) = &shown else {
-                    let message = format!(
-                        "{doing}: it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand"
-                    );
-                    return Err(Error::new(Class::Invalid, message));
-                };
-                Some(values)
+                shown = self.listed_values(token.id(), specification).await?;
+                let lost = "it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand";
+                Some(shown.as_ref().ok_or_else(|| call.error(Class::Invalid, lost))?)
             }
             known => known,
         };
-        let token_id = match token.handle() {
-            Handle::Id { id } => Some(id.as_str()),
-            _ => None,
+        let scope = Scope {
+            token_id: id_of(token.handle()),
+            token_name: Some(token.id()),
+            token_values: values,
+            ..self.scope(specification, &[])
         };
-        let scope =
-            Scope { token_id, token_name: Some(token.id()), token_values: values, ..self.scope(specification, &[]) };
-        let ended = Ended { owner, specification, values };
+        let revoked = Revoked { specification, values };
         let mut shown_at = None;
         for operation in revoke.first.iter().chain([&revoke.operation]) {
-            if !self.still_shows(&ended, revoke.only_if.as_ref(), &mut shown_at, &doing).await? {
+            if !call.still_shows(&revoked, revoke.only_if.as_ref(), &mut shown_at).await? {
                 return Ok(());
             }
-            let prepared = self.identified(owner, operation, &scope, &doing).await?;
+            let last = self.call(doing()).showing(operation, values);
+            let prepared = last.identified(operation, &scope).await?;
             // To obtain what the call shows takes its time.
-            if !self.still_shows(&ended, revoke.only_if.as_ref(), &mut shown_at, &doing).await? {
+            if !call.still_shows(&revoked, revoke.only_if.as_ref(), &mut shown_at).await? {
                 return Ok(());
             }
-            self.end_by(&ended, operation, prepared, &doing).await?;
+            last.send_revoke(&revoked, operation, prepared).await?;
         }
         Ok(())
     }
 
+    /// Whether the value of a token is listed no more, where values are listed.
+    async fn is_gone(&self, revoked: &Revoked<'_>) -> Result<bool, Error> {
+        let Revoked { specification, values: Some(values) } = revoked else { return Ok(false) };
+        let census = self.census(specification).await?;
+        Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
+    }
+}
+
+impl ProviderCall<'_> {
     /// Whether the calls would end this token, as far as it is asked; anew where the last answer is old.
     async fn still_shows(
         &self,
-        ended: &Ended<'_>,
+        revoked: &Revoked<'_>,
         only_if: Option<&Reading>,
         shown_at: &mut Option<Instant>,
-        doing: &str,
     ) -> Result<bool, Error> {
         let Some(only_if) = only_if else { return Ok(true) };
         if shown_at.is_some_and(|at| at.elapsed() < STILL_TRUE) {
             return Ok(true);
         }
-        let is_it = self.shows(ended, only_if, doing).await?;
+        let is_it = self.shows(revoked, only_if).await?;
         *shown_at = Some(Instant::now());
         Ok(is_it)
     }
 
-    async fn end_by(
-        &self,
-        ended: &Ended<'_>,
-        operation: &Operation,
-        prepared: Prepared,
-        doing: &str,
-    ) -> Result<(), Error> {
-        let lane = self.lane_of(ended.owner, operation, ended.values);
-        let received = self.call(&lane, Purpose::Revoke, prepared, doing).await?;
+    async fn send_revoke(&self, revoked: &Revoked<'_>, operation: &Operation, prepared: Prepared) -> Result<(), Error> {
+        let received = self.ask(Purpose::Revoke, prepared).await?;
         let meant = answer::meaning(&operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success | HttpMeaning::Gone => Ok(()),
             // An API that refuses to revoke what is revoked already.
-            HttpMeaning::Refused if self.is_gone(ended).await? => Ok(()),
-            _ => Err(self.refusal(&lane, meant, &received, doing)),
+            HttpMeaning::Refused if self.account.is_gone(revoked).await? => Ok(()),
+            _ => Err(self.refusal(meant, &received)),
         }
     }
 
-    /// Whether the value of a token is listed no more, where values are listed.
-    async fn is_gone(&self, ended: &Ended<'_>) -> Result<bool, Error> {
-        let Ended { owner, specification, values: Some(values) } = ended else { return Ok(false) };
-        let census = self.census(owner, specification).await?;
-        Ok(census.is_some_and(|census| !census.contains(&values.fingerprint())))
-    }
-
     /// Whether the token that the API shows is this one.
-    async fn shows(&self, ended: &Ended<'_>, reading: &Reading, doing: &str) -> Result<bool, Error> {
-        let shown = self.read(ended.owner, ended.specification, reading, doing).await?;
-        let is_same = |name: &String| match (&shown, ended.values) {
+    async fn shows(&self, revoked: &Revoked<'_>, reading: &Reading) -> Result<bool, Error> {
+        let shown = self.read(revoked.specification, reading).await?;
+        let is_same = |name: &String| match (&shown, revoked.values) {
             (Some(shown), Some(values)) => shown.get(name) == values.get(name),
             _ => false,
         };
@@ -132,25 +121,21 @@ impl Http {
     }
 
     /// Values of the token that the API shows; `None` if there is none.
-    pub(in crate::providers::http) async fn read(
+    pub(super) async fn read(
         &self,
-        owner: &Owner,
         specification: &Specification,
         reading: &Reading,
-        doing: &str,
     ) -> Result<Option<TokenSet>, Error> {
-        let scope = self.scope(specification, &[]);
-        let prepared = self.identified(owner, &reading.operation, &scope, doing).await?;
-        let lane = self.lane(owner);
-        let received = self.call(&lane, Purpose::List, prepared, doing).await?;
+        let prepared = self.identified(&reading.operation, &self.account.scope(specification, &[])).await?;
+        let received = self.ask(Purpose::List, prepared).await?;
         let meant = answer::meaning(&reading.operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success => {
-                let body = received.body.json().ok_or_else(|| unreadable(doing))?;
-                answer::values(&reading.values, body).map(Some).map_err(|_| unreadable(doing))
+                let body = received.body.json().ok_or_else(|| self.unreadable())?;
+                content::values(&reading.values, body).map(Some).map_err(|_| self.unreadable())
             }
             HttpMeaning::Gone => Ok(None),
-            _ => Err(self.refusal(&lane, meant, &received, doing)),
+            _ => Err(self.refusal(meant, &received)),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What a provider can do, as far as its recipe uses it.
 
-use super::{NamedBy, Recipe};
-use crate::providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy, http::message::dpop};
+use super::{
+    Recipe,
+    token::{NamedBy, PROOF_KEY},
+};
+use crate::providers::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy};
 
 impl Recipe {
     /// What the provider can do, as far as the recipe uses it.
@@ -51,7 +54,7 @@ impl Recipe {
             shows_surplus: self.verify.granted.is_some(),
             tells_last_use: self.last_used.is_some() || self.list.as_ref().is_some_and(|list| list.last_used.is_some()),
             fields: {
-                let key = self.create.is_bound.then(|| dpop::KEY.to_owned());
+                let key = self.create.is_bound.then(|| PROOF_KEY.to_owned());
                 let published = self.create.values.keys().filter(|name| !self.create.private.contains(*name));
                 published.cloned().chain(key).collect()
             },

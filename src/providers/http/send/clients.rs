@@ -7,9 +7,12 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
-use super::{guard::Reachable, proxy::ProxyRoute, transport};
+use super::{
+    client::{self, Client, Identity},
+    guard::Reachable,
+    proxy::ProxyRoute,
+};
 use crate::providers::{Class, Error, http::message::body::Room};
 
 /// Clients that are kept; beyond that the one that was not used for longest is made anew.
@@ -17,22 +20,6 @@ const MAX_CLIENTS: usize = 64;
 
 /// How long a client that holds a private key or a password is kept after it was last made: what was replaced leaves the memory.
 const KEY_KEPT: Duration = Duration::from_secs(300);
-
-/// A client certificate with its private key, in PEM.
-pub(in crate::providers::http) struct Identity {
-    pub pem: Zeroizing<Vec<u8>>,
-}
-
-/// A client, and the proxy that it goes through.
-#[derive(Clone)]
-pub(in crate::providers::http) struct Client {
-    pub http: reqwest::Client,
-    pub via: Option<Arc<ProxyRoute>>,
-    /// Where answers have room.
-    pub room: Room,
-    /// Where it may go.
-    pub reach: Reachable,
-}
 
 /// What tells clients apart: the rules for where they may go, the authorities that they trust, the proxy, and digests of what they show.
 #[derive(PartialEq, Eq, Hash)]
@@ -95,7 +82,7 @@ impl Clients {
                 kept.http.clone()
             }
             None => {
-                let http = transport::client(ca_bundle, identity, via.as_ref(), &reach);
+                let http = client::build(ca_bundle, identity, via.as_ref(), &reach);
                 let http = http.map_err(|why| Error::new(Class::Invalid, why))?;
                 if clients.len() >= MAX_CLIENTS {
                     let oldest = clients.values().map(|kept| kept.used).min();

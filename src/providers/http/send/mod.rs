@@ -1,5 +1,6 @@
 //! How a request is sent: where it may go, through what, how often, and what is known of it where no answer comes.
 
+pub(super) mod client;
 pub(super) mod clients;
 mod connecting;
 pub mod egress;

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::secret_value::TokenSet;
+use crate::{providers::http::message::wait::LONGEST, secret_value::TokenSet};
 
 /// Calls to one provider at the same time: a quarter of the looks that run in parallel by default.
 const PLACES: usize = 4;
@@ -22,8 +22,8 @@ const PLACES: usize = 4;
 /// When to come back if all places are taken.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// Longest pause that is kept: to ask once an hour does no harm, and a wrong unit must not stop rotations for a day.
-pub const MAX_PAUSE: Duration = Duration::from_secs(3_600);
+/// Longest pause that is kept.
+const MAX_PAUSE: Duration = LONGEST;
 
 /// Accounts that are remembered, and tokens of one account: as far as they are paused or used now.
 const MAX_ACCOUNTS: usize = 4_096;
@@ -82,9 +82,9 @@ pub enum Closed {
 }
 
 impl Throttle {
-    /// The lane of an account.
+    /// What limits the calls of an account.
     #[must_use]
-    pub fn lane(&self, name: &str) -> AccountLimiter {
+    pub fn limiter(&self, name: &str) -> AccountLimiter {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(name) {
             return AccountLimiter { account: account.clone(), token: None };
@@ -213,12 +213,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_for_all_tokens_of_a_provider_and_for_no_other() {
         let throttle = Throttle::default();
-        throttle.lane("one").pause(Duration::from_secs(30), Pause::Asked);
-        throttle.lane("one").pause(Duration::from_secs(10), Pause::Quota);
-        assert_eq!(throttle.lane("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30), Pause::Asked)));
-        assert!(throttle.lane("other").enter().is_ok());
+        throttle.limiter("one").pause(Duration::from_secs(30), Pause::Asked);
+        throttle.limiter("one").pause(Duration::from_secs(10), Pause::Quota);
+        assert_eq!(throttle.limiter("one").enter().err(), Some(Closed::Paused(Duration::from_secs(30), Pause::Asked)));
+        assert!(throttle.limiter("other").enter().is_ok());
         tokio::time::advance(Duration::from_secs(30)).await;
-        assert!(throttle.lane("one").enter().is_ok());
+        assert!(throttle.limiter("one").enter().is_ok());
     }
 
     fn token(value: &str) -> TokenSet {
@@ -229,30 +229,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_of_one_token_is_of_that_token_only() {
         let throttle = Throttle::default();
-        let lane = throttle.lane("one");
-        lane.of(&token("a")).pause(Duration::from_secs(600), Pause::Asked);
-        assert!(matches!(throttle.lane("one").of(&token("a")).enter(), Err(Closed::Paused(..))));
-        assert!(throttle.lane("one").of(&token("b")).enter().is_ok());
-        assert!(throttle.lane("one").enter().is_ok(), "the operator's credential");
+        let limiter = throttle.limiter("one");
+        limiter.of(&token("a")).pause(Duration::from_secs(600), Pause::Asked);
+        assert!(matches!(throttle.limiter("one").of(&token("a")).enter(), Err(Closed::Paused(..))));
+        assert!(throttle.limiter("one").of(&token("b")).enter().is_ok());
+        assert!(throttle.limiter("one").enter().is_ok(), "the operator's credential");
         // That of the account is one of every token.
-        lane.pause(Duration::from_secs(86_400), Pause::Quota);
-        assert_eq!(lane.of(&token("b")).enter().err(), Some(Closed::Paused(MAX_PAUSE, Pause::Quota)));
+        limiter.pause(Duration::from_secs(86_400), Pause::Quota);
+        assert_eq!(limiter.of(&token("b")).enter().err(), Some(Closed::Paused(MAX_PAUSE, Pause::Quota)));
         tokio::time::advance(MAX_PAUSE).await;
-        assert!(lane.of(&token("b")).enter().is_ok());
+        assert!(limiter.of(&token("b")).enter().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_is_bounded() {
         let throttle = Throttle::default();
-        let held = throttle.lane("held");
+        let held = throttle.limiter("held");
         for index in 0..10_000 {
-            drop(throttle.lane(&format!("quiet {index}")));
+            drop(throttle.limiter(&format!("quiet {index}")));
         }
         assert!(throttle.accounts.lock().unwrap().len() <= PRUNED_FROM + 1);
-        assert!(Arc::ptr_eq(&held.account, &throttle.lane("held").account));
+        assert!(Arc::ptr_eq(&held.account, &throttle.limiter("held").account));
         for index in 0..MAX_ACCOUNTS + 10 {
             let seconds = Duration::from_secs(60 + u64::try_from(index).unwrap());
-            throttle.lane(&format!("paused {index}")).pause(seconds, Pause::Asked);
+            throttle.limiter(&format!("paused {index}")).pause(seconds, Pause::Asked);
         }
         assert!(throttle.accounts.lock().unwrap().len() <= MAX_ACCOUNTS);
         for index in 0..MAX_TOKENS + 10 {
@@ -260,7 +260,7 @@ mod tests {
         }
         assert_eq!(held.account.closed().tokens.len(), MAX_TOKENS);
         tokio::time::advance(MAX_PAUSE).await;
-        drop(throttle.lane("last"));
+        drop(throttle.limiter("last"));
         assert!(throttle.accounts.lock().unwrap().len() <= 2);
     }
 
@@ -268,9 +268,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_account_that_nobody_uses_is_forgotten_after_its_pause() {
         let throttle = Throttle::default();
-        throttle.lane("paused").pause(Duration::from_secs(30), Pause::Asked);
-        let held = throttle.lane("held");
-        drop(throttle.lane("over"));
+        throttle.limiter("paused").pause(Duration::from_secs(30), Pause::Asked);
+        let held = throttle.limiter("held");
+        drop(throttle.limiter("over"));
         assert_eq!(throttle.len(), 2, "over is gone");
         tokio::time::advance(Duration::from_secs(31)).await;
         assert_eq!(throttle.len(), 1);
@@ -280,10 +280,10 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_few_and_come_back() {
-        let lane = Throttle::default().lane("one");
-        let taken: Vec<_> = (0..PLACES).map(|_| lane.enter().ok().unwrap()).collect();
-        assert_eq!(lane.enter().err(), Some(Closed::Busy(BUSY)));
+        let limiter = Throttle::default().limiter("one");
+        let taken: Vec<_> = (0..PLACES).map(|_| limiter.enter().ok().unwrap()).collect();
+        assert_eq!(limiter.enter().err(), Some(Closed::Busy(BUSY)));
         drop(taken);
-        assert!(lane.enter().is_ok());
+        assert!(limiter.enter().is_ok());
     }
 }

@@ -1,27 +1,25 @@
 //! Sends one request, once: no redirect, no repeat, no proxy but the one that is said, a deadline, an answer of limited size.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Certificate, Proxy, Response, redirect, retry};
+use reqwest::Response;
 use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 use super::{
-    clients::{Client, Identity},
-    connecting::{Progress, Watching},
-    guard::{GuardedResolver, Reachable},
+    client::{Client, cause},
+    connecting::Progress,
     proxy::ProxyRoute,
 };
 use crate::{
     connect::{self, Call, Instead, Purpose},
     providers::{
         Class, Error,
-        error::detail,
         http::message::{
             answer::{Body, Received},
             body::Limits,
-            code::RequestSecrets,
+            code::{self, RequestSecrets},
             render::Rendered,
         },
     },
@@ -34,50 +32,6 @@ pub struct SendError {
     pub why: String,
     /// The request cannot have reached the API: nothing was done there.
     pub unsent: bool,
-}
-
-/// A client for one set of certificates and one way to a proxy.
-///
-/// # Errors
-/// What is wrong with the certificates.
-pub(in crate::providers::http) fn client(
-    ca_bundle: Option<&str>,
-    identity: Option<&Identity>,
-    via: Option<&ProxyRoute>,
-    reach: &Reachable,
-) -> Result<reqwest::Client, String> {
-    // An error says that the process has chosen one already, as the Kubernetes client does.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_proxy()
-        .http1_only()
-        // A kept connection that the other side closes meanwhile would make it unclear whether a request was sent.
-        .pool_max_idle_per_host(0)
-        .https_only(!reach.reach.plain_http)
-        .user_agent(concat!("tokenturn/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }))
-        .connector_layer(Watching);
-    if let Some(ProxyRoute { url, authorization, .. }) = via {
-        let proxy = Proxy::all(url.clone()).map_err(|error| format!("no proxy can be used: {}", cause(&error)))?;
-        let shown = authorization.iter().fold(proxy, |proxy, header| proxy.custom_http_auth(header.clone()));
-        builder = builder.proxy(shown);
-    }
-    if let Some(pem) = ca_bundle {
-        let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "caBundle is no PEM".to_owned())?;
-        if certificates.is_empty() {
-            return Err("caBundle holds no certificate".to_owned());
-        }
-        builder = builder.tls_certs_only(certificates);
-    }
-    if let Some(Identity { pem }) = identity {
-        let identity = reqwest::Identity::from_pem(pem)
-            .map_err(|error| format!("the client certificate cannot be used: {}", cause(&error)))?;
-        builder = builder.identity(identity);
-    }
-    builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
 }
 
 /// Sends a request and reads its answer, within `timeout`, connection included. No code of the answer is shown that has something to do with
@@ -152,7 +106,8 @@ async fn exchange(
     };
     let mut body = client.room.read(bytes, limits).await.map_err(too_much)?;
     if !status.is_success() {
-        body.keep_code(&shown);
+        let code = body.json().and_then(|body| code::code(body, &shown));
+        body.keep_code(code);
     }
     Ok(Received { status, headers, body })
 }
@@ -218,15 +173,4 @@ fn failure(error: reqwest::Error, via: Option<&ProxyRoute>, progress: &Progress)
 /// What the guard said of the address that a name leads to.
 fn refused(error: &reqwest::Error) -> Option<&Error> {
     std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref())
-}
-
-/// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its certificate.
-fn cause(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        told = inner.to_string();
-        source = inner.source();
-    }
-    detail(&told)
 }

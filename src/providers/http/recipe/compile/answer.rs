@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::{Compiler, Known};
+use super::compiler::{Compiler, Known};
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{AnswerRules, Case, Expectation, Granted},
+    providers::http::recipe::{
+        operation::{AnswerRules, Case, Expectation},
+        token::Granted,
+    },
 };
 
 /// Cases of an answer.
@@ -20,12 +23,7 @@ const MAX_EXPECTATIONS: usize = 8;
 const MAX_ONE_OF: usize = 32;
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn answer(
-        &mut self,
-        place: &str,
-        known: Known,
-        answer: &api::HttpAnswer,
-    ) -> Option<AnswerRules> {
+    pub(super) fn answer(&mut self, place: &str, known: Known, answer: &api::HttpAnswer) -> Option<AnswerRules> {
         let tries = matches!(known, Known::Verify | Known::Introspect);
         let otherwise = if tries { api::HttpMeaning::Unauthorized } else { api::HttpMeaning::Refused };
         // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a failure.
@@ -79,17 +77,12 @@ impl Compiler<'_> {
         Some(Case { status, body, meaning: case.meaning, remedy: case.remedy.clone() })
     }
 
-    pub(in crate::providers::http) fn granted(
-        &mut self,
-        place: &str,
-        path: Option<&String>,
-        with_spaces: bool,
-    ) -> Option<Option<Granted>> {
+    pub(super) fn granted(&mut self, place: &str, path: Option<&String>, with_spaces: bool) -> Option<Option<Granted>> {
         let path = self.optional_path(place, path)?;
         Some(path.map(|path| Granted { path, with_spaces }))
     }
 
-    pub(in crate::providers::http) fn expectations(
+    pub(super) fn expectations(
         &mut self,
         place: &str,
         expectations: &[api::HttpExpectation],

@@ -3,20 +3,23 @@
 use http::header;
 use url::Url;
 
-use super::{Compiler, Known, request::variables};
+use super::{
+    compiler::{Compiler, Known},
+    request::variables,
+};
 use crate::{
     api::provider::{
         credential::{OAuth2Client, OAuth2Method},
         http as api,
     },
-    providers::http::{
-        identity::shared::SESSION,
-        recipe::{ClientCredentials, Credential, Login, Presentation, template::Variable},
+    providers::http::recipe::{
+        credential::{ClientCredentials, Credential, Login, Presentation, SESSION},
+        template::Variable,
     },
 };
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
+    pub(super) fn credential(&mut self, credential: &api::HttpCredential) -> Option<Credential> {
         let shown = match (&credential.basic, credential.headers.is_empty()) {
             (Some(basic), true) => Some(Presentation::Basic(basic.clone())),
             (None, false) => {

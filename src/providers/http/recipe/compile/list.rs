@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Compiler, Known, request::variables};
+use super::{
+    compiler::{Compiler, Known},
+    request::variables,
+};
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{List, ListValues, Paging, template::Variable},
+    providers::http::recipe::{
+        template::Variable,
+        token::{List, ListValues, Paging},
+    },
 };
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn list(&mut self, list: &api::HttpList) -> Option<List> {
+    pub(super) fn list(&mut self, list: &api::HttpList) -> Option<List> {
         let operation = self.operation("list", Known::List, &list.request, &list.answer);
         let names = variables(&self.recipe.create.request).contains(&Variable::Name);
         if !names {
@@ -57,7 +63,7 @@ impl Compiler<'_> {
         }
     }
 
-    pub(in crate::providers::http) fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
+    pub(super) fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
         let operation = self.operation("listValues", Known::List, &list.request, &list.answer);
         if self.recipe.list.is_some() {
             self.wrong("listValues", "say list or listValues, not both");

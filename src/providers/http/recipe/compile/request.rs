@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method, header};
 use serde_json::Value;
 
-use super::{Compiler, Known};
+use super::compiler::{Compiler, Known};
 use crate::{
     api::provider::http as api,
-    providers::http::{
-        identity::shared::{ASSERTION, SERVICE_ACCOUNT_TOKEN, SESSION},
-        recipe::{
-            BodyTemplate, JsonTemplate, Operation, RequestTemplate,
-            template::{Template, Variable},
-        },
+    providers::http::recipe::{
+        credential::{ASSERTION, SERVICE_ACCOUNT_TOKEN, SESSION},
+        operation::{BodyTemplate, JsonTemplate, Operation, RequestTemplate},
+        template::{Template, Variable},
     },
 };
 
@@ -24,7 +22,7 @@ const MAX_SUBSTITUTIONS: usize = 64;
 const MAX_DEPTH: usize = 32;
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn operation(
+    pub(super) fn operation(
         &mut self,
         place: &str,
         known: Known,
@@ -166,7 +164,7 @@ impl Compiler<'_> {
         compiled.into_iter().collect()
     }
 
-    pub(in crate::providers::http) fn headers(
+    pub(super) fn headers(
         &mut self,
         place: &str,
         known: Known,
@@ -224,7 +222,7 @@ impl Compiler<'_> {
 }
 
 /// The variables that a request names, as far as its templates can be read.
-pub(in crate::providers::http) fn variables(request: &api::HttpRequest) -> Vec<Variable> {
+pub(super) fn variables(request: &api::HttpRequest) -> Vec<Variable> {
     let mut texts = vec![request.path.clone()];
     for pairs in [&request.query, &request.headers, &request.form, &request.multipart] {
         texts.extend(pairs.values().cloned());

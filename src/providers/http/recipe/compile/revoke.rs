@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json_path::JsonPath;
 
-use super::{Compiler, Known, request::variables};
+use super::{
+    compiler::{Compiler, Known},
+    request::variables,
+};
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{InPlace, LastUsed, NamedBy, Operation, Reading, Revoke, template::Variable},
+    providers::http::recipe::{
+        operation::{Operation, Reading},
+        template::Variable,
+        token::{InPlace, LastUsed, NamedBy, Revoke},
+    },
 };
 
 /// Calls that come before the one that revokes.
 const MAX_FIRST: usize = 8;
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn in_place(&mut self, in_place: &api::HttpInPlace) -> Option<InPlace> {
+    pub(super) fn in_place(&mut self, in_place: &api::HttpInPlace) -> Option<InPlace> {
         let revokes = self.recipe.revoke.is_some() && in_place.present.is_none();
         for (place, is_there) in [("list", self.recipe.list.is_some()), ("revoke", revokes)] {
             if is_there {
@@ -85,7 +92,7 @@ impl Compiler<'_> {
         read.into_iter().collect()
     }
 
-    pub(in crate::providers::http) fn confirm(&mut self, confirm: &api::HttpStep) -> Option<Operation> {
+    pub(super) fn confirm(&mut self, confirm: &api::HttpStep) -> Option<Operation> {
         if self.recipe.revoke.is_none() {
             self.wrong("confirm", "is of no use without revoke");
         }
@@ -96,7 +103,7 @@ impl Compiler<'_> {
         self.operation("confirm", Known::Revoke, &confirm.request, &confirm.answer)
     }
 
-    pub(in crate::providers::http) fn last_used(&mut self, last_used: &api::HttpLastUsed) -> Option<LastUsed> {
+    pub(super) fn last_used(&mut self, last_used: &api::HttpLastUsed) -> Option<LastUsed> {
         let place = "lastUsed";
         if naming(&last_used.request).is_none() {
             self.wrong(
@@ -124,7 +131,7 @@ impl Compiler<'_> {
         }
     }
 
-    pub(in crate::providers::http) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {
+    pub(super) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {
         let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
         self.at_most("revoke.first", revoke.first.len(), MAX_FIRST, "calls");
         let first: Vec<_> = (0..)
@@ -176,7 +183,34 @@ impl Compiler<'_> {
         of_revoke.chain(confirm).chain(last_used).any(|request| variables(request).contains(&Variable::TokenId))
     }
 
-    pub(in crate::providers::http) fn tells_lost(&mut self) {
+    pub(super) fn knows_expiry(&self) -> bool {
+        self.recipe.create.expires.is_some() || self.recipe.create.expires_as_asked
+    }
+
+    /// Without a revoke the expiry is what ends a token, so it has to be known.
+    fn nothing_revokes(&mut self) {
+        if !self.knows_expiry() {
+            self.wrong("create.expires", "is needed without revoke: tokens have to be minted anew before they end");
+        }
+        if self.recipe.list.is_some() {
+            self.wrong("list", "is of no use without revoke: what is found could not be revoked");
+        }
+    }
+
+    /// How the tokens of a recipe end, and how those are found whose answer was lost.
+    pub(super) fn ends(&mut self) {
+        let recipe = self.recipe;
+        if recipe.in_place.is_some() {
+            // The next token ends it.
+        } else if recipe.revoke.is_none() {
+            self.nothing_revokes();
+        } else if recipe.list.is_none() && !self.knows_expiry() && !recipe.create.tell_lost {
+            let why = "is needed where tokens do not expire: one whose answer was lost would live for ever; an API that has none can have create.tellLost";
+            self.wrong("list", why);
+        }
+    }
+
+    pub(super) fn tells_lost(&mut self) {
         let create = &self.recipe.create;
         if !create.tell_lost {
             return;

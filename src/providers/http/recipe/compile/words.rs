@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use url::Url;
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::{
     api::provider::http as api,
-    providers::http::recipe::{parameter_value, template::Template},
+    providers::http::recipe::{parameters::parameter_value, template::Template},
 };
 
 /// Longest address, as browsers and servers take it.
 const MAX_URL: usize = 2_048;
 
 impl Compiler<'_> {
-    pub(in crate::providers::http) fn url(&mut self, place: &str, text: &str) -> Option<Url> {
+    pub(super) fn url(&mut self, place: &str, text: &str) -> Option<Url> {
         if text.len() > MAX_URL {
             self.wrong(place, format!("is longer than {MAX_URL} characters"));
             return None;
@@ -24,7 +24,7 @@ impl Compiler<'_> {
     }
 
     /// Where requests go.
-    pub(in crate::providers::http) fn base(&mut self, place: &str, text: &str) -> Option<Url> {
+    pub(super) fn base(&mut self, place: &str, text: &str) -> Option<Url> {
         let url = self.url(place, text)?;
         // Whoever may ask for a token must not choose who gets the credential.
         if text.contains("${") {
@@ -45,7 +45,7 @@ impl Compiler<'_> {
         Some(url)
     }
 
-    pub(in crate::providers::http) fn parameters(&mut self) {
+    pub(super) fn parameters(&mut self) {
         for (name, parameter) in &self.recipe.parameters {
             let place = format!("parameters.{name}");
             if Template::parse(&format!("${{parameters.{name}}}")).is_err() {
@@ -65,7 +65,7 @@ impl Compiler<'_> {
         }
     }
 
-    pub(in crate::providers::http) fn permissions(&mut self) -> BTreeMap<String, Value> {
+    pub(super) fn permissions(&mut self) -> BTreeMap<String, Value> {
         let mut known = BTreeMap::new();
         for api::HttpPermission { name, value } in &self.recipe.permissions {
             let value = value.clone().unwrap_or_else(|| Value::String(name.clone()));
