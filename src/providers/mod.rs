@@ -40,10 +40,8 @@ pub enum Strategy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokeBy {
     Id,
-    Accessor,
     Name,
     Value,
-    ValueAsCredential,
     BoundObject,
     Nothing,
 }
@@ -89,10 +87,6 @@ pub struct Capabilities {
     pub lost_answer: LostAnswer,
     /// Whether a name of ours can be given at creation and found again.
     pub label: bool,
-    /// Whether the value can be read again after creation.
-    pub reread: bool,
-    /// Most tokens that the provider allows at the same time, for one owner.
-    pub slots: Option<u32>,
     /// Whether it is seen when a token may do more than was asked for.
     pub shows_surplus: bool,
     /// Whether the provider says when a token was used last.

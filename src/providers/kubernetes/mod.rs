@@ -232,8 +232,6 @@ pub fn capabilities() -> Capabilities {
         expiry: Expiry::Requested,
         lost_answer: LostAnswer::ListAndRevoke,
         label: true,
-        reread: false,
-        slots: None,
         shows_surplus: true,
         tells_last_use: false,
         fields: vec![TokenSet::TOKEN.to_owned()],

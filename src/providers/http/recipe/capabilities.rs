@@ -10,12 +10,7 @@ impl Recipe {
     /// What the provider can do, as far as the recipe uses it.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        let label = self.list.is_some();
         let expires = self.create.expires.is_some();
-        let present = self.in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
-        let rereads = present.is_some()
-            || self.list_values.is_some()
-            || self.list.as_ref().is_some_and(|list| !list.values.is_empty());
         Capabilities {
             strategy: match (&self.in_place, &self.revoke) {
                 (Some(_), _) => Strategy::InPlace,
@@ -33,24 +28,8 @@ impl Recipe {
                 (true, true) => Expiry::Requested,
                 (true, false) => Expiry::Fixed,
             },
-            lost_answer: match (label, self.revoke_by()) {
-                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.present.is_some()) => LostAnswer::Recover,
-                // One logs in with what is replaced.
-                _ if self.in_place.is_some() && self.logs_in() => LostAnswer::Human,
-                _ if self.in_place.as_ref().is_some_and(|in_place| in_place.initial.is_empty()) => {
-                    LostAnswer::ReplaceAgain
-                }
-                _ if self.in_place.is_some() => LostAnswer::Human,
-                (true, Some(NamedBy::Id | NamedBy::Name)) => LostAnswer::ListAndRevoke,
-                (true, Some(NamedBy::Value)) if rereads => LostAnswer::ListAndRevokeIfShown,
-                (false, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
-                (false, _) if expires => LostAnswer::Repeat,
-                (false, _) if self.create.tells_lost => LostAnswer::TellItsName,
-                _ => LostAnswer::Human,
-            },
-            label,
-            reread: rereads,
-            slots: None,
+            lost_answer: self.lost_answer(),
+            label: self.list.is_some(),
             shows_surplus: self.verify.granted.is_some(),
             tells_last_use: self.last_used.is_some() || self.list.as_ref().is_some_and(|list| list.last_used.is_some()),
             fields: {
@@ -60,6 +39,28 @@ impl Recipe {
             },
             activation: self.activation,
             propagation: self.propagation,
+        }
+    }
+
+    /// What becomes of a token whose create was not answered.
+    fn lost_answer(&self) -> LostAnswer {
+        if let Some(in_place) = &self.in_place {
+            return match () {
+                () if in_place.present.is_some() => LostAnswer::Recover,
+                // One logs in with what is replaced.
+                () if self.logs_in() => LostAnswer::Human,
+                () if in_place.initial.is_empty() => LostAnswer::ReplaceAgain,
+                () => LostAnswer::Human,
+            };
+        }
+        match (&self.list, self.revoke_by()) {
+            (Some(_), Some(NamedBy::Id | NamedBy::Name)) => LostAnswer::ListAndRevoke,
+            (Some(list), Some(NamedBy::Value)) if !list.values.is_empty() => LostAnswer::ListAndRevokeIfShown,
+            (Some(_), _) => LostAnswer::Human,
+            (None, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
+            (None, _) if self.create.expires.is_some() => LostAnswer::Repeat,
+            (None, _) if self.create.tells_lost => LostAnswer::TellItsName,
+            (None, _) => LostAnswer::Human,
         }
     }
 
