@@ -1,8 +1,8 @@
 //! Providers: who mints, verifies, lists and revokes tokens.
 //!
-//! One trait, one file per driver, one enum of all drivers. A driver makes calls and classifies their errors; it decides
-//! nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a `create`
-//! that may have had an effect.
+//! One trait, one file per driver, one enum of all drivers. A driver makes calls and classifies their errors; it
+//! decides nothing about when a token may be minted or revoked: [`Revocable`] and the core do. No driver repeats a
+//! `create` that may have had an effect.
 
 pub mod builtin;
 pub mod error;
@@ -147,8 +147,8 @@ pub trait Provider {
     /// Mistakes in permissions and parameters that can be seen without asking the provider.
     fn check(&self, specification: &Specification) -> Vec<Problem>;
 
-    /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for; and the fingerprints of all tokens of the
-    /// account, where tokens have no names. Changes nothing.
+    /// Whether the provider can be reached, lets us mint and revoke, and knows what is asked for; and the fingerprints
+    /// of all tokens of the account, where tokens have no names. Changes nothing.
     fn preflight(&self, subject: Subject<'_>) -> impl Future<Output = Result<Option<Census>, Error>> + Send;
 
     /// Tokens of this owner at the provider: exactly those whose names its naming can read.
@@ -283,7 +283,8 @@ macro_rules! of_driver {
     };
 }
 
-/// What a driver waits for is on the heap: the largest of them would be part of every pass, and of the stack that polls it.
+/// What a driver waits for is on the heap: the largest of them would be part of every pass, and of the stack that polls
+/// it.
 impl Provider for Driver {
     fn capabilities(&self) -> Capabilities {
         of_driver!(self, driver => driver.capabilities())

@@ -234,7 +234,7 @@ fn paths(statement: &str) -> Vec<String> {
             ',' if depth == 0 => {
                 // A comma can be the last letter.
                 let path = &group[start..at];
-                let inner = (!path.is_empty()).then(|| paths(path)).unwrap_or_default();
+                let inner = if path.is_empty() { Vec::new() } else { paths(path) };
                 found.extend(inner.into_iter().map(|path| format!("{before}{path}")));
                 start = at + 1;
             }

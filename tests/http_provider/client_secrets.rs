@@ -1,4 +1,5 @@
-//! Client secrets: the two of an Okta app, that of a Keycloak client and the one before it, and clients that are registered.
+//! Client secrets: the two of an Okta app, that of a Keycloak client and the one before it, and clients that are
+//! registered.
 
 use serde_json::{Value, json};
 use tokenturn::{
@@ -24,7 +25,8 @@ async fn app() -> Scene {
     scene
 }
 
-/// What a lost answer left behind fills the second place; it is found by its name, which is the beginning of the secret, and makes room.
+/// What a lost answer left behind fills the second place; it is found by its name, which is the beginning of the
+/// secret, and makes room.
 #[tokio::test]
 async fn a_secret_whose_answer_was_lost_makes_room_for_the_next() {
     let scene = app().await;

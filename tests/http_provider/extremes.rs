@@ -1,4 +1,5 @@
-//! Answers that are absurdly large, lists that never end or lead elsewhere: an error that says so, in bounded time and memory.
+//! Answers that are absurdly large, lists that never end or lead elsewhere: an error that says so, in bounded time and
+//! memory.
 
 use std::{
     sync::{Arc, Mutex},
@@ -184,7 +185,8 @@ async fn a_slow_list_ends_in_time() {
     assert!(error.to_string().contains("pages took 25 s, and there are more"), "{error}");
 }
 
-/// Regression: only the first page was read, where a comma and a space stood between links; another origin was the end of the list.
+/// Regression: only the first page was read, where a comma and a space stood between links; another origin was the end
+/// of the list.
 #[tokio::test]
 async fn links_are_followed_to_the_end_or_the_list_is_an_error() {
     let link = |recipe: &mut Value| recipe["list"]["paging"] = json!({"link": {}});
@@ -240,7 +242,8 @@ async fn a_403_with_retry_after_is_a_limit() {
     assert_eq!(scene.asked().len(), 1, "nothing is sent before the minute is over");
 }
 
-/// Regression: a 400 to a dead token was taken for a sign of life, "was revoked and is still accepted", and nothing said what the API answers.
+/// Regression: a 400 to a dead token was taken for a sign of life, "was revoked and is still accepted", and nothing
+/// said what the API answers.
 #[tokio::test]
 async fn a_status_that_the_recipe_does_not_read_is_shown() {
     let answer = |asked: &str| match asked {

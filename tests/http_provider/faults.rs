@@ -10,7 +10,8 @@ use tokenturn::{
 
 use crate::scene::{Scene, each};
 
-/// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and revoked.
+/// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and
+/// revoked.
 #[tokio::test]
 async fn what_a_lost_create_left_behind_is_found_and_revoked() {
     for wire in Wire::ALL {
@@ -126,7 +127,8 @@ async fn a_pause_is_kept() {
     .await;
 }
 
-/// It holds for the account: another provider object with the same address and the same Secret keeps it too, one with another Secret does not.
+/// It holds for the account: another provider object with the same address and the same Secret keeps it too, one with
+/// another Secret does not.
 #[tokio::test]
 async fn a_pause_holds_for_all_provider_objects_of_an_account() {
     let mut scene = Scene::new(Wire::Grafana).await;
@@ -161,7 +163,8 @@ async fn a_full_account_refuses_and_has_room_again_after_a_revoke() {
     .await;
 }
 
-/// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation too.
+/// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation
+/// too.
 #[tokio::test]
 async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
     let wait = |name| vec![(name, "2".to_owned())];
@@ -219,8 +222,8 @@ async fn calls_that_hang_do_not_pile_up() {
     );
 }
 
-/// Bug: a token that was refused for a moment counted as dead, also where the list showed it; and where the operator's credential is shown, a
-/// refusal of that one counted as the death of the token.
+/// Bug: a token that was refused for a moment counted as dead, also where the list showed it; and where the operator's
+/// credential is shown, a refusal of that one counted as the death of the token.
 #[tokio::test]
 async fn a_refusal_of_a_moment_is_told_as_what_it_is() {
     // With a list: what is refused and listed is no death.

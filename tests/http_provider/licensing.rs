@@ -54,7 +54,8 @@ async fn nothing_is_sent_while_a_quota_is_used_up() {
     assert_eq!(scene.server.seen().len(), calls);
 }
 
-/// A token that may not do what was asked for is not published; one that may not do what it is tried with works all the same.
+/// A token that may not do what was asked for is not published; one that may not do what it is tried with works all the
+/// same.
 #[tokio::test]
 async fn permissions_are_tried() {
     let scene = Scene::new(Wire::Licensing).await;

@@ -148,8 +148,8 @@ async fn an_answer_that_lacks_a_field_still_gives_what_it_has() {
     .await;
 }
 
-/// A create that was answered with an error and carried out later lived until the next rotation: the list shows it then, and it is revoked
-/// by what the list shows.
+/// A create that was answered with an error and carried out later lived until the next rotation: the list shows it
+/// then, and it is revoked by what the list shows.
 #[tokio::test]
 async fn a_create_that_is_carried_out_late_is_an_unknown_outcome_and_is_found() {
     let scene = Scene::new(Wire::GitLab).await;

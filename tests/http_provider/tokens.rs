@@ -166,7 +166,8 @@ async fn granted_permissions_are_compared_with_those_asked_for() {
 #[tokio::test]
 async fn an_answer_about_something_else_kills_no_token() {
     for wire in [Wire::OAuth2, Wire::Licensing, Wire::Fossa] {
-        // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was changed.
+        // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was
+        // changed.
         let statuses: &[u16] = if wire == Wire::OAuth2 { &[401, 403, 404, 429, 500] } else { &[404, 429, 500] };
         for status in statuses {
             let scene = Scene::new(wire).await;

@@ -57,7 +57,8 @@ fn a_case_comes_before_the_status() {
     assert!(about_something_else(401, &json!({"error": "other"})));
 }
 
-/// Regression: a 403 that says when to come back was taken for a refusal of the credential, and the create was sent again at once.
+/// Regression: a 403 that says when to come back was taken for a refusal of the credential, and the create was sent
+/// again at once.
 #[test]
 fn a_403_that_says_when_to_come_back_is_about_a_limit() {
     let mut recipe = good();

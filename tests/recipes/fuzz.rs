@@ -1,5 +1,5 @@
-//! Ten thousand of each: texts as templates, values in every place of a request, answers of every shape, durations. Nothing
-//! panics, and what is substituted never changes the structure of what it stands in.
+//! Ten thousand of each: texts as templates, values in every place of a request, answers of every shape, durations.
+//! Nothing panics, and what is substituted never changes the structure of what it stands in.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -58,8 +58,9 @@ fn a_thousand_mistakes_are_told_in_a_few_lines() {
     assert!(mistakes.iter().all(|mistake| mistake.len() < 700), "{mistakes:?}");
 }
 
-/// Regression: a path of 120 characters took ten seconds of the thread that looked at its provider object, at every look. The largest
-/// recipe that is compiled at all, full of the costliest paths that are let through, takes less than that of a rotation's other work.
+/// Regression: a path of 120 characters took ten seconds of the thread that looked at its provider object, at every
+/// look. The largest recipe that is compiled at all, full of the costliest paths that are let through, takes less than
+/// that of a rotation's other work.
 #[test]
 fn the_costliest_recipe_is_compiled_soon() {
     let costly = [

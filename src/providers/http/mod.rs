@@ -2,18 +2,19 @@
 //!
 //! Each room uses only those before it:
 //!
-//! - [`recipe`] is what a provider object says, compiled: the language of its texts and of places in answers, and what follows from it
+//! - [`recipe`] is what a provider object says, compiled: the language of its texts and of places in answers, and what
+//!   follows from it
 //! - [`message`] makes requests of it and reads what comes back, within what that may cost
 //! - [`send`] sends them: what may be connected to, through which proxy, and what all tokens of an account share
 //! - `identity` is who the operator is there: its Secret, and what is signed or obtained with it
 //! - `operation` is what the driver does, one file for each verb of the trait
 //!
-//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
-//! been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's body but a `code` that looks like one, because both may hold tokens; only
-//! tokens with exactly our names are listed.
+//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create
+//! that may have been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's
+//! body but a `code` that looks like one, because both may hold tokens; only tokens with exactly our names are listed.
 //!
-//! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
-//! everything for a moment kills nothing.
+//! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that
+//! refuses everything for a moment kills nothing.
 
 pub(super) mod identity;
 pub mod message;
@@ -41,7 +42,8 @@ use crate::{
     secret_value::TokenSet,
 };
 
-/// How long an operation may take with all its calls. A create has less: it is over before another replica gives up waiting for it.
+/// How long an operation may take with all its calls. A create has less: it is over before another replica gives up
+/// waiting for it.
 const MAX_TIME: Duration = Duration::from_secs(40);
 
 /// The driver of one provider object.
@@ -171,7 +173,7 @@ impl Provider for Http {
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
-        self.connection.shared.proven.unshown(&self.account(owner).object)
+        self.connection.shared.proofs.unshown(&self.account(owner).object)
     }
 
     async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {

@@ -139,7 +139,8 @@ impl Need {
     }
 }
 
-/// Whether the operator may mint, find, review and revoke tokens of an account; says everything that is missing at once.
+/// Whether the operator may mint, find, review and revoke tokens of an account; says everything that is missing at
+/// once.
 pub async fn check_own_rights(client: &Client, namespace: &str, account: &str) -> Result<(), Error> {
     let reviews = NEEDS.iter().map(|need| may(client, need.attributes(namespace, account)));
     let answers = try_join_all(reviews)

@@ -1,17 +1,17 @@
 //! Tokens of ServiceAccounts, by the TokenRequest API.
 //!
-//! Each token is bound to a small Secret of its own. The Secret's name is the token's id, so listing these Secrets lists
-//! the tokens, and deleting one revokes its token: the API server refuses a token whose Secret is gone.
+//! Each token is bound to a small Secret of its own. The Secret's name is the token's id, so listing these Secrets
+//! lists the tokens, and deleting one revokes its token: the API server refuses a token whose Secret is gone.
 //!
-//! Guarantees: no call is repeated here; no call outlives [`errors::DEADLINE`]; only Secrets with our labels and a name of
-//! the asking owner are listed, and only by UID are they deleted; a value is in requests and answers only, never in a
-//! message.
+//! Guarantees: no call is repeated here; no call outlives [`errors::DEADLINE`]; only Secrets with our labels and a name
+//! of the asking owner are listed, and only by UID are they deleted; a value is in requests and answers only, never in
+//! a message.
 //!
-//! Assumes: the client does not repeat requests by itself (`Config::default_retry` is off), because a create must be sent
-//! once; the API server remembers an accepted token for ten seconds, its default, which cannot be set.
+//! Assumes: the client does not repeat requests by itself (`Config::default_retry` is off), because a create must be
+//! sent once; the API server remembers an accepted token for ten seconds, its default, which cannot be set.
 //!
-//! Limit: permissions are compared in the owner's namespace. A cluster-scoped resource that is granted by a RoleBinding,
-//! where it has no effect, counts as granted.
+//! Limit: permissions are compared in the owner's namespace. A cluster-scoped resource that is granted by a
+//! RoleBinding, where it has no effect, counts as granted.
 
 mod access;
 mod bound;
@@ -71,8 +71,8 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// A driver that mints and revokes with `client`, which must not repeat requests by itself. `config` says how to reach
-    /// the same API server; its credential is not used, new tokens are tried in its place.
+    /// A driver that mints and revokes with `client`, which must not repeat requests by itself. `config` says how to
+    /// reach the same API server; its credential is not used, new tokens are tried in its place.
     #[must_use]
     pub fn new(client: Client, config: Config) -> Self {
         Self { client, config }

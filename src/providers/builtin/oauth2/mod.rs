@@ -3,8 +3,8 @@
 //! - [`metadata`] knows where a server says what it has, and reads it
 //! - [`recipe`] makes a recipe of the settings and of where the endpoints are
 //!
-//! What the provider can do depends on the settings only; the endpoints are read before each operation, within its time, so that a
-//! server can move them.
+//! What the provider can do depends on the settings only; the endpoints are read before each operation, within its
+//! time, so that a server can move them.
 
 pub mod metadata;
 pub mod recipe;

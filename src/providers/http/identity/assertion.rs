@@ -1,7 +1,7 @@
 //! Client assertions: short-lived JWTs by which a client proves who it is with its private key (RFC 7523, section 2.2).
 //!
-//! Signed by ring: RS256 and PS256 with RSA keys of 2048 to 4096 bits, ES256 with P-256, `EdDSA` with Ed25519 (RFC 7518, RFC 8037). A
-//! key is PKCS#8 in PEM. Every assertion is used for one request.
+//! Signed by ring: RS256 and PS256 with RSA keys of 2048 to 4096 bits, ES256 with P-256, `EdDSA` with Ed25519 (RFC
+//! 7518, RFC 8037). A key is PKCS#8 in PEM. Every assertion is used for one request.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;

@@ -69,7 +69,8 @@ impl ProviderCall<'_> {
         rendered.map_err(|why| self.error(Class::Invalid, why))
     }
 
-    /// Keeps the pause that a provider asks for. Without a word about when, there are the usual growing waits of each token.
+    /// Keeps the pause that a provider asks for. Without a word about when, there are the usual growing waits of each
+    /// token.
     pub(super) fn pause(&self, asked: Option<Duration>) {
         if let Some(wait) = asked {
             self.limiter.pause(wait, Pause::Asked);

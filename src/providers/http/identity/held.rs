@@ -1,4 +1,5 @@
-//! Access tokens that the operator shows as its own credential: one for each provider object, in memory only, no longer than it lives.
+//! Access tokens that the operator shows as its own credential: one for each provider object, in memory only, no longer
+//! than it lives.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Who the operator is at a provider: what its Secret says, what is signed with it, and what is obtained with it; and how a call of
-//! this identity is limited and reported.
+//! Who the operator is at a provider: what its Secret says, what is signed with it, and what is obtained with it; and
+//! how a call of this identity is limited and reported.
 
 pub(super) mod account;
 mod assertion;

@@ -150,8 +150,8 @@ impl SecretData {
     }
 }
 
-/// HTTP Basic authentication (RFC 7617). OAuth 2.0 encodes both parts as in forms first (RFC 6749, section 2.3.1), which also
-/// makes a colon possible.
+/// HTTP Basic authentication (RFC 7617). OAuth 2.0 encodes both parts as in forms first (RFC 6749, section 2.3.1),
+/// which also makes a colon possible.
 pub(super) fn basic_header(data: &BTreeMap<String, Vec<u8>>, basic: &HttpBasic) -> Result<HeaderValue, String> {
     let text = |key: &str| {
         let bytes = data.get(key).ok_or_else(|| format!("it has no key {key:?}"))?;

@@ -1,5 +1,5 @@
-//! What the operator obtains by a call to show it in others: an access token of its own, or the session of a login. It is held in memory while
-//! it lives, and there is one call for it at a time.
+//! What the operator obtains by a call to show it in others: an access token of its own, or the session of a login. It
+//! is held in memory while it lives, and there is one call for it at a time.
 
 use std::time::{Duration, Instant};
 

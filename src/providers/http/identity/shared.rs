@@ -28,9 +28,9 @@ use crate::{
         Class, Error,
         http::{
             recipe::{
-                compiled::Recipes,
+                cache::Recipes,
                 credential::{ASSERTION, Credential, SERVICE_ACCOUNT_TOKEN},
-                proven::Proven,
+                proofs::Proofs,
             },
             send::{clients::Clients, guard::Reach, throttle::Throttle},
         },
@@ -48,7 +48,7 @@ pub struct Shared {
     pub(super) clients: Clients,
     pub(super) admin_tokens: AdminTokens,
     pub(in crate::providers::http) recipes: Recipes,
-    pub(in crate::providers::http) proven: Proven,
+    pub(in crate::providers::http) proofs: Proofs,
     /// Copies of Secrets, for an object that goes and whose namespace may have taken them before.
     kept: Arc<Kept>,
 }
@@ -65,7 +65,7 @@ impl Shared {
             clients: Clients::default(),
             admin_tokens: AdminTokens::default(),
             recipes: Recipes::default(),
-            proven: Proven::default(),
+            proofs: Proofs::default(),
             kept: Arc::default(),
         }
     }
@@ -77,7 +77,7 @@ impl Shared {
     }
 
     /// Where a provider object's Secrets are: beside it, or where the operator runs.
-    pub(in crate::providers::http) fn namespace_of<'a>(&'a self, kind: ProviderKind, namespace: &'a str) -> &'a str {
+    pub(super) fn namespace_of<'a>(&'a self, kind: ProviderKind, namespace: &'a str) -> &'a str {
         match kind {
             ProviderKind::TokenProvider => namespace,
             ProviderKind::ClusterTokenProvider => &self.namespace,
@@ -115,11 +115,7 @@ impl Shared {
     }
 
     /// The header that shows the user name and the password of a Secret to a proxy.
-    pub(in crate::providers::http) async fn proxy_authorization(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<HeaderValue, Error> {
+    pub(super) async fn proxy_authorization(&self, namespace: &str, name: &str) -> Result<HeaderValue, Error> {
         let data = self.read(namespace, name, "the proxy").await?;
         let data = SecretData { data, secret: format!("{namespace}/{name}") };
         let [username_key, password_key] = ["username", "password"].map(str::to_owned);
@@ -152,8 +148,8 @@ impl Shared {
             let message = format!("the Secret {namespace}/{name} of {whose} does not exist; create it");
             return Err(Error::new(Class::CredentialMissing, message));
         };
-        // Records hold the tokens of all; a provider object must not be a way to read them. A target is a Secret like any other of its
-        // namespace: so the operator's own credential can be rotated.
+        // Records hold the tokens of all; a provider object must not be a way to read them. A target is a Secret like
+        // any other of its namespace: so the operator's own credential can be rotated.
         let role = secret.metadata.labels.as_ref().and_then(|labels| labels.get(ROLE_LABEL));
         if role.is_some_and(|role| role != ROLE_TARGET) {
             let message = format!("the Secret {namespace}/{name} is written by tokenturn and cannot be a credential");

@@ -1,5 +1,5 @@
-//! The client credentials grant (RFC 6749, section 4.4): what is sent to a token endpoint, and what its answer means. Pure but for the
-//! signature of an assertion.
+//! The client credentials grant (RFC 6749, section 4.4): what is sent to a token endpoint, and what its answer means.
+//! Pure but for the signature of an assertion.
 
 use std::time::Duration;
 
@@ -95,7 +95,8 @@ pub(in crate::providers::http) fn request(
     Ok(Rendered { method: Method::POST, url: token_url.clone(), headers, body })
 }
 
-/// Reads the answer of a token endpoint (RFC 6749, section 5). Nothing of its body is told but an error code that is known.
+/// Reads the answer of a token endpoint (RFC 6749, section 5). Nothing of its body is told but an error code that is
+/// known.
 ///
 /// # Errors
 /// What the answer means, in words that follow the server's name.

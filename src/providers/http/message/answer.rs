@@ -36,7 +36,8 @@ pub fn usual(status: StatusCode) -> HttpMeaning {
     }
 }
 
-/// Whether a 403 says when to come back: then it is about a limit, and not about the credential or a token, whatever 403 means else.
+/// Whether a 403 says when to come back: then it is about a limit, and not about the credential or a token, whatever
+/// 403 means else.
 #[must_use]
 pub fn asks_to_wait(received: &Received) -> bool {
     let Received { status, headers, .. } = received;
@@ -100,8 +101,8 @@ fn fits<'a>(case: &'a Case, status: StatusCode, body: &Value) -> Option<Option<&
     }
 }
 
-/// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's own credential.
-/// What a recipe says of an answer itself is about the token.
+/// Whether an answer to a token that was tried is about something else: the provider, its address, or the operator's
+/// own credential. What a recipe says of an answer itself is about the token.
 #[must_use]
 pub fn says_nothing_of_the_token(shows_credential: bool, status: StatusCode, meant: Meant<'_>) -> bool {
     match meant.meaning {

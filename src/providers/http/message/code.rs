@@ -1,7 +1,8 @@
-//! The code by which an answer names what is wrong: the one thing of an answer's body that is shown without being in the recipe.
+//! The code by which an answer names what is wrong: the one thing of an answer's body that is shown without being in
+//! the recipe.
 //!
-//! A body may hold secrets, so it is shown only if it looks like a word of a list, as `invalid_grant` or `E1001`, and if it has nothing in common
-//! with what the request showed.
+//! A body may hold secrets, so it is shown only if it looks like a word of a list, as `invalid_grant` or `E1001`, and
+//! if it has nothing in common with what the request showed.
 
 use std::collections::BTreeMap;
 

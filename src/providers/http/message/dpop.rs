@@ -1,4 +1,5 @@
-//! Proofs of possession (DPoP, RFC 9449): a key for each token, and the proofs by which its holder shows that it has it.
+//! Proofs of possession (DPoP, RFC 9449): a key for each token, and the proofs by which its holder shows that it has
+//! it.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{Method, header};
@@ -51,8 +52,8 @@ impl ProofKey {
     pub fn generate() -> Result<Self, String> {
         let none = || "no key for the token can be made".to_owned();
         let random = SystemRandom::new();
-        // PKCS#8 with the public half at its end, before which the private one stands and five bytes of DER. ring offers no other way
-        // to a key that can leave it, and no way to overwrite this copy.
+        // PKCS#8 with the public half at its end, before which the private one stands and five bytes of DER. ring
+        // offers no other way to a key that can leave it, and no way to overwrite this copy.
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| none())?;
         let bytes = document.as_ref();
         let public = bytes.len().checked_sub(2 * LENGTH + 1).ok_or_else(none)?;

@@ -179,7 +179,8 @@ mod tests {
         next(&headers, &page).map(|next| next.map(|next| next.to_string()))
     }
 
-    /// Regression: `next` before another link, with a comma and a space between them, was taken for the end of the list.
+    /// Regression: `next` before another link, with a comma and a space between them, was taken for the end of the
+    /// list.
     #[test]
     fn the_next_page_is_found_however_it_is_written() {
         let two = "https://api.example.com/v4/tokens?page=2";

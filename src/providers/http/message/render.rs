@@ -31,7 +31,8 @@ use crate::{
 /// All that is not unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Longest text that something is substituted with: keys and certificates are shorter, and a request has a few dozen of them at most.
+/// Longest text that something is substituted with: keys and certificates are shorter, and a request has a few dozen of
+/// them at most.
 const MAX_SUBSTITUTED: usize = 64 << 10;
 
 /// What variables stand for in one call. What is not known there is `None`; a compiled recipe does not ask for it.

@@ -5,20 +5,21 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 
-/// Longest wait that a provider is believed: to ask once an hour does no harm, and a wrong unit must not stop rotations for a day.
+/// Longest wait that a provider is believed: to ask once an hour does no harm, and a wrong unit must not stop rotations
+/// for a day.
 pub const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// When to come back, in the dialects that there are: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3),
-/// `X-Retry-After` as seconds since 1970, `X-Rate-Limit-Reset` and `X-RateLimit-Reset` as either. Times of day count against the
-/// answer's own `Date`, so that a wrong clock does not matter.
+/// `X-Retry-After` as seconds since 1970, `X-Rate-Limit-Reset` and `X-RateLimit-Reset` as either. Times of day count
+/// against the answer's own `Date`, so that a wrong clock does not matter.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let others = ["x-retry-after", "x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset"];
     wait(headers, now, &others)
 }
 
-/// When to come back to a server that does not work now (RFC 9110, section 10.2.3; for a revocation RFC 7009, section 2.2.1). The headers
-/// about limits stand in every answer of some providers, and say nothing of that.
+/// When to come back to a server that does not work now (RFC 9110, section 10.2.3; for a revocation RFC 7009, section
+/// 2.2.1). The headers about limits stand in every answer of some providers, and say nothing of that.
 #[must_use]
 pub fn back_at_work(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     wait(headers, now, &[])

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key of their own (RFC 9449): each call shows a proof, and is made once more with a nonce where the answer
-//! wants one.
+//! Tokens that are bound to a key of their own (RFC 9449): each call shows a proof, and is made once more with a nonce
+//! where the answer wants one.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,9 @@ use crate::{
 const CREATE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl ProviderCall<'_> {
-    /// Sends a create, which has what is left of its time since `started`, so that it is over before another replica gives up waiting
-    /// for it: once, and where a key is given and the answer wants a nonce, which says that nothing was minted, once more.
+    /// Sends a create, which has what is left of its time since `started`, so that it is over before another replica
+    /// gives up waiting for it: once, and where a key is given and the answer wants a nonce, which says that nothing
+    /// was minted, once more.
     pub(super) async fn send_create(
         &self,
         scope: &Scope<'_>,

@@ -2,7 +2,6 @@
 
 mod bound;
 mod create;
-mod created;
 mod exchange;
 mod handle;
 mod last_use;
@@ -12,7 +11,6 @@ mod look_up;
 mod made_up;
 mod preflight;
 mod prove;
-mod replaced;
 mod revoke;
 mod verify;
 

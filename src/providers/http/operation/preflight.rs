@@ -1,5 +1,5 @@
-//! Before a token is minted: whether the provider can be reached, accepts the operator's credential, for how long, and how far its clock is
-//! from ours.
+//! Before a token is minted: whether the provider can be reached, accepts the operator's credential, for how long, and
+//! how far its clock is from ours.
 
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
@@ -30,8 +30,8 @@ pub struct Health {
 }
 
 impl Account<'_> {
-    /// The tokens of the account by value, where they are listed so. Else whether they can be listed or, where they cannot, whether the
-    /// credential is accepted.
+    /// The tokens of the account by value, where they are listed so. Else whether they can be listed or, where they
+    /// cannot, whether the credential is accepted.
     pub(in crate::providers::http) async fn preflight(
         &self,
         specification: &Specification,
@@ -94,7 +94,8 @@ impl Account<'_> {
     }
 }
 
-/// How far the clock of an answer is ahead of ours (RFC 9110, section 6.6.1): to the second, and with the way of the answer in it.
+/// How far the clock of an answer is ahead of ours (RFC 9110, section 6.6.1): to the second, and with the way of the
+/// answer in it.
 fn ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
     let date = headers.get(header::DATE)?.to_str().ok()?;
     Some(rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?.duration_since(now))

@@ -42,8 +42,8 @@ impl Account<'_> {
         values: &TokenSet,
     ) -> Result<Proof, Error> {
         let recipe = token.source.recipe();
-        let proven = &self.shared().proven;
-        if proven.is_whole(&self.object, &recipe) {
+        let proofs = &self.shared().proofs;
+        if proofs.is_whole(&self.object, &recipe) {
             return Ok(Proof::Shown);
         }
         // The list is asked first: it is what may have to be asked again.
@@ -60,7 +60,7 @@ impl Account<'_> {
             MadeUpAnswer::NotYes(note) => unshown.push(note),
             MadeUpAnswer::Yes(why) => return Ok(Proof::Wrong { why }),
         }
-        proven.note(&self.object, &recipe, unshown);
+        proofs.note(&self.object, &recipe, unshown);
         Ok(Proof::Shown)
     }
 
@@ -82,7 +82,7 @@ impl Account<'_> {
                 Class::Invalid | Class::Refused | Class::Conflict => {
                     Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
                 }
-                Class::Unavailable if self.shared().proven.has_failed(&self.object, recipe) => {
+                Class::Unavailable if self.shared().proofs.has_failed(&self.object, recipe) => {
                     Ok(MadeUpAnswer::NotYes(unread(host, &error.to_string())))
                 }
                 _ => Err(error),

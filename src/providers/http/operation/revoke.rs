@@ -21,7 +21,8 @@ use crate::{
     secret_value::TokenSet,
 };
 
-/// How old the answer of `onlyIf` may be when a call is sent that it speaks for: who makes another token meanwhile makes it wrong.
+/// How old the answer of `onlyIf` may be when a call is sent that it speaks for: who makes another token meanwhile
+/// makes it wrong.
 const STILL_TRUE: Duration = Duration::from_secs(1);
 
 /// Which token is to be revoked.

@@ -1,13 +1,13 @@
 //! What a compiled recipe is: every template parsed, every path compiled, every name known. [`compile`] makes it.
 
+pub(super) mod cache;
 mod capabilities;
 pub mod compile;
-pub(super) mod compiled;
 pub(super) mod credential;
 pub(super) mod operation;
 pub(super) mod parameters;
 pub mod path;
-pub(super) mod proven;
+pub(super) mod proofs;
 pub mod template;
 pub(super) mod token;
 

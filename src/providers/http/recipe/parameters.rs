@@ -11,7 +11,8 @@ use crate::{
     providers::{Problem, error::detail},
 };
 
-/// Mistakes of a `RotatedToken` that are reported: what is reported has to be short enough to be read, and to be stored.
+/// Mistakes of a `RotatedToken` that are reported: what is reported has to be short enough to be read, and to be
+/// stored.
 const MAX_MISTAKES: usize = 10;
 
 impl Recipe {

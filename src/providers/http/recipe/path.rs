@@ -1,11 +1,12 @@
 //! JSONPaths of a recipe (RFC 9535), as far as their cost is small for any answer.
 //!
-//! Who may write a provider object writes them, and a parser of the whole language takes time that is exponential in how deep filters
-//! and functions stand in each other: 120 characters stopped the operator. What a path can cost is seen in one walk over its text,
-//! before it is parsed:
+//! Who may write a provider object writes them, and a parser of the whole language takes time that is exponential in
+//! how deep filters and functions stand in each other: 120 characters stopped the operator. What a path can cost is
+//! seen in one walk over its text, before it is parsed:
 //!
 //! - parsing: a short text, filters in no filter, few parentheses
-//! - evaluation: each segment gives each node at most [`MAX_SELECTORS`] times, and a filter looks at the item alone, at one place
+//! - evaluation: each segment gives each node at most [`MAX_SELECTORS`] times, and a filter looks at the item alone, at
+//!   one place
 
 use serde_json_path::JsonPath;
 
@@ -282,7 +283,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever is let through is parsed soon, and finds no more than there is, as often as one pair of brackets says.
+        /// Whatever is let through is parsed soon, and finds no more than there is, as often as one pair of brackets
+        /// says.
         #[test]
         fn what_is_let_through_costs_little(path in path(), body in answer()) {
             let began = Instant::now();

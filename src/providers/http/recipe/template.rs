@@ -1,7 +1,7 @@
 //! Text with substitutions: `/projects/${parameters.project}/tokens/${token.id}`.
 //!
-//! What is substituted is data, never structure: whoever renders a template encodes each substitution for the place where it
-//! goes. The set of variables and formats is closed; a template that names anything else does not compile.
+//! What is substituted is data, never structure: whoever renders a template encodes each substitution for the place
+//! where it goes. The set of variables and formats is closed; a template that names anything else does not compile.
 
 use std::fmt;
 

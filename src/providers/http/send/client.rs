@@ -72,7 +72,8 @@ pub(super) fn build(
     builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
 }
 
-/// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its certificate.
+/// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its
+/// certificate.
 pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();

@@ -18,10 +18,12 @@ use crate::providers::{Class, Error, http::message::body::Room};
 /// Clients that are kept; beyond that the one that was not used for longest is made anew.
 const MAX_CLIENTS: usize = 64;
 
-/// How long a client that holds a private key or a password is kept after it was last made: what was replaced leaves the memory.
+/// How long a client that holds a private key or a password is kept after it was last made: what was replaced leaves
+/// the memory.
 const KEY_KEPT: Duration = Duration::from_secs(300);
 
-/// What tells clients apart: the rules for where they may go, the authorities that they trust, the proxy, and digests of what they show.
+/// What tells clients apart: the rules for where they may go, the authorities that they trust, the proxy, and digests
+/// of what they show.
 #[derive(PartialEq, Eq, Hash)]
 struct ClientKey {
     whose: String,

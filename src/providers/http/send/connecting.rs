@@ -1,7 +1,7 @@
 //! Whether a request can have been sent: whether the connection for it was made, tunnel and TLS included.
 //!
-//! The time of a call ends it wherever it is, and the error says no more than that. So the connection of each call is watched; no
-//! connection is kept, so each call makes its own.
+//! The time of a call ends it wherever it is, and the error says no more than that. So the connection of each call is
+//! watched; no connection is kept, so each call makes its own.
 
 use std::{
     future::Future,
@@ -24,7 +24,7 @@ tokio::task_local! {
 
 /// How far the connection of one call is. It never goes back.
 #[derive(Clone, Default)]
-pub(in crate::providers::http) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress(Arc<AtomicU8>);
 
 impl Progress {
     /// Runs a call whose connection is watched.
@@ -44,7 +44,7 @@ impl Progress {
 
 /// Watches the connections that a client makes.
 #[derive(Clone)]
-pub(in crate::providers::http) struct Watching;
+pub(super) struct Watching;
 
 impl<S> Layer<S> for Watching {
     type Service = Watched<S>;
@@ -55,7 +55,7 @@ impl<S> Layer<S> for Watching {
 }
 
 #[derive(Clone)]
-pub(in crate::providers::http) struct Watched<S> {
+pub(super) struct Watched<S> {
     connector: S,
 }
 

@@ -1,7 +1,8 @@
-//! What administrators allow providers to connect to: a file of rules, for tenants' own providers and for cluster-wide ones apart.
+//! What administrators allow providers to connect to: a file of rules, for tenants' own providers and for cluster-wide
+//! ones apart.
 //!
-//! A rule is about hosts, as URLs name them, about addresses, after a name was resolved, or about proxies. In each, `deny` wins; with
-//! `allow`, only what it lists may be; without it the profile decides.
+//! A rule is about hosts, as URLs name them, about addresses, after a name was resolved, or about proxies. In each,
+//! `deny` wins; with `allow`, only what it lists may be; without it the profile decides.
 
 use std::{
     collections::BTreeMap,
@@ -118,7 +119,8 @@ fn literal(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whether URLs take a host for an IPv4 address, or for nothing that could be meant: <https://url.spec.whatwg.org/#ends-in-a-number-checker>.
+/// Whether URLs take a host for an IPv4 address, or for nothing that could be meant:
+/// <https://url.spec.whatwg.org/#ends-in-a-number-checker>.
 fn ends_in_a_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -247,8 +249,8 @@ impl Rules {
         (!allowed).then(|| format!("the egress rules for {} do not allow it ({place})", self.whose))
     }
 
-    /// Why an address is not connected to; `None` if it may be. `embedded` are the IPv4 addresses in it: what is denied for one of them
-    /// is denied for it.
+    /// Why an address is not connected to; `None` if it may be. `embedded` are the IPv4 addresses in it: what is denied
+    /// for one of them is denied for it.
     #[must_use]
     pub fn address_refusal(&self, address: IpAddr, embedded: &[Ipv4Addr]) -> Option<String> {
         let Lines { allow, deny } = &self.addresses;

@@ -1,9 +1,9 @@
-//! Where a recipe may connect to: not to the node, the cloud's metadata, or the API server, and not where the administrator's rules for
-//! egress say no.
+//! Where a recipe may connect to: not to the node, the cloud's metadata, or the API server, and not where the
+//! administrator's rules for egress say no.
 //!
-//! Whoever may write a provider object chooses where the operator connects to. Addresses are looked at after the name was
-//! resolved, and the connection is made to exactly those: an answer that changes between look and connect (DNS rebinding)
-//! gains nothing.
+//! Whoever may write a provider object chooses where the operator connects to. Addresses are looked at after the name
+//! was resolved, and the connection is made to exactly those: an answer that changes between look and connect (DNS
+//! rebinding) gains nothing.
 
 use std::{
     collections::BTreeSet,
@@ -191,7 +191,8 @@ impl Reachable {
         self.reach.refusal(address).or_else(by_rules)
     }
 
-    /// Whether a URL may be asked for. The address of a name is looked at when it is resolved; behind a proxy, by nobody.
+    /// Whether a URL may be asked for. The address of a name is looked at when it is resolved; behind a proxy, by
+    /// nobody.
     ///
     /// # Errors
     /// Why not.

@@ -6,6 +6,6 @@ mod connecting;
 pub mod egress;
 pub mod guard;
 pub(super) mod proxy;
-pub mod special;
+mod special;
 pub mod throttle;
 pub(super) mod transport;

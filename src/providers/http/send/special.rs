@@ -1,6 +1,7 @@
 //! Addresses that are no public ones, those that are never connected to, and IPv4 addresses inside of IPv6 ones. Pure.
 //!
-//! From the IANA registries of special-purpose addresses (RFC 6890): <https://www.iana.org/assignments/iana-ipv4-special-registry> and
+//! From the IANA registries of special-purpose addresses (RFC 6890):
+//! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>; and from the documents of the clouds for their metadata services.
 
 use std::{
@@ -94,8 +95,8 @@ fn last(address: Ipv6Addr) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-/// The IPv4 addresses that something on the way may make of an IPv6 address: translators (RFC 6052, RFC 8215), tunnels (6to4, Teredo,
-/// ISATAP), and the forms that were once for compatibility. Not all that are returned need be meant.
+/// The IPv4 addresses that something on the way may make of an IPv6 address: translators (RFC 6052, RFC 8215), tunnels
+/// (6to4, Teredo, ISATAP), and the forms that were once for compatibility. Not all that are returned need be meant.
 #[must_use]
 pub fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let octets = address.octets();

@@ -1,7 +1,8 @@
 //! What all tokens of one account share: a pause that the provider asked for, and how many calls run at the same time.
 //!
-//! A provider that hangs occupies only its own few places; who finds none comes back later instead of waiting. What is asked of a call that
-//! shows a token, and not the operator's credential, is about that token: it pauses the others of the account as little as its owner may.
+//! A provider that hangs occupies only its own few places; who finds none comes back later instead of waiting. What is
+//! asked of a call that shows a token, and not the operator's credential, is about that token: it pauses the others of
+//! the account as little as its owner may.
 
 use std::{
     collections::HashMap,
@@ -225,7 +226,8 @@ mod tests {
         TokenSet::single(SecretValue::new(value))
     }
 
-    /// Regression: who was told to slow down with one token kept the tokens of everybody at the account waiting, for up to a day.
+    /// Regression: who was told to slow down with one token kept the tokens of everybody at the account waiting, for up
+    /// to a day.
     #[tokio::test(start_paused = true)]
     async fn a_pause_of_one_token_is_of_that_token_only() {
         let throttle = Throttle::default();

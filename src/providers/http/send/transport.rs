@@ -1,4 +1,5 @@
-//! Sends one request, once: no redirect, no repeat, no proxy but the one that is said, a deadline, an answer of limited size.
+//! Sends one request, once: no redirect, no repeat, no proxy but the one that is said, a deadline, an answer of limited
+//! size.
 
 use std::{error::Error as _, time::Duration};
 
@@ -34,8 +35,8 @@ pub struct SendError {
     pub unsent: bool,
 }
 
-/// Sends a request and reads its answer, within `timeout`, connection included. No code of the answer is shown that has something to do with
-/// what is `known`.
+/// Sends a request and reads its answer, within `timeout`, connection included. No code of the answer is shown that has
+/// something to do with what is `known`.
 ///
 /// # Errors
 /// No answer; what is known of why.
@@ -78,7 +79,8 @@ async fn exchange(
         why: error.to_string(),
         unsent: true,
     })?;
-    // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not like it.
+    // A tunnel has been asked for before; what is not encrypted is read by the proxy, and answered by it if it does not
+    // like it.
     let is_read_by = client.via.as_deref().filter(|_| url.scheme() == "http");
     let mut request = client.http.request(method, url).headers(headers).timeout(timeout);
     if let Some(mut body) = body {

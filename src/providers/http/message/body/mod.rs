@@ -1,8 +1,8 @@
 //! The body of an answer: JSON, read within what it may cost in memory.
 //!
-//! Seven bytes of JSON, `{"":0},`, take a hundred times their length once they are read. So a body has a limit of its own for what it takes in
-//! memory, it is counted while it is read, and all bodies that are held at the same time have one together: a provider that answers
-//! absurdly gets an error, and nobody else feels it.
+//! Seven bytes of JSON, `{"":0},`, take a hundred times their length once they are read. So a body has a limit of its
+//! own for what it takes in memory, it is counted while it is read, and all bodies that are held at the same time have
+//! one together: a provider that answers absurdly gets an error, and nobody else feels it.
 
 mod counted;
 mod room;
@@ -17,8 +17,8 @@ use zeroize::{Zeroize, Zeroizing};
 pub(in crate::providers::http) use self::room::Room;
 use crate::connect::Purpose;
 
-/// A body no longer than this arrives without asking whether there is room, so that no answer to a create waits for those of others, and is
-/// read where it arrives.
+/// A body no longer than this arrives without asking whether there is room, so that no answer to a create waits for
+/// those of others, and is read where it arrives.
 pub const SMALL: usize = 64 << 10;
 
 /// What one body may take.
@@ -31,7 +31,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// By what a call is for. What a token is tried with is whatever call the API has; the others answer with one object.
+    /// By what a call is for. What a token is tried with is whatever call the API has; the others answer with one
+    /// object.
     #[must_use]
     pub const fn of(purpose: Purpose) -> Self {
         match purpose {

@@ -26,7 +26,8 @@ impl Compiler<'_> {
     pub(super) fn answer(&mut self, place: &str, known: Known, answer: &api::HttpAnswer) -> Option<AnswerRules> {
         let tries = matches!(known, Known::Verify | Known::Introspect);
         let otherwise = if tries { api::HttpMeaning::Unauthorized } else { api::HttpMeaning::Refused };
-        // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a failure.
+        // A token that is forbidden something is known, so a 403 can show that it works; nothing else succeeds with a
+        // failure.
         let can_succeed = |status: u16| (200..300).contains(&status) || (tries && status == 403);
         let mut statuses = BTreeMap::new();
         for (text, meaning) in &answer.statuses {

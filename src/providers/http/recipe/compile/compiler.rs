@@ -1,4 +1,5 @@
-//! What the parts of the compiler share: the mistakes that it collects, the variables that an operation knows, paths and times.
+//! What the parts of the compiler share: the mistakes that it collects, the variables that an operation knows, paths
+//! and times.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 

@@ -21,14 +21,14 @@ pub(in crate::providers) use self::credential::client_mistakes;
 use super::Recipe;
 use crate::api::provider::http as api;
 
-/// The longest time that one call may take: two of them have to fit between an intent and the time when another replica gives
-/// up waiting for it.
+/// The longest time that one call may take: two of them have to fit between an intent and the time when another replica
+/// gives up waiting for it.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(15);
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest recipe, as JSON. The record keeps the recipe of each token that it knows, up to four times, and has room for 1 MiB with
-/// everything else.
+/// Largest recipe, as JSON. The record keeps the recipe of each token that it knows, up to four times, and has room for
+/// 1 MiB with everything else.
 const MAX_SIZE: usize = 64 << 10;
 
 /// How long a new token may take to become usable, where the recipe does not say.

@@ -1,4 +1,5 @@
-//! How a recipe ends tokens: by a call, by the token that takes their place; and what is told of one that nothing finds.
+//! How a recipe ends tokens: by a call, by the token that takes their place; and what is told of one that nothing
+//! finds.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +118,8 @@ impl Compiler<'_> {
         Some(LastUsed { operation: operation?, time: time? })
     }
 
-    /// What is asked about one token has to say by itself that there is none: a status that a gateway gives as well proves nothing.
+    /// What is asked about one token has to say by itself that there is none: a status that a gateway gives as well
+    /// proves nothing.
     fn says_gone(&mut self, place: &str, answer: &api::HttpAnswer) {
         let gone = |meaning: &api::HttpMeaning| *meaning == api::HttpMeaning::Gone;
         let is_said = answer.statuses.values().any(gone)

@@ -1,4 +1,5 @@
-//! Where a new token takes the place of another one: what has taken it already, and what has to be shown for a successor.
+//! Where a new token takes the place of another one: what has taken it already, and what has to be shown for a
+//! successor.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use crate::{
 };
 
 impl Account<'_> {
-    /// The token that has taken the place already of the one that is to be replaced: by an attempt whose answer was lost, or by a person. To
-    /// mint one more would end the token that is published.
+    /// The token that has taken the place already of the one that is to be replaced: by an attempt whose answer was
+    /// lost, or by a person. To mint one more would end the token that is published.
     pub(super) async fn already_there(
         &self,
         call: &ProviderCall<'_>,
@@ -26,9 +27,9 @@ impl Account<'_> {
         Ok(found.filter(|found| Some(found) != request.former.as_ref()))
     }
 
-    /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one that a person has
-    /// put into the credential's Secret. That one is shown only if it is accepted: it may have been used up by an attempt whose answer was
-    /// lost, and to show it again can end all its successors.
+    /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one
+    /// that a person has put into the credential's Secret. That one is shown only if it is accepted: it may have been
+    /// used up by an attempt whose answer was lost, and to show it again can end all its successors.
     pub(super) async fn to_be_replaced(
         &self,
         call: &ProviderCall<'_>,

@@ -1,7 +1,7 @@
 //! Recipes that were compiled, so that it is done once for each generation of a provider object and not at every look.
 //!
-//! A recipe is found again by a digest of what it says: that changes with the generation of its object, and the recipes that records keep of
-//! older generations have no other name.
+//! A recipe is found again by a digest of what it says: that changes with the generation of its object, and the recipes
+//! that records keep of older generations have no other name.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::api::HttpProvider;
 const MAX_KEPT: usize = 2 << 20;
 
 /// What the compiler says of a recipe.
-pub(in crate::providers::http) type Compiled = Result<Arc<Recipe>, Vec<String>>;
+pub(super) type Compiled = Result<Arc<Recipe>, Vec<String>>;
 
 /// The recipes of all provider objects.
 #[derive(Clone, Default)]

@@ -17,7 +17,7 @@ const TRIES: u32 = 3;
 
 /// The provider objects whose recipes have shown it, by name.
 #[derive(Clone, Default)]
-pub struct Proven {
+pub struct Proofs {
     objects: Arc<Mutex<BTreeMap<String, RecipeState>>>,
 }
 
@@ -31,7 +31,7 @@ struct RecipeState {
     unshown: Vec<String>,
 }
 
-impl Proven {
+impl Proofs {
     /// Whether a provider object has shown it with this recipe.
     #[must_use]
     pub fn is_whole(&self, object: &str, recipe: &str) -> bool {
@@ -88,16 +88,16 @@ mod tests {
 
     #[test]
     fn another_recipe_has_to_show_it_again() {
-        let proven = Proven::default();
-        proven.note("a", "one", vec!["list.lastUsed".to_owned()]);
-        assert!(proven.is_whole("a", "one") && proven.unshown("a").len() == 1);
-        assert!(!proven.is_whole("b", "one"), "another object");
-        assert!(!proven.is_whole("a", "two") && proven.unshown("a").is_empty(), "another recipe");
+        let proofs = Proofs::default();
+        proofs.note("a", "one", vec!["list.lastUsed".to_owned()]);
+        assert!(proofs.is_whole("a", "one") && proofs.unshown("a").len() == 1);
+        assert!(!proofs.is_whole("b", "one"), "another object");
+        assert!(!proofs.is_whole("a", "two") && proofs.unshown("a").is_empty(), "another recipe");
     }
 
     #[test]
     fn a_provider_that_fails_on_nonsense_is_not_asked_for_ever() {
-        let proven = Proven::default();
-        assert_eq!([(); 3].map(|()| proven.has_failed("a", "one")), [false, false, true]);
+        let proofs = Proofs::default();
+        assert_eq!([(); 3].map(|()| proofs.has_failed("a", "one")), [false, false, true]);
     }
 }

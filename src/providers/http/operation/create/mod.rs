@@ -1,5 +1,8 @@
 //! A token is created: sent once, and whatever is not a clear answer is an unknown outcome.
 
+mod reading;
+mod replaced;
+
 use std::time::Instant;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -7,7 +10,7 @@ use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::created::Answered;
+use self::reading::Answered;
 use crate::{
     api::provider::http::HttpMeaning,
     core::{ledger::revocable::Revocable, schedule},
@@ -53,7 +56,7 @@ impl Account<'_> {
         let received = call.send_create(&scope, key.as_ref(), started).await?;
         let body = call.success(&received)?;
         let answered = Answered { body, headers: &received.headers, key: key.as_ref(), now };
-        let minted = self.created(&call, request, &answered).await?;
+        let minted = self.read_created(&call, request, &answered).await?;
         if minted.flaw.is_some() {
             return Ok(minted);
         }

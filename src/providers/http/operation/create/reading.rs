@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The answer to a create that succeeded.
-pub(in crate::providers::http) struct Answered<'a> {
+pub(super) struct Answered<'a> {
     pub body: &'a Value,
     pub headers: &'a HeaderMap,
     /// The key that the token is bound to.
@@ -42,7 +42,7 @@ struct Found {
 
 impl Account<'_> {
     /// The token of an answer, with what is wrong about it.
-    pub(super) async fn created(
+    pub(super) async fn read_created(
         &self,
         call: &ProviderCall<'_>,
         request: &Request,
@@ -63,7 +63,7 @@ impl Account<'_> {
         // Where a list has shown tokens before, an answer that says nothing of what it should is one that was lost:
         // what the create made is looked for by its name.
         let says_nothing = !has_values && id.is_none() && expires_at.is_none();
-        let is_found = recipe.list.is_some() && self.shared().proven.is_known(&self.object);
+        let is_found = recipe.list.is_some() && self.shared().proofs.is_known(&self.object);
         if !flaws.is_empty() && (recipe.in_place.is_some() || (says_nothing && is_found)) {
             return Err(lost(format!("{}; the token is looked for by its name", flaws.join("; "))));
         }
