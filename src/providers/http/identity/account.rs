@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{secret::SecretData, shared::Shared};
+use super::{secret::CredentialData, shared::Shared};
 use crate::{
     api::ProviderRef,
     core::token::Specification,
@@ -68,7 +68,7 @@ pub(in crate::providers::http) struct Account<'a> {
 
 /// Who the operator is in a call: what its Secret says, and a client that shows its certificate, if it has one.
 pub(in crate::providers::http) struct OperatorIdentity {
-    pub data: SecretData,
+    pub data: CredentialData,
     pub client: Client,
 }
 
@@ -107,6 +107,9 @@ impl<'a> Account<'a> {
     }
 
     /// Who we are, read anew.
+    ///
+    /// # Errors
+    /// What is wrong with the Secret, the certificate, or the way through the proxy.
     pub async fn operator(&self, credential: &Credential) -> Result<OperatorIdentity, Error> {
         let data = self.shared().data(self.namespace, credential).await?;
         let identity = credential.certificate.as_ref().map(|wanted| data.identity(wanted)).transpose()?;
@@ -120,6 +123,9 @@ impl<'a> Account<'a> {
     }
 
     /// The way through the proxy, with its Secret read anew.
+    ///
+    /// # Errors
+    /// What is wrong with that Secret.
     pub async fn proxy_route(&self) -> Result<Option<ProxyRoute>, Error> {
         let Some(ProxySettings { url, secret }) = &self.recipe().proxy else { return Ok(None) };
         let url = url.clone();
@@ -129,6 +135,9 @@ impl<'a> Account<'a> {
     }
 
     /// A client that shows nobody to the API.
+    ///
+    /// # Errors
+    /// What is wrong with the certificates, or with the way through the proxy.
     pub async fn plain_client(&self) -> Result<Client, Error> {
         let route = self.proxy_route().await?;
         self.client(None, route)

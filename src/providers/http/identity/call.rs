@@ -64,6 +64,9 @@ impl ProviderCall<'_> {
     }
 
     /// A request of the recipe.
+    ///
+    /// # Errors
+    /// A value that is missing, or that cannot stand where it should.
     pub fn rendered(&self, operation: &Operation, scope: &Scope<'_>) -> Result<Rendered, Error> {
         let rendered = render::request(&self.account.recipe().base, &operation.request, scope);
         rendered.map_err(|why| self.error(Class::Invalid, why))
@@ -78,6 +81,9 @@ impl ProviderCall<'_> {
     }
 
     /// Waits for leave to make a call.
+    ///
+    /// # Errors
+    /// How long to stay away.
     pub async fn enter(&self, patience: Duration) -> Result<Leave, Error> {
         self.limiter.enter_within(patience).await.map_err(|closed| self.stay_away(closed))
     }

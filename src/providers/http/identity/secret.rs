@@ -28,18 +28,18 @@ const CLIENT_ID: &str = "clientId";
 const MAX_PEM: usize = 32 << 10;
 
 /// What a credential's Secret holds; overwritten when it is dropped.
-pub(in crate::providers::http) struct SecretData {
+pub(in crate::providers::http) struct CredentialData {
     pub(super) data: BTreeMap<String, Vec<u8>>,
     pub(super) secret: String,
 }
 
-impl Drop for SecretData {
+impl Drop for CredentialData {
     fn drop(&mut self) {
         self.data.values_mut().for_each(Zeroize::zeroize);
     }
 }
 
-impl SecretData {
+impl CredentialData {
     /// Adds what stands for a substitution; it hides a key of that name.
     pub(in crate::providers::http) fn put(&mut self, name: &str, value: &[u8]) {
         let hidden = self.data.insert(name.to_owned(), value.to_vec());

@@ -32,6 +32,9 @@ use crate::{
 
 impl Account<'_> {
     /// What has to be obtained for a credential; `None` if nothing has.
+    ///
+    /// # Errors
+    /// Why there is none.
     pub async fn session(
         &self,
         credential: &Credential,
@@ -45,6 +48,9 @@ impl Account<'_> {
     }
 
     /// Whether something has to be obtained for a credential, and was.
+    ///
+    /// # Errors
+    /// Why there is none.
     pub async fn obtains_session(&self, credential: &Credential) -> Result<bool, Error> {
         if credential.oauth2.is_none() && credential.login.is_none() {
             return Ok(false);

@@ -10,7 +10,7 @@ use kube::Client;
 use super::{
     assertion::AssertionClaims,
     held::AdminTokens,
-    secret::{SecretData, basic_header},
+    secret::{CredentialData, basic_header},
     service_account,
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
             recipe::{
                 cache::Recipes,
                 credential::{ASSERTION, Credential, SERVICE_ACCOUNT_TOKEN},
-                proofs::Proofs,
+                proofs::RecipeProofs,
             },
             send::{clients::Clients, guard::Reach, throttle::Throttle},
         },
@@ -48,7 +48,7 @@ pub struct Shared {
     pub(super) clients: Clients,
     pub(super) admin_tokens: AdminTokens,
     pub(in crate::providers::http) recipes: Recipes,
-    pub(in crate::providers::http) proofs: Proofs,
+    pub(in crate::providers::http) proofs: RecipeProofs,
     /// Copies of Secrets, for an object that goes and whose namespace may have taken them before.
     kept: Arc<Kept>,
 }
@@ -65,7 +65,7 @@ impl Shared {
             clients: Clients::default(),
             admin_tokens: AdminTokens::default(),
             recipes: Recipes::default(),
-            proofs: Proofs::default(),
+            proofs: RecipeProofs::default(),
             kept: Arc::default(),
         }
     }
@@ -89,13 +89,13 @@ impl Shared {
         &self,
         namespace: &str,
         credential: &Credential,
-    ) -> Result<SecretData, Error> {
+    ) -> Result<CredentialData, Error> {
         let held = match &credential.secret {
             None => BTreeMap::new(),
             Some(secret) => self.read(namespace, secret, "the credential").await?,
         };
         let secret = credential.secret.as_deref().unwrap_or_default();
-        let mut data = SecretData { data: held, secret: format!("{namespace}/{secret}") };
+        let mut data = CredentialData { data: held, secret: format!("{namespace}/{secret}") };
         if let Some(account) = &credential.service_account {
             let token = service_account::token(&self.kubernetes, namespace, account).await?;
             data.put(SERVICE_ACCOUNT_TOKEN, token.as_bytes());
@@ -117,7 +117,7 @@ impl Shared {
     /// The header that shows the user name and the password of a Secret to a proxy.
     pub(super) async fn proxy_authorization(&self, namespace: &str, name: &str) -> Result<HeaderValue, Error> {
         let data = self.read(namespace, name, "the proxy").await?;
-        let data = SecretData { data, secret: format!("{namespace}/{name}") };
+        let data = CredentialData { data, secret: format!("{namespace}/{name}") };
         let [username_key, password_key] = ["username", "password"].map(str::to_owned);
         let basic = HttpBasic { username: None, username_key, password_key, form_encoded: false };
         basic_header(&data.data, &basic).map_err(|why| data.wrong(&why))

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     assertion::AssertionClaims,
-    secret::{SecretData, basic_value},
+    secret::{CredentialData, basic_value},
 };
 use crate::{
     api::provider::credential::OAuth2Method,
@@ -48,7 +48,7 @@ pub struct AccessToken {
 /// What is missing in the Secret, or cannot be used.
 pub(in crate::providers::http) fn request(
     wanted: &ClientCredentials,
-    data: &SecretData,
+    data: &CredentialData,
     now: Timestamp,
 ) -> Result<Rendered, Error> {
     let ClientCredentials { token_url, settings } = wanted;

@@ -17,7 +17,7 @@ const TRIES: u32 = 3;
 
 /// The provider objects whose recipes have shown it, by name.
 #[derive(Clone, Default)]
-pub struct Proofs {
+pub struct RecipeProofs {
     objects: Arc<Mutex<BTreeMap<String, RecipeState>>>,
 }
 
@@ -31,7 +31,7 @@ struct RecipeState {
     unshown: Vec<String>,
 }
 
-impl Proofs {
+impl RecipeProofs {
     /// Whether a provider object has shown it with this recipe.
     #[must_use]
     pub fn is_whole(&self, object: &str, recipe: &str) -> bool {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn another_recipe_has_to_show_it_again() {
-        let proofs = Proofs::default();
+        let proofs = RecipeProofs::default();
         proofs.note("a", "one", vec!["list.lastUsed".to_owned()]);
         assert!(proofs.is_whole("a", "one") && proofs.unshown("a").len() == 1);
         assert!(!proofs.is_whole("b", "one"), "another object");
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_fails_on_nonsense_is_not_asked_for_ever() {
-        let proofs = Proofs::default();
+        let proofs = RecipeProofs::default();
         assert_eq!([(); 3].map(|()| proofs.has_failed("a", "one")), [false, false, true]);
     }
 }

@@ -6,98 +6,22 @@
 //! rebinding) gains nothing.
 
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+pub use super::api_server::ApiServer;
 use super::{
-    egress::{Egress, Rules},
+    api_server::Refusal,
+    egress::{Egress, EgressRules},
     special,
 };
-use crate::{
-    api::ProviderKind,
-    providers::{Class, Error},
-};
+use crate::{api::ProviderKind, providers::Error};
 
 const LOOPBACK: &str = "it is a loopback address; the operator's flag --allow-loopback-providers allows these";
-const API_SERVER: &str = "it is the API server's";
-
-/// The addresses of the API server, which its own provider is for: of its service, and those behind it.
-#[derive(Clone, Debug)]
-pub struct ApiServer(Arc<RwLock<Result<BTreeSet<IpAddr>, String>>>);
-
-impl Default for ApiServer {
-    /// None, for tests.
-    fn default() -> Self {
-        Self::known(BTreeSet::new())
-    }
-}
-
-impl ApiServer {
-    /// They are these.
-    #[must_use]
-    pub fn known(addresses: BTreeSet<IpAddr>) -> Self {
-        Self(Arc::new(RwLock::new(Ok(addresses))))
-    }
-
-    /// They are still to be found: until then nothing is connected to.
-    #[must_use]
-    pub fn unknown() -> Self {
-        Self(Arc::new(RwLock::new(Err("nobody has looked yet".to_owned()))))
-    }
-
-    /// They were found. Those that were known before stay: an old address may be in use for a while.
-    pub fn found(&self, addresses: BTreeSet<IpAddr>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *known {
-            Ok(known) => known.extend(addresses),
-            Err(_) => *known = Ok(addresses),
-        }
-    }
-
-    /// They could not be found now. What was known stays.
-    pub fn not_found(&self, why: String) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Err(told) = &mut *known {
-            *told = why;
-        }
-    }
-
-    fn refusal(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Option<Refusal> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Ok(known) => addresses.into_iter().any(|one| known.contains(&one)).then(|| Refusal::lasting(API_SERVER)),
-            Err(why) => {
-                let why = format!("it is not known yet which addresses are the API server's ({why}); trying again");
-                Some(Refusal { class: Class::Unavailable, why })
-            }
-        }
-    }
-
-    fn is_known(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_ok()
-    }
-}
-
-/// Why something is not connected to, in words that follow its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    class: Class,
-    why: String,
-}
-
-impl Refusal {
-    fn lasting(why: impl Into<String>) -> Self {
-        Self { class: Class::Forbidden, why: why.into() }
-    }
-
-    fn of(self, host: &str) -> Error {
-        Error::new(self.class, format!("{host} is not connected to because {}", self.why))
-    }
-}
 
 /// What is allowed beyond the usual, and what is not.
 #[derive(Clone, Debug, Default)]
@@ -174,7 +98,7 @@ impl Reach {
 #[derive(Clone, Debug)]
 pub struct Reachable {
     pub reach: Reach,
-    rules: Arc<Rules>,
+    rules: Arc<EgressRules>,
 }
 
 impl Reachable {
@@ -263,7 +187,10 @@ impl Resolve for GuardedResolver {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::providers::Class;
     use crate::providers::http::send::egress::Profile;
 
     fn reach() -> Reach {

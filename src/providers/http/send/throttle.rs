@@ -36,17 +36,17 @@ const PRUNED_FROM: usize = 64;
 /// The shared state of all accounts, by name.
 #[derive(Clone, Default)]
 pub struct Throttle {
-    accounts: Arc<Mutex<HashMap<String, Arc<Account>>>>,
+    accounts: Arc<Mutex<HashMap<String, Arc<AccountState>>>>,
 }
 
 /// The way to one account: of calls that show the operator's credential, or of those that show one token.
 #[derive(Clone)]
 pub struct AccountLimiter {
-    account: Arc<Account>,
+    account: Arc<AccountState>,
     token: Option<String>,
 }
 
-struct Account {
+struct AccountState {
     places: Arc<Semaphore>,
     closed: Mutex<Pauses>,
 }
@@ -91,7 +91,7 @@ impl Throttle {
             return AccountLimiter { account: account.clone(), token: None };
         }
         prune(&mut accounts);
-        let account = Arc::new(Account { places: Arc::new(Semaphore::new(PLACES)), closed: Mutex::default() });
+        let account = Arc::new(AccountState { places: Arc::new(Semaphore::new(PLACES)), closed: Mutex::default() });
         accounts.insert(name.to_owned(), account.clone());
         AccountLimiter { account, token: None }
     }
@@ -114,13 +114,13 @@ impl Throttle {
 }
 
 /// An account that nobody uses, and that asked for no pause, is made anew when it is needed.
-fn forget_unused(accounts: &mut HashMap<String, Arc<Account>>) {
+fn forget_unused(accounts: &mut HashMap<String, Arc<AccountState>>) {
     let now = Instant::now();
     accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.paused_until(now).is_some());
 }
 
 /// Forgets accounts that nothing is to be remembered of; if there are too many others, those whose pause ends first.
-fn prune(accounts: &mut HashMap<String, Arc<Account>>) {
+fn prune(accounts: &mut HashMap<String, Arc<AccountState>>) {
     if accounts.len() < PRUNED_FROM {
         return;
     }
@@ -132,7 +132,7 @@ fn prune(accounts: &mut HashMap<String, Arc<Account>>) {
     }
 }
 
-impl Account {
+impl AccountState {
     fn closed(&self) -> std::sync::MutexGuard<'_, Pauses> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,7 +33,7 @@ pub(super) struct Answered<'a> {
 }
 
 /// What an answer has of the values of a token.
-struct Found {
+struct FoundValues {
     values: TokenSet,
     /// They are whole, and can be shown or revoked.
     has_values: bool,
@@ -51,7 +51,7 @@ impl Account<'_> {
         let recipe = self.recipe();
         let create = &recipe.create;
         let Answered { body, now, .. } = *answered;
-        let Found { values, has_values, mut flaws } = self.values(request, answered);
+        let FoundValues { values, has_values, mut flaws } = self.values(request, answered);
         let id = create.id.as_ref().and_then(|path| content::scalar(path, body));
         let missing_id = create.id.as_ref().filter(|_| id.is_none());
         flaws.extend(missing_id.map(|path| format!("create.id ({path}) finds no text or number")));
@@ -86,7 +86,7 @@ impl Account<'_> {
     }
 
     /// The values of an answer, as far as something can be done with them.
-    fn values(&self, request: &Request, answered: &Answered<'_>) -> Found {
+    fn values(&self, request: &Request, answered: &Answered<'_>) -> FoundValues {
         let recipe = self.recipe();
         let wanted = &recipe.create.values;
         let Answered { body, key, .. } = *answered;
@@ -107,7 +107,7 @@ impl Account<'_> {
         let values = if is_of_use { values } else { TokenSet::new([].into()) };
         let has_values = flaws.is_empty() && is_of_use;
         flaws.extend(unshowable.map(|why| format!("verify cannot show what create.values finds: {why}")));
-        Found { values, has_values, flaws }
+        FoundValues { values, has_values, flaws }
     }
 
     /// When the token expires, or what is wrong about that.
