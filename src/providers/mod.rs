@@ -5,17 +5,22 @@
 //! `create` that may have had an effect.
 
 pub mod builtin;
+mod capabilities;
+mod driver;
 pub mod error;
 pub mod http;
 pub mod kubernetes;
 
 use std::time::Duration;
 
-pub use error::{Class, Error};
+pub use self::{
+    capabilities::{Capabilities, Expiry, LostAnswer, RevokeBy, Strategy},
+    driver::{Driver, Drivers},
+    error::{Class, Error},
+};
 use jiff::Timestamp;
 
 use crate::{
-    api::{Backend, HttpProvider, ProviderRef, TokenProviderSpec},
     core::{
         ledger::revocable::Revocable,
         token::{
@@ -24,80 +29,6 @@ use crate::{
     },
     secret_value::TokenSet,
 };
-
-/// How a provider lets a token be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// Old and new are valid together until the old one is revoked.
-    Overlap,
-    /// The provider ends the old token itself when it issues the new one.
-    InPlace,
-    /// Short-lived and not revocable: minted early, never revoked.
-    Reissue,
-}
-
-/// What the provider needs to revoke a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokeBy {
-    Id,
-    Name,
-    Value,
-    BoundObject,
-    Nothing,
-}
-
-/// How tokens of the provider end by themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// They do not.
-    None,
-    /// After a time that we ask for and the server may shorten.
-    Requested,
-    /// After a time that the server fixes.
-    Fixed,
-}
-
-/// How a crash or a lost answer after a create is survived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LostAnswer {
-    /// The lost token is found by listing and revoked.
-    ListAndRevoke,
-    /// The lost token is found by listing, and revoked where the list shows its value; else a person has to look.
-    ListAndRevokeIfShown,
-    /// The value can be read again or was chosen by us.
-    Recover,
-    /// Another one is minted and the lost one expires.
-    Repeat,
-    /// The same; what appeared at the account meanwhile is told.
-    TellAndRepeat,
-    /// Another one is minted; the name of the lost one is told.
-    TellItsName,
-    /// The next attempt replaces it.
-    ReplaceAgain,
-    /// It must never be repeated; a person has to look.
-    Human,
-}
-
-/// What a provider can do; the protocol is chosen by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capabilities {
-    pub strategy: Strategy,
-    pub revoke_by: RevokeBy,
-    pub expiry: Expiry,
-    pub lost_answer: LostAnswer,
-    /// Whether a name of ours can be given at creation and found again.
-    pub label: bool,
-    /// Whether it is seen when a token may do more than was asked for.
-    pub shows_surplus: bool,
-    /// Whether the provider says when a token was used last.
-    pub tells_last_use: bool,
-    /// Names of the values of a token set.
-    pub fields: Vec<String>,
-    /// How long a new token may take to become usable.
-    pub activation: Duration,
-    /// How long a revoked token may go on being accepted; the first look for its death waits this long.
-    pub propagation: Duration,
-}
 
 /// One token to be minted.
 #[derive(Clone, Debug)]
@@ -215,128 +146,4 @@ pub enum Problem {
     UnknownPermission(String),
     /// A parameter that is missing, unknown or wrong.
     Parameter(String),
-}
-
-/// What drivers are made with.
-#[derive(Clone)]
-pub struct Drivers {
-    pub kubernetes: kubernetes::Kubernetes,
-    pub http: http::Shared,
-}
-
-/// Every driver.
-#[derive(Clone)]
-pub enum Driver {
-    Kubernetes(Box<kubernetes::Kubernetes>),
-    Http(Box<http::Http>),
-    OAuth2(Box<builtin::oauth2::OAuth2>),
-}
-
-impl Driver {
-    /// The driver that a provider object asks for.
-    ///
-    /// # Errors
-    /// Why there is none, in words that follow the object's name.
-    pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
-        let Backend { kubernetes, http, oauth2, .. } = &spec.backend;
-        let told = |mistakes: Vec<String>| format!("cannot work as it is written: {}", mistakes.join("; "));
-        let placed = |name: &str, mistakes: Vec<String>| {
-            told(mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}")).collect())
-        };
-        let run = |name, recipe: &HttpProvider| {
-            let driver = http::Http::new(name, recipe, reference, &drivers.http);
-            driver.map(|driver| Self::Http(Box::new(driver))).map_err(|mistakes| placed(name, mistakes))
-        };
-        match (kubernetes, http, oauth2, builtin::recipe(&spec.backend)) {
-            (Some(_), None, None, None) => Ok(Self::Kubernetes(Box::new(drivers.kubernetes.clone()))),
-            (None, Some(recipe), None, None) => run("http", recipe),
-            (None, None, Some(settings), None) => {
-                let driver = builtin::oauth2::OAuth2::new(settings, reference, &drivers.http);
-                driver.map(|driver| Self::OAuth2(Box::new(driver))).map_err(told)
-            }
-            (None, None, None, Some((name, Ok(recipe)))) => run(name, &recipe),
-            (None, None, None, Some((name, Err(mistakes)))) => Err(placed(name, mistakes)),
-            (None, None, None, None) => Err("names no provider that this version of tokenturn knows".to_owned()),
-            _ => Err("names several providers; name one".to_owned()),
-        }
-    }
-
-    /// Name in metrics and logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Kubernetes(_) => "kubernetes",
-            Self::Http(driver) => driver.name(),
-            Self::OAuth2(_) => "oauth2",
-        }
-    }
-}
-
-/// Calls a method of the driver, whichever it is.
-macro_rules! of_driver {
-    ($self:ident, $driver:ident => $call:expr) => {
-        match $self {
-            Self::Kubernetes($driver) => $call,
-            Self::Http($driver) => $call,
-            Self::OAuth2($driver) => $call,
-        }
-    };
-}
-
-/// What a driver waits for is on the heap: the largest of them would be part of every pass, and of the stack that polls
-/// it.
-impl Provider for Driver {
-    fn capabilities(&self) -> Capabilities {
-        of_driver!(self, driver => driver.capabilities())
-    }
-
-    fn check(&self, specification: &Specification) -> Vec<Problem> {
-        of_driver!(self, driver => driver.check(specification))
-    }
-
-    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
-        of_driver!(self, driver => Box::pin(driver.preflight(subject)).await)
-    }
-
-    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
-        of_driver!(self, driver => Box::pin(driver.list(subject)).await)
-    }
-
-    async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        of_driver!(self, driver => Box::pin(driver.create(request)).await)
-    }
-
-    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
-        of_driver!(self, driver => Box::pin(driver.verify(subject, values)).await)
-    }
-
-    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        of_driver!(self, driver => Box::pin(driver.prove(subject, token, values)).await)
-    }
-
-    fn unshown(&self, owner: &Owner) -> Vec<String> {
-        of_driver!(self, driver => driver.unshown(owner))
-    }
-
-    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        of_driver!(self, driver => Box::pin(driver.revoke(subject, token, values)).await)
-    }
-
-    async fn liveness(
-        &self,
-        subject: Subject<'_>,
-        token: &Issued,
-        values: Option<&TokenSet>,
-    ) -> Result<Liveness, Error> {
-        of_driver!(self, driver => Box::pin(driver.liveness(subject, token, values)).await)
-    }
-
-    async fn last_use(
-        &self,
-        subject: Subject<'_>,
-        token: &Issued,
-        values: Option<&TokenSet>,
-    ) -> Result<Option<Timestamp>, Error> {
-        of_driver!(self, driver => Box::pin(driver.last_use(subject, token, values)).await)
-    }
 }
