@@ -51,10 +51,28 @@ impl Compiler<'_> {
         }
         let id = self.optional_path("create.id", create.id.as_ref());
         let granted = self.granted("create.permissions", create.permissions.as_ref(), create.permissions_with_spaces);
-        let said = self.time("create.expires", create.expires.as_ref())?;
         let asks = |variable: &Variable| matches!(variable, Variable::Expires | Variable::Lifetime);
         let asks_lifetime = variables(&create.request).iter().any(asks);
-        let expires = match (said, create.expires_as_asked) {
+        let expires = self.expires(asks_lifetime)?;
+        Some(Create {
+            operation: operation?,
+            values,
+            private: create.private.iter().cloned().collect(),
+            tells_lost: create.tell_lost,
+            id: id?,
+            granted: granted?,
+            expires,
+            is_bound: create.dpop,
+            asks_lifetime,
+            asks: asks_permissions,
+        })
+    }
+
+    /// How it is known when a token expires.
+    fn expires(&mut self, asks_lifetime: bool) -> Option<Option<Expires>> {
+        let create = &self.recipe.create;
+        let said = self.time("create.expires", create.expires.as_ref())?;
+        Some(match (said, create.expires_as_asked) {
             (None, false) => None,
             (Some(said), false) => Some(Expires::Said(said)),
             (None, true) => {
@@ -67,18 +85,6 @@ impl Compiler<'_> {
                 self.wrong("create", "say expires or expiresAsAsked, not both");
                 None
             }
-        };
-        Some(Create {
-            operation: operation?,
-            values,
-            private: create.private.iter().cloned().collect(),
-            tells_lost: create.tell_lost,
-            id: id?,
-            granted: granted?,
-            expires,
-            is_bound: create.dpop,
-            asks_lifetime,
-            asks: asks_permissions,
         })
     }
 
