@@ -22,7 +22,7 @@ use tokenturn::{
         ledger::revocable::Revocable,
         token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
-    providers::{Class, Error, Minted, Provider, Request, kubernetes::Kubernetes},
+    providers::{Class, Error, Minted, Provider, Request, Subject, kubernetes::Kubernetes},
     secret_value::{SecretValue, TokenSet},
     testkit::{SharedControlPlane, TestNamespace},
 };
@@ -73,6 +73,10 @@ impl Scene {
         .await;
     }
 
+    fn subject<'a>(&'a self, specification: &'a Specification) -> Subject<'a> {
+        Subject { owner: &self.owner, naming: &self.naming, specification }
+    }
+
     fn request(&self, attempt: i64) -> Request {
         let generation = Generation { sequence: 1, attempt };
         Request {
@@ -92,7 +96,7 @@ impl Scene {
     }
 
     async fn verify(&self, permissions: &[&str], minted: &Minted) -> Verification {
-        self.driver.verify(&self.owner, &specification(permissions), &minted.values).await.unwrap()
+        self.driver.verify(self.subject(&specification(permissions)), &minted.values).await.unwrap()
     }
 
     /// RBAC learns of new roles a moment after they were written.
@@ -110,21 +114,21 @@ impl Scene {
 
     async fn revoke(&self, minted: &Minted, handle: &Handle) {
         let token = Revocable::never_stored(&issued(&self.request(1), minted, handle));
-        self.driver.revoke(&self.owner, &specification(&[]), &token, None).await.unwrap();
+        self.driver.revoke(self.subject(&specification(&[])), &token, None).await.unwrap();
     }
 
     async fn list(&self, driver: &Kubernetes) -> Result<Vec<Listed>, Error> {
-        driver.list(&self.owner, &self.naming, &specification(&[])).await
+        driver.list(self.subject(&specification(&[]))).await
     }
 
     async fn liveness(&self, minted: &Minted, values: Option<&TokenSet>) -> Result<Liveness, Error> {
         let issued = issued(&self.request(1), minted, &minted.handle);
-        self.driver.liveness(&self.owner, &self.naming, &issued, values).await
+        self.driver.liveness(self.subject(&issued.source.specification), &issued, values).await
     }
 
     /// The class and message with which a preflight fails.
     async fn refusal(&self, driver: &Kubernetes, specification: &Specification) -> (Class, String) {
-        let error = driver.preflight(&self.owner, specification).await.unwrap_err();
+        let error = driver.preflight(self.subject(specification)).await.unwrap_err();
         (error.class(), error.to_string())
     }
 }
@@ -173,7 +177,7 @@ async fn a_token_is_minted_verified_listed_revoked_and_soon_refused() {
     let scene = Scene::new("round").await;
     scene.grant("reader", json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}])).await;
     let asked = ["get configmaps", "list configmaps"];
-    scene.driver.preflight(&scene.owner, &specification(&asked)).await.unwrap();
+    scene.driver.preflight(scene.subject(&specification(&asked))).await.unwrap();
 
     let minted = scene.mint(1).await;
     let lifetime = minted.issued_at.duration_until(minted.expires_at.unwrap());
@@ -311,12 +315,12 @@ async fn a_token_of_a_deleted_account_is_dead_and_a_strange_one_is_not_called_so
     let error = scene.liveness(&minted, Some(&strange)).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
     assert!(!error.to_string().contains("not-a-token"), "{error}");
-    let verification = scene.driver.verify(&scene.owner, &specification(&[]), &strange).await.unwrap();
+    let verification = scene.driver.verify(scene.subject(&specification(&[])), &strange).await.unwrap();
     assert!(matches!(verification, Verification::NotYet { .. }), "{verification:?}");
 
     let mut of_default = specification(&[]);
     of_default.parameters.insert("serviceAccount".to_owned(), "default".to_owned());
-    let verification = scene.driver.verify(&scene.owner, &of_default, &minted.values).await.unwrap();
+    let verification = scene.driver.verify(scene.subject(&of_default), &minted.values).await.unwrap();
     assert!(matches!(&verification, Verification::Dead { why } if why.contains(ACCOUNT)), "{verification:?}");
 
     let unseen = scene.mint(2).await;
@@ -340,6 +344,6 @@ async fn without_an_api_server_reads_can_be_repeated_and_a_create_is_of_unknown_
     let error = scene.list(&away).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
     assert!(error.to_string().ends_with("could not be reached: connection refused"), "{error}");
-    assert_eq!(away.preflight(&scene.owner, &specification(&[])).await.unwrap_err().class(), Class::Unavailable);
+    assert_eq!(away.preflight(scene.subject(&specification(&[]))).await.unwrap_err().class(), Class::Unavailable);
     assert_eq!(away.create(&scene.request(1)).await.unwrap_err().class(), Class::Unknown);
 }

@@ -10,8 +10,8 @@ use super::args::{EgressProfile, RunArgs};
 use crate::{
     kube_io::api_server,
     providers::http::{
-        egress::{Egress, Profile},
-        guard::{ApiServer, Reach},
+        send::egress::{Egress, Profile},
+        send::guard::{ApiServer, Reach},
     },
 };
 

@@ -28,7 +28,7 @@ use crate::{
     kube_io::{Api, Reader, client, events::Events, lease::Candidate, trouble},
     providers::{
         Drivers,
-        http::{Shared, guard::Reach},
+        http::{Shared, send::guard::Reach},
         kubernetes::Kubernetes,
     },
     reconcile::{

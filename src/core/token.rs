@@ -92,14 +92,10 @@ impl Naming {
 pub enum Handle {
     /// The provider's id of the token.
     Id { id: String },
-    /// An accessor: good for look-up and revoke, not for use.
-    Accessor { accessor: String },
     /// The name that we gave it.
     Name { name: String },
     /// The value itself, as a parameter of the revoke call.
     Value {},
-    /// The value itself, as the credential of the revoke call.
-    ValueAsCredential {},
     /// A Kubernetes object that the token is bound to.
     BoundObject { name: String, uid: String },
     /// Nothing revokes it: it ends when it expires.

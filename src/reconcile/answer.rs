@@ -11,10 +11,10 @@ use crate::{
             answers::{Fault, Question},
             observed::Observed,
         },
-        token::{Census, Generation, Issued, Proof, Verification},
+        token::{Census, Generation, Issued, Naming, Proof, Source, Verification},
     },
     kube_io::{Swap, access, resource, target},
-    providers::{Driver, Provider},
+    providers::{Driver, Provider, Subject},
 };
 
 /// Looks up one question and puts the answer where the next decision finds it.
@@ -30,7 +30,7 @@ pub async fn answer(
             let listing = match reads.inspectors.with_kept(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
-                    let result = driver.list(&observed.owner, &reads.naming(observed), &source.specification).await;
+                    let result = driver.list(subject(observed, &reads.naming(observed), &source)).await;
                     reads.metrics.provider_call(driver.name(), "list", result.as_ref().err());
                     result.map_err(Fault::from)
                 }
@@ -47,7 +47,11 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .liveness(&observed.owner, &reads.naming(observed), token, observed.values(generation))
+                        .liveness(
+                            subject(observed, &reads.naming(observed), &token.source),
+                            token,
+                            observed.values(generation),
+                        )
                         .await;
                     reads.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
                     result.map_err(Fault::from)
@@ -60,7 +64,11 @@ pub async fn answer(
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let result = driver
-                        .last_use(&observed.owner, &reads.naming(observed), token, observed.values(generation))
+                        .last_use(
+                            subject(observed, &reads.naming(observed), &token.source),
+                            token,
+                            observed.values(generation),
+                        )
                         .await;
                     reads.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
                     result.map_err(Fault::from)
@@ -87,14 +95,15 @@ async fn verification(
 ) -> Result<Verification, Fault> {
     let (token, driver) = known(reads, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
-    let result = driver.verify(&observed.owner, &token.source.specification, values).await;
+    let naming = reads.naming(observed);
+    let result = driver.verify(subject(observed, &naming, &token.source), values).await;
     reads.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
     let verification = result?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, generation) {
-        let result = driver.prove(&observed.owner, token, values).await;
+        let result = driver.prove(subject(observed, &naming, &token.source), token, values).await;
         reads.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
         match result? {
             Proof::Shown => {}
@@ -104,6 +113,10 @@ async fn verification(
     }
     observed.answers.unshown = driver.unshown(&observed.owner);
     Ok(verification)
+}
+
+fn subject<'a>(observed: &'a Observed, naming: &'a Naming, source: &'a Source) -> Subject<'a> {
+    Subject { owner: &observed.owner, naming, specification: &source.specification }
 }
 
 fn no_token() -> Fault {
@@ -149,7 +162,7 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
             return Err(Fault { retry_after, ..Fault::passing(Reason::CannotPublish, message) });
         }
     }
-    let result = driver.preflight(&observed.owner, &plan.source.specification).await;
+    let result = driver.preflight(subject(observed, &reads.naming(observed), &plan.source)).await;
     reads.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
     result.map_err(Fault::from)
 }

@@ -17,7 +17,7 @@ use crate::{
         transition,
     },
     kube_io::{Swap, Version, events::Kind, record},
-    providers::{Class, Driver, Minted, Provider, Request},
+    providers::{Class, Driver, Minted, Provider, Request, Subject},
     secret_value::TokenSet,
 };
 
@@ -153,7 +153,9 @@ async fn store(
         return Ok(());
     }
     tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
-    revoke(effects, driver, &mint.owner, &token, &all).await
+    let naming = &effects.reads.named_by(mint.ledger.install.as_deref(), &mint.owner);
+    let subject = Subject { owner: &mint.owner, naming, specification: &token.source.specification };
+    revoke(effects, driver, subject, &token, &all).await
 }
 
 /// Says why a token is revoked that was never pending.
@@ -170,16 +172,14 @@ async fn tell_flaw(effects: &Effects, owner: &Owner, ledger: &Ledger) {
 async fn revoke(
     effects: &Effects,
     driver: &Driver,
-    owner: &Owner,
+    subject: Subject<'_>,
     token: &Issued,
     values: &Values,
 ) -> Result<(), Fault> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let revoked = driver
-            .revoke(owner, &token.source.specification, &Revocable::never_stored(token), values.get(&token.generation))
-            .await;
+        let revoked = driver.revoke(subject, &Revocable::never_stored(token), values.get(&token.generation)).await;
         effects.reads.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),

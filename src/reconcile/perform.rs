@@ -25,7 +25,7 @@ use crate::{
         token::{Generation, Source},
     },
     kube_io::{Error, Swap, events::Kind, record, resource, target},
-    providers::Provider,
+    providers::{Provider, Subject},
     secret_value::TokenSet,
 };
 
@@ -261,7 +261,9 @@ impl Performance<'_> {
         let Self { effects, observed, handles, .. } = *self;
         let driver = effects.driver_with(source, handles.stand_ins())?;
         let values = values.and_then(|generation| observed.values(generation));
-        let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
+        let naming = &effects.reads.naming(observed);
+        let subject = Subject { owner: &observed.owner, naming, specification: &source.specification };
+        let result = driver.revoke(subject, token, values).await;
         effects.reads.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
         let (generation, id) = (token.generation(), token.id());
         if let Err(error) = result {

@@ -96,7 +96,7 @@ async fn scene(settings: serde_json::Value) -> (Scene, Endpoint) {
 }
 
 async fn list(scene: &Scene) -> Result<usize, tokenturn::providers::Error> {
-    let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+    let listed = scene.driver.list(scene.subject()).await;
     listed.map(|listed| listed.len())
 }
 

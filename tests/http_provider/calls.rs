@@ -15,8 +15,8 @@ use tokenturn::{
         Class, Provider,
         http::{
             Http, Shared,
-            egress::{Egress, Profile},
-            guard::{ApiServer, Reach},
+            send::egress::{Egress, Profile},
+            send::guard::{ApiServer, Reach},
         },
     },
     testkit::contract::{Operation, Wire},
@@ -29,7 +29,7 @@ use crate::scene::Scene;
 async fn the_credential_is_read_for_every_call() {
     let scene = Scene::new(Wire::Grafana).await;
     let secrets = scene.space.api::<Secret>();
-    let list = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+    let list = async || scene.driver.list(scene.subject()).await;
     list().await.unwrap();
     let change = async |patch: serde_json::Value| {
         secrets.patch("grafana-admin", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
@@ -66,7 +66,7 @@ async fn addresses_that_are_out_of_reach_are_not_connected_to() {
     assert!(mistakes[0].contains("--allow-loopback-providers"), "{mistakes:?}");
     recipe.base_url = recipe.base_url.replace("127.0.0.1", "localhost");
     let driver = Http::new("http", &recipe, reference, &shared).unwrap();
-    let error = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
+    let error = driver.list(scene.subject()).await.unwrap_err();
     assert!(error.class() == Class::Forbidden && error.to_string().contains("loopback address"), "{error}");
     let tls =
         Shared::new(scene.space.client().clone(), "tokenturn-system", Reach { loopback: true, ..Reach::default() });
@@ -94,7 +94,7 @@ async fn the_rules_for_egress_hold_where_a_request_is_sent() {
         let reach = Reach { loopback: true, plain_http: true, egress, ..Reach::default() };
         let shared = Shared::new(scene.space.client().clone(), "tokenturn-system", reach);
         let driver = Http::new("http", &recipe, reference, &shared).unwrap();
-        let listed = driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let listed = driver.list(scene.subject()).await;
         assert_eq!(scene.server.seen().is_empty(), !why.is_empty(), "{rules}: {listed:?}");
         let Err(error) = listed else { continue };
         assert_eq!(error.class(), Class::Forbidden, "{error}");

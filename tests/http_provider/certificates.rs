@@ -47,9 +47,7 @@ async fn a_client_certificate_is_shown_wherever_the_credential_is() {
 #[tokio::test]
 async fn a_client_certificate_that_cannot_be_used_is_told_without_its_key() {
     let (mut scene, gate) = scene().await;
-    let list = async |scene: &Scene| {
-        scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err()
-    };
+    let list = async |scene: &Scene| scene.driver.list(scene.subject()).await.unwrap_err();
     let error = list(&scene).await;
     assert!(error.class() == Class::Invalid && error.to_string().contains("no key \"tls.crt\""), "{error}");
     for (certificate, key) in [

@@ -1,4 +1,5 @@
-//! Client secrets: the two of an Okta app, that of a Keycloak client and the one before it, and clients that are registered.
+//! Client secrets: the two of an Okta app, that of a Keycloak client and the one before it, and clients that are
+//! registered.
 
 use serde_json::{Value, json};
 use tokenturn::{
@@ -24,7 +25,8 @@ async fn app() -> Scene {
     scene
 }
 
-/// What a lost answer left behind fills the second place; it is found by its name, which is the beginning of the secret, and makes room.
+/// What a lost answer left behind fills the second place; it is found by its name, which is the beginning of the
+/// secret, and makes room.
 #[tokio::test]
 async fn a_secret_whose_answer_was_lost_makes_room_for_the_next() {
     let scene = app().await;
@@ -33,7 +35,7 @@ async fn a_secret_whose_answer_was_lost_makes_room_for_the_next() {
     assert_eq!(scene.create(2).await.unwrap_err().class(), Class::Unknown);
     let refused = scene.create(3).await.unwrap_err();
     assert!(refused.class() == Class::Invalid && refused.to_string().contains("two client secrets"), "{refused}");
-    let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+    let listed = scene.driver.list(scene.subject()).await.unwrap();
     let lost = listed.iter().find(|token| token.generation.attempt == 2).expect("the lost one");
     let lost = tokenturn::core::token::Issued { id: lost.id.clone(), handle: lost.handle.clone(), ..old.clone() };
     scene.revoke(&lost, None).await.unwrap();

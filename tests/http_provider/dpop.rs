@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::Verification,
-    providers::{Class, Provider, http::dpop::Key},
+    providers::{Class, Provider, http::message::dpop::ProofKey},
     secret_value::SecretValue,
     testkit::contract::{ADMIN, ContractServer, Operation, Wire},
 };
@@ -38,7 +38,7 @@ async fn bound_tokens_are_minted_tried_and_revoked_with_and_without_a_nonce() {
         scene.rotate_once().await;
         let (_, one) = scene.mint(3).await;
         let (_, mut other) = scene.mint(4).await;
-        let key = |text: &SecretValue| Key::from_jwk(text.expose_str().unwrap()).unwrap().thumbprint();
+        let key = |text: &SecretValue| ProofKey::from_jwk(text.expose_str().unwrap()).unwrap().thumbprint();
         let [first, second] = [&one, &other].map(|minted| minted.values.get("dpopKey").unwrap());
         assert_ne!(key(first), key(second));
         // Bound to another key than the one that would be published.

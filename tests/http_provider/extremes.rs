@@ -1,4 +1,5 @@
-//! Answers that are absurdly large, lists that never end or lead elsewhere: an error that says so, in bounded time and memory.
+//! Answers that are absurdly large, lists that never end or lead elsewhere: an error that says so, in bounded time and
+//! memory.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,8 +15,8 @@ use tokenturn::{
         token::{Generation, Issued, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
-        Class, Error, Minted, Provider, Request,
-        http::{Http, Shared, guard::Reach},
+        Class, Error, Minted, Provider, Request, Subject,
+        http::{Http, Shared, send::guard::Reach},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -77,7 +78,7 @@ impl Extreme {
     }
 
     async fn list(&self) -> Result<usize, Error> {
-        self.driver.list(&self.owner, &self.naming, &self.specification).await.map(|listed| listed.len())
+        self.driver.list(self.subject()).await.map(|listed| listed.len())
     }
 
     async fn create(&self) -> Result<Minted, Error> {
@@ -95,8 +96,12 @@ impl Extreme {
         self.driver.create(&request).await
     }
 
+    fn subject(&self) -> Subject<'_> {
+        Subject { owner: &self.owner, naming: &self.naming, specification: &self.specification }
+    }
+
     async fn verify(&self, value: &str) -> Result<Verification, Error> {
-        self.driver.verify(&self.owner, &self.specification, &TokenSet::single(SecretValue::new(value))).await
+        self.driver.verify(self.subject(), &TokenSet::single(SecretValue::new(value))).await
     }
 
     fn asked(&self) -> Vec<String> {
@@ -180,7 +185,8 @@ async fn a_slow_list_ends_in_time() {
     assert!(error.to_string().contains("pages took 25 s, and there are more"), "{error}");
 }
 
-/// Regression: only the first page was read, where a comma and a space stood between links; another origin was the end of the list.
+/// Regression: only the first page was read, where a comma and a space stood between links; another origin was the end
+/// of the list.
 #[tokio::test]
 async fn links_are_followed_to_the_end_or_the_list_is_an_error() {
     let link = |recipe: &mut Value| recipe["list"]["paging"] = json!({"link": {}});
@@ -236,7 +242,8 @@ async fn a_403_with_retry_after_is_a_limit() {
     assert_eq!(scene.asked().len(), 1, "nothing is sent before the minute is over");
 }
 
-/// Regression: a 400 to a dead token was taken for a sign of life, "was revoked and is still accepted", and nothing said what the API answers.
+/// Regression: a 400 to a dead token was taken for a sign of life, "was revoked and is still accepted", and nothing
+/// said what the API answers.
 #[tokio::test]
 async fn a_status_that_the_recipe_does_not_read_is_shown() {
     let answer = |asked: &str| match asked {
@@ -270,12 +277,11 @@ async fn a_status_that_the_recipe_does_not_read_is_shown() {
         flawed: false,
         unshown: Vec::new(),
     };
-    let alive = scene.driver.liveness(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await.unwrap_err();
+    let alive = scene.driver.liveness(scene.subject(), &issued, Some(&minted.values)).await.unwrap_err();
     assert_eq!(alive.class(), Class::Invalid);
     assert!(alive.to_string().contains("verify answered 400"), "{alive}");
     let token = Revocable::never_stored(&issued);
-    let revoked =
-        scene.driver.revoke(&scene.owner, &scene.specification, &token, Some(&minted.values)).await.unwrap_err();
+    let revoked = scene.driver.revoke(scene.subject(), &token, Some(&minted.values)).await.unwrap_err();
     // Its answer names the token, which the request did not show.
     assert!(revoked.to_string().contains("(status 400)") && !revoked.to_string().contains("dead"), "{revoked}");
 }

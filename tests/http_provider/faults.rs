@@ -10,7 +10,8 @@ use tokenturn::{
 
 use crate::scene::{Scene, each};
 
-/// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and revoked.
+/// A create whose answer is lost is sent once, told as an unknown outcome, and what it left behind is found and
+/// revoked.
 #[tokio::test]
 async fn what_a_lost_create_left_behind_is_found_and_revoked() {
     for wire in Wire::ALL {
@@ -23,7 +24,7 @@ async fn what_a_lost_create_left_behind_is_found_and_revoked() {
             scene.assert_told(&error);
             let minted = scene.server.store().minted() - scene.before();
             assert_eq!(minted as i64, attempt, "{wire:?} {fault:?}: sent once");
-            let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+            let listed = scene.driver.list(scene.subject()).await.unwrap();
             let lost_answer = scene.driver.capabilities().lost_answer;
             if matches!(lost_answer, LostAnswer::Repeat | LostAnswer::TellAndRepeat) {
                 assert!(listed.is_empty(), "{wire:?} {fault:?}: it ends when it expires");
@@ -67,7 +68,7 @@ async fn redirects_are_not_followed() {
         }
         let error = scene.create(1).await.unwrap_err();
         assert_eq!(error.class(), Class::Invalid, "{error}");
-        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let listed = scene.driver.list(scene.subject()).await;
         assert_eq!(listed.is_err(), scene.has_list());
         assert!(elsewhere.server.seen().is_empty() && elsewhere.server.strange().is_empty(), "{:?}", scene.wire);
         assert_eq!(scene.server.store().minted(), scene.before());
@@ -97,7 +98,7 @@ async fn refusals_are_classified() {
         scene.assert_told(&error);
         // The same where nothing can be lost.
         scene.server.plan(Operation::List, Fault::Status(status, vec![]));
-        let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err();
+        let listed = scene.driver.list(scene.subject()).await.unwrap_err();
         let class = if class == Class::Unknown { Class::Unavailable } else { class };
         assert_eq!(listed.class(), class, "{status}: {listed}");
         scene.assert_told(&listed);
@@ -113,7 +114,7 @@ async fn a_pause_is_kept() {
         }
         let wait = vec![("retry-after", "2".to_owned())];
         scene.server.plan(Operation::List, Fault::Status(429, wait));
-        let list = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+        let list = async || scene.driver.list(scene.subject()).await;
         let asked = Class::RateLimited { retry_after: Some(Duration::from_secs(2)) };
         assert_eq!(list().await.unwrap_err().class(), asked);
         let before = scene.server.seen().len();
@@ -126,12 +127,13 @@ async fn a_pause_is_kept() {
     .await;
 }
 
-/// It holds for the account: another provider object with the same address and the same Secret keeps it too, one with another Secret does not.
+/// It holds for the account: another provider object with the same address and the same Secret keeps it too, one with
+/// another Secret does not.
 #[tokio::test]
 async fn a_pause_holds_for_all_provider_objects_of_an_account() {
     let mut scene = Scene::new(Wire::Grafana).await;
     scene.server.plan(Operation::List, Fault::Status(429, vec![("retry-after", "60".to_owned())]));
-    let list = async |scene: &Scene| scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+    let list = async |scene: &Scene| scene.driver.list(scene.subject()).await;
     assert!(list(&scene).await.is_err());
     scene.source.specification.provider.name = "another".into();
     scene.mend(|_| {});
@@ -161,7 +163,8 @@ async fn a_full_account_refuses_and_has_room_again_after_a_revoke() {
     .await;
 }
 
-/// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation too.
+/// The same where it says that it does not work now: at each call that has such an answer, a create and a revocation
+/// too.
 #[tokio::test]
 async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
     let wait = |name| vec![(name, "2".to_owned())];
@@ -173,7 +176,7 @@ async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
             Operation::Create => scene.create(2).await.unwrap_err(),
             Operation::Revoke => scene.revoke(&issued, Some(&minted)).await.unwrap_err(),
             Operation::Verify => scene.verify(&minted).await.unwrap_err(),
-            _ => scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap_err(),
+            _ => scene.driver.list(scene.subject()).await.unwrap_err(),
         };
         // A word about limits is none about when it works again.
         for (header, is_paused) in [("ratelimit-reset", false), ("retry-after", true)] {
@@ -203,7 +206,7 @@ async fn a_pause_of_a_provider_that_does_not_work_is_kept() {
 async fn calls_that_hang_do_not_pile_up() {
     let scene = Scene::with_timeout(Wire::Grafana, "3s").await;
     (0..4).for_each(|_| scene.server.plan(Operation::List, Fault::Silent));
-    let list = || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification);
+    let list = || scene.driver.list(scene.subject());
     let hanging = futures::future::join_all((0..4).map(|_| list()));
     let next = async {
         tokio::time::sleep(Duration::from_millis(1_000)).await;
@@ -219,8 +222,8 @@ async fn calls_that_hang_do_not_pile_up() {
     );
 }
 
-/// Bug: a token that was refused for a moment counted as dead, also where the list showed it; and where the operator's credential is shown, a
-/// refusal of that one counted as the death of the token.
+/// Bug: a token that was refused for a moment counted as dead, also where the list showed it; and where the operator's
+/// credential is shown, a refusal of that one counted as the death of the token.
 #[tokio::test]
 async fn a_refusal_of_a_moment_is_told_as_what_it_is() {
     // With a list: what is refused and listed is no death.

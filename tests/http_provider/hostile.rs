@@ -54,7 +54,8 @@ async fn registration(url: &str, change: impl FnOnce(&mut Value)) -> Typed {
     Typed::new("http/oauth2-client-registration", change, json!({"token": "initial"})).await
 }
 
-/// Regression: a client that was granted less and could not be deleted counted as clearly refused: it lived on, and nobody was told.
+/// Regression: a client that was granted less and could not be deleted counted as clearly refused: it lived on, and
+/// nobody was told.
 #[tokio::test]
 async fn what_could_not_be_given_back_is_not_taken_for_gone() {
     let (url, state) = server(Arc::new(|asked, _| match asked {
@@ -91,7 +92,7 @@ async fn an_answer_that_cannot_be_read_does_not_say_that_a_token_is_unused() {
     })
     .await;
     let (issued, minted) = scene.mint(1).await;
-    let used = scene.driver.last_use(&scene.owner, &scene.naming, &issued, Some(&minted.values)).await;
+    let used = scene.driver.last_use(scene.subject(), &issued, Some(&minted.values)).await;
     assert!(used.is_err(), "{used:?}");
 }
 
@@ -108,8 +109,8 @@ async fn keycloak(url: &str) -> Typed {
 
 const SECRET: &str = "/admin/realms/r/clients/c/client-secret";
 
-/// Regression: which secret the call would end was asked, then a session was obtained for the call, which took its time; meanwhile somebody
-/// made another secret, and the call ended the one that pods held.
+/// Regression: which secret the call would end was asked, then a session was obtained for the call, which took its
+/// time; meanwhile somebody made another secret, and the call ended the one that pods held.
 #[tokio::test]
 async fn which_token_a_call_ends_is_asked_right_before_it() {
     let (url, state) = server(Arc::new(|asked, state| {
@@ -152,8 +153,8 @@ async fn which_token_a_call_ends_is_asked_right_before_it() {
     assert_eq!(state.lock().unwrap().ended, Vec::<String>::new(), "s2 is published");
 }
 
-/// What a person made is nobody's left-over: the create before was clearly refused. It is published as if it was new, and what the next
-/// rotation revokes is the person's.
+/// What a person made is nobody's left-over: the create before was clearly refused. It is published as if it was new,
+/// and what the next rotation revokes is the person's.
 #[tokio::test]
 async fn a_secret_of_a_person_is_not_taken_after_a_create_that_was_refused() {
     let (url, _) = server(Arc::new(|asked, state| match asked {

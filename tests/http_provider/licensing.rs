@@ -54,7 +54,8 @@ async fn nothing_is_sent_while_a_quota_is_used_up() {
     assert_eq!(scene.server.seen().len(), calls);
 }
 
-/// A token that may not do what was asked for is not published; one that may not do what it is tried with works all the same.
+/// A token that may not do what was asked for is not published; one that may not do what it is tried with works all the
+/// same.
 #[tokio::test]
 async fn permissions_are_tried() {
     let scene = Scene::new(Wire::Licensing).await;
@@ -81,7 +82,7 @@ async fn a_licence_is_asked_for_before_each_token() {
     let licensing = scene.source.provider.backend.licensing.as_mut().unwrap();
     licensing.licence = Some(serde_json::from_value(serde_json::json!({})).unwrap());
     scene.rebuild();
-    let preflight = async || scene.driver.preflight(&scene.owner, &scene.source.specification).await;
+    let preflight = async || scene.driver.preflight(scene.subject()).await;
     preflight().await.unwrap();
     scene.server.store().tenants[0].is_expired = true;
     let error = preflight().await.unwrap_err();

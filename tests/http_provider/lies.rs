@@ -34,7 +34,7 @@ async fn story(scene: &Scene) -> Story {
         None => {
             let found = scene.verify(&minted).await.unwrap();
             assert!(matches!(found, Verification::Works { .. }), "{found:?}");
-            match scene.driver.prove(&scene.owner, &issued, &minted.values).await.unwrap() {
+            match scene.driver.prove(scene.subject(), &issued, &minted.values).await.unwrap() {
                 Proof::Shown => published = true,
                 Proof::NotYet { why } | Proof::Wrong { why } => said.push(why),
             }
@@ -148,15 +148,15 @@ async fn an_answer_that_lacks_a_field_still_gives_what_it_has() {
     .await;
 }
 
-/// A create that was answered with an error and carried out later lived until the next rotation: the list shows it then, and it is revoked
-/// by what the list shows.
+/// A create that was answered with an error and carried out later lived until the next rotation: the list shows it
+/// then, and it is revoked by what the list shows.
 #[tokio::test]
 async fn a_create_that_is_carried_out_late_is_an_unknown_outcome_and_is_found() {
     let scene = Scene::new(Wire::GitLab).await;
     scene.server.plan(Create, Fault::Late(Duration::from_millis(400)));
     let error = scene.create(1).await.unwrap_err();
     assert_eq!(error.class(), Class::Unknown, "{error}");
-    let listed = async || scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await.unwrap();
+    let listed = async || scene.driver.list(scene.subject()).await.unwrap();
     assert!(listed().await.is_empty(), "not yet");
     let started = Instant::now();
     let found = loop {
@@ -178,7 +178,7 @@ async fn a_list_that_always_fails_is_never_an_empty_one() {
         let scene = Scene::new(Wire::GitLab).await;
         scene.server.store().behaviour.lies = vec![Lie::Never(List, status)];
         for _ in 0..2 {
-            let listed = scene.driver.list(&scene.owner, &scene.naming, &scene.source.specification).await;
+            let listed = scene.driver.list(scene.subject()).await;
             assert_eq!(listed.unwrap_err().class(), class, "{status}");
         }
     }
@@ -239,7 +239,7 @@ async fn an_honest_provider_shows_it_once_with_one_call_of_each_kind() {
             assert!(minted.flaw.is_none() && minted.unshown.is_empty(), "{wire:?}: {minted:?}");
             let calls = |operation| scene.server.count(operation);
             let before = (calls(Operation::Verify), scene.server.seen().len());
-            let proof = scene.driver.prove(&scene.owner, &issued, &minted.values).await.unwrap();
+            let proof = scene.driver.prove(scene.subject(), &issued, &minted.values).await.unwrap();
             assert_eq!(proof, Proof::Shown, "{wire:?}");
             let after = (calls(Operation::Verify), scene.server.seen().len());
             let (tried, asked) = (after.0 - before.0, after.1 - before.1);

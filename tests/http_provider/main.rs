@@ -1,4 +1,5 @@
-//! The recipes under `examples`, and those that are built in, each against a server that speaks as its provider: what every driver has to show.
+//! The recipes under `examples`, and those that are built in, each against a server that speaks as its provider: what
+//! every driver has to show.
 
 mod admin_tokens;
 mod authorization_server;

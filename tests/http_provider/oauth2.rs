@@ -135,7 +135,8 @@ async fn refusals_say_what_to_look_at() {
     assert!(error.to_string().contains("look at resource"), "{error}");
 }
 
-/// A token that nothing answers for at the server is tried at the API; here that is the server's own introspection, which wants more.
+/// A token that nothing answers for at the server is tried at the API; here that is the server's own introspection,
+/// which wants more.
 #[tokio::test]
 async fn a_token_can_be_tried_at_an_api() {
     let server = Server::start();

@@ -44,7 +44,7 @@ async fn a_user_token_is_replaced_in_place() {
     let capabilities = scene.driver.capabilities();
     assert_eq!((capabilities.strategy, capabilities.lost_answer), (Strategy::InPlace, LostAnswer::Human));
     scene.driver.health(&scene.owner.namespace).await.unwrap();
-    scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+    scene.driver.preflight(scene.subject()).await.unwrap();
     let minted = scene.replace(1, None).await.unwrap();
     assert!(matches!(scene.verify(&minted).await.unwrap(), Verification::Works { .. }));
     let before = scene.server.store().tenants[0].user_token.clone();

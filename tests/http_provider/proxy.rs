@@ -10,7 +10,7 @@ use tokenturn::{
     core::token::{Liveness, Verification},
     providers::{
         Class, Error, Provider,
-        http::{Http, Shared, guard::Reach},
+        http::{Http, Shared, send::guard::Reach},
     },
     testkit::contract::{Operation, Wire},
 };
@@ -55,7 +55,7 @@ fn assert_told(scene: &Scene, error: &Error, class: Class, told: &str) {
 async fn every_call_goes_through_the_proxy_and_none_past_it() {
     let (scene, gate, proxy) = scene(ASKS, "10s").await;
     scene.driver.check_credential(&scene.owner.namespace).await.unwrap();
-    scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+    scene.driver.preflight(scene.subject()).await.unwrap();
     let (issued, minted) = scene.mint(1).await;
     assert_eq!(scene.verify(&minted).await.unwrap(), Verification::Works { surplus: vec![], expires_at: None });
     assert_eq!(scene.names().await.len(), 1);
@@ -67,7 +67,8 @@ async fn every_call_goes_through_the_proxy_and_none_past_it() {
     assert_eq!((asked.len(), proxy.passed()), (scene.server.seen().len(), scene.server.seen().len()));
 }
 
-/// Authorities, client certificates and the token's own calls are as without a proxy, and one that speaks TLS is an authority's too.
+/// Authorities, client certificates and the token's own calls are as without a proxy, and one that speaks TLS is an
+/// authority's too.
 #[tokio::test]
 async fn client_certificates_are_shown_to_the_api_through_the_proxy() {
     let mut scene = Scene::new(Wire::Grafana).await;
@@ -117,7 +118,8 @@ async fn a_proxy_that_lets_nothing_through_is_told_and_nothing_was_sent() {
     assert_eq!(scene.server.seen().len(), 0);
 }
 
-/// One that is replaced or taken away counts at once; a token is tried without the operator's credential, and not without the proxy's.
+/// One that is replaced or taken away counts at once; a token is tried without the operator's credential, and not
+/// without the proxy's.
 #[tokio::test]
 async fn the_proxys_secret_is_read_for_every_call() {
     let (scene, _gate, proxy) = scene(ASKS, "10s").await;

@@ -13,8 +13,8 @@ use tokenturn::{
         token::{Generation, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
-        Error, Minted, Provider, Request, builtin,
-        http::{Http, Shared, guard::Reach},
+        Error, Minted, Provider, Request, Subject, builtin,
+        http::{Http, Shared, send::guard::Reach},
     },
     testkit::{
         SharedControlPlane, TestNamespace,
@@ -183,6 +183,10 @@ impl Scene {
         secrets.create(&PostParams::default(), &copy).await.unwrap();
     }
 
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { owner: &self.owner, naming: &self.naming, specification: &self.source.specification }
+    }
+
     pub fn request(&self, attempt: i64) -> Request {
         let generation = Generation { sequence: 1, attempt };
         Request {
@@ -249,24 +253,24 @@ impl Scene {
     }
 
     pub async fn names(&self) -> Vec<String> {
-        let listed = self.driver.list(&self.owner, &self.naming, &self.source.specification).await.unwrap();
+        let listed = self.driver.list(self.subject()).await.unwrap();
         let mut names: Vec<String> = listed.into_iter().map(|token| token.id).collect();
         names.sort();
         names
     }
 
     pub async fn verify(&self, minted: &Minted) -> Result<Verification, Error> {
-        self.driver.verify(&self.owner, &self.source.specification, &minted.values).await
+        self.driver.verify(self.subject(), &minted.values).await
     }
 
     pub async fn liveness(&self, issued: &Issued, minted: Option<&Minted>) -> Result<Liveness, Error> {
-        self.driver.liveness(&self.owner, &self.naming, issued, minted.map(|minted| &minted.values)).await
+        self.driver.liveness(self.subject(), issued, minted.map(|minted| &minted.values)).await
     }
 
     pub async fn revoke(&self, issued: &Issued, minted: Option<&Minted>) -> Result<(), Error> {
         let token = Revocable::never_stored(issued);
         let values = minted.map(|minted| &minted.values);
-        self.driver.revoke(&self.owner, &self.source.specification, &token, values).await
+        self.driver.revoke(self.subject(), &token, values).await
     }
 
     /// Tokens that were there before.

@@ -13,7 +13,7 @@ use crate::scene::Scene;
 
 /// The fingerprints of all tokens of the account.
 async fn census(scene: &Scene) -> Vec<String> {
-    let found = scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+    let found = scene.driver.preflight(scene.subject()).await.unwrap();
     found.expect("tokens without names").into_iter().collect()
 }
 

@@ -1,4 +1,5 @@
-//! A TLS server before one that speaks plain HTTP. It lets nobody in without a certificate of the tests' authority, or everybody.
+//! A TLS server before one that speaks plain HTTP. It lets nobody in without a certificate of the tests' authority, or
+//! everybody.
 
 use std::{
     path::{Path, PathBuf},

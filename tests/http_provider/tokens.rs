@@ -19,7 +19,7 @@ use crate::scene::{Scene, each};
 async fn a_token_is_minted_found_tried_and_revoked() {
     each(async |scene| {
         let wire = scene.wire;
-        scene.driver.preflight(&scene.owner, &scene.source.specification).await.unwrap();
+        scene.driver.preflight(scene.subject()).await.unwrap();
         let (issued, minted) = scene.mint(1).await;
         let value = minted.values.get("token").or_else(|| minted.values.get("clientSecret"));
         let value = value.and_then(|value| value.expose_str()).unwrap();
@@ -166,7 +166,8 @@ async fn granted_permissions_are_compared_with_those_asked_for() {
 #[tokio::test]
 async fn an_answer_about_something_else_kills_no_token() {
     for wire in [Wire::OAuth2, Wire::Licensing, Wire::Fossa] {
-        // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was changed.
+        // At OAuth 2.0 it is the operator's credential that is refused with 401, for example because its secret was
+        // changed.
         let statuses: &[u16] = if wire == Wire::OAuth2 { &[401, 403, 404, 429, 500] } else { &[404, 429, 500] };
         for status in statuses {
             let scene = Scene::new(wire).await;
@@ -206,8 +207,7 @@ async fn it_is_known_when_a_token_was_used_last() {
     let (issued, minted) = scene.mint(1).await;
     let (other, _) = scene.mint(2).await;
     assert!(scene.driver.capabilities().tells_last_use);
-    let last_use =
-        async |scene: &Scene, token| scene.driver.last_use(&scene.owner, &scene.naming, token, None).await.unwrap();
+    let last_use = async |scene: &Scene, token| scene.driver.last_use(scene.subject(), token, None).await.unwrap();
     assert_eq!(last_use(&scene, &issued).await, None);
     let value = minted.values.get("token").and_then(|value| value.expose_str()).unwrap();
     let before = Timestamp::now();

@@ -13,8 +13,8 @@ use tokenturn::{
         token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
     },
     providers::{
-        Driver, Drivers, Error, Minted, Provider, Request,
-        http::{Shared, guard::Reach},
+        Driver, Drivers, Error, Minted, Provider, Request, Subject,
+        http::{Shared, send::guard::Reach},
         kubernetes::Kubernetes,
     },
     testkit::{SharedControlPlane, TestNamespace},
@@ -96,6 +96,10 @@ impl Typed {
         self.driver.create(&self.request(attempt)).await
     }
 
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { owner: &self.owner, naming: &self.naming, specification: &self.source.specification }
+    }
+
     fn request(&self, attempt: i64) -> Request {
         let generation = Generation { sequence: 1, attempt };
         Request {
@@ -148,27 +152,27 @@ impl Typed {
     }
 
     pub async fn verify(&self, minted: &Minted) -> Result<Verification, Error> {
-        self.driver.verify(&self.owner, &self.source.specification, &minted.values).await
+        self.driver.verify(self.subject(), &minted.values).await
     }
 
     pub async fn revoke(&self, issued: &Issued, minted: &Minted) -> Result<(), Error> {
         let token = Revocable::never_stored(issued);
-        self.driver.revoke(&self.owner, &self.source.specification, &token, Some(&minted.values)).await
+        self.driver.revoke(self.subject(), &token, Some(&minted.values)).await
     }
 
     pub async fn names(&self) -> Vec<String> {
-        let listed = self.driver.list(&self.owner, &self.naming, &self.source.specification).await.unwrap();
+        let listed = self.driver.list(self.subject()).await.unwrap();
         let mut names: Vec<String> = listed.into_iter().map(|token| token.id).collect();
         names.sort();
         names
     }
 
     pub async fn liveness(&self, issued: &Issued, minted: &Minted) -> Result<Liveness, Error> {
-        self.driver.liveness(&self.owner, &self.naming, issued, Some(&minted.values)).await
+        self.driver.liveness(self.subject(), issued, Some(&minted.values)).await
     }
 
     pub async fn preflight(&self) -> Result<(), Error> {
-        self.driver.preflight(&self.owner, &self.source.specification).await.map(drop)
+        self.driver.preflight(self.subject()).await.map(drop)
     }
 
     /// Mints two tokens, revokes the first, and looks that it is dead and the other one alive.

@@ -4,7 +4,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokenturn::{
     api::provider::http::HttpMeaning,
-    providers::http::answer::{self, Body, Received},
+    providers::http::message::{
+        answer::{self, Body, Received},
+        content,
+    },
 };
 
 use super::mistakes::{compiled, good};
@@ -54,7 +57,8 @@ fn a_case_comes_before_the_status() {
     assert!(about_something_else(401, &json!({"error": "other"})));
 }
 
-/// Regression: a 403 that says when to come back was taken for a refusal of the credential, and the create was sent again at once.
+/// Regression: a 403 that says when to come back was taken for a refusal of the credential, and the create was sent
+/// again at once.
 #[test]
 fn a_403_that_says_when_to_come_back_is_about_a_limit() {
     let mut recipe = good();
@@ -105,7 +109,7 @@ fn what_is_granted_is_a_list_or_a_text_with_spaces() {
         recipe["create"]["permissions"] = json!(path);
         recipe["create"]["permissionsWithSpaces"] = json!(with_spaces);
         let granted = compiled(recipe).unwrap().create.granted.unwrap();
-        assert_eq!(answer::granted(&granted, &body), [json!("a"), json!("b")]);
-        assert!(answer::granted(&granted, &json!({})).is_empty());
+        assert_eq!(content::granted(&granted, &body), [json!("a"), json!("b")]);
+        assert!(content::granted(&granted, &json!({})).is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Ten thousand of each: texts as templates, values in every place of a request, answers of every shape, durations. Nothing
-//! panics, and what is substituted never changes the structure of what it stands in.
+//! Ten thousand of each: texts as templates, values in every place of a request, answers of every shape, durations.
+//! Nothing panics, and what is substituted never changes the structure of what it stands in.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 use tokenturn::{
     api::GoDuration,
     providers::http::{
-        answer::{self, Body, Received},
-        link,
-        recipe::Recipe,
-        render::{self, Parameters, Scope},
-        template::Template,
+        message::{
+            answer::{self, Body, Received},
+            content, link,
+            render::{self, Parameters, Scope},
+            wait,
+        },
+        recipe::{Recipe, template::Template},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -187,10 +189,10 @@ proptest! {
             body: Body::of(serde_json::to_vec(&body).unwrap()),
         };
         let _ = answer::meaning(&recipe.create.operation.answer, &received);
-        if let Ok(values) = answer::values(&recipe.create.values, &body) {
+        if let Ok(values) = content::values(&recipe.create.values, &body) {
             prop_assert!(values.iter().all(|(_, value)| !value.is_empty()));
         }
-        if let Some(wait) = answer::retry_after(&headers, Timestamp::now()) {
+        if let Some(wait) = wait::retry_after(&headers, Timestamp::now()) {
             prop_assert!((1..=86_400).contains(&wait.as_secs()));
         }
         if let Ok(Some(next)) = link::next(&headers, &recipe.base) {

@@ -4,3 +4,4 @@ mod answers;
 mod fuzz;
 mod matrix;
 mod mistakes;
+mod places;

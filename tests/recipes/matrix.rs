@@ -13,7 +13,7 @@ use tokenturn::{
                 recipe::recipe,
             },
         },
-        http::compile,
+        http::recipe::compile,
         kubernetes,
     },
 };
@@ -29,10 +29,8 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
     };
     let revoke_by = match revoke_by {
         RevokeBy::Id => "id",
-        RevokeBy::Accessor => "accessor",
         RevokeBy::Name => "name",
         RevokeBy::Value => "value",
-        RevokeBy::ValueAsCredential => "value, as the credential",
         RevokeBy::BoundObject => "bound object",
         RevokeBy::Nothing => "-",
     };

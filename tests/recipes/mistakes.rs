@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokenturn::{
     api::HttpProvider,
-    providers::http::{compile, recipe},
+    providers::http::recipe::{self, compile},
 };
 
 /// A recipe that works.
@@ -33,230 +33,6 @@ pub fn compiled(recipe: Value) -> Result<recipe::Recipe, Vec<String>> {
 }
 
 #[test]
-fn each_mistake_is_told_with_its_place() {
-    assert!(compiled(good()).is_ok());
-    for (pointer, value, told) in [
-        ("/baseUrl", json!("api.example.com"), "baseUrl: is no URL"),
-        ("/baseUrl", json!("ftp://api.example.com"), "baseUrl: has to begin with https://"),
-        ("/baseUrl", json!("https://me:secret@api.example.com"), "baseUrl: names a user"),
-        ("/baseUrl", json!("https://api.example.com/?a=b"), "baseUrl: has a query"),
-        ("/proxy", json!({"url": "proxy.example.com"}), "proxy.url: is no URL"),
-        ("/proxy", json!({"url": "proxy.example.com:3128"}), "proxy.url: has to begin with http:// or https://"),
-        ("/proxy", json!({"url": "socks5://proxy.example.com"}), "proxy.url: has to begin with http:// or https://"),
-        ("/proxy", json!({"url": "http://a:b@proxy.example.com"}), "proxy.url: names a user; put username"),
-        ("/proxy", json!({"url": "http://proxy.example.com/x"}), "proxy.url: has a path"),
-        ("/caBundle", json!("x".repeat(70_000)), "caBundle: and everything else are larger than 64 KiB together"),
-        ("/timeout", json!("1m"), "timeout: has to be more than 0 and at most 15 s"),
-        (
-            "/credential/headers",
-            json!({"Authorization": "${token.id}"}),
-            "credential.headers.Authorization: `${token.id}` is not known here",
-        ),
-        ("/credential/headers", json!({"bad name": "x"}), "credential.headers.bad name: is no name of a header"),
-        ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
-        ("/credential/basic", json!({}), "credential: say headers or basic, not both"),
-        (
-            "/credential/assertion",
-            json!({"clientId": "a", "clientIdKey": "b", "audience": "c"}),
-            "credential.assertion: say clientId or clientIdKey, not both",
-        ),
-        (
-            "/credential/oauth2",
-            json!({"tokenUrl": "https://as.example/token?a=b", "scopes": []}),
-            "credential.headers.Authorization: is what oauth2 shows",
-        ),
-        (
-            "/credential/oauth2",
-            json!({"tokenUrl": "https://as.example/token?a=b", "method": "TlsClientAuth"}),
-            "credential.oauth2: method TlsClientAuth needs",
-        ),
-        (
-            "/credential/oauth2",
-            json!({"tokenUrl": "https://as.example/token?a=b", "keyId": "a"}),
-            "credential.oauth2: keyId is of no use",
-        ),
-        (
-            "/credential/oauth2",
-            json!({"tokenUrl": "https://as.example/token?a=b", "method": "PrivateKeyJwt", "secretKey": "a"}),
-            "credential.oauth2: secretKey is of no use",
-        ),
-        (
-            "/credential/oauth2",
-            json!({"tokenUrl": "https://as.example/token?a=b", "clientId": "a", "clientIdKey": "b"}),
-            "credential.oauth2: say clientId or clientIdKey",
-        ),
-        ("/credential/oauth2", json!({"tokenUrl": "as.example"}), "credential.oauth2.tokenUrl: is no URL"),
-        ("/revoke", Value::Null, "create.expires: is needed without revoke"),
-        ("/list", Value::Null, "list: is needed where tokens do not expire"),
-        ("/revoke", Value::Null, "list: is of no use without revoke"),
-        (
-            "/parameters/project",
-            json!({"as": "Integer", "default": "ten"}),
-            "parameters.project: \"ten\" is no whole number",
-        ),
-        (
-            "/parameters/project",
-            json!({"values": ["a"], "default": "b"}),
-            "parameters.project: the default \"b\" is none of its values",
-        ),
-        ("/parameters/a b", json!({}), "parameters.a b: a parameter's name has"),
-        ("/permissions/1", json!({"name": "read"}), "permissions: \"read\" stands there twice"),
-        ("/permissions", json!([]), "permissions: is empty, and create.request says ${permissions}"),
-        ("/create/request/json/scopes", json!("x"), "create.request: never says ${permissions}"),
-        (
-            "/create/request/json/scopes",
-            json!("a ${permissions}"),
-            "create.request.json.scopes: a list can stand alone only",
-        ),
-        ("/create/request/json", json!({"scopes": "${permissions}"}), "create.request: never says ${name}, so list"),
-        (
-            "/create/request/json/deep",
-            json!([{"x": ["${nope}"]}]),
-            "create.request.json.deep[0].x[0]: `${nope}` is not known",
-        ),
-        (
-            "/create/request/path",
-            json!("/p/${parameters.nope}"),
-            "create.request.path: `${parameters.nope}` is none of parameters",
-        ),
-        ("/create/request/path", json!("/p/${permissions}"), "create.request.path: a list cannot stand here"),
-        ("/revoke/request/baseUrl", json!("nowhere"), "revoke.request.baseUrl: is no URL"),
-        ("/create/request/baseUrl", json!("https://a.example/?b"), "create.request.baseUrl: has a query"),
-        ("/list/request/baseUrl", json!("ssh://a.example"), "list.request.baseUrl: has to begin with https://"),
-        (
-            "/verify/request/baseUrl",
-            json!("https://${parameters.project}.example"),
-            "verify.request.baseUrl: cannot have",
-        ),
-        ("/create/request/path", json!("p"), "create.request.path: has to begin with /"),
-        ("/create/request/path", json!("/a?b"), "create.request.path: has a `?`"),
-        ("/create/request/path", json!("/a/../b"), "create.request.path: has a segment `.` or `..`"),
-        ("/create/request/form", json!({"a": "b"}), "create.request: has several bodies"),
-        (
-            "/verify/request/headers",
-            json!({"X-A": "${credential.token}"}),
-            "verify.request.headers.X-A: `${credential.token}` is not known here",
-        ),
-        ("/create/answer", json!({"statuses": {"20x": "Success"}}), "create.answer.statuses.20x: is no HTTP status"),
-        (
-            "/create/answer",
-            json!({"statuses": {"404": "Success"}}),
-            "create.answer.statuses.404: only 2xx can be a Success",
-        ),
-        (
-            "/create/answer",
-            json!({"expect": [{"path": "$.a", "oneOf": []}]}),
-            "create.answer.expect[0]: oneOf is empty",
-        ),
-        (
-            "/create/answer",
-            json!({"expect": [{"path": "a", "oneOf": [1]}]}),
-            "create.answer.expect[0].path: is no JSONPath",
-        ),
-        (
-            "/create/answer",
-            json!({"expect": [{"path": "$.a", "oneOf": [1], "otherwise": "Success"}]}),
-            "otherwise cannot be Success",
-        ),
-        (
-            "/create/answer",
-            json!({"cases": [{"path": "error", "oneOf": ["x"], "meaning": "Refused"}]}),
-            "create.answer.cases[0].path: is no JSONPath",
-        ),
-        (
-            "/verify/answer",
-            json!({"cases": [{"path": "$.error", "oneOf": ["x"], "meaning": "Success"}]}),
-            "verify.answer.cases[0].meaning: can be Success with a status of 2xx only",
-        ),
-        (
-            "/revoke/answer",
-            json!({"cases": [{"path": "$.error", "meaning": "Refused"}]}),
-            "revoke.answer.cases[0]: say path and oneOf together",
-        ),
-        ("/revoke/answer", json!({"cases": [{"status": 99, "meaning": "Gone"}]}), "cases[0].status: is no HTTP status"),
-        ("/listValues", json!({"request": {"path": "/all"}, "values": "$[*]"}), "say list or listValues, not both"),
-        ("/list/values", json!({"nope": "$.x"}), "list.values.nope: is none of create.values"),
-        ("/inPlace", json!({}), "list: is of no use with inPlace"),
-        ("/inPlace", json!({"initial": {"nope": "key"}}), "inPlace.initial.nope: is none of create.values"),
-        (
-            "/create/request/path",
-            json!("/tokens/${replaced.token}"),
-            "create.request.path: `${replaced.token}` needs inPlace.initial.token",
-        ),
-        ("/verify/probes", json!({"nope": {"request": {"path": "/x"}}}), "verify.probes.nope: is none of permissions"),
-        ("/create/dpop", json!(true), "create.values.dpopKey: is the name"),
-        ("/create/permissions", json!("scope"), "create.permissions: is no JSONPath"),
-        ("/create/values", json!({}), "create.values: is empty"),
-        ("/create/values/token", json!("token"), "create.values.token: is no JSONPath (RFC 9535)"),
-        ("/create/id", Value::Null, "create.id: is needed, because ${token.id} is said"),
-        ("/create/expires", json!({"path": "$["}), "create.expires.path: is no JSONPath"),
-        ("/list/id", Value::Null, "list.id: is needed, because ${token.id} is said"),
-        ("/list/items", json!("$.[*"), "list.items: is no JSONPath"),
-        ("/list/paging", json!({}), "list.paging: say exactly one of page, cursor and link"),
-        (
-            "/list/request/path",
-            json!("/${token.id}"),
-            "list.request.path: `${token.id}` is not known here; list knows parameters",
-        ),
-        ("/verify/request/headers", json!({}), "verify.request: never shows the token"),
-        (
-            "/verify/request/path",
-            json!("/${token.values.other}"),
-            "verify.request.path: `${token.values.other}` is none of create.values",
-        ),
-        ("/revoke/request/path", json!("/tokens"), "revoke.request: never says which token"),
-        // What could take for ever, or all memory.
-        ("/list/name", json!("$[?@[?@[?@.a]]]"), "list.name: is a JSONPath with another filter in a filter"),
-        ("/list/items", json!("$..*..*..*"), "list.items: is a JSONPath with more than one `..`"),
-        (
-            "/create/id",
-            json!(format!("$.{}", "a".repeat(600))),
-            "create.id: is a JSONPath with more than 512 characters",
-        ),
-        (
-            "/verify/permissions",
-            json!("$[?search(@.name, '((a{99}){99}){99}')]"),
-            "verify.permissions: is a JSONPath with search(): patterns are not known",
-        ),
-        (
-            "/list/alive",
-            json!([{"path": "$.a", "oneOf": vec![1; 33]}]),
-            "list.alive[0].oneOf: has 33 values; 32 are possible",
-        ),
-        (
-            "/create/answer",
-            json!({"cases": vec![json!({"status": 400, "meaning": "Refused"}); 17]}),
-            "create.answer.cases: has 17 cases; 16 are possible",
-        ),
-        ("/create/request/json/x", json!("${name}".repeat(65)), "substitutions; 64 are possible"),
-        (
-            "/create/request/json/x",
-            (0..40).fold(json!(1), |inner, _| json!([inner])),
-            "create.request.json: is nested more than 32 deep",
-        ),
-        ("/baseUrl", json!(format!("https://{}.example.com", "a".repeat(3_000))), "baseUrl: is longer than 2048"),
-        // Regression: it was sent as it stands.
-        (
-            "/permissions/1",
-            json!({"name": "of a project", "value": {"id": "project:${parameters.project}"}}),
-            "permissions: the value of \"of a project\" has a `${`: it is sent as it is",
-        ),
-    ] {
-        let mut recipe = good();
-        match pointer.rsplit_once('/') {
-            Some((parent, "1")) => recipe.pointer_mut(parent).unwrap()[1] = value.clone(),
-            Some((parent, name)) => recipe.pointer_mut(parent).unwrap()[name] = value.clone(),
-            None => unreachable!(),
-        }
-        if pointer == "/create/dpop" {
-            recipe["create"]["values"]["dpopKey"] = json!("$.key");
-        }
-        let mistakes = compiled(recipe).expect_err(pointer);
-        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{pointer} {value}: {mistakes:?}");
-    }
-}
-
-#[test]
 fn all_mistakes_are_told_at_once() {
     let mut recipe = good();
     recipe["baseUrl"] = json!("nowhere");
@@ -282,8 +58,9 @@ fn a_thousand_mistakes_are_told_in_a_few_lines() {
     assert!(mistakes.iter().all(|mistake| mistake.len() < 700), "{mistakes:?}");
 }
 
-/// Regression: a path of 120 characters took ten seconds of the thread that looked at its provider object, at every look. The largest
-/// recipe that is compiled at all, full of the costliest paths that are let through, takes less than that of a rotation's other work.
+/// Regression: a path of 120 characters took ten seconds of the thread that looked at its provider object, at every
+/// look. The largest recipe that is compiled at all, full of the costliest paths that are let through, takes less than
+/// that of a rotation's other work.
 #[test]
 fn the_costliest_recipe_is_compiled_soon() {
     let costly = [
@@ -299,17 +76,25 @@ fn the_costliest_recipe_is_compiled_soon() {
     }
     let began = std::time::Instant::now();
     for path in costly.iter().cycle().take((64 << 10) / 100) {
-        assert!(tokenturn::providers::http::path::parse(path).is_ok());
+        assert!(tokenturn::providers::http::recipe::path::parse(path).is_ok());
     }
     println!("the paths of 64 KiB: {:?}", began.elapsed());
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
-/// How a token ends, and what is obtained before a call.
+fn assert_told(changes: &[(Value, &str)]) {
+    for (change, told) in changes {
+        let mut recipe = good();
+        merge(&mut recipe, change);
+        let mistakes = compiled(recipe).expect_err(told);
+        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{told}: {mistakes:?}");
+    }
+}
+
+/// What is obtained before a call, and how tokens are found.
 #[test]
 fn what_does_not_go_together_is_told() {
-    let request = || json!({"request": {"path": "/x"}});
-    for (change, told) in [
+    assert_told(&[
         (
             json!({"credential": {"headers": {"A": "${credential.session}"}}}),
             "${credential.session}` needs credential.login",
@@ -356,6 +141,14 @@ fn what_does_not_go_together_is_told() {
             json!({"create": {"expires": {"path": "$.at", "otherwise": "0s"}}}),
             "create.expires.otherwise: has to be more than 0",
         ),
+    ]);
+}
+
+/// How a token ends.
+#[test]
+fn ends_that_do_not_go_together_are_told() {
+    let request = || json!({"request": {"path": "/x"}});
+    assert_told(&[
         (json!({"list": {"lastUsed": {"path": "$["}}}), "list.lastUsed.path: is no JSONPath"),
         (
             json!({"lastUsed": {"request": {"path": "/x"}, "time": {"path": "$.at"}}}),
@@ -384,12 +177,7 @@ fn what_does_not_go_together_is_told() {
             "revoke.onlyIf: is needed with inPlace",
         ),
         (json!({"list": null, "inPlace": {}}), "revoke: is of no use with inPlace"),
-    ] {
-        let mut recipe = good();
-        merge(&mut recipe, &change);
-        let mistakes = compiled(recipe).expect_err(told);
-        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{told}: {mistakes:?}");
-    }
+    ]);
 }
 
 /// A merge patch (RFC 7396).

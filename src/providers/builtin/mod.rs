@@ -1,7 +1,7 @@
 //! Providers that are recipes of ours: a typed spec on top, and data for the `http` driver below.
 //!
-//! Each file turns its spec into an [`HttpProvider`]; whatever the recipe language can say is said in it, so that a mended driver
-//! mends them all.
+//! Each file turns its spec into an [`HttpProvider`]; whatever the recipe language can say is said in it, so that a
+//! mended driver mends them all.
 
 mod fossa;
 mod fossa_exchange;

@@ -1,98 +1,56 @@
 //! Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
 //!
-//! - [`compile`] makes a [`recipe`] of what a provider object says, and `compiled` keeps it; [`template`] is the language of its texts, [`path`] that
-//!   of places in answers
-//! - [`render`] makes requests of it, [`transport`] sends them, [`answer`] reads what comes back, `body` within what it may cost
-//! - `calls` makes a call and tells what went wrong; `minting`, `listing`, `trying`, `using`, `revoking` are what the driver does with it
-//! - `minted` reads what a create answered, also where it lacks something; `proving` shows with the first token of a recipe that it does what
-//!   it says, and `proven` remembers that
-//! - [`proxy`] is what calls go through, `connecting` knows whether one can have been sent
-//! - [`guard`] says what may be connected to, [`throttle`] what all tokens of a provider share, [`credential`] who we are
-//! - [`assertion`] proves that with a private key, [`token_request`] by an access token of our own; `session` obtains that, and `admin_tokens` holds it
-//! - [`dpop`] binds a token to a key of its own
+//! Each room uses only those before it:
 //!
-//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create that may have
-//! been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's body but a `code` that looks like one, because both may hold tokens; only
-//! tokens with exactly our names are listed.
+//! - [`recipe`] is what a provider object says, compiled: the language of its texts and of places in answers, and what
+//!   follows from it
+//! - [`message`] makes requests of it and reads what comes back, within what that may cost
+//! - [`send`] sends them: what may be connected to, through which proxy, and what all tokens of an account share
+//! - `identity` is who the operator is there: its Secret, and what is signed or obtained with it
+//! - `operation` is what the driver does, one file for each verb of the trait
 //!
-//! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that refuses
-//! everything for a moment kills nothing.
+//! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create
+//! that may have been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's
+//! body but a `code` that looks like one, because both may hold tokens; only tokens with exactly our names are listed.
+//!
+//! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that
+//! refuses everything for a moment kills nothing.
 
-mod admin_tokens;
-pub mod answer;
-pub mod assertion;
-mod body;
-mod bound;
-mod calls;
-mod capabilities;
-mod checking;
-mod clients;
-mod code;
-pub mod compile;
-mod compile_answer;
-pub mod compile_credential;
-mod compile_end;
-mod compile_list;
-mod compile_request;
-mod compile_words;
-mod compiled;
-mod connecting;
-mod credential;
-pub mod dpop;
-pub mod egress;
-pub mod guard;
-pub mod link;
-mod listing;
-mod minted;
-mod minting;
-mod paging;
-pub mod path;
-mod proven;
-mod proving;
-pub mod proxy;
+pub(super) mod identity;
+pub mod message;
+mod operation;
 pub mod recipe;
-pub mod render;
-mod revoking;
-mod service_account;
-mod session;
-pub mod special;
-pub mod template;
-pub mod throttle;
-pub mod token_request;
-pub mod transport;
-mod trying;
-mod using;
+pub mod send;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use url::Url;
 
-use self::recipe::{Asks, Recipe};
-pub use self::{checking::Health, credential::Shared};
-use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, error::detail};
+pub use self::{identity::Shared, operation::Health};
+use self::{
+    identity::account::{Account, Connection},
+    message::answer::Received,
+};
+use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject};
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     secret_value::TokenSet,
 };
 
-/// How long an operation may take with all its calls. A create has less: it is over before another replica gives up waiting for it.
+/// How long an operation may take with all its calls. A create has less: it is over before another replica gives up
+/// waiting for it.
 const MAX_TIME: Duration = Duration::from_secs(40);
 
 /// The driver of one provider object.
 #[derive(Clone)]
 pub struct Http {
     name: &'static str,
-    recipe: Arc<Recipe>,
-    /// How long a call may take.
-    timeout: Duration,
-    ca_bundle: Option<Arc<str>>,
-    reference: ProviderRef,
-    shared: Shared,
+    connection: Connection,
 }
 
 impl Http {
@@ -114,32 +72,21 @@ impl Http {
         if !out_of_reach.is_empty() {
             return Err(out_of_reach);
         }
-        Ok(Self {
-            name,
+        let connection = Connection {
             timeout: recipe.timeout,
             recipe,
             ca_bundle: spec.ca_bundle.as_deref().map(Arc::from),
             reference: reference.clone(),
             shared: shared.clone(),
-        })
+        };
+        Ok(Self { name, connection })
     }
 
     /// The same for what is left of an operation.
     #[must_use]
     pub fn within(mut self, left: Duration) -> Self {
-        self.timeout = self.timeout.min(left);
+        self.connection.timeout = self.connection.timeout.min(left);
         self
-    }
-
-    /// An operation whose calls share one time; what was not done in it is tried again.
-    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let late = |_| {
-            let host = self.recipe.base.host_str().unwrap_or_default();
-            let seconds = MAX_TIME.as_secs();
-            let why = format!("cannot {what} at {host}: all calls for it together took more than {seconds} s");
-            Error::new(Class::Unavailable, why)
-        };
-        tokio::time::timeout(MAX_TIME, Box::pin(operation)).await.map_err(late)?
     }
 
     /// Name of the provider in metrics and logs.
@@ -147,106 +94,110 @@ impl Http {
     pub const fn name(&self) -> &'static str {
         self.name
     }
+
+    /// Whether the credential is there and can be shown; asks the API server, not the provider.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check_credential(&self, namespace: &str) -> Result<(), Error> {
+        self.connection.account(namespace).check_credential().await
+    }
+
+    /// Whether the credential is there, and accepted where the recipe says how to ask.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
+        self.in_time("check the credential", self.connection.account(namespace).health()).await
+    }
+
+    /// Asks for something that is public, showing nobody; `None` if it is not there.
+    pub(super) async fn look_up(
+        &self,
+        namespace: &str,
+        url: Url,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result<Option<Received>, Error> {
+        self.connection.account(namespace).look_up(url, timeout, doing).await
+    }
+
+    fn account<'a>(&'a self, owner: &'a Owner) -> Account<'a> {
+        self.connection.account(&owner.namespace)
+    }
+
+    /// An operation whose calls share one time; what was not done in it is tried again.
+    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let late = |_| {
+            let host = self.connection.recipe.base.host_str().unwrap_or_default();
+            let seconds = MAX_TIME.as_secs();
+            let why = format!("cannot {what} at {host}: all calls for it together took more than {seconds} s");
+            Error::new(Class::Unavailable, why)
+        };
+        tokio::time::timeout(MAX_TIME, Box::pin(operation)).await.map_err(late)?
+    }
 }
 
 impl Provider for Http {
     fn capabilities(&self) -> Capabilities {
-        self.recipe.capabilities()
+        self.connection.recipe.capabilities()
     }
 
     fn check(&self, specification: &Specification) -> Vec<Problem> {
-        let recipe = &self.recipe;
-        let words: Vec<&str> = recipe.permissions.keys().map(String::as_str).collect();
-        let unknown = calls::asked(specification).filter(|name| !recipe.permissions.contains_key(*name));
-        let permissions = unknown.take(recipe::MAX_MISTAKES).map(|name| {
-            let known = match words.as_slice() {
-                [] => "tokens of this provider have no permissions of their own".to_owned(),
-                words => format!("it knows {}", recipe::some(words)),
-            };
-            let name = detail(name);
-            Problem::UnknownPermission(format!("spec.permissions: the provider does not know {name:?}; {known}"))
-        });
-        let told = match (recipe.create.asks, specification.permissions.len()) {
-            (Asks::Permissions | Asks::OnePermission, 0) => {
-                Some("spec.permissions is empty; say what the token may do")
-            }
-            (Asks::OnePermission, 2..) => Some("spec.permissions: a token of this provider has exactly one of them"),
-            _ => None,
-        };
-        let none = told.map(|told| Problem::UnknownPermission(told.to_owned()));
-        let parameters = recipe::check_parameters(&recipe.parameters, &specification.parameters);
-        permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
+        self.connection.recipe.check(specification)
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        let asked = async {
-            if let Some(census) = self.census(owner, specification).await? {
-                return Ok(Some(census));
-            }
-            // Lists nothing of anybody: no name is ours under this prefix.
-            let nobody = Naming::new("preflight", "");
-            if self.listed(owner, &nobody, specification).await?.is_none() {
-                self.check_credential(&owner.namespace).await?;
-                self.ask_about_credential(&owner.namespace).await?;
-            }
-            Ok(None)
-        };
-        self.in_time("look at the account", asked).await
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        let account = self.account(subject.owner);
+        self.in_time("look at the account", account.preflight(subject.specification)).await
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming, specification: &Specification) -> Result<Vec<Listed>, Error> {
-        let listed = self.listed(owner, naming, specification);
+    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
+        let account = self.account(subject.owner);
+        let listed = account.list(subject.naming, subject.specification);
         Ok(self.in_time("list the tokens", listed).await?.unwrap_or_default())
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.mint(request).await
+        self.account(&request.owner).create(request).await
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
-        self.in_time("verify the token", self.check_token(owner, specification, values)).await
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        let account = self.account(subject.owner);
+        self.in_time("verify the token", account.verify(subject.specification, values)).await
     }
 
-    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.in_time("show that the recipe is right", self.show_recipe(owner, token, values)).await
+    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        let account = self.account(subject.owner);
+        self.in_time("show that the recipe is right", account.prove(subject, token, values)).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
-        self.shared.proven.unshown(&self.object(owner))
+        self.connection.shared.proofs.unshown(&self.account(owner).object)
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
-        self.in_time("revoke the token", self.end(owner, specification, token, values)).await
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        let account = self.account(subject.owner);
+        self.in_time("revoke the token", account.revoke(subject.specification, token, values)).await
     }
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.in_time("verify the token", self.look_for_life(owner, naming, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("verify the token", account.liveness(subject, token, values)).await
     }
 
     async fn last_use(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
-        self.in_time("ask when the token was used", self.last_used(owner, naming, token, values)).await
+        let account = self.account(subject.owner);
+        self.in_time("ask when the token was used", account.last_use(subject, token, values)).await
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::{Client, api::PostParams};
 
 use super::{
-    errors::{Failure, call},
+    errors::{CallError, call},
     permission::Permission,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Asks whether the client's own account may do something; every authorizer of the cluster is heard.
-pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, Failure> {
+pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, CallError> {
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None };
     let review = SelfSubjectAccessReview { spec, ..Default::default() };
     let answer =
@@ -26,12 +26,12 @@ pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool
 }
 
 /// Every rule that the client's own account is granted in a namespace.
-pub async fn granted_rules(client: &Client, namespace: &str) -> Result<SubjectRulesReviewStatus, Failure> {
+pub async fn granted_rules(client: &Client, namespace: &str) -> Result<SubjectRulesReviewStatus, CallError> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
     let answer =
         call(Api::<SelfSubjectRulesReview>::all(client.clone()).create(&PostParams::default(), &review)).await?;
-    answer.status.ok_or_else(Failure::unreadable)
+    answer.status.ok_or_else(CallError::unreadable)
 }
 
 /// Those of the permissions that no authorizer grants, when asked for each.
@@ -39,7 +39,7 @@ pub async fn still_missing<'a>(
     client: &Client,
     namespace: &str,
     missing: Vec<&'a Permission>,
-) -> Result<Vec<&'a Permission>, Failure> {
+) -> Result<Vec<&'a Permission>, CallError> {
     let asked = missing.iter().map(|permission| may(client, attributes(permission, namespace)));
     let answers = try_join_all(asked).await?;
     Ok(missing.into_iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(permission, _)| permission).collect())
@@ -139,7 +139,8 @@ impl Need {
     }
 }
 
-/// Whether the operator may mint, find, review and revoke tokens of an account; says everything that is missing at once.
+/// Whether the operator may mint, find, review and revoke tokens of an account; says everything that is missing at
+/// once.
 pub async fn check_own_rights(client: &Client, namespace: &str, account: &str) -> Result<(), Error> {
     let reviews = NEEDS.iter().map(|need| may(client, need.attributes(namespace, account)));
     let answers = try_join_all(reviews)

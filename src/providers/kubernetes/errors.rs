@@ -21,7 +21,7 @@ const LONGEST_DETAIL: usize = 300;
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallError {
     /// The API server, or something in front of it, answered with an error.
     Answered { code: u16, detail: String, retry_after: Option<Duration> },
     /// No answer, or one that could not be read. The request may have had its effect.
@@ -33,21 +33,21 @@ pub enum Failure {
 }
 
 /// Makes one call under the deadline.
-pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+pub async fn call<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     call_within(DEADLINE, request).await
 }
 
 async fn call_within<T>(
     deadline: Duration,
     request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Failure> {
+) -> Result<T, CallError> {
     match timeout(deadline, request).await {
-        Ok(result) => result.map_err(|error| Failure::from(&error)),
-        Err(_) => Err(Failure::NoAnswer { why: format!("no answer within {} s", deadline.as_secs()) }),
+        Ok(result) => result.map_err(|error| CallError::from(&error)),
+        Err(_) => Err(CallError::NoAnswer { why: format!("no answer within {} s", deadline.as_secs()) }),
     }
 }
 
-impl Failure {
+impl CallError {
     /// An answer with success that made no sense; never says what it was.
     pub fn unreadable() -> Self {
         Self::NoAnswer { why: "the answer could not be read".to_owned() }
@@ -104,7 +104,7 @@ impl Failure {
     }
 }
 
-impl From<&kube::Error> for Failure {
+impl From<&kube::Error> for CallError {
     fn from(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => {
@@ -165,30 +165,30 @@ mod tests {
             (302, Class::Unavailable, Class::Unknown),
         ];
         for (code, repeatable, create) in cases {
-            let failure = Failure::from(&api(code, "Reason", "sentence"));
+            let failure = CallError::from(&api(code, "Reason", "sentence"));
             assert_eq!(failure.clone().of_repeatable("tried").class(), repeatable, "{code}");
             assert_eq!(failure.of_create("tried").class(), create, "{code}");
         }
         let lost =
-            Failure::from(&kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset))));
+            CallError::from(&kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset))));
         assert_eq!(lost.clone().of_repeatable("tried").class(), Class::Unavailable);
         assert_eq!(lost.clone().of_create("tried").class(), Class::Unknown);
         assert_eq!(lost.of_create("tried").to_string(), "tried: the API server could not be reached: connection reset");
-        assert_eq!(Failure::unreadable().of_create("tried").class(), Class::Unknown);
-        assert_eq!(Failure::NotSent { why: "why" }.of_create("tried").class(), Class::Unavailable);
+        assert_eq!(CallError::unreadable().of_create("tried").class(), Class::Unknown);
+        assert_eq!(CallError::NotSent { why: "why" }.of_create("tried").class(), Class::Unavailable);
     }
 
     #[test]
     fn retry_after_is_taken_from_the_answer() {
         let text = r#"{"code":429,"message":"slow down","details":{"retryAfterSeconds":7}}"#;
         let status: kube::core::Status = serde_json::from_str(text).unwrap();
-        let error = Failure::from(&kube::Error::Api(status.boxed())).of_create("tried");
+        let error = CallError::from(&kube::Error::Api(status.boxed())).of_create("tried");
         assert_eq!(error.class(), Class::RateLimited { retry_after: Some(Duration::from_secs(7)) });
     }
 
     #[test]
     fn messages_hold_the_sentence_of_a_status_and_no_raw_body() {
-        let message = |error: &kube::Error| Failure::from(error).of_repeatable("cannot read X").to_string();
+        let message = |error: &kube::Error| CallError::from(error).of_repeatable("cannot read X").to_string();
         assert_eq!(message(&api(403, "Forbidden", "no")), "cannot read X: the API server answered 403: no");
         assert_eq!(
             message(&api(502, "Failed to parse error data", "<html>eyJhbGciOi")),
@@ -200,7 +200,7 @@ mod tests {
             message(&kube::Error::Service(Box::new(quoting))),
             "cannot read X: the API server could not be reached"
         );
-        let hidden = Failure::from(&api(400, "BadRequest", "eyJhbGciOi")).without_detail();
+        let hidden = CallError::from(&api(400, "BadRequest", "eyJhbGciOi")).without_detail();
         assert_eq!(
             hidden.of_repeatable("cannot review a token").to_string(),
             "cannot review a token: the API server answered 400"
@@ -210,6 +210,6 @@ mod tests {
     #[tokio::test]
     async fn a_call_without_answer_ends_at_the_deadline() {
         let failure = call_within(Duration::ZERO, std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
-        assert_eq!(failure, Failure::NoAnswer { why: "no answer within 0 s".to_owned() });
+        assert_eq!(failure, CallError::NoAnswer { why: "no answer within 0 s".to_owned() });
     }
 }

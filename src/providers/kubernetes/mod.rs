@@ -1,22 +1,24 @@
 //! Tokens of ServiceAccounts, by the TokenRequest API.
 //!
-//! Each token is bound to a small Secret of its own. The Secret's name is the token's id, so listing these Secrets lists
-//! the tokens, and deleting one revokes its token: the API server refuses a token whose Secret is gone.
+//! Each token is bound to a small Secret of its own. The Secret's name is the token's id, so listing these Secrets
+//! lists the tokens, and deleting one revokes its token: the API server refuses a token whose Secret is gone.
 //!
-//! Guarantees: no call is repeated here; no call outlives [`errors::DEADLINE`]; only Secrets with our labels and a name of
-//! the asking owner are listed, and only by UID are they deleted; a value is in requests and answers only, never in a
-//! message.
+//! Guarantees: no call is repeated here; no call outlives [`errors::DEADLINE`]; only Secrets with our labels and a name
+//! of the asking owner are listed, and only by UID are they deleted; a value is in requests and answers only, never in
+//! a message.
 //!
-//! Assumes: the client does not repeat requests by itself (`Config::default_retry` is off), because a create must be sent
-//! once; the API server remembers an accepted token for ten seconds, its default, which cannot be set.
+//! Assumes: the client does not repeat requests by itself (`Config::default_retry` is off), because a create must be
+//! sent once; the API server remembers an accepted token for ten seconds, its default, which cannot be set.
 //!
-//! Limit: permissions are compared in the owner's namespace. A cluster-scoped resource that is granted by a RoleBinding,
-//! where it has no effect, counts as granted.
+//! Limit: permissions are compared in the owner's namespace. A cluster-scoped resource that is granted by a
+//! RoleBinding, where it has no effect, counts as granted.
 
 mod access;
 mod bound;
+mod create;
 mod errors;
 mod permission;
+mod preflight;
 mod review;
 mod rules;
 mod specification;
@@ -24,35 +26,29 @@ mod vocabulary;
 
 use std::time::Duration;
 
-use futures::future::{join, join3};
-use jiff::Timestamp;
-use k8s_openapi::api::{
-    authentication::v1::TokenRequest,
-    core::v1::{Secret, ServiceAccount},
-};
+use futures::future::join3;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Client, Config,
-    api::{DeleteParams, ListParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Preconditions},
 };
-use zeroize::Zeroize;
 
 use self::{
-    bound::Bound,
-    errors::{Failure, call},
+    errors::call,
     permission::Permission,
     review::Review,
-    specification::{SERVICE_ACCOUNT, Wanted, understand, wanted},
-    vocabulary::{Finding, Vocabulary},
+    specification::{Wanted, understand, wanted},
 };
-use super::{Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy};
+use super::{
+    Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy, Subject,
+};
 use crate::{
-    api::names::FIELD_MANAGER,
-    connect::objects::{self, Api},
+    connect::objects::Api,
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Handle, Issued, Listed, Liveness, Naming, Owner, Specification, Verification},
+        token::{Census, Handle, Issued, Listed, Liveness, Owner, Specification, Verification},
     },
-    secret_value::{SecretValue, TokenSet},
+    secret_value::TokenSet,
 };
 
 /// New tokens work at once; this is for API servers that learn of a Secret or a binding late.
@@ -69,8 +65,8 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// A driver that mints and revokes with `client`, which must not repeat requests by itself. `config` says how to reach
-    /// the same API server; its credential is not used, new tokens are tried in its place.
+    /// A driver that mints and revokes with `client`, which must not repeat requests by itself. `config` says how to
+    /// reach the same API server; its credential is not used, new tokens are tried in its place.
     #[must_use]
     pub fn new(client: Client, config: Config) -> Self {
         Self { client, config }
@@ -78,97 +74,6 @@ impl Kubernetes {
 
     fn secrets(&self, owner: &Owner) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &owner.namespace)
-    }
-
-    async fn check_account(&self, owner: &Owner, account: &str) -> Result<(), Error> {
-        let namespace = &owner.namespace;
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        match call(accounts.get_metadata_opt(account)).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(no_account(owner, account)),
-            Err(failure) => {
-                Err(failure.of_repeatable(format!("cannot read ServiceAccount {account} in namespace {namespace}")))
-            }
-        }
-    }
-
-    async fn check_vocabulary(&self, permissions: &[Permission]) -> Result<(), Error> {
-        let (core, others) =
-            join(call(self.client.list_core_api_versions_aggregated()), call(self.client.list_api_groups_aggregated()))
-                .await;
-        let cannot = "cannot read which resources the API server has";
-        let groups = core.map_err(|failure| failure.of_repeatable(cannot))?.items.into_iter();
-        let vocabulary = Vocabulary::new(groups.chain(others.map_err(|failure| failure.of_repeatable(cannot))?.items));
-        if vocabulary.is_empty() {
-            return Err(Error::new(
-                Class::Unavailable,
-                format!("{cannot}: it does not offer aggregated discovery (Kubernetes 1.27 and later do)"),
-            ));
-        }
-        let (mut unknown, mut stale) = (Vec::new(), Vec::new());
-        for permission in permissions {
-            match vocabulary.find(permission) {
-                Finding::Known => {}
-                Finding::Unknown(why) => unknown.push(why),
-                Finding::Stale(why) => stale.push(why),
-            }
-        }
-        match (unknown.is_empty(), stale.is_empty()) {
-            (true, true) => Ok(()),
-            (false, _) => Err(Error::new(Class::UnknownPermission, unknown.join("; "))),
-            (true, false) => Err(Error::new(
-                Class::Unavailable,
-                format!("{}; the server of its API group does not answer", stale.join("; ")),
-            )),
-        }
-    }
-
-    /// Creates the Secret that a token is to be bound to. No token exists yet.
-    async fn create_bound_secret(&self, request: &Request) -> Result<Bound, Error> {
-        let owner = &request.owner;
-        let tried = || {
-            format!("cannot create Secret {}/{}, to which the new token would be bound", owner.namespace, request.id)
-        };
-        let created = call(self.secrets(owner).create(&post_params(), &bound::secret(request)))
-            .await
-            .map_err(|failure| failure.of_create(tried()))?;
-        match (created.metadata.uid, created.metadata.creation_timestamp) {
-            (Some(uid), Some(time)) => Ok(Bound { name: request.id.clone(), uid, created: time.0 }),
-            _ => Err(Failure::unreadable().of_create(tried())),
-        }
-    }
-
-    /// Sends the TokenRequest. A Secret whose token was refused stays behind; the next sweep lists and deletes it.
-    async fn request_token(
-        &self,
-        request: &Request,
-        account: &str,
-        bound: &Bound,
-    ) -> Result<(SecretValue, Timestamp), Error> {
-        let namespace = &request.owner.namespace;
-        let tried = || format!("cannot mint a token of ServiceAccount {account} in namespace {namespace}");
-        let path = objects::token_path(namespace, account).map_err(|error| Failure::from(&error).of_create(tried()))?;
-        let body = bound::token_request(bound, request.lifetime);
-        let sent = review::post(&path, &body).map_err(|failure| failure.of_create(tried()))?;
-        let mut text = match call(self.client.request_text(sent)).await {
-            Ok(text) => text,
-            Err(failure) if failure.is(404) => {
-                // Either the account is missing, or somebody deleted the Secret in between.
-                self.check_account(&request.owner, account).await?;
-                return Err(Error::new(Class::Conflict, format!("{}: Secret {} is gone", tried(), bound.name)));
-            }
-            Err(failure) => return Err(failure.of_create(tried())),
-        };
-        // Decoded here because the client would log an answer that it cannot read.
-        let answer = serde_json::from_str::<TokenRequest>(&text).map_err(|_| Failure::unreadable().of_create(tried()));
-        text.zeroize();
-        let status = answer?.status.ok_or_else(|| Failure::unreadable().of_create(tried()))?;
-        let value = SecretValue::new(status.token);
-        if value.is_empty() {
-            Err(Failure::unreadable().of_create(tried()))
-        } else {
-            Ok((value, status.expiration_timestamp.0))
-        }
     }
 
     /// Whether the Secret that a token is bound to is still the same.
@@ -228,8 +133,6 @@ pub fn capabilities() -> Capabilities {
         expiry: Expiry::Requested,
         lost_answer: LostAnswer::ListAndRevoke,
         label: true,
-        reread: false,
-        slots: None,
         shows_surplus: true,
         tells_last_use: false,
         fields: vec![TokenSet::TOKEN.to_owned()],
@@ -247,7 +150,8 @@ impl Provider for Kubernetes {
         understand(specification).err().unwrap_or_default()
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
         let (rights, account, vocabulary) = join3(
             access::check_own_rights(&self.client, &owner.namespace, &wanted.account),
@@ -258,7 +162,8 @@ impl Provider for Kubernetes {
         rights.and(account).and(vocabulary).map(|()| None)
     }
 
-    async fn list(&self, owner: &Owner, naming: &Naming, _specification: &Specification) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {
+        let Subject { owner, naming, .. } = subject;
         let selector = bound::selector(owner);
         let found = call(self.secrets(owner).list_metadata(&ListParams::default().labels(&selector))).await;
         let found = found.map_err(|failure| {
@@ -282,12 +187,8 @@ impl Provider for Kubernetes {
         })
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
         let Some(token) = token(values) else {
             return Ok(Verification::Dead { why: "there is no readable value named token".to_owned() });
@@ -306,13 +207,8 @@ impl Provider for Kubernetes {
         }
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        _specification: &Specification,
-        token: &Revocable,
-        _values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
+        let owner = subject.owner;
         let (name, uid) = bound_object(token.handle())?;
         let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
@@ -330,11 +226,11 @@ impl Provider for Kubernetes {
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        _naming: &Naming,
+        subject: Subject<'_>,
         issued: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
+        let owner = subject.owner;
         let (name, uid) = bound_object(&issued.handle)?;
         let why = match values.and_then(token) {
             None => None,
@@ -376,14 +272,6 @@ enum Presence {
     Absent,
 }
 
-fn no_account(owner: &Owner, account: &str) -> Error {
-    let message = format!(
-        "ServiceAccount {account} does not exist in namespace {}; create it, or name another one in spec.parameters.{SERVICE_ACCOUNT}",
-        owner.namespace
-    );
-    Error::new(Class::Invalid, message)
-}
-
 fn token(values: &TokenSet) -> Option<&str> {
     values.get(TokenSet::TOKEN)?.expose_str().filter(|token| !token.is_empty())
 }
@@ -393,8 +281,4 @@ fn bound_object(handle: &Handle) -> Result<(&str, &str), Error> {
         Handle::BoundObject { name, uid } => Ok((name, uid)),
         _ => Err(Error::new(Class::Invalid, "the record of this token is not one of the kubernetes provider")),
     }
-}
-
-fn post_params() -> PostParams {
-    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }

@@ -1,9 +1,9 @@
 //! The words of `permissions`: `verb resource[.group][:subresource][/name]`.
 //!
 //! RBAC writes a subresource after a slash (`pods/log`) and so would make it look like a name. Here the slash always
-//! begins the name of one object, and a subresource follows a colon: `get pods:log` reads logs, `get pods/log` reads the
-//! pod named `log`. Everything is parsed once, here; wildcards are not accepted, because a token that may do everything
-//! cannot be compared with what was asked for.
+//! begins the name of one object, and a subresource follows a colon: `get pods:log` reads logs, `get pods/log` reads
+//! the pod named `log`. Everything is parsed once, here; wildcards are not accepted, because a token that may do
+//! everything cannot be compared with what was asked for.
 
 use std::{fmt, str::FromStr};
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::{Client, Config, config::AuthInfo};
 use zeroize::Zeroize;
 
-use super::errors::{Failure, call};
+use super::errors::{CallError, call};
 use crate::connect::connect;
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -26,13 +26,13 @@ pub enum Review {
 }
 
 /// Asks whether the API server that answers accepts a token. It may remember a yes for ten seconds.
-pub async fn review(client: &Client, token: &str) -> Result<Review, Failure> {
+pub async fn review(client: &Client, token: &str) -> Result<Review, CallError> {
     let review =
         TokenReview { spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: None }, ..Default::default() };
     let request = post(TOKEN_REVIEWS, &review);
     wipe(review);
-    let mut text = call(client.request_text(request?)).await.map_err(Failure::without_detail)?;
-    let answer = serde_json::from_str::<TokenReview>(&text).map_err(|_| Failure::unreadable());
+    let mut text = call(client.request_text(request?)).await.map_err(CallError::without_detail)?;
+    let answer = serde_json::from_str::<TokenReview>(&text).map_err(|_| CallError::unreadable());
     text.zeroize();
     let mut answer = answer?;
     let status = answer.status.take().unwrap_or_default();
@@ -56,8 +56,8 @@ pub fn is_final(why: &str) -> bool {
 }
 
 /// A POST of an object as JSON.
-pub fn post(path: &str, body: &impl serde::Serialize) -> Result<http::Request<Vec<u8>>, Failure> {
-    const UNBUILT: Failure = Failure::NotSent { why: "the request could not be built" };
+pub fn post(path: &str, body: &impl serde::Serialize) -> Result<http::Request<Vec<u8>>, CallError> {
+    const UNBUILT: CallError = CallError::NotSent { why: "the request could not be built" };
     let body = serde_json::to_vec(body).map_err(|_| UNBUILT)?;
     http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json").body(body).map_err(|_| UNBUILT)
 }
@@ -72,9 +72,9 @@ fn without(sentence: String, token: &str) -> String {
 }
 
 /// A client that has the token as its only credential. Connection, trust and limits are those of `template`.
-pub fn client_with(template: &Config, token: &str) -> Result<Client, Failure> {
+pub fn client_with(template: &Config, token: &str) -> Result<Client, CallError> {
     connect(config_with(template, token))
-        .map_err(|_| Failure::NotSent { why: "no client could be built for the token" })
+        .map_err(|_| CallError::NotSent { why: "no client could be built for the token" })
 }
 
 fn config_with(template: &Config, token: &str) -> Config {

@@ -1,7 +1,7 @@
 //! What the API server serves: resources, subresources and their verbs, from aggregated discovery.
 //!
-//! A permission for something that does not exist would never be granted; a misspelt one is told apart here, with a hint,
-//! before a token is minted. The look-up is pure.
+//! A permission for something that does not exist would never be granted; a misspelt one is told apart here, with a
+//! hint, before a token is minted. The look-up is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokenturn::{
     providers::{
         LostAnswer,
-        http::{compile, dpop::Key},
+        http::{message::dpop::ProofKey, recipe::compile},
     },
     testkit::{
         Outcome as Called, Seat, Token,
@@ -203,7 +203,7 @@ impl Contract {
         let [token, refresh, key] = ["token", "refresh", "dpopKey"].map(|key| value(target, key).unwrap_or_default());
         let store = self.server.store();
         let bound_to = store.find(&token).and_then(|token| token.bound_to.clone());
-        let has_key = bound_to == Key::from_jwk(&key).ok().map(|key| key.thumbprint());
+        let has_key = bound_to == ProofKey::from_jwk(&key).ok().map(|key| key.thumbprint());
         let binds = bound_to.is_some() == self.prepared.recipe.create.dpop;
         has_key && binds && (!self.is_in_place() || store.are_latest(&token, &refresh))
     }

@@ -104,7 +104,7 @@ pub enum Habit {
     /// A target that carries another object's labels is read as that of somebody else: `classify` in `src/kube_io/target.rs`.
     OwnTarget,
     /// Only tokens with a name of the object's own UID are listed as its own: `Naming::parse` in `src/core/token.rs`, by which
-    /// each driver filters its list, as `src/providers/http/listing.rs` and `src/providers/kubernetes/bound.rs` do.
+    /// each driver filters its list, as `src/providers/http/operation/list.rs` and `src/providers/kubernetes/bound.rs` do.
     OwnNames,
 }
 

@@ -3,7 +3,7 @@
 use http::Method;
 use jiff::Timestamp;
 use tokenturn::{
-    providers::http::dpop::{Claims, Key},
+    providers::http::message::dpop::{ProofClaims, ProofKey},
     testkit::contract::{ADMIN, ContractServer, Wire},
 };
 use url::Url;
@@ -16,9 +16,9 @@ async fn server() -> ContractServer {
     server
 }
 
-fn proof(server: &ContractServer, key: &Key, path: &str, nonce: Option<&str>) -> String {
+fn proof(server: &ContractServer, key: &ProofKey, path: &str, nonce: Option<&str>) -> String {
     let url = Url::parse(&format!("{}{path}", server.url())).unwrap();
-    let claims = Claims { method: &Method::POST, url: &url, token: None, nonce, now: Timestamp::now() };
+    let claims = ProofClaims { method: &Method::POST, url: &url, token: None, nonce, now: Timestamp::now() };
     key.proof(&claims).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn nonce(answer: &Reply) -> String {
 
 #[tokio::test]
 async fn a_token_is_bound_to_the_key_of_a_proof_with_a_nonce() {
-    let (server, key) = (server().await, Key::generate().unwrap());
+    let (server, key) = (server().await, ProofKey::generate().unwrap());
     let given = nonce(&create(&server, &proof(&server, &key, "/token", None)).await);
     assert_eq!((server.counts(), server.store().nonces()), ((0, 0), 1));
     let shown = proof(&server, &key, "/token", Some(&given));
@@ -56,9 +56,9 @@ async fn a_token_is_bound_to_the_key_of_a_proof_with_a_nonce() {
 
 #[tokio::test]
 async fn a_proof_for_something_else_or_by_another_key_is_refused() {
-    let (server, key) = (server().await, Key::generate().unwrap());
+    let (server, key) = (server().await, ProofKey::generate().unwrap());
     let (good, other) =
-        (proof(&server, &key, "/token", None), proof(&server, &Key::generate().unwrap(), "/token", None));
+        (proof(&server, &key, "/token", None), proof(&server, &ProofKey::generate().unwrap(), "/token", None));
     let parts: Vec<&str> = good.split('.').collect();
     let foreign = format!("{}.{}.{}", parts[0], parts[1], other.rsplit('.').next().unwrap());
     for wrong in [proof(&server, &key, "/elsewhere", None), foreign, "a.b".to_owned()] {

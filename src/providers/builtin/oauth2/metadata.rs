@@ -33,8 +33,8 @@ impl Issuer {
         Ok(Self { text: text.to_owned(), url })
     }
 
-    /// Where its metadata may be: behind its path (OpenID Connect Discovery 1.0, section 4), or between its host and its path (RFC
-    /// 8414, section 3).
+    /// Where its metadata may be: behind its path (OpenID Connect Discovery 1.0, section 4), or between its host and
+    /// its path (RFC 8414, section 3).
     #[must_use]
     pub fn addresses(&self) -> [Url; 2] {
         let path = self.url.path().trim_end_matches('/');

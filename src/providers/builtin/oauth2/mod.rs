@@ -3,8 +3,8 @@
 //! - [`metadata`] knows where a server says what it has, and reads it
 //! - [`recipe`] makes a recipe of the settings and of where the endpoints are
 //!
-//! What the provider can do depends on the settings only; the endpoints are read before each operation, within its time, so that a
-//! server can move them.
+//! What the provider can do depends on the settings only; the endpoints are read before each operation, within its
+//! time, so that a server can move them.
 
 pub mod metadata;
 pub mod recipe;
@@ -17,17 +17,14 @@ use std::{
 
 use self::metadata::{Endpoints, Issuer};
 use crate::{
-    api::{
-        OAuth2Provider, ProviderRef,
-        provider::{http::HttpMeaning, oauth2::OAuth2Revocation},
-    },
+    api::{OAuth2Provider, ProviderRef, provider::oauth2::OAuth2Revocation},
     core::{
         ledger::revocable::Revocable,
-        token::{Census, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification},
+        token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     providers::{
-        Capabilities, Class, Error, Minted, Problem, Provider, Request,
-        http::{Health, Http, Shared, answer},
+        Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject,
+        http::{Health, Http, Shared},
     },
     secret_value::TokenSet,
 };
@@ -74,18 +71,16 @@ impl OAuth2 {
     /// What is wrong with them.
     pub async fn health(&self, namespace: &str) -> Result<Health, Error> {
         self.shape.check_credential(namespace).await?;
-        // For no token: only the namespace counts.
-        let nobody = Owner { namespace: namespace.to_owned(), name: String::new(), uid: String::new() };
-        self.at_work(&nobody).await?.health(namespace).await
+        self.at_work(namespace).await?.health(namespace).await
     }
 
     /// The driver for the endpoints as they are now.
-    async fn at_work(&self, owner: &Owner) -> Result<Cow<'_, Http>, Error> {
+    async fn at_work(&self, namespace: &str) -> Result<Cow<'_, Http>, Error> {
         let Some(issuer) = &self.issuer else { return Ok(Cow::Borrowed(&self.shape)) };
         let doing = format!("cannot read the metadata of {issuer}");
         let timeout = self.settings.timeout.map_or(TIMEOUT, Duration::from);
         let started = Instant::now();
-        let endpoints = self.endpoints(owner, issuer, timeout, &doing).await?;
+        let endpoints = self.endpoints(namespace, issuer, timeout, &doing).await?;
         let left = timeout.saturating_sub(started.elapsed());
         if left < LEAST {
             let why = format!("{doing}: it took all the time of the operation; look at timeout");
@@ -98,7 +93,7 @@ impl OAuth2 {
 
     async fn endpoints(
         &self,
-        owner: &Owner,
+        namespace: &str,
         issuer: &Issuer,
         timeout: Duration,
         doing: &str,
@@ -107,16 +102,9 @@ impl OAuth2 {
         let invalid = |why: &str| Error::new(Class::Invalid, format!("{doing}: {why}"));
         for address in issuer.addresses() {
             let left = timeout.saturating_sub(started.elapsed());
-            let received = self.shape.look_up(owner, address, left, doing).await?;
-            match answer::usual(received.status) {
-                HttpMeaning::Success => {
-                    let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
-                    return metadata::read(body, issuer, self.settings.client.client.method)
-                        .map_err(|why| invalid(&why));
-                }
-                HttpMeaning::Gone => {}
-                _ => return Err(self.shape.not_looked_up(owner, &received, doing)),
-            }
+            let Some(received) = self.shape.look_up(namespace, address, left, doing).await? else { continue };
+            let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
+            return metadata::read(body, issuer, self.settings.client.client.method).map_err(|why| invalid(&why));
         }
         let [one, other] = issuer.addresses();
         Err(invalid(&format!("there is nothing at {one} and {other}; look at issuer, or say endpoints")))
@@ -148,57 +136,45 @@ impl Provider for OAuth2 {
         self.shape.check(specification)
     }
 
-    async fn preflight(&self, owner: &Owner, specification: &Specification) -> Result<Option<Census>, Error> {
-        self.at_work(owner).await?.preflight(owner, specification).await
+    async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
+        self.at_work(&subject.owner.namespace).await?.preflight(subject).await
     }
 
     /// Tokens of an authorization server have no names and are listed nowhere.
-    async fn list(&self, _: &Owner, _: &Naming, _: &Specification) -> Result<Vec<Listed>, Error> {
+    async fn list(&self, _: Subject<'_>) -> Result<Vec<Listed>, Error> {
         Ok(Vec::new())
     }
 
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.at_work(&request.owner).await?.create(request).await
+        self.at_work(&request.owner.namespace).await?.create(request).await
     }
 
-    async fn verify(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        values: &TokenSet,
-    ) -> Result<Verification, Error> {
-        self.at_work(owner).await?.verify(owner, specification, values).await
+    async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
+        self.at_work(&subject.owner.namespace).await?.verify(subject, values).await
     }
 
-    async fn prove(&self, owner: &Owner, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
-        self.at_work(owner).await?.prove(owner, token, values).await
+    async fn prove(&self, subject: Subject<'_>, token: &Issued, values: &TokenSet) -> Result<Proof, Error> {
+        self.at_work(&subject.owner.namespace).await?.prove(subject, token, values).await
     }
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         self.shape.unshown(owner)
     }
 
-    async fn revoke(
-        &self,
-        owner: &Owner,
-        specification: &Specification,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> Result<(), Error> {
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
         // It ends by itself; the server need not be asked for that.
         if self.settings.revocation == OAuth2Revocation::Never {
             return Ok(());
         }
-        self.at_work(owner).await?.revoke(owner, specification, token, values).await
+        self.at_work(&subject.owner.namespace).await?.revoke(subject, token, values).await
     }
 
     async fn liveness(
         &self,
-        owner: &Owner,
-        naming: &Naming,
+        subject: Subject<'_>,
         token: &Issued,
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
-        self.at_work(owner).await?.liveness(owner, naming, token, values).await
+        self.at_work(&subject.owner.namespace).await?.liveness(subject, token, values).await
     }
 }

@@ -22,8 +22,8 @@ use crate::{
         },
     },
     providers::http::{
-        compile_credential::client_mistakes,
-        token_request::{CLIENT_SECRET, JWT_BEARER, PRIVATE_KEY},
+        identity::token_request::{CLIENT_SECRET, JWT_BEARER, PRIVATE_KEY},
+        recipe::compile::client_mistakes,
     },
 };
 
@@ -222,8 +222,8 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
     })
 }
 
-/// Whether the server knows the client: it is asked about a token that there is not, which changes nothing (RFC 7662, section 2.2: such a one is not
-/// active).
+/// Whether the server knows the client: it is asked about a token that there is not, which changes nothing (RFC 7662,
+/// section 2.2: such a one is not active).
 fn check(settings: &OAuth2Provider, endpoints: &Endpoints) -> Option<HttpCheck> {
     // A client whose tokens are tried elsewhere may not be allowed to ask.
     let url = endpoints.introspection.as_ref().filter(|_| settings.verify.is_none())?;
