@@ -243,7 +243,7 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                     status.code != 404 && since.elapsed() < UNFINISHED_START,
                     "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
                 );
-                tracing::warn!(why, "the cluster refuses to show the operator's namespace, trying again");
+                tracing::warn!(error = why, "the cluster refuses to show the operator's namespace, trying again");
             }
             Err(error) => tracing::warn!(error = trouble::why(&error), "the cluster does not answer, trying again"),
         }

@@ -93,7 +93,7 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         flawed: false,
         unshown,
     };
-    tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
+    tracing::info!(token_id = token.id, fingerprint = token.fingerprint, "token minted");
     // Whatever kept it out of the record, and whether a revoke was tried: it may be alive.
     let stored = Box::pin(store(&context, &driver, mint, token, (values, flaw))).await;
     stored.map_err(|fault| Failure::may_have_made(fault.reason, fault.message))
@@ -111,7 +111,7 @@ async fn store(
     let next = match flaw {
         None => transition::store(&mint.ledger, token.clone()),
         Some(why) => {
-            tracing::warn!(id = token.id, "{why}");
+            tracing::warn!(token_id = token.id, "{why}");
             transition::store_flawed(&mint.ledger, token.clone(), why)
         }
     };
@@ -145,12 +145,12 @@ async fn store(
     }
     if !token.handle.is_revocable() {
         tracing::warn!(
-            id = token.id,
+            token_id = token.id,
             "another replica is ahead; nothing revokes the token that was minted here, it is left to its end"
         );
         return Ok(());
     }
-    tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
+    tracing::warn!(token_id = token.id, "another replica is ahead, revoking the token that was minted here");
     revoke(context, driver, &mint.owner, &token, &all).await
 }
 
@@ -183,7 +183,7 @@ async fn revoke(
             Ok(()) => return Ok(()),
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, id = token.id, "could not revoke the token that was not stored, trying again");
+                tracing::warn!(%error, token_id = token.id, "could not revoke the token that was not stored, trying again");
                 tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(tries)).await;
             }
         }

@@ -1,11 +1,20 @@
 //! One look at one object, repeated until there is nothing to do: observe, decide, perform one effect, look again.
 
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     answer,
@@ -49,7 +58,7 @@ const STATUS_PACE: Duration = Duration::from_secs(15);
 ///
 /// A panic ends the turn, not the process: the object is looked at again later, and the metric says so.
 pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
-    let span = tracing::info_span!("token", namespace = owner.namespace, name = owner.name);
+    let span = span(owner);
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
@@ -68,14 +77,16 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
         Ok(Err(error)) => {
             context.metrics.pass("failed");
             remembered.memory.failures += 1;
-            span.in_scope(|| tracing::warn!(error = error.told(), "look failed"));
+            span.in_scope(|| tracing::warn!(error = error.told(), "reconcile failed"));
             tell_failure(context, owner, &error, remembered.memory.failures).instrument(span.clone()).await;
             Some(schedule::backoff(remembered.memory.failures))
         }
         Err(_) => {
             context.metrics.pass("panicked");
             remembered.memory.failures += 1;
-            span.in_scope(|| tracing::error!("look panicked; this is a bug, please report it with the lines above"));
+            span.in_scope(|| {
+                tracing::error!("reconcile panicked; this is a bug, please report it with the lines above")
+            });
             let what = format!("looking at RotatedToken {}/{}", owner.namespace, owner.name);
             let why = "tokenturn panicked, which is a bug; please report it with what its log says".to_owned();
             let error = Error::Malformed { what, why };
@@ -83,6 +94,20 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
             Some(schedule::backoff(remembered.memory.failures))
         }
     }
+}
+
+/// What every line of one reconcile says. An error by level, so that it is there whatever is logged.
+fn span(owner: &Owner) -> tracing::Span {
+    static COUNTED: AtomicU64 = AtomicU64::new(0);
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    tracing::error_span!(
+        "reconcile",
+        namespace = owner.namespace,
+        rotatedtoken = owner.name,
+        reconcile_id = format!("{:016x}", KEYS.hash_one(COUNTED.fetch_add(1, Ordering::Relaxed))),
+        provider = Empty,
+        provider_kind = Empty,
+    )
 }
 
 /// Whether no such object can exist, and no record is of it: then nothing is to be done, ever.
@@ -133,6 +158,10 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         let read = timeout_at(deadline, base(context, owner, remembered)).await;
         let (mut observed, handles) =
             read.map_err(|_| Error::Overdue { doing: "reading the object and what belongs to it" })??;
+        if let Some(provider) = &remembered.provider {
+            let span = tracing::Span::current();
+            span.record("provider", provider.name.as_str()).record("provider_kind", provider.kind.as_str());
+        }
         context.pods.set(owner, awaited_pods(&observed));
         let decided = timeout_at(deadline, decided(context, &mut observed, &handles, remembered)).await;
         let mut decision = decided.unwrap_or_else(|_| on_fault(&observed, &overdue()));

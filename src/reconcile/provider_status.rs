@@ -58,10 +58,10 @@ pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Op
                 }
             }
             Some(Err(error)) => {
-                let (kind, name) = (reference.kind.as_str(), &reference.name);
                 tracing::warn!(
-                    kind,
-                    name,
+                    namespace,
+                    provider = reference.name,
+                    provider_kind = reference.kind.as_str(),
                     error = trouble::why(&error),
                     "could not write the condition of a provider, trying again"
                 );

@@ -20,10 +20,10 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
     match change {
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
-            tracing::info!(rotation = %generation, %reason, "rotation begins");
+            tracing::info!(serial = %generation, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
-                tracing::warn!(rotation = %generation, "{}", failure.message);
+                tracing::warn!(serial = %generation, "{}", failure.message);
                 context.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
         }
@@ -31,22 +31,22 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
-            tracing::warn!(rotation = %generation, %reason, message, "new token did not pass and is not published");
+            tracing::warn!(serial = %generation, %reason, error = message, "new token did not pass and is not published");
             context.metrics.rotation("refused");
             context.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
-        Change::Died(generation) => tracing::warn!(rotation = %generation, "published token died and is replaced"),
+        Change::Died(generation) => tracing::warn!(serial = %generation, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
-        Change::TakenOver(generation) => tracing::info!(rotation = %generation, "took over what another process began"),
-        Change::RefusedGone(generation) => tracing::info!(rotation = %generation, "refused token is dead"),
+        Change::TakenOver(generation) => tracing::info!(serial = %generation, "took over what another process began"),
+        Change::RefusedGone(generation) => tracing::info!(serial = %generation, "refused token is dead"),
         Change::RefusedLeft(generation) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let message = failure.map_or("", |failure| &failure.message);
-            tracing::warn!(rotation = %generation, "{message}");
+            tracing::warn!(serial = %generation, "{message}");
             context.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
         }
         Change::Reinstated(generation) => {
-            tracing::warn!(rotation = %generation, "refused token was already published and counts")
+            tracing::warn!(serial = %generation, "refused token was already published and counts")
         }
         Change::Promoted(generation) => promoted(context, owner, ledger, generation).await,
         Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
@@ -54,13 +54,13 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
         Change::GraceServed => tracing::debug!("noted the grace served"),
         Change::RevokeIntended(_) => picked_up(context, owner, ledger).await,
         Change::Forgotten(generation) => {
-            tracing::info!(rotation = %generation, "old token is dead");
+            tracing::info!(serial = %generation, "old token is dead");
             context.metrics.rotation("finished");
             let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
             context.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
         Change::LetGo(generation) => {
-            tracing::info!(rotation = %generation, "token cannot be revoked and is left to its expiry");
+            tracing::info!(serial = %generation, "token cannot be revoked and is left to its expiry");
             context.metrics.rotation("finished");
             let note = format!(
                 "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
@@ -98,7 +98,7 @@ fn snapshot(ledger: &Ledger) -> usize {
 async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation: Generation) {
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
-    tracing::info!(rotation = %generation, fingerprint, pods_with_old_token = pods, "new token is current");
+    tracing::info!(serial = %generation, fingerprint, pods, "new token is current");
     context.metrics.rotation("published");
     let note = if ledger.previous.is_some() {
         format!(
@@ -131,9 +131,9 @@ fn audit(owner: &Owner, token: Option<&str>, evidence: Option<&Evidence>) {
     tracing::info!(
         target: "tokenturn::audit",
         namespace = owner.namespace,
-        name = owner.name,
+        rotatedtoken = owner.name,
         uid = owner.uid,
-        token,
+        token_id = token,
         pods,
         finished,
         never_started,

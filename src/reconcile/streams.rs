@@ -124,7 +124,7 @@ async fn run_with<K, Fut>(
             Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
             Ok(watcher::Event::Init) => there.clear(),
             Ok(watcher::Event::InitDone) => begun(std::mem::take(&mut there)),
-            Err(error) => tracing::warn!(what, error = trouble::of_watch(&error), "watch was interrupted"),
+            Err(error) => tracing::warn!(watch = what, error = trouble::of_watch(&error), "watch was interrupted"),
         }
     }
 }

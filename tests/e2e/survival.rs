@@ -45,12 +45,12 @@ async fn killed_after_the_mint() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_settling() -> Outcome {
-    killed_at("kill-settle", "new token verified and published rotation=2").await
+    killed_at("kill-settle", "new token verified and published serial=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_promotion() -> Outcome {
-    killed_at("kill-promote", "new token is current rotation=2").await
+    killed_at("kill-promote", "new token is current serial=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
