@@ -2,6 +2,7 @@
 //! Reads files only; needs no server.
 
 mod arrows;
+mod logs;
 mod project;
 
 use std::{
