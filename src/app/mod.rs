@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod admission;
 pub mod args;
+pub mod exposition;
 pub mod leader;
 pub mod log;
 pub mod reach;
