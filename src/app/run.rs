@@ -123,9 +123,13 @@ async fn lead(
             if !leader::acquire(&mut candidate, &stop).await {
                 return Ok(());
             }
+            metrics.leading(true);
             keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
+        } else {
+            metrics.leading(true);
         }
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
+        metrics.of_queue(&queue);
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
         let pods = PodWatches::new(watch_client.clone(), queue.clone());
         let context = Arc::new(Context {

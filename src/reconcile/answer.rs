@@ -31,8 +31,9 @@ pub async fn answer(
             let listing = match context.driver_with(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
+                    let call = context.metrics.call(&observed.owner, &source, driver.name(), "list");
                     let result = driver.list(&observed.owner, &context.naming(observed), &source.specification).await;
-                    context.metrics.provider_call(driver.name(), "list", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -48,10 +49,11 @@ pub async fn answer(
             let liveness = match known(context, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
+                    let call = context.metrics.call(&observed.owner, &token.source, driver.name(), "liveness");
                     let result = driver
                         .liveness(&observed.owner, &context.naming(observed), token, observed.values(generation))
                         .await;
-                    context.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -61,10 +63,11 @@ pub async fn answer(
             let last_use = match known(context, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
+                    let call = context.metrics.call(&observed.owner, &token.source, driver.name(), "last_use");
                     let result = driver
                         .last_use(&observed.owner, &context.naming(observed), token, observed.values(generation))
                         .await;
-                    context.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -89,15 +92,17 @@ async fn verification(
 ) -> Result<Verification, Fault> {
     let (token, driver) = known(context, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
+    let call = context.metrics.call(&observed.owner, &token.source, driver.name(), "verify");
     let result = driver.verify(&observed.owner, &token.source.specification, values).await;
-    context.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
+    call.ended(result.as_ref().err());
     let verification = result?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, generation) {
+        let call = context.metrics.call(&observed.owner, &token.source, driver.name(), "prove");
         let result = driver.prove(&observed.owner, token, values).await;
-        context.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
+        call.ended(result.as_ref().err());
         match result? {
             Proof::Shown => {}
             Proof::NotYet { why } => return Ok(Verification::Misread { why, may_pass: true }),
@@ -164,7 +169,8 @@ async fn preflight(context: &Context, observed: &Observed, handles: &Handles) ->
             return Err(Fault { reason: Reason::CannotPublish, message, needs_person: false, retry_after });
         }
     }
+    let call = context.metrics.call(&observed.owner, &plan.source, driver.name(), "preflight");
     let result = driver.preflight(&observed.owner, &plan.source.specification).await;
-    context.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
+    call.ended(result.as_ref().err());
     result.map_err(Fault::from)
 }

@@ -71,8 +71,9 @@ pub async fn run(context: Arc<Context>, mint: Mint) -> Result<(), Failure> {
         former: mint.former.clone(),
         may_be_there: mint.may_be_there,
     };
+    let call = context.metrics.call(&mint.owner, &mint.source, driver.name(), "create");
     let result = driver.create(&request).await;
-    context.metrics.provider_call(driver.name(), "create", result.as_ref().err());
+    call.ended(result.as_ref().err());
     let Minted { values, handle, issued_at, expires_at, flaw, unshown } = result.map_err(|error| {
         context.metrics.rotation("failed");
         let Fault { reason, message, .. } = Fault::from(&error);
@@ -175,10 +176,11 @@ async fn revoke(
     let mut tries = 0;
     loop {
         tries += 1;
+        let call = context.metrics.call(owner, &token.source, driver.name(), "revoke");
         let revoked = driver
             .revoke(owner, &token.source.specification, &Revocable::never_stored(token), values.get(&token.generation))
             .await;
-        context.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
+        call.ended(revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),

@@ -61,28 +61,29 @@ pub async fn turn(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
     let span = span(owner);
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
+    let began = Instant::now();
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
     let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
     if is_final && is_nobody(context, owner).await {
-        context.metrics.pass("done");
+        context.metrics.reconciled("done", began.elapsed());
         span.in_scope(|| tracing::info!("no such object can exist, and there is no record of it"));
         gone(context, owner);
         return None;
     }
     match work {
         Ok(Ok(next)) => {
-            context.metrics.pass("done");
+            context.metrics.reconciled("done", began.elapsed());
             next
         }
         Ok(Err(error)) => {
-            context.metrics.pass("failed");
+            context.metrics.reconciled("failed", began.elapsed());
             remembered.memory.failures += 1;
             span.in_scope(|| tracing::warn!(error = error.told(), "reconcile failed"));
             tell_failure(context, owner, &error, remembered.memory.failures).instrument(span.clone()).await;
             Some(schedule::backoff(remembered.memory.failures))
         }
         Err(_) => {
-            context.metrics.pass("panicked");
+            context.metrics.reconciled("panicked", began.elapsed());
             remembered.memory.failures += 1;
             span.in_scope(|| {
                 tracing::error!("reconcile panicked; this is a bug, please report it with the lines above")

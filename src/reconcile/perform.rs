@@ -147,7 +147,7 @@ impl Performance<'_> {
             return swapped(Ok(saved));
         }
         self.remembered.memory.saved(change);
-        story::saved(self.context, &self.observed.owner, ledger, change).await;
+        story::saved(self.context, self.observed, ledger, change).await;
         Ok(())
     }
 
@@ -260,8 +260,9 @@ impl Performance<'_> {
         let Self { context, observed, handles, .. } = *self;
         let driver = context.driver_with(source, handles.stand_ins())?;
         let values = values.and_then(|generation| observed.values(generation));
+        let call = context.metrics.call(&observed.owner, source, driver.name(), "revoke");
         let result = driver.revoke(&observed.owner, &source.specification, token, values).await;
-        context.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
+        call.ended(result.as_ref().err());
         let (generation, id) = (token.generation(), token.id());
         if let Err(error) = result {
             self.remembered.memory.revoke_failed(generation);

@@ -151,6 +151,7 @@ where
     let (outcome, reason, message) = judge(context, &spec, reference, namespace).await;
     let warns = matches!(reason, Reason::CredentialExpiring | Reason::ClockSkewed);
     let ready = warns || reason == Reason::ProviderAnswers;
+    context.metrics.provider_ready(Some(namespace), reference, ready);
     let status = if ready { "True" } else { "False" };
     let before =
         shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
@@ -199,10 +200,17 @@ async fn judge(
             );
         }
     };
+    let call = |provider_type| context.metrics.check(Some(namespace), reference, provider_type);
     match driver {
         Driver::Kubernetes(_) => kubernetes(context, namespace).await,
-        Driver::Http(driver) => healthy(driver.health(namespace).await, "the recipe is complete"),
-        Driver::OAuth2(driver) => healthy(driver.health(namespace).await, "the settings are complete"),
+        Driver::Http(driver) => {
+            let health = call(driver.name()).health(Box::pin(driver.health(namespace))).await;
+            healthy(health, "the recipe is complete")
+        }
+        Driver::OAuth2(driver) => {
+            let health = call("oauth2").health(Box::pin(driver.health(namespace))).await;
+            healthy(health, "the settings are complete")
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::{
             record::{Ledger, Snapshot},
         },
         pods::pickup::Evidence,
+        schedule,
+        seen::observed::Observed,
         step::Change,
         token::{Generation, Owner},
     },
@@ -16,7 +18,9 @@ use crate::{
 };
 
 /// A change of the record has been written.
-pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Change) {
+pub async fn saved(context: &Context, observed: &Observed, ledger: &Ledger, change: Change) {
+    let owner = &observed.owner;
+    measure(context, observed, ledger, change);
     match change {
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
@@ -90,6 +94,35 @@ pub async fn saved(context: &Context, owner: &Owner, ledger: &Ledger, change: Ch
     }
 }
 
+/// How long the parts of a rotation took.
+fn measure(context: &Context, observed: &Observed, ledger: &Ledger, change: Change) {
+    match change {
+        Change::Intended(_) => {
+            if let Some(intent) = &ledger.intent {
+                context.metrics.rotation_begun(&observed.owner, intent.at);
+            }
+        }
+        Change::Promoted(_) => {
+            let Some(current) = &ledger.current else { return };
+            let before = observed.record.as_ref().map(|record| &record.ledger);
+            let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+            let by_schedule = matches!(current.reason, Reason::IntervalElapsed | Reason::ExpiresSoon);
+            let due = before.and_then(|before| before.current.as_ref()).zip(plan).filter(|_| by_schedule);
+            let due = due.map(|(current, plan)| schedule::next(plan, current).0);
+            let attempt = before.and_then(|before| before.intent.as_ref()).map(|intent| intent.at);
+            context.metrics.rotation_published(&observed.owner, attempt, due, current.promoted_at);
+        }
+        Change::Forgotten(_) => {
+            let finished = ledger.history.iter().find(|finished| finished.sequence == ledger.sequence);
+            if let Some((published, revoked)) = finished.and_then(|finished| Some((finished.at, finished.revoked_at?)))
+            {
+                context.metrics.picked_up(published, revoked);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn snapshot(ledger: &Ledger) -> usize {
     let snapshot = ledger.previous.as_ref().and_then(|previous| previous.snapshot.as_ref());
     snapshot.map_or(0, Snapshot::len)
@@ -99,7 +132,6 @@ async fn promoted(context: &Context, owner: &Owner, ledger: &Ledger, generation:
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
     tracing::info!(serial = %generation, fingerprint, pods, "new token is current");
-    context.metrics.rotation("published");
     let note = if ledger.previous.is_some() {
         format!(
             "rotation {} is in Secret {}; {pods} pods may hold the token before it",

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod logs;
+mod metrics;
 mod project;
 
 use std::{

@@ -1,120 +1,64 @@
-//! Metrics. Labels are closed sets, besides namespace and name of the object; help texts say what to alert on.
+//! Metrics. docs/metrics.md describes each.
+//!
+//! Labels are closed sets and names of objects. Series that name an object are exported by the leader alone, and while the object exists: what
+//! is said later, by work that still runs, is dropped.
 
-use std::sync::atomic::AtomicU64;
+mod call;
+mod families;
+mod labels;
+mod process;
 
-use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::{Registry, Unit},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
+use jiff::Timestamp;
+use prometheus_client::{encoding::text, registry::Registry};
+
+pub use self::call::Call;
+use self::{
+    families::Families,
+    labels::{Called, Object, Operation, Outcome, Provider, Remembered},
+};
+use super::queue::Queue;
 use crate::{
-    api::{RotatedTokenStatus, conditions::STALLED},
-    core::token::Owner,
-    providers,
+    api::{ProviderRef, RotatedTokenStatus, conditions::STALLED},
+    core::token::{Owner, Source},
 };
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Object {
-    namespace: String,
-    name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Call {
-    provider: &'static str,
-    operation: &'static str,
-    class: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Remembered {
-    kind: &'static str,
-}
-
-type ObjectGauge = Family<Object, Gauge<f64, AtomicU64>>;
 
 /// The metrics of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    issued: ObjectGauge,
-    expires: ObjectGauge,
-    next: ObjectGauge,
-    pickup: ObjectGauge,
-    stalled: ObjectGauge,
-    rotations: Family<Outcome, Counter>,
-    calls: Family<Call, Counter>,
-    passes: Family<Outcome, Counter>,
-    leading: Gauge,
-    remembered: Family<Remembered, Gauge>,
+    families: Families,
+    term: Mutex<Term>,
+}
+
+/// What is exported while this replica leads.
+#[derive(Debug, Default)]
+struct Term {
+    leads: bool,
+    objects: HashMap<Object, Shown>,
+    /// Provider objects that exist, each with the series of its calls.
+    providers: HashMap<Provider, HashSet<Called>>,
+    queue: Weak<Queue<Owner>>,
+}
+
+/// An object that has series.
+#[derive(Debug)]
+struct Shown {
+    /// Another object may have its name by now.
+    uid: String,
+    /// When the first attempt of its rotation began, if this process has seen that.
+    begun: Option<Timestamp>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("tokenturn");
-        let metrics = Self {
-            issued: ObjectGauge::default(),
-            expires: ObjectGauge::default(),
-            next: ObjectGauge::default(),
-            pickup: ObjectGauge::default(),
-            stalled: ObjectGauge::default(),
-            rotations: Family::default(),
-            calls: Family::default(),
-            passes: Family::default(),
-            leading: Gauge::default(),
-            remembered: Family::default(),
-            registry: Registry::default(),
-        };
-        registry.register_with_unit(
-            "token_issued_timestamp",
-            "When the current token was issued; its age is time() minus this. Alert when it is much older than the interval",
-            Unit::Seconds,
-            metrics.issued.clone(),
-        );
-        registry.register_with_unit(
-            "token_expires_timestamp",
-            "When the current token expires, for tokens that do. Alert when this comes near",
-            Unit::Seconds,
-            metrics.expires.clone(),
-        );
-        registry.register_with_unit(
-            "next_rotation_timestamp",
-            "When the next rotation is due. Alert when this is long past",
-            Unit::Seconds,
-            metrics.next.clone(),
-        );
-        registry.register(
-            "pickup_remaining_pods",
-            "Pods that may still hold the old token. Alert when it stays above 0 for hours",
-            metrics.pickup.clone(),
-        );
-        registry.register("stalled", "1 when the object needs a person. Alert on it", metrics.stalled.clone());
-        registry.register(
-            "rotations",
-            "Rotations by outcome: published, finished (old token shown to be dead), refused (token did not pass), \
-             failed (could not be minted)",
-            metrics.rotations.clone(),
-        );
-        registry.register("provider_calls", "Calls to providers by class of the answer", metrics.calls.clone());
-        registry.register(
-            "passes",
-            "Looks at an object: done, failed, or panicked. Alert on panicked",
-            metrics.passes.clone(),
-        );
-        registry.register(
-            "remembered_objects",
-            "What is held in memory of objects, by kind: objects that are known, queued to be reconciled, namespaces whose pods are watched, \
-             accounts at providers. Goes down when objects go; alert when it only grows",
-            metrics.remembered.clone(),
-        );
-        registry.register("leading", "1 when this replica holds the lease", metrics.leading.clone());
-        Self { registry, ..metrics }
+        let (registry, families) = Families::register();
+        Self { registry, families, term: Mutex::default() }
     }
 }
 
@@ -122,78 +66,229 @@ impl Metrics {
     /// All metrics in the OpenMetrics text format.
     #[must_use]
     pub fn encode(&self) -> String {
+        let queue = self.term().queue.upgrade();
+        let backlog = queue.map(|queue| queue.backlog()).unwrap_or_default();
+        self.families.queue_depth.set(whole(backlog.depth));
+        self.families.queue_oldest.set(backlog.oldest.as_secs_f64());
         let mut buffer = String::new();
         // Writing into a string cannot fail.
         let _ = text::encode(&mut buffer, &self.registry);
         buffer
     }
 
-    /// One call to a provider has ended.
-    pub fn provider_call(&self, provider: &'static str, operation: &'static str, error: Option<&providers::Error>) {
-        let class = error.map_or("ok", |error| error.class().label());
-        self.calls.get_or_create(&Call { provider, operation, class }).inc();
+    /// Whether this replica leads. What it has said of objects goes when it no longer does.
+    pub fn leading(&self, leads: bool) {
+        let mut term = self.term();
+        self.families.leader.set(i64::from(leads));
+        *term = Term { leads, ..Term::default() };
+        let Families { issued, expires, next, pickup, stalled, ready, credential_expires, calls, remembered, .. } =
+            &self.families;
+        [issued, expires, next].into_iter().for_each(|family| family.clear());
+        [pickup, stalled].into_iter().for_each(|family| family.clear());
+        ready.clear();
+        credential_expires.clear();
+        calls.clear();
+        remembered.clear();
     }
 
-    /// One look at an object has ended.
-    pub fn pass(&self, outcome: &'static str) {
-        self.passes.get_or_create(&Outcome { outcome }).inc();
-    }
-
-    /// A rotation has come to a point worth counting.
-    pub fn rotation(&self, outcome: &'static str) {
-        self.rotations.get_or_create(&Outcome { outcome }).inc();
+    /// The queue whose length is exported during this term.
+    pub fn of_queue(&self, queue: &Arc<Queue<Owner>>) {
+        self.term().queue = Arc::downgrade(queue);
     }
 
     /// Of how many things something is held in memory.
     pub fn remember(&self, counts: &[(&'static str, usize)]) {
-        for &(kind, count) in counts {
-            self.remembered.get_or_create(&Remembered { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let term = self.term();
+        for &(kind, count) in counts.iter().filter(|_| term.leads) {
+            self.families.remembered.get_or_create(&Remembered { kind }).set(whole(count));
         }
     }
 
-    /// Whether this replica holds the lease.
-    pub fn leading(&self, leads: bool) {
-        self.leading.set(i64::from(leads));
+    /// One reconcile has ended.
+    pub fn reconciled(&self, outcome: &'static str, took: Duration) {
+        self.families.reconciles.get_or_create(&Outcome { outcome }).inc();
+        self.families.reconcile_duration.observe(took.as_secs_f64());
     }
 
+    fn term(&self) -> MutexGuard<'_, Term> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// RotatedTokens.
+impl Metrics {
     /// What a status says, as numbers.
     pub fn show(&self, owner: &Owner, status: &RotatedTokenStatus) {
-        let object = object(owner);
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 52 bits")]
-        let seconds = |at: jiff::Timestamp| at.as_second() as f64;
+        let mut term = self.term();
+        if !term.leads {
+            return;
+        }
+        let object = Object::from(owner);
+        let shown = term.objects.entry(object.clone()).or_insert_with(|| Shown::of(owner));
+        shown.uid.clone_from(&owner.uid);
+        let families = &self.families;
         let current = status.current.as_ref();
         let times = [
-            (&self.issued, current.map(|token| token.issued_at.0)),
-            (&self.expires, current.and_then(|token| token.expires_at.as_ref()).map(|at| at.0)),
-            (&self.next, status.next_rotation.as_ref().map(|at| at.0)),
+            (&families.issued, current.map(|token| token.issued_at.0)),
+            (&families.expires, current.and_then(|token| token.expires_at.as_ref()).map(|at| at.0)),
+            (&families.next, status.next_rotation.as_ref().map(|at| at.0)),
         ];
-        for (gauge, at) in times {
+        for (family, at) in times {
             match at {
                 Some(at) => {
-                    gauge.get_or_create(&object).set(seconds(at));
+                    family.get_or_create(&object).set(seconds(at));
                 }
                 None => {
-                    gauge.remove(&object);
+                    family.remove(&object);
                 }
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 pods")]
-        let remaining = status.pickup.as_ref().map_or(0.0, |pickup| pickup.remaining as f64);
-        self.pickup.get_or_create(&object).set(remaining);
-        let stalled =
+        families.pickup.get_or_create(&object).set(status.pickup.as_ref().map_or(0, |pickup| pickup.remaining));
+        let is_stalled =
             status.conditions.iter().any(|condition| condition.type_ == STALLED && condition.status == "True");
-        self.stalled.get_or_create(&object).set(f64::from(u8::from(stalled)));
+        families.stalled.get_or_create(&object).set(i64::from(is_stalled));
     }
 
     /// The object is gone.
     pub fn forget(&self, owner: &Owner) {
-        let object = object(owner);
-        for family in [&self.issued, &self.expires, &self.next, &self.pickup, &self.stalled] {
+        let mut term = self.term();
+        let object = Object::from(owner);
+        if term.objects.get(&object).is_none_or(|shown| shown.uid != owner.uid) {
+            return;
+        }
+        term.objects.remove(&object);
+        let Families { issued, expires, next, pickup, stalled, .. } = &self.families;
+        for family in [issued, expires, next] {
             family.remove(&object);
+        }
+        for family in [pickup, stalled] {
+            family.remove(&object);
+        }
+    }
+
+    /// A rotation has come to a point worth counting.
+    pub fn rotation(&self, outcome: &'static str) {
+        self.families.rotations.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An attempt of a rotation has begun.
+    pub fn rotation_begun(&self, owner: &Owner, at: Timestamp) {
+        let mut term = self.term();
+        if term.leads {
+            term.objects.entry(owner.into()).or_insert_with(|| Shown::of(owner)).begun.get_or_insert(at);
+        }
+    }
+
+    /// The new token is published and settled. `attempt` is when its attempt began, `due` when it was due by schedule.
+    pub fn rotation_published(&self, owner: &Owner, attempt: Option<Timestamp>, due: Option<Timestamp>, at: Timestamp) {
+        self.rotation("published");
+        let first = self.term().objects.get_mut(&Object::from(owner)).and_then(|shown| shown.begun.take());
+        if let Some(begun) = first.into_iter().chain(attempt).min() {
+            self.families.rotation_duration.observe(between(begun, at));
+        }
+        if let Some(due) = due {
+            self.families.rotation_delay.observe(between(due, at));
+        }
+    }
+
+    /// The old token is revoked, after the new one was published.
+    pub fn picked_up(&self, published: Timestamp, revoked: Timestamp) {
+        self.families.pickup_duration.observe(between(published, revoked));
+    }
+}
+
+/// Providers.
+impl Metrics {
+    /// A provider object exists.
+    pub fn provider_exists(&self, namespace: Option<&str>, reference: &ProviderRef) {
+        let mut term = self.term();
+        if term.leads {
+            term.providers.entry(Provider::new(namespace, reference)).or_default();
+        }
+    }
+
+    /// A provider object is gone.
+    pub fn provider_gone(&self, namespace: Option<&str>, reference: &ProviderRef) {
+        let provider = Provider::new(namespace, reference);
+        let mut term = self.term();
+        for called in term.providers.remove(&provider).into_iter().flatten() {
+            self.families.calls.remove(&called);
+        }
+        self.families.ready.remove(&provider);
+        self.families.credential_expires.remove(&provider);
+    }
+
+    /// Whether tokens can be minted and revoked at a provider object.
+    pub fn provider_ready(&self, namespace: Option<&str>, reference: &ProviderRef, is_ready: bool) {
+        let provider = Provider::new(namespace, reference);
+        let term = self.term();
+        if term.providers.contains_key(&provider) {
+            self.families.ready.get_or_create(&provider).set(i64::from(is_ready));
+        }
+    }
+
+    /// When the operator's credential at a provider object expires; `None` if it does not, or if that is not known.
+    fn credential_expires(&self, provider: &Provider, at: Option<Timestamp>) {
+        let term = self.term();
+        match at.filter(|_| term.providers.contains_key(provider)) {
+            Some(at) => {
+                self.families.credential_expires.get_or_create(provider).set(seconds(at));
+            }
+            None => {
+                self.families.credential_expires.remove(provider);
+            }
+        }
+    }
+
+    /// A call about a token of an object begins.
+    pub fn call(
+        &self,
+        owner: &Owner,
+        source: &Source,
+        provider_type: &'static str,
+        operation: &'static str,
+    ) -> Call<'_> {
+        let provider = Provider::new(Some(&owner.namespace), &source.specification.provider);
+        Call::begin(self, provider, Operation { provider_type, operation })
+    }
+
+    /// A call about a provider object begins.
+    pub fn check(&self, namespace: Option<&str>, reference: &ProviderRef, provider_type: &'static str) -> Call<'_> {
+        Call::begin(self, Provider::new(namespace, reference), Operation { provider_type, operation: "check" })
+    }
+
+    /// A call has ended. One to a provider object that is not known to exist is counted without its name.
+    fn called(&self, provider: Provider, operation: &Operation, class: &'static str, took: Duration) {
+        self.families.call_durations.get_or_create(operation).observe(took.as_secs_f64());
+        let mut term = self.term();
+        let known = term.providers.get_mut(&provider);
+        let provider = if known.is_some() { provider } else { Provider::default() };
+        let called = Called::new(provider, operation, class);
+        self.families.calls.get_or_create(&called).inc();
+        if let Some(series) = known
+            && !series.contains(&called)
+        {
+            series.insert(called);
         }
     }
 }
 
-fn object(owner: &Owner) -> Object {
-    Object { namespace: owner.namespace.clone(), name: owner.name.clone() }
+impl Shown {
+    fn of(owner: &Owner) -> Self {
+        Self { uid: owner.uid.clone(), begun: None }
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 52 bits")]
+fn seconds(at: Timestamp) -> f64 {
+    at.as_second() as f64
+}
+
+/// Seconds from one time to another; 0 where a clock was set back.
+fn between(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
 }
