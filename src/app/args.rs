@@ -103,7 +103,8 @@ pub struct RunArgs {
     /// What is logged: error, warn, info, debug, trace or off; or a level and those of parts, such as
     /// info,tokenturn::reconcile=debug.
     ///
-    /// info reports one rotation in about ten lines and is silent on a quiet cluster. docs/logs.md has the keys of JSON lines.
+    /// info reports one rotation in about ten lines and is silent on a quiet cluster. docs/logs.md has the keys of JSON
+    /// lines.
     #[arg(long, env = "TOKENTURN_LOG", default_value = "info", value_name = "LEVEL")]
     pub log_level: LogFilter,
 

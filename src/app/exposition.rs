@@ -1,4 +1,5 @@
-//! In which text format metrics are shown, by the header `Accept`: OpenMetrics 1.0, or the classic one of Prometheus. Pure.
+//! In which text format metrics are shown, by the header `Accept`: OpenMetrics 1.0, or the classic one of Prometheus.
+//! Pure.
 
 /// The text formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,8 @@ impl Format {
     }
 }
 
-/// The classic format names the samples of counters and infos in `# HELP` and `# TYPE`, and knows neither units nor an end.
+/// The classic format names the samples of counters and infos in `# HELP` and `# TYPE`, and knows neither units nor an
+/// end.
 fn classic(open_metrics: &str) -> String {
     let (mut text, mut help) = (String::with_capacity(open_metrics.len()), None);
     for line in open_metrics.lines() {
@@ -100,7 +102,8 @@ mod tests {
         }
     }
 
-    /// The classic format had samples of counters without help and type: their names differed from those of the samples.
+    /// The classic format had samples of counters without help and type: their names differed from those of the
+    /// samples.
     #[test]
     fn the_classic_format_describes_samples_by_their_names() {
         let open_metrics = "# HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{x=\"# 1\"} 1\n# HELP a_build Of a.\n# TYPE a_build info\n\

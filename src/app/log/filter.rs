@@ -23,7 +23,8 @@ pub enum BadFilter {
     #[error("{0:?} is no level: write error, warn, info, debug, trace or off")]
     Level(String),
     #[error(
-        "{found:?} names no part of the operator, and nothing else is logged: write tokenturn, or tokenturn:: and one of {parts}",
+        "{found:?} names no part of the operator, and nothing else is logged: write tokenturn, or tokenturn:: and one of \
+         {parts}",
         parts = PARTS.join(", ")
     )]
     Target { found: String },
@@ -31,9 +32,9 @@ pub enum BadFilter {
     Twice(String),
 }
 
-/// Whether lines of a target are logged, whatever the user's filter says: our own and no others. The HTTP clients below us log bodies
-/// of answers, with token values in them, that of Kubernetes also at `warn` when it cannot read one. Which crates there are, and what
-/// they log, changes with every update; so none is trusted.
+/// Whether lines of a target are logged, whatever the user's filter says: our own and no others. The HTTP clients below
+/// us log bodies of answers, with token values in them, that of Kubernetes also at `warn` when it cannot read one.
+/// Which crates there are, and what they log, changes with every update; so none is trusted.
 #[must_use]
 pub fn is_ours(target: &str) -> bool {
     target.split("::").next() == Some(ROOT)

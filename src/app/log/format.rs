@@ -1,4 +1,5 @@
-//! How one log line looks: JSON for collectors, text for people. One line, of bounded length, whatever is in its fields. Pure.
+//! How one log line looks: JSON for collectors, text for people. One line, of bounded length, whatever is in its
+//! fields. Pure.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,9 @@
-//! Writes log lines, of bounded length and number: what others write must neither fill the log, nor forge lines of it, nor hide those of
-//! others.
+//! Writes log lines, of bounded length and number: what others write must neither fill the log, nor forge lines of it,
+//! nor hide those of others.
 //!
-//! A line is one line, whatever is in its fields. How many there may be is counted for each place in the code and each namespace by
-//! itself, so that one namespace cannot use up what another has. What was left out is counted in the next line of its kind.
+//! A line is one line, whatever is in its fields. How many there may be is counted for each place in the code and each
+//! namespace by itself, so that one namespace cannot use up what another has. What was left out is counted in the next
+//! line of its kind.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! The labels. Each is a closed set, or the name of an object that exists: its series go when it goes, or when this replica stops leading.
+//! The labels. Each is a closed set, or the name of an object that exists: its series go when it goes, or when this
+//! replica stops leading.
 
 use prometheus_client::encoding::EncodeLabelSet;
 

@@ -1,7 +1,7 @@
 //! Metrics. docs/metrics.md describes each.
 //!
-//! Labels are closed sets and names of objects. Series that name an object are exported by the leader alone, and while the object exists: what
-//! is said later, by work that still runs, is dropped.
+//! Labels are closed sets and names of objects. Series that name an object are exported by the leader alone, and while
+//! the object exists: what is said later, by work that still runs, is dropped.
 
 mod call;
 mod families;

@@ -1,4 +1,5 @@
-//! What the process uses, under the names that Prometheus's client libraries use. From `/proc`; where there is none, none is exported.
+//! What the process uses, under the names that Prometheus's client libraries use. From `/proc`; where there is none,
+//! none is exported.
 
 use std::{
     fs,
@@ -12,7 +13,8 @@ use prometheus_client::{
     metrics::{TypedMetric, counter::ConstCounter, gauge::Gauge},
 };
 
-/// Linux counts processor time for programs in hundredths of a second, on every architecture that the image is built for.
+/// Linux counts processor time for programs in hundredths of a second, on every architecture that the image is built
+/// for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Asks for everything at each scrape.
