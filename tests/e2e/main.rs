@@ -14,6 +14,7 @@ mod first_issue;
 mod forgotten;
 mod http_recipes;
 mod logs;
+mod metrics;
 mod moved;
 mod network;
 mod pickup;
