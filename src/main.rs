@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokenturn::app::{
     args::{Cli, Command},
-    run, telemetry,
+    log, run,
 };
 
 /// The allocators of C libraries keep what bursts needed: after large answers and lists of large pods the process stayed at 84 MiB of
@@ -30,7 +30,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Run(args) => {
-            telemetry::start(&args.log_level, args.log_format)?;
+            log::start(args.log_level.clone(), args.log_format)?;
             runtime()?.block_on(run::run(*args))
         }
     }

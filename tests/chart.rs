@@ -4,6 +4,9 @@
 //! there, or helm on `PATH`.
 //! Nothing here needs a cluster.
 
+#[path = "chart/alerts.rs"]
+mod alerts;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},

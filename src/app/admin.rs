@@ -6,6 +6,7 @@
 //! Anybody who reaches the port may ask, so nobody may cost much: see [`super::admission`] for connections.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,14 +18,14 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::admission;
+use super::{admission, exposition::Format};
 use crate::reconcile::metrics::Metrics;
 
 /// For how long an answer of /metrics is given again: what many ask for at the same time is in memory once.
@@ -35,7 +36,8 @@ const SHARED_FOR: Duration = Duration::from_millis(500);
 pub struct Admin {
     metrics: Arc<Metrics>,
     ready: Arc<AtomicBool>,
-    latest: Arc<Mutex<Option<(Instant, Bytes)>>>,
+    /// By format.
+    latest: Arc<Mutex<HashMap<&'static str, (Instant, Bytes)>>>,
 }
 
 impl Admin {
@@ -45,13 +47,13 @@ impl Admin {
         Self { metrics, ready, latest: Arc::default() }
     }
 
-    fn encoded(&self) -> Bytes {
+    fn encoded(&self, format: Format) -> Bytes {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*latest {
+        match latest.get(format.content_type()) {
             Some((at, text)) if at.elapsed() < SHARED_FOR => text.clone(),
             _ => {
-                let text = Bytes::from(self.metrics.encode());
-                *latest = Some((Instant::now(), text.clone()));
+                let text = Bytes::from(format.of(self.metrics.encode()));
+                latest.insert(format.content_type(), (Instant::now(), text.clone()));
                 text
             }
         }
@@ -79,7 +81,9 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], admin.encoded())
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    let described = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
+    (described, admin.encoded(format))
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::log::filter::LogFilter;
 use crate::api::{GoDuration, object_name};
 
 /// Rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
@@ -99,11 +100,13 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug, or a filter such as info,tokenturn=debug.
+    /// What is logged: error, warn, info, debug, trace or off; or a level and those of parts, such as
+    /// info,tokenturn::reconcile=debug.
     ///
-    /// info tells one rotation in about ten lines and is silent on a quiet cluster.
+    /// info reports one rotation in about ten lines and is silent on a quiet cluster. docs/logs.md has the keys of JSON
+    /// lines.
     #[arg(long, env = "TOKENTURN_LOG", default_value = "info", value_name = "LEVEL")]
-    pub log_level: String,
+    pub log_level: LogFilter,
 
     /// Whether replicas agree on one that works. Two that work at the same time do no harm, they only do things twice.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
@@ -165,6 +168,8 @@ mod tests {
         assert_eq!((args.settle.get().as_secs(), args.watch_namespaces), (90, vec!["a".to_owned(), "b".to_owned()]));
         let error = Cli::try_parse_from(["tokenturn", "run", "--settle=soon"]).unwrap_err().to_string();
         assert!(error.contains("write it like 90d"), "{error}");
+        let error = Cli::try_parse_from(["tokenturn", "run", "--log-level=blah="]).unwrap_err().to_string();
+        assert!(error.contains("'blah=' for '--log-level <LEVEL>'") && error.contains("is no level"), "{error}");
         for flag in ["--watch-namespaces=a,b/secrets", "--operator-namespace=?limit=500"] {
             let error = Cli::try_parse_from(["tokenturn", "run", flag]).unwrap_err().to_string();
             assert!(error.contains("cannot be the name of a namespace"), "{error}");

@@ -36,7 +36,6 @@ pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> boo
 /// Renews the lease until the process ends, then gives it back. Cancels `lost` when another replica has it, or when it
 /// could not be renewed for as long as it lasts.
 pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: CancellationToken, lost: CancellationToken) {
-    metrics.leading(true);
     let mut held = Instant::now();
     loop {
         tokio::select! {

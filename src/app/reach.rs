@@ -64,7 +64,7 @@ pub async fn keep_known(known: ApiServer, client: Client, config: Config, stop: 
             }
             Err(why) => {
                 tracing::warn!(
-                    why,
+                    error = why,
                     "cannot find the addresses of the API server; until they are known no HTTP provider is asked"
                 );
                 known.not_found(why);

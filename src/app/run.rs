@@ -132,9 +132,13 @@ async fn lead(
             if !leader::acquire(&mut candidate, &stop).await {
                 return Ok(());
             }
+            metrics.leading(true);
             keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
+        } else {
+            metrics.leading(true);
         }
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
+        metrics.of_queue(&queue);
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
         let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone());
         let drivers = Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() };
@@ -267,7 +271,7 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                     status.code != 404 && since.elapsed() < UNFINISHED_START,
                     "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
                 );
-                tracing::warn!(why, "the cluster refuses to show the operator's namespace, trying again");
+                tracing::warn!(error = why, "the cluster refuses to show the operator's namespace, trying again");
             }
             Err(error) => tracing::warn!(error = trouble::why(&error), "the cluster does not answer, trying again"),
         }

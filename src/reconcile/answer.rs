@@ -30,8 +30,9 @@ pub async fn answer(
             let listing = match reads.inspectors.with_kept(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
+                    let call = reads.metrics.call(&observed.owner, &source, driver.name(), "list");
                     let result = driver.list(subject(observed, &reads.naming(observed), &source)).await;
-                    reads.metrics.provider_call(driver.name(), "list", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -46,6 +47,7 @@ pub async fn answer(
             let liveness = match known(reads, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
+                    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "liveness");
                     let result = driver
                         .liveness(
                             subject(observed, &reads.naming(observed), &token.source),
@@ -53,7 +55,7 @@ pub async fn answer(
                             observed.values(generation),
                         )
                         .await;
-                    reads.metrics.provider_call(driver.name(), "liveness", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -63,6 +65,7 @@ pub async fn answer(
             let last_use = match known(reads, observed, handles, generation) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
+                    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "last_use");
                     let result = driver
                         .last_use(
                             subject(observed, &reads.naming(observed), &token.source),
@@ -70,7 +73,7 @@ pub async fn answer(
                             observed.values(generation),
                         )
                         .await;
-                    reads.metrics.provider_call(driver.name(), "last_use", result.as_ref().err());
+                    call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
@@ -96,15 +99,17 @@ async fn verification(
     let (token, driver) = known(reads, observed, handles, generation)?;
     let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
     let naming = reads.naming(observed);
+    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "verify");
     let result = driver.verify(subject(observed, &naming, &token.source), values).await;
-    reads.metrics.provider_call(driver.name(), "verify", result.as_ref().err());
+    call.ended(result.as_ref().err());
     let verification = result?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, generation) {
+        let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "prove");
         let result = driver.prove(subject(observed, &naming, &token.source), token, values).await;
-        reads.metrics.provider_call(driver.name(), "prove", result.as_ref().err());
+        call.ended(result.as_ref().err());
         match result? {
             Proof::Shown => {}
             Proof::NotYet { why } => return Ok(Verification::Misread { why, may_pass: true }),
@@ -162,7 +167,8 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
             return Err(Fault { retry_after, ..Fault::passing(Reason::CannotPublish, message) });
         }
     }
+    let call = reads.metrics.call(&observed.owner, &plan.source, driver.name(), "preflight");
     let result = driver.preflight(subject(observed, &reads.naming(observed), &plan.source)).await;
-    reads.metrics.provider_call(driver.name(), "preflight", result.as_ref().err());
+    call.ended(result.as_ref().err());
     result.map_err(Fault::from)
 }

@@ -49,6 +49,10 @@ pub async fn look(
     let read = timeout_at(deadline, base(reads, owner, looked)).await;
     let (mut observed, handles) =
         read.map_err(|_| Error::Overdue { doing: "reading the object and what belongs to it" })??;
+    if let Some(provider) = &looked.names.provider {
+        let span = tracing::Span::current();
+        span.record("provider", provider.name.as_str()).record("provider_kind", provider.kind.as_str());
+    }
     before_asking(&observed);
     let decided = timeout_at(deadline, decided(reads, &mut observed, &handles, looked)).await;
     let decision = decided.unwrap_or_else(|_| on_fault(&observed, &overdue()));

@@ -71,8 +71,9 @@ pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
         former: mint.former.clone(),
         may_be_there: mint.may_be_there,
     };
+    let call = effects.reads.metrics.call(&mint.owner, &mint.source, driver.name(), "create");
     let result = driver.create(&request).await;
-    effects.reads.metrics.provider_call(driver.name(), "create", result.as_ref().err());
+    call.ended(result.as_ref().err());
     let Minted { values, handle, issued_at, expires_at, flaw, unshown } = result.map_err(|error| {
         effects.reads.metrics.rotation("failed");
         let Fault { reason, message, .. } = Fault::from(&error);
@@ -93,7 +94,7 @@ pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
         flawed: false,
         unshown,
     };
-    tracing::info!(id = token.id, fingerprint = token.fingerprint, "token minted");
+    tracing::info!(token_id = token.id, fingerprint = token.fingerprint, "token minted");
     // Whatever kept it out of the record, and whether a revoke was tried: it may be alive.
     let stored = Box::pin(store(&effects, &driver, mint, token, (values, flaw))).await;
     stored.map_err(|fault| Failure::may_have_made(fault.reason, fault.message))
@@ -111,7 +112,7 @@ async fn store(
     let next = match flaw {
         None => transition::store(&mint.ledger, token.clone()),
         Some(why) => {
-            tracing::warn!(id = token.id, "{why}");
+            tracing::warn!(token_id = token.id, "{why}");
             transition::store_flawed(&mint.ledger, token.clone(), why)
         }
     };
@@ -147,12 +148,12 @@ async fn store(
     }
     if !token.handle.is_revocable() {
         tracing::warn!(
-            id = token.id,
+            token_id = token.id,
             "another replica is ahead; nothing revokes the token that was minted here, it is left to its end"
         );
         return Ok(());
     }
-    tracing::warn!(id = token.id, "another replica is ahead, revoking the token that was minted here");
+    tracing::warn!(token_id = token.id, "another replica is ahead, revoking the token that was minted here");
     let naming = &effects.reads.named_by(mint.ledger.install.as_deref(), &mint.owner);
     let subject = Subject { owner: &mint.owner, naming, specification: &token.source.specification };
     revoke(effects, driver, subject, &token, &all).await
@@ -179,13 +180,14 @@ async fn revoke(
     let mut tries = 0;
     loop {
         tries += 1;
+        let call = effects.reads.metrics.call(subject.owner, &token.source, driver.name(), "revoke");
         let revoked = driver.revoke(subject, &Revocable::never_stored(token), values.get(&token.generation)).await;
-        effects.reads.metrics.provider_call(driver.name(), "revoke", revoked.as_ref().err());
+        call.ended(revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, id = token.id, "could not revoke the token that was not stored, trying again");
+                tracing::warn!(%error, token_id = token.id, "could not revoke the token that was not stored, trying again");
                 tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(tries)).await;
             }
         }

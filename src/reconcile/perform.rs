@@ -102,7 +102,7 @@ impl Performance<'_> {
         let left = record::leave(client, namespace, uid, version, message).await?;
         if left == Swap::Done {
             let secret = record::name(uid);
-            tracing::error!(%namespace, %secret, "{message}");
+            tracing::error!(secret = %format_args!("{namespace}/{secret}"), "{message}");
             let note =
                 format!("{message}; what it knew of them is kept in this Secret: delete it when they are revoked");
             events.write_on_record(namespace, uid, self.decision.reason, "Delete", &note).await;
@@ -148,7 +148,7 @@ impl Performance<'_> {
             return swapped(Ok(saved));
         }
         self.looked.memory.saved(change);
-        progress::saved(self.effects, &self.observed.owner, ledger, change).await;
+        progress::saved(self.effects, self.observed, ledger, change).await;
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl Performance<'_> {
         let Some(record) = &self.observed.record else { return Ok(()) };
         let mut all = record.values.clone();
         all.insert(generation, values);
-        tracing::warn!(rotation = %generation, "value was missing in the record, put back from the Secret");
+        tracing::warn!(serial = %generation, "value was missing in the record, put back from the Secret");
         swapped(self.write_record(&record.ledger, &all).await)
     }
 
@@ -166,7 +166,7 @@ impl Performance<'_> {
         let values: Values = generation.zip(values).into_iter().collect();
         let saved = self.write_and_keep(ledger, &values).await?;
         if saved == Swap::Done {
-            tracing::warn!(rotation = generation.map(tracing::field::display), "{message}");
+            tracing::warn!(serial = generation.map(tracing::field::display), "{message}");
             self.effects.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
         }
         swapped(Ok(saved))
@@ -176,7 +176,7 @@ impl Performance<'_> {
         let Self { effects, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
         if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
-            tracing::warn!(rotation = %generation, "too much time went by before the token could be published, looking again");
+            tracing::warn!(serial = %generation, "too much time went by before the token could be published, looking again");
             return Ok(());
         }
         let owner = &observed.owner;
@@ -199,11 +199,11 @@ impl Performance<'_> {
             effects.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
         }
         if repair {
-            tracing::warn!(rotation = %generation, secret, "target was changed by somebody else, repaired");
+            tracing::warn!(serial = %generation, secret, "target was changed by somebody else, repaired");
             let message = &self.decision.message;
             effects.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
         } else {
-            tracing::info!(rotation = %generation, secret, "new token verified and published");
+            tracing::info!(serial = %generation, secret, "new token verified and published");
         }
         Ok(())
     }
@@ -263,8 +263,9 @@ impl Performance<'_> {
         let values = values.and_then(|generation| observed.values(generation));
         let naming = &effects.reads.naming(observed);
         let subject = Subject { owner: &observed.owner, naming, specification: &source.specification };
+        let call = effects.reads.metrics.call(&observed.owner, source, driver.name(), "revoke");
         let result = driver.revoke(subject, token, values).await;
-        effects.reads.metrics.provider_call(driver.name(), "revoke", result.as_ref().err());
+        call.ended(result.as_ref().err());
         let (generation, id) = (token.generation(), token.id());
         if let Err(error) = result {
             self.looked.memory.revoke_failed(generation);
@@ -272,9 +273,9 @@ impl Performance<'_> {
         }
         self.looked.memory.revoked(generation, effects.reads.uptime());
         if published {
-            tracing::info!(rotation = %generation, id, "token revoked");
+            tracing::info!(serial = %generation, token_id = id, "token revoked");
         } else {
-            tracing::info!(rotation = %generation, id, "unpublished token revoked");
+            tracing::info!(serial = %generation, token_id = id, "unpublished token revoked");
             let note = format!("{id} was never published and is revoked");
             let events = &effects.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
@@ -288,7 +289,7 @@ impl Performance<'_> {
         for (workload, answer) in effects.stamps.write(&observed.owner, workloads.clone(), stamp).await {
             match answer {
                 Ok(Swap::Done) => {
-                    tracing::info!(rotation = %generation, %workload, "workload is being restarted");
+                    tracing::info!(serial = %generation, %workload, "workload is being restarted");
                     self.looked.memory.stamped(workload, stamp, effects.reads.uptime());
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),

@@ -9,6 +9,8 @@ use crate::{
             record::{Ledger, Snapshot},
         },
         pods::pickup::Evidence,
+        schedule,
+        seen::observed::Observed,
         step::Change,
         token::{Generation, Owner},
     },
@@ -16,14 +18,16 @@ use crate::{
 };
 
 /// A change of the record has been written.
-pub async fn saved(effects: &Effects, owner: &Owner, ledger: &Ledger, change: Change) {
+pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, change: Change) {
+    let owner = &observed.owner;
+    measure(effects, observed, ledger, change);
     match change {
         Change::Intended(generation) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
-            tracing::info!(rotation = %generation, %reason, "rotation begins");
+            tracing::info!(serial = %generation, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
-                tracing::warn!(rotation = %generation, "{}", failure.message);
+                tracing::warn!(serial = %generation, "{}", failure.message);
                 effects.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
         }
@@ -31,22 +35,22 @@ pub async fn saved(effects: &Effects, owner: &Owner, ledger: &Ledger, change: Ch
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
-            tracing::warn!(rotation = %generation, %reason, message, "new token did not pass and is not published");
+            tracing::warn!(serial = %generation, %reason, error = message, "new token did not pass and is not published");
             effects.reads.metrics.rotation("refused");
             effects.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
-        Change::Died(generation) => tracing::warn!(rotation = %generation, "published token died and is replaced"),
+        Change::Died(generation) => tracing::warn!(serial = %generation, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
-        Change::TakenOver(generation) => tracing::info!(rotation = %generation, "took over what another process began"),
-        Change::RefusedGone(generation) => tracing::info!(rotation = %generation, "refused token is dead"),
+        Change::TakenOver(generation) => tracing::info!(serial = %generation, "took over what another process began"),
+        Change::RefusedGone(generation) => tracing::info!(serial = %generation, "refused token is dead"),
         Change::RefusedLeft(generation) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let message = failure.map_or("", |failure| &failure.message);
-            tracing::warn!(rotation = %generation, "{message}");
+            tracing::warn!(serial = %generation, "{message}");
             effects.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
         }
         Change::Reinstated(generation) => {
-            tracing::warn!(rotation = %generation, "refused token was already published and counts")
+            tracing::warn!(serial = %generation, "refused token was already published and counts")
         }
         Change::Promoted(generation) => promoted(effects, owner, ledger, generation).await,
         Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
@@ -54,13 +58,13 @@ pub async fn saved(effects: &Effects, owner: &Owner, ledger: &Ledger, change: Ch
         Change::GraceServed => tracing::debug!("noted the grace served"),
         Change::RevokeIntended(_) => picked_up(effects, owner, ledger).await,
         Change::Forgotten(generation) => {
-            tracing::info!(rotation = %generation, "old token is dead");
+            tracing::info!(serial = %generation, "old token is dead");
             effects.reads.metrics.rotation("finished");
             let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
             effects.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
         Change::LetGo(generation) => {
-            tracing::info!(rotation = %generation, "token cannot be revoked and is left to its expiry");
+            tracing::info!(serial = %generation, "token cannot be revoked and is left to its expiry");
             effects.reads.metrics.rotation("finished");
             let note = format!(
                 "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
@@ -90,6 +94,35 @@ pub async fn saved(effects: &Effects, owner: &Owner, ledger: &Ledger, change: Ch
     }
 }
 
+/// How long the parts of a rotation took.
+fn measure(effects: &Effects, observed: &Observed, ledger: &Ledger, change: Change) {
+    match change {
+        Change::Intended(_) => {
+            if let Some(intent) = &ledger.intent {
+                effects.reads.metrics.rotation_begun(&observed.owner, intent.at);
+            }
+        }
+        Change::Promoted(_) => {
+            let Some(current) = &ledger.current else { return };
+            let before = observed.record.as_ref().map(|record| &record.ledger);
+            let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+            let by_schedule = matches!(current.reason, Reason::IntervalElapsed | Reason::ExpiresSoon);
+            let due = before.and_then(|before| before.current.as_ref()).zip(plan).filter(|_| by_schedule);
+            let due = due.map(|(current, plan)| schedule::next(plan, current).0);
+            let attempt = before.and_then(|before| before.intent.as_ref()).map(|intent| intent.at);
+            effects.reads.metrics.rotation_published(&observed.owner, attempt, due, current.promoted_at);
+        }
+        Change::Forgotten(_) => {
+            let finished = ledger.history.iter().find(|finished| finished.sequence == ledger.sequence);
+            if let Some((published, revoked)) = finished.and_then(|finished| Some((finished.at, finished.revoked_at?)))
+            {
+                effects.reads.metrics.picked_up(published, revoked);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn snapshot(ledger: &Ledger) -> usize {
     let snapshot = ledger.previous.as_ref().and_then(|previous| previous.snapshot.as_ref());
     snapshot.map_or(0, Snapshot::len)
@@ -98,8 +131,7 @@ fn snapshot(ledger: &Ledger) -> usize {
 async fn promoted(effects: &Effects, owner: &Owner, ledger: &Ledger, generation: Generation) {
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
-    tracing::info!(rotation = %generation, fingerprint, pods_with_old_token = pods, "new token is current");
-    effects.reads.metrics.rotation("published");
+    tracing::info!(serial = %generation, fingerprint, pods, "new token is current");
     let note = if ledger.previous.is_some() {
         format!(
             "rotation {} is in Secret {}; {pods} pods may hold the token before it",
@@ -131,9 +163,9 @@ fn audit(owner: &Owner, token: Option<&str>, evidence: Option<&Evidence>) {
     tracing::info!(
         target: "tokenturn::audit",
         namespace = owner.namespace,
-        name = owner.name,
+        rotatedtoken = owner.name,
         uid = owner.uid,
-        token,
+        token_id = token,
         pods,
         finished,
         never_started,

@@ -37,6 +37,14 @@ pub struct Queue<K> {
     changed: Notify,
 }
 
+/// Keys that are due and wait for a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub depth: usize,
+    /// For how long the first of them has been due.
+    pub oldest: Duration,
+}
+
 #[derive(Debug)]
 struct State<K> {
     workers: usize,
@@ -134,6 +142,20 @@ impl<K: Grouped> Queue<K> {
     /// Nothing is left to be done for a key, which is not worked on or is just done.
     pub fn forget(&self, key: &K) {
         self.lock().accounts.remove(key);
+    }
+
+    /// What is due and has not begun.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let (state, now) = (self.lock(), Instant::now());
+        let mut backlog = Backlog::default();
+        for keys in state.due.values() {
+            for (at, _) in keys.iter().take_while(|(at, _)| *at <= now) {
+                backlog.depth += 1;
+                backlog.oldest = backlog.oldest.max(now - *at);
+            }
+        }
+        backlog
     }
 
     /// How many keys wait or are worked on.
@@ -326,6 +348,18 @@ mod tests {
         assert_eq!(all(&queue).await, ["worse/2"]);
         queue.done(&"evil/3");
         assert_eq!(all(&queue).await, ["evil/5"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_and_waits_is_counted_with_its_age() {
+        let queue = Queue::new(1);
+        for (key, seconds) in [("a/1", 0), ("a/2", 10), ("b/1", 20), ("b/2", 60)] {
+            queue.add(key, Duration::from_secs(seconds));
+        }
+        assert_eq!(queue.next().await, "a/1");
+        assert_eq!(queue.backlog(), Backlog::default(), "one is worked on, the others are not due");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(queue.backlog(), Backlog { depth: 2, oldest: Duration::from_secs(20) });
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,18 @@
 //! One reconcile of one object: look, perform one effect, look again; until there is nothing to do.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     context::Context,
@@ -36,38 +44,55 @@ const LONG: Duration = Duration::from_secs(30);
 ///
 /// A panic ends the reconcile, not the process: the object is reconciled again later, and the metric says so.
 pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
-    let span = tracing::info_span!("token", namespace = owner.namespace, name = owner.name);
+    let span = span(owner);
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
+    let began = Instant::now();
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
     let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
     if is_final && is_nobody(context, owner).await {
-        context.metrics().pass("done");
+        context.metrics().reconciled("done", began.elapsed());
         span.in_scope(|| tracing::info!("no such object can exist, and there is no record of it"));
         forget(context, owner);
         return None;
     }
     let (outcome, error) = match work {
         Ok(Ok(next)) => {
-            context.metrics().pass("done");
+            context.metrics().reconciled("done", began.elapsed());
             return next;
         }
         Ok(Err(error)) => {
-            span.in_scope(|| tracing::warn!(error = error.told(), "look failed"));
+            span.in_scope(|| tracing::warn!(error = error.told(), "reconcile failed"));
             ("failed", error)
         }
         Err(_) => {
-            span.in_scope(|| tracing::error!("look panicked; this is a bug, please report it with the lines above"));
-            let what = format!("looking at RotatedToken {}/{}", owner.namespace, owner.name);
+            span.in_scope(|| {
+                tracing::error!("reconcile panicked; this is a bug, please report it with the lines above")
+            });
+            let what = format!("reconciling RotatedToken {}/{}", owner.namespace, owner.name);
             let why = "tokenturn panicked, which is a bug; please report it with what its log says".to_owned();
             ("panicked", Error::Malformed { what, why })
         }
     };
-    context.metrics().pass(outcome);
+    context.metrics().reconciled(outcome, began.elapsed());
     let failures = &mut remembered.looked.memory.failures;
     *failures += 1;
     status::failure(context, owner, &error, *failures).instrument(span.clone()).await;
     Some(schedule::backoff(*failures))
+}
+
+/// What every line of one reconcile says. An error by level, so that it is there whatever is logged.
+fn span(owner: &Owner) -> tracing::Span {
+    static COUNTED: AtomicU64 = AtomicU64::new(0);
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    tracing::error_span!(
+        "reconcile",
+        namespace = owner.namespace,
+        rotatedtoken = owner.name,
+        reconcile_id = format!("{:016x}", KEYS.hash_one(COUNTED.fetch_add(1, Ordering::Relaxed))),
+        provider = Empty,
+        provider_kind = Empty,
+    )
 }
 
 /// Whether no such object can exist, and no record is of it: then nothing is to be done, ever.

@@ -85,8 +85,10 @@ impl OperatorProcess {
             "run".to_owned(),
             format!("--operator-namespace={namespace}"),
             format!("--admin-address=127.0.0.1:{port}"),
-            "--log-format=text".to_owned(),
         ];
+        if !args.iter().any(|arg| arg.starts_with("--log-format")) {
+            all.push("--log-format=text".to_owned());
+        }
         all.extend(args);
         let mut environment =
             vec![("KUBECONFIG".to_owned(), kubeconfig.display().to_string()), ("NO_COLOR".to_owned(), "1".to_owned())];

@@ -109,12 +109,12 @@ async fn frozen_after_the_mint() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_while_settling() -> Outcome {
-    frozen_at("froze-settle", "new token verified and published rotation=2", 24).await
+    frozen_at("froze-settle", "new token verified and published serial=2", 24).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_after_the_promotion() -> Outcome {
-    frozen_at("froze-promote", "new token is current rotation=2", 24).await
+    frozen_at("froze-promote", "new token is current serial=2", 24).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 //! Reads files only; needs no server.
 
 mod arrows;
+mod logs;
+mod metrics;
 mod project;
 
 use std::{

@@ -73,7 +73,7 @@ fn strip(schema: &mut Value, field: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_name_is_refused_and_lists_nothing_where_it_was_stored_before() -> Outcome {
-    let mut world = World::without_operator("badnames").await?.with_args(&["--log-level=trace,kube_client=trace"]);
+    let mut world = World::without_operator("badnames").await?.with_args(&["--log-level=trace"]);
     let secret = json!({"metadata": {"name": "victim"}, "stringData": {"password": VICTIM}});
     world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
 

@@ -13,6 +13,8 @@ mod fat_pods;
 mod first_issue;
 mod forgotten;
 mod http_recipes;
+mod logs;
+mod metrics;
 mod moved;
 mod network;
 mod pickup;

@@ -14,7 +14,7 @@ async fn no_value_is_in_any_log_event_status_annotation_or_metric() -> Outcome {
     world.operators[0].terminate(std::time::Duration::from_secs(10)).await?;
     world.operators.clear();
     // The most talkative log that a user can ask for.
-    let mut world = world.with_args(&["--log-level=trace,kube_client::client=trace,hyper::proto=trace"]);
+    let mut world = world.with_args(&["--log-level=trace"]);
     world.start_operator().await?;
     world.deployment("app", 1, json!({})).await?;
     world.rotated_token(json!({})).await?;

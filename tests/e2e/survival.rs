@@ -45,12 +45,12 @@ async fn killed_after_the_mint() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_settling() -> Outcome {
-    killed_at("kill-settle", "new token verified and published rotation=2").await
+    killed_at("kill-settle", "new token verified and published serial=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_promotion() -> Outcome {
-    killed_at("kill-promote", "new token is current rotation=2").await
+    killed_at("kill-promote", "new token is current serial=2").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,10 +84,15 @@ async fn a_stand_by_takes_over_when_the_leader_is_killed() -> Outcome {
     world.holders(&world.fingerprint().await?, 2).await?;
     let leads = async |index: usize| {
         let metrics = world.operators[index].metrics().await.unwrap_or_default();
-        metrics.lines().any(|line| line == "tokenturn_leading 1")
+        metrics.lines().any(|line| line == "tokenturn_leader 1")
     };
     let leader = if leads(0).await { 0 } else { 1 };
     assert!(leads(leader).await && !leads(1 - leader).await, "one leads");
+    for (replica, names_objects) in [(leader, true), (1 - leader, false)] {
+        let metrics = world.operators[replica].metrics().await?;
+        assert_eq!(metrics.contains("rotatedtoken=\"api\""), names_objects, "{metrics}");
+        assert_eq!(metrics.contains("provider=\"cluster\""), names_objects, "{metrics}");
+    }
     world.rotate_now("now").await?;
     world.operators[leader].kill().await?;
     world.finished(2).await?;

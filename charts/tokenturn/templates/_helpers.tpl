@@ -26,6 +26,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "tokenturn.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{/* The labels of an alert, of the values of prometheusRule. */}}
+{{- define "tokenturn.alertLabels" -}}
+{{- with .alertLabels -}}
+labels:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
 {{/* The subject of every binding. */}}
 {{- define "tokenturn.subjects" -}}
 - kind: ServiceAccount

@@ -58,10 +58,10 @@ pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Op
                 }
             }
             Some(Err(error)) => {
-                let (kind, name) = (reference.kind.as_str(), &reference.name);
                 tracing::warn!(
-                    kind,
-                    name,
+                    namespace,
+                    provider = reference.name,
+                    provider_kind = reference.kind.as_str(),
                     error = trouble::why(&error),
                     "could not write the condition of a provider, trying again"
                 );
@@ -151,6 +151,7 @@ where
     let (outcome, reason, message) = judge(context, &spec, reference, namespace).await;
     let warns = matches!(reason, Reason::CredentialExpiring | Reason::ClockSkewed);
     let ready = warns || reason == Reason::ProviderAnswers;
+    context.metrics().provider_ready(Some(namespace), reference, ready);
     let status = if ready { "True" } else { "False" };
     let before =
         shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
@@ -203,10 +204,17 @@ async fn judge(
             );
         }
     };
+    let call = |provider_type| context.metrics().check(Some(namespace), reference, provider_type);
     match driver {
         Driver::Kubernetes(_) => kubernetes(context, namespace).await,
-        Driver::Http(driver) => healthy(driver.health(namespace).await, "the recipe is complete"),
-        Driver::OAuth2(driver) => healthy(driver.health(namespace).await, "the settings are complete"),
+        Driver::Http(driver) => {
+            let health = call(driver.name()).health(Box::pin(driver.health(namespace))).await;
+            healthy(health, "the recipe is complete")
+        }
+        Driver::OAuth2(driver) => {
+            let health = call("oauth2").health(Box::pin(driver.health(namespace))).await;
+            healthy(health, "the settings are complete")
+        }
     }
 }
 

@@ -124,7 +124,7 @@ async fn run_with<K, Fut>(
             Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
             Ok(watcher::Event::Init) => there.clear(),
             Ok(watcher::Event::InitDone) => begun(std::mem::take(&mut there)),
-            Err(error) => tracing::warn!(what, error = trouble::of_watch(&error), "watch was interrupted"),
+            Err(error) => tracing::warn!(watch = what, error = trouble::of_watch(&error), "watch was interrupted"),
         }
     }
 }
@@ -278,14 +278,18 @@ where
             return std::future::ready(());
         }
         wake(&key);
+        let reference = ProviderRef { kind, name: key.1.clone() };
+        match present {
+            true => context.metrics().provider_exists(key.0.as_deref(), &reference),
+            false => context.metrics().provider_gone(key.0.as_deref(), &reference),
+        }
         if let Some(before) = known.remove(&key) {
             before.renewal.cancel();
         }
         if present {
             // Beside the watch, which must not wait for an API server that does not answer.
             let renewal = context.stop.child_token();
-            let (namespace, name) = key.clone();
-            let reference = ProviderRef { kind, name };
+            let namespace = key.0.clone();
             context.effects.tasks.spawn(status::renew(context.clone(), renewal.clone(), namespace, reference));
             known.insert(key, Known { version, renewal });
         }
@@ -296,6 +300,7 @@ where
             let is_there = there.contains(key);
             if !is_there {
                 known.renewal.cancel();
+                context.metrics().provider_gone(key.0.as_deref(), &ProviderRef { kind, name: key.1.clone() });
                 wake(key);
             }
             is_there

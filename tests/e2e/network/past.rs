@@ -121,7 +121,7 @@ async fn pods_are_listed_from_the_past() -> Outcome {
     world.rotate_now("now").await?;
     scene.logged(0, "lacks the pod with UID").await?;
     tokio::time::sleep(LONG_ENOUGH).await;
-    assert!(past.hits() > 0 && !scene.logs().contains("new token is current rotation=2"));
+    assert!(past.hits() > 0 && !scene.logs().contains("new token is current serial=2"));
     drop(past);
     let named = |status: &RotatedTokenStatus| status.pickup.iter().any(|pickup| pickup.remaining == 1);
     world.status("the pod to be waited for", named).await?;
@@ -140,7 +140,7 @@ async fn pods_are_listed_from_the_past_and_their_watch_is_silent() -> Outcome {
     let world = &scene.world;
     let _frozen = scene.proxy.rule(Fault::Freeze, |asked| asked.watches("pods"));
     world.rotate_now("now").await?;
-    scene.logged(0, "new token is current rotation=2").await?;
+    scene.logged(0, "new token is current serial=2").await?;
     drop(past);
     world.never("a refused call", Duration::from_secs(25), async || world.history.refused(world.space.name()) > 0).await
 }

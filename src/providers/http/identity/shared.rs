@@ -139,8 +139,7 @@ impl Shared {
             let kept = self.kept.secrets.get(name).filter(|_| namespace != &*self.namespace);
             if let Some(kept) = kept {
                 tracing::debug!(
-                    namespace,
-                    name,
+                    secret = %format_args!("{namespace}/{name}"),
                     "a Secret went before the tokens that depend on it; its copy is shown"
                 );
                 return Ok(kept.iter().map(|(key, value)| (key.clone(), value.expose().to_vec())).collect());
