@@ -266,7 +266,7 @@ async fn rest(
     };
     let nothing = RotatedTokenStatus::default();
     let shown = object.status.as_ref().unwrap_or(&nothing);
-    let status = report::status(observed, decision, object.metadata.generation, shown);
+    let status = report::status(observed, decision, object.metadata.generation, &context.install, shown);
     context.metrics.show(&observed.owner, &status);
     if report::says_the_same(&status, shown) {
         return Ok(wake);

@@ -120,7 +120,7 @@ impl Performance<'_> {
         }
         if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
             tracing::warn!("{message}");
-            self.context.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
+            self.context.events.write_once(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }
     }
 

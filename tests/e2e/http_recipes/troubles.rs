@@ -15,7 +15,7 @@ use tokenturn::{
 };
 
 use super::example::{example, finished, rotate, set_up, status, value, world};
-use crate::world::{Outcome, PATIENCE, condition};
+use crate::world::{Outcome, PATIENCE, condition, said};
 
 /// What a provider refuses is told on the objects, and mended when it is mended.
 #[tokio::test(flavor = "multi_thread")]
@@ -27,14 +27,15 @@ async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
         until(what, PATIENCE, async || {
             let provider = world.space.api::<TokenProvider>().get("grafana").await.ok()?;
             let conditions = provider.status?.conditions;
-            conditions.into_iter().find(|one| one.type_ == "ProviderReady" && one.message.contains(says))
+            let is_said = said(&conditions).1.contains(says);
+            conditions.into_iter().find(|one| is_said && one.type_ == "Ready")
         })
         .await
     };
     let told = async |says: &str| {
         until(says, PATIENCE, async || {
             let status = status(&world, "dashboards").await?;
-            condition(&status, "Ready").1.contains(says).then_some(())
+            said(&status.conditions).1.contains(says).then_some(())
         })
         .await
     };
@@ -83,7 +84,7 @@ async fn a_credential_that_expires_or_is_refused_is_told() -> Outcome {
         until(reason, PATIENCE, async || {
             let provider = world.space.api::<TokenProvider>().get("gitlab").await.ok()?;
             let mut conditions = provider.status?.conditions.into_iter();
-            conditions.find(|one| one.type_ == "ProviderReady" && one.reason == reason && one.status == status)
+            conditions.find(|one| one.type_ == "Ready" && one.reason == reason && one.status == status)
         })
         .await
     };
@@ -133,7 +134,7 @@ async fn a_recipe_that_is_mended_revokes_what_was_minted_with_it() -> Outcome {
     rotate(&world, &example.token, "again").await?;
     until("the revoke to be refused", PATIENCE, async || {
         let status = status(&world, &example.token).await?;
-        condition(&status, "Reconciling").1.contains("cannot revoke").then_some(())
+        said(&status.conditions).1.contains("cannot revoke").then_some(())
     })
     .await?;
     assert!(server.accepts(&old));
