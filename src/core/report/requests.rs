@@ -16,18 +16,15 @@ pub(super) fn served_by<'a>(observed: &'a Observed, install: &'a str) -> &'a str
 
 /// The last value of the annotation that was handled: its rotation is promoted, or refused with a reason.
 ///
-/// The record notes a value when its rotation begins, and keeps the intent until the promotion. What was handled before that is not
-/// in the record any more, so it is kept as it is shown.
+/// The record notes a value when its rotation begins, and keeps the intent until the promotion. What was handled before that, or was
+/// refused, is not in the record, so it is kept as it is shown until the value that the object has now is handled.
 pub(super) fn last_handled(observed: &Observed, decision: &Decision, shown: &RotatedTokenStatus) -> Option<String> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
-    if is_refused(observed, decision, ledger) {
-        let asked = observed.resource.as_ref().and_then(|resource| resource.rotate_now.clone());
-        return asked.or_else(|| shown.last_handled_rotate_now.clone());
-    }
-    match ledger {
-        Some(ledger) if ledger.intent.is_none() => ledger.rotate_now_seen.clone(),
-        Some(_) | None => shown.last_handled_rotate_now.clone(),
-    }
+    let promoted = ledger.filter(|ledger| ledger.intent.is_none()).and_then(|ledger| ledger.rotate_now_seen.as_ref());
+    let asked = observed.resource.as_ref().and_then(|resource| resource.rotate_now.as_ref());
+    let is_handled = is_refused(observed, decision, ledger) || promoted == asked;
+    let now = asked.filter(|_| is_handled);
+    now.or(shown.last_handled_rotate_now.as_ref()).or(promoted).cloned()
 }
 
 /// Whether the operator refuses to rotate. While an old token is waited for, a request only waits for that; and what belongs to another
