@@ -1,6 +1,7 @@
 //! Events for the owner of an object: a reason from the constants, one sentence, what to do next.
 //!
-//! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the rotation.
+//! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the
+//! rotation.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -46,8 +47,8 @@ impl Events {
         self.write_about(token(owner), kind, reason, action, note).await;
     }
 
-    /// The same of something that happens once in the life of an object, however often it is reported: the name of the Event is
-    /// that of the object and of the reason.
+    /// The same of something that happens once in the life of an object, however often it is reported: the name of the
+    /// Event is that of the object and of the reason.
     pub async fn write_once(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
         let named = once(owner, reason);
         self.create(self.event(token(owner), named, kind, reason, action, note)).await;

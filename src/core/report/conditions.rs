@@ -21,12 +21,14 @@ use crate::{
 };
 
 /// What has to be known before the first rotation in place.
-const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload may be refused from then \
-                        until it is restarted; there is no grace period and no way back. The first token ends what was there before tokenturn, and nothing restarts workloads for that";
+const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload \
+                        may be refused from then until it is restarted; there is no grace period and no way back. The \
+                        first token ends what was there before tokenturn, and nothing restarts workloads for that";
 
-const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only for a time of its own, which has to be \
-                         longer than the restart of all workloads takes; there is no way back. Workloads that hold a secret from before tokenturn have to be restarted by \
-                         hand after the first one";
+const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only \
+                         for a time of its own, which has to be longer than the restart of all workloads takes; \
+                         there is no way back. Workloads that hold a secret from before tokenturn have to be \
+                         restarted by hand after the first one";
 
 pub(super) fn conditions(
     observed: &Observed,
@@ -114,8 +116,8 @@ fn provider_ready(list: &mut Conditions<'_>, observed: &Observed) {
     }
 }
 
-/// What the token was found to be allowed. Where nothing is compared there is nothing to be said, and of a provider that is gone nobody
-/// knows any more what it allows.
+/// What the token was found to be allowed. Where nothing is compared there is nothing to be said, and of a provider
+/// that is gone nobody knows any more what it allows.
 fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<&Plan>, current: &Current) {
     if plan.is_some_and(|plan| !plan.traits.shows_surplus) {
         return;
@@ -136,7 +138,8 @@ fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<
     list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
 }
 
-/// A token whose life is so short that it is replaced well before its interval: workloads are restarted more often than declared.
+/// A token whose life is so short that it is replaced well before its interval: workloads are restarted more often than
+/// declared.
 fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
     let (at, reason) = schedule::next(plan, current);
     let early = schedule::until(at, schedule::after(current.promoted_at, plan.interval));
@@ -144,8 +147,9 @@ fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
     let life = minutes(schedule::until(current.token.issued_at, expires));
     let every = minutes(schedule::until(current.promoted_at, at));
     Some(format!(
-        "the provider grants a life of {life}, so the token is rotated, and workloads are restarted, about every {every} and not every {} as \
-         spec.interval says: have the provider grant longer lives, shorten spec.renewBefore if it is set, or lower spec.interval to what is meant",
+        "the provider grants a life of {life}, so the token is rotated, and workloads are restarted, about every \
+         {every} and not every {} as spec.interval says: have the provider grant longer lives, shorten \
+         spec.renewBefore if it is set, or lower spec.interval to what is meant",
         GoDuration::from(plan.interval)
     ))
 }

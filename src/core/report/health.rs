@@ -8,7 +8,8 @@ use crate::{
     },
 };
 
-/// What this reconcile learned about the provider: nothing, that it answers, or what is wrong. How soon to come back rests on it.
+/// What this reconcile learned about the provider: nothing, that it answers, or what is wrong. How soon to come back
+/// rests on it.
 #[must_use]
 pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     if let Some(trouble) = missing(observed) {
@@ -22,8 +23,8 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     Some(fault.map_or(Ok(()), |fault| Err(Trouble::new(fault.reason, fault.message.clone()))))
 }
 
-/// The same for the status, where more counts: an answer that cannot be used, as a redirect, and a create that failed, whatever else
-/// the provider answered since.
+/// The same for the status, where more counts: an answer that cannot be used, as a redirect, and a create that failed,
+/// whatever else the provider answered since.
 #[must_use]
 pub fn learned(observed: &Observed) -> Option<Result<(), Trouble>> {
     if let Some(trouble) = missing(observed).cloned().or_else(|| failed_create(observed)) {

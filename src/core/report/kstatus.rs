@@ -1,8 +1,8 @@
 //! `Ready`, `Reconciling` and `Stalled`, as kstatus reads them.
 //!
-//! kstatus takes an object for InProgress while `Reconciling` is True, for Failed while `Stalled` is, and for Current when neither is and
-//! `Ready` is True. So `Reconciling` is True only while the operator is at work before a promotion: from then on the Secret holds the
-//! new token, and waiting for pods and for the grace period asks nothing of anybody.
+//! kstatus takes an object for InProgress while `Reconciling` is True, for Failed while `Stalled` is, and for Current
+//! when neither is and `Ready` is True. So `Reconciling` is True only while the operator is at work before a promotion:
+//! from then on the Secret holds the new token, and waiting for pods and for the grace period asks nothing of anybody.
 //!
 //! The sentence of the decision stands in one of the three: the one that is the reason.
 
@@ -58,7 +58,8 @@ fn is_leaving(observed: &Observed) -> bool {
     observed.resource.as_ref().is_none_or(|resource| resource.deleting)
 }
 
-/// What is missing to a Secret that holds a working token of the declared spec, with nothing in the way of the next one.
+/// What is missing to a Secret that holds a working token of the declared spec, with nothing in the way of the next
+/// one.
 fn lacking(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) -> Option<&'static str> {
     let Some(resource) = observed.resource.as_ref().filter(|_| !is_leaving(observed)) else {
         return Some("the object is being deleted");

@@ -30,8 +30,8 @@ use crate::{
 /// Most blockers that a status names.
 const MAX_BLOCKERS: usize = 10;
 
-/// The status after a decision, by the installation `install`. `shown` is the status as it stands: times of conditions that do
-/// not change and what this reconcile did not observe are kept from it, and nothing else is read from it.
+/// The status after a decision, by the installation `install`. `shown` is the status as it stands: times of conditions
+/// that do not change and what this reconcile did not observe are kept from it, and nothing else is read from it.
 #[must_use]
 pub fn status(
     observed: &Observed,

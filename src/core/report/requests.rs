@@ -1,4 +1,5 @@
-//! What a user waits for after a request: who serves the object, and which value of the rotate-now annotation was handled last.
+//! What a user waits for after a request: who serves the object, and which value of the rotate-now annotation was
+//! handled last.
 
 use crate::{
     api::{RotatedTokenStatus, conditions::Reason},
@@ -16,8 +17,9 @@ pub(super) fn served_by<'a>(observed: &'a Observed, install: &'a str) -> &'a str
 
 /// The last value of the annotation that was handled: its rotation is promoted, or refused with a reason.
 ///
-/// The record notes a value when its rotation begins, and keeps the intent until the promotion. What was handled before that, or was
-/// refused, is not in the record, so it is kept as it is shown until the value that the object has now is handled.
+/// The record notes a value when its rotation begins, and keeps the intent until the promotion. What was handled before
+/// that, or was refused, is not in the record, so it is kept as it is shown until the value that the object has now is
+/// handled.
 pub(super) fn last_handled(observed: &Observed, decision: &Decision, shown: &RotatedTokenStatus) -> Option<String> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let promoted = ledger.filter(|ledger| ledger.intent.is_none()).and_then(|ledger| ledger.rotate_now_seen.as_ref());
@@ -27,8 +29,8 @@ pub(super) fn last_handled(observed: &Observed, decision: &Decision, shown: &Rot
     now.or(shown.last_handled_rotate_now.as_ref()).or(promoted).cloned()
 }
 
-/// Whether the operator refuses to rotate. While an old token is waited for, a request only waits for that; and what belongs to another
-/// installation is refused by nobody here.
+/// Whether the operator refuses to rotate. While an old token is waited for, a request only waits for that; and what
+/// belongs to another installation is refused by nobody here.
 fn is_refused(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) -> bool {
     let is_free = ledger.is_none_or(|ledger| ledger.intent.is_some() || ledger.previous.is_none());
     let is_ours = observed.resource.as_ref().is_some_and(|resource| !resource.deleting && resource.elsewhere.is_none());
