@@ -19,8 +19,8 @@ demo: servers ## two rotations on a real control plane, told in the terminal (tw
 	@$(CARGO) run --locked --quiet --features testkit --example demo
 
 test: lint servers ## everything that CI runs; the last line counts the tests
-	@tests/tools.sh oidc keycloak
-	@tests/servers/build.sh oidc keycloak >/dev/null
+	@tests/tools.sh oidc keycloak kstatus
+	@tests/servers/build.sh oidc keycloak kstatus >/dev/null
 	@tests/summary.sh tests/all.sh
 
 test-kubelet: tools ## a real kubelet with real containers (root and containerd; five minutes)

@@ -71,6 +71,7 @@ Role tokenturn-system/tokenturn-own |  | secrets | get list watch create update 
 Role tokenturn-system/tokenturn-own | events.k8s.io | events | create
 Role tokenturn-system/tokenturn-own | coordination.k8s.io | leases | get create update
 Role default/tokenturn-api-server | discovery.k8s.io | endpointslices [kubernetes] | get
+Role default/tokenturn-api-server | events.k8s.io | events | create
 ";
 const USER_RULES: &str = "\
 ClusterRole tokenturn-view | tokenturn.dev | rotatedtokens | get list watch

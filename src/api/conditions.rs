@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The Secret holds a working token of the declared spec.
+/// The Secret holds a working token of the declared spec. Of a provider: tokens can be minted and revoked.
 pub const READY: &str = "Ready";
-/// A rotation is under way.
+/// The operator is between the intent of a rotation and its promotion.
 pub const RECONCILING: &str = "Reconciling";
 /// Nothing more happens without help or a long wait.
 pub const STALLED: &str = "Stalled";
 /// No pod can still hold a token older than the current one.
 pub const PICKED_UP: &str = "PickedUp";
+/// A pod, node or workload keeps the old token alive until someone acts; only shown where one does.
+pub const PICKUP_BLOCKED: &str = "PickupBlocked";
 /// The provider answered as needed.
 pub const PROVIDER_READY: &str = "ProviderReady";
 /// The token may do what was asked for and nothing else.
@@ -19,6 +21,26 @@ pub const RECIPE_PROVEN: &str = "RecipeProven";
 
 /// Old and new token are valid together during a rotation; only shown where they are not.
 pub const OVERLAP: &str = "Overlap";
+/// Rotations come as `spec.interval` says; only shown where tokens live for so short that they come more often.
+pub const INTERVAL_KEPT: &str = "IntervalKept";
+
+/// Every condition, in the order of the docs.
+pub const ALL: [&str; 10] = [
+    READY,
+    RECONCILING,
+    STALLED,
+    PICKED_UP,
+    PICKUP_BLOCKED,
+    PROVIDER_READY,
+    LEAST_PRIVILEGE,
+    RECIPE_PROVEN,
+    OVERLAP,
+    INTERVAL_KEPT,
+];
+
+/// Those that stay as they are shown when nothing could be observed.
+pub const KEPT: [&str; 7] =
+    [PICKED_UP, PICKUP_BLOCKED, PROVIDER_READY, LEAST_PRIVILEGE, RECIPE_PROVEN, OVERLAP, INTERVAL_KEPT];
 
 /// Names each reason once: in the type, in the list of all, and as text.
 macro_rules! reasons {
@@ -47,6 +69,10 @@ macro_rules! reasons {
 reasons! {
     /// At rest: the token is published and the older one is dead.
     Rotated,
+    /// The operator is not between the intent of a rotation and its promotion.
+    NotReconciling,
+    /// Nothing stands in the way.
+    NotStalled,
     /// The first token is being issued.
     FirstIssue,
     /// The token became older than the interval.
@@ -71,6 +97,8 @@ reasons! {
     RollingOut,
     /// Pods that may hold the old token are still there.
     AwaitingPickup,
+    /// Something keeps the old token alive until someone acts.
+    ActionNeeded,
     /// No pod can hold the old token any more.
     PickedUp,
     /// The grace period runs.
@@ -129,6 +157,8 @@ reasons! {
     RevokeWithoutEffect,
     /// Labels or annotations of the Secret are changed by somebody else after each repair.
     MetadataContested,
+    /// The provider grants lives so short that rotations come more often than the interval says.
+    ShortLifetime,
     /// The token may do more than was asked for.
     SurplusPermissions,
     /// The token may do what was asked for and nothing else.

@@ -87,6 +87,12 @@ fn scaled(number: &str, unit_millis: u64) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
+impl From<Duration> for GoDuration {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
 impl fmt::Display for GoDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);

@@ -10,6 +10,7 @@ pub mod names;
 pub mod object_name;
 pub mod provider;
 pub mod rotated_token;
+pub mod schema;
 pub mod status;
 pub mod text;
 
@@ -30,9 +31,9 @@ pub use status::{Blocker, HistoryEntry, PickupStatus, RotatedTokenStatus, TokenS
 #[must_use]
 pub fn definitions() -> Vec<(&'static str, CustomResourceDefinition)> {
     vec![
-        ("rotatedtokens.yaml", RotatedToken::crd()),
-        ("tokenproviders.yaml", TokenProvider::crd()),
-        ("clustertokenproviders.yaml", ClusterTokenProvider::crd()),
+        ("rotatedtokens.yaml", schema::finished(RotatedToken::crd())),
+        ("tokenproviders.yaml", schema::finished(TokenProvider::crd())),
+        ("clustertokenproviders.yaml", schema::finished(ClusterTokenProvider::crd())),
     ]
 }
 

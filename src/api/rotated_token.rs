@@ -31,7 +31,13 @@ use super::{duration::GoDuration, object_name, status::RotatedTokenStatus};
     printcolumn(name = "AGE-OF-TOKEN", type_ = "date", json_path = ".status.current.issuedAt"),
     printcolumn(name = "NEXT", type_ = "string", json_path = ".status.nextRotation", description = "when the next rotation is due (UTC)"),
     printcolumn(name = "PICKUP", type_ = "string", json_path = ".status.pickup.summary", description = "pods that no longer hold the old token, of those that did"),
-    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason")
+    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "SECRET", type_ = "string", json_path = ".spec.secret.name", priority = 1),
+    printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.current.expiresAt", description = "when the token expires at the provider (UTC), if it does", priority = 1),
+    printcolumn(name = "RECONCILING", type_ = "string", json_path = ".status.conditions[?(@.type==\"Reconciling\")].status", priority = 1),
+    printcolumn(name = "STALLED", type_ = "string", json_path = ".status.conditions[?(@.type==\"Stalled\")].status", priority = 1),
+    printcolumn(name = "BLOCKED", type_ = "string", json_path = ".status.conditions[?(@.type==\"PickupBlocked\")].status", description = "whether the old token is kept alive until someone acts", priority = 1),
+    printcolumn(name = "HANDLED", type_ = "string", json_path = ".status.lastHandledRotateNow", description = "the value of tokenturn.dev/rotate-now that was handled last", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.renewBefore) || self.renewBefore != self.interval").message("renewBefore must be shorter than interval"))]

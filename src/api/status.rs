@@ -11,16 +11,30 @@ pub const HISTORY_LENGTH: usize = 10;
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RotatedTokenStatus {
-    /// `Ready`: the Secret holds a working token. `Reconciling`: a rotation is under way. `Stalled`: it cannot go on without
-    /// help; the message says what to do. `PickedUp`: no pod can still hold a token older than the current one.
-    /// `ProviderReady`: the provider answered as needed. `LeastPrivilege`: False when the token may do more than was asked for.
+    /// `Ready`: the Secret holds a working token. `Reconciling`: the operator is between the intent of a rotation and
+    /// its promotion. `Stalled`: it cannot go on without help; the message says what to do. `PickedUp`: no pod can
+    /// still hold a token older than the current one. `PickupBlocked`: a pod, node or workload keeps the old token
+    /// alive until someone acts. `ProviderReady`: the provider answered as needed. `LeastPrivilege`: False when the
+    /// token may do more than was asked for. docs/conditions.md has all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status speaks of. -1 until an operator has seen the object: if it stays so,
+    /// no operator serves the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// The id of the installation of tokenturn that serves this object: the UID of its namespace, or its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<String>,
+
+    /// The value of the annotation `tokenturn.dev/rotate-now` that was handled last. A value is handled when the
+    /// rotation that it asked for is promoted, that is, when the new token is in the Secret and current; or when the
+    /// operator refuses to rotate, and condition `Stalled` says why. A value that waits (for the end of the rotation
+    /// before, for `policy.minInterval`, or while `spec.suspend` is set) is not handled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rotate_now: Option<String>,
 
     /// Number of the rotation whose token is current: 1, 2, 3, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +116,10 @@ pub struct Blocker {
 
     /// Why it may still hold the old token, and what would change that.
     pub why: String,
+
+    /// It does not end by itself: someone has to do what `why` says. Condition `PickupBlocked` is True then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub action_needed: bool,
 }
 
 /// One finished rotation.

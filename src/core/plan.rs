@@ -23,13 +23,21 @@ const ROLL_MARGIN: Duration = Duration::from_secs(600);
 pub struct Trouble {
     pub reason: Reason,
     pub message: String,
+    /// The provider object does not exist.
+    pub provider_is_missing: bool,
 }
 
 impl Trouble {
     /// Trouble of a kind, told in a sentence.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), provider_is_missing: false }
+    }
+
+    /// There is no such provider object.
+    #[must_use]
+    pub fn missing_provider(message: impl Into<String>) -> Self {
+        Self { provider_is_missing: true, ..Self::new(Reason::ProviderMissing, message) }
     }
 }
 
@@ -139,7 +147,7 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
     }
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
     let (provider, fields, traits, problems) = match offer {
-        Offer::Missing => return Err(Trouble::new(Reason::ProviderMissing, missing(namespace, spec, &reference))),
+        Offer::Missing => return Err(Trouble::missing_provider(missing(namespace, spec, &reference))),
         Offer::Unusable(why) => return Err(Trouble::new(Reason::InvalidSpec, format!("{reference} {why}"))),
         Offer::Found { spec, fields, traits, problems } => (*spec, fields, traits, problems),
     };

@@ -30,7 +30,7 @@ impl Memory {
             // may have written an intent of the same number, and that one is younger.
             self.intended = Some((*generation, observed.uptime));
         }
-        match report::provider_health(observed) {
+        match report::learned(observed) {
             Some(health) => self.provider = Some(health),
             // That it was missing is over.
             None if report::is_missing(self.provider.as_ref()) && report::provider_exists(observed) => {

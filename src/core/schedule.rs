@@ -123,6 +123,14 @@ pub fn minute_after(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp::from_second(at.saturating_sub(at.rem_euclid(60)).saturating_add(60)).unwrap_or(Timestamp::MAX)
 }
 
+/// The full minute before a span ago, for people, as [`minute_after`].
+#[must_use]
+pub fn minute_before(now: Timestamp, span: Duration) -> Timestamp {
+    let ago = SignedDuration::try_from(span).ok().and_then(|span| now.checked_sub(span).ok()).unwrap_or(Timestamp::MIN);
+    let at = ago.as_second();
+    Timestamp::from_second(at.saturating_sub(at.rem_euclid(60))).unwrap_or(Timestamp::MIN)
+}
+
 /// How long from `now` until `at`; zero if it has passed.
 #[must_use]
 pub fn until(now: Timestamp, at: Timestamp) -> Duration {

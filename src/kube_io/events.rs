@@ -1,6 +1,7 @@
 //! Events for the owner of an object: a reason from the constants, one sentence, what to do next.
 //!
-//! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the rotation.
+//! Each is an Event of its own. A recorder that counts repetitions would keep the first note, and notes name the
+//! rotation.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -43,15 +44,14 @@ impl Events {
 
     /// Writes one Event on a RotatedToken. A failure is logged and replaces no other error.
     pub async fn write(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
-        let regarding = ObjectReference {
-            api_version: Some(format!("{GROUP}/v1alpha1")),
-            kind: Some("RotatedToken".to_owned()),
-            namespace: Some(owner.namespace.clone()),
-            name: Some(owner.name.clone()),
-            uid: Some(owner.uid.clone()),
-            ..ObjectReference::default()
-        };
-        self.write_about(regarding, &owner.namespace, kind, reason, action, note).await;
+        self.write_about(token(owner), kind, reason, action, note).await;
+    }
+
+    /// The same of something that happens once in the life of an object, however often it is reported: the name of the
+    /// Event is that of the object and of the reason.
+    pub async fn write_once(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
+        let named = once(owner, reason);
+        self.create(self.event(token(owner), named, kind, reason, action, note)).await;
     }
 
     /// Writes one Event on a record, in the operator's namespace: that of the object takes none any more.
@@ -63,57 +63,70 @@ impl Events {
             name: Some(record::name(uid)),
             ..ObjectReference::default()
         };
-        self.write_about(regarding, namespace, Kind::Warning, reason, action, note).await;
+        self.write_about(regarding, Kind::Warning, reason, action, note).await;
     }
 
-    /// Writes one Event on any object; `namespace` is where it is written, for objects that have none.
-    pub async fn write_about(
-        &self,
-        regarding: ObjectReference,
-        namespace: &str,
-        kind: Kind,
-        reason: Reason,
-        action: &str,
-        note: &str,
-    ) {
-        let namespace = regarding.namespace.clone().unwrap_or_else(|| namespace.to_owned());
-        let event = self.event(regarding, &namespace, kind, reason, action, note);
+    /// Writes one Event on any object.
+    pub async fn write_about(&self, regarding: ObjectReference, kind: Kind, reason: Reason, action: &str, note: &str) {
+        let named = name(regarding.name.as_deref().unwrap_or_default(), Timestamp::now());
+        self.create(self.event(regarding, named, kind, reason, action, note)).await;
+    }
+
+    async fn create(&self, event: Event) {
+        let namespace = event.metadata.namespace.clone().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        if let Err(error) = api.create(&PostParams::default(), &event).await {
-            tracing::warn!(error = trouble::why(&error), %reason, "could not write an event");
+        match api.create(&PostParams::default(), &event).await {
+            Ok(_) => {}
+            // Another replica, or this one before a crash, has reported the end of this object.
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
+            Err(error) => {
+                let reason = event.reason.unwrap_or_default();
+                tracing::warn!(error = trouble::why(&error), reason, "could not write an event");
+            }
         }
     }
 
     fn event(
         &self,
         regarding: ObjectReference,
-        namespace: &str,
+        name: String,
         kind: Kind,
         reason: Reason,
         action: &str,
         note: &str,
     ) -> Event {
-        let at = Timestamp::now();
         let type_ = match kind {
             Kind::Normal => "Normal",
             Kind::Warning => "Warning",
         };
         Event {
             metadata: ObjectMeta {
-                name: Some(name(regarding.name.as_deref().unwrap_or_default(), at)),
-                namespace: Some(namespace.to_owned()),
+                name: Some(name),
+                // Where the API server takes Events on objects without a namespace.
+                namespace: regarding.namespace.clone().or_else(|| Some("default".to_owned())),
                 ..ObjectMeta::default()
             },
             type_: Some(type_.to_owned()),
             reason: Some(reason.as_str().to_owned()),
             action: Some(action.to_owned()),
             note: Some(text::line(note, text::NOTE)),
-            event_time: Some(MicroTime(at)),
+            event_time: Some(MicroTime(Timestamp::now())),
             reporting_controller: Some(format!("{GROUP}/{CONTROLLER}")),
             reporting_instance: Some(self.instance.clone()),
             regarding: Some(regarding),
             ..Event::default()
         }
+    }
+}
+
+fn token(owner: &Owner) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{GROUP}/v1alpha1")),
+        kind: Some("RotatedToken".to_owned()),
+        namespace: Some(owner.namespace.clone()),
+        name: Some(owner.name.clone()),
+        uid: Some(owner.uid.clone()),
+        ..ObjectReference::default()
     }
 }
 
@@ -126,10 +139,26 @@ fn name(object: &str, at: Timestamp) -> String {
     format!("{}.{:x}", cut.trim_end_matches(['.', '-']), at.as_nanosecond())
 }
 
+/// The name of the one Event with this reason on this object.
+fn once(owner: &Owner, reason: Reason) -> String {
+    format!("{}.{}.{}", owner.name, owner.uid, reason.as_str().to_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::object_name;
+
+    #[test]
+    fn what_happens_once_has_one_name() {
+        let owner = Owner {
+            namespace: "shop".into(),
+            name: "a".repeat(63),
+            uid: "0b5a1f0e-3c9f-4a5b-9a53-3c2f1a7d9e11".into(),
+        };
+        let name = once(&owner, Reason::Orphaned);
+        assert!(object_name::is_subdomain(&name) && name.ends_with(".orphaned"), "{name}");
+    }
 
     /// The name of a provider object may have 253 characters by itself; its Events were refused then.
     #[test]

@@ -121,7 +121,7 @@ impl Performance<'_> {
         }
         if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
             tracing::warn!("{message}");
-            self.effects.events.write(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
+            self.effects.events.write_once(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }
     }
 

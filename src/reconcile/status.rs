@@ -65,7 +65,7 @@ pub async fn write(
     let (reads, effects) = (context.reads(), &context.effects);
     let nothing = RotatedTokenStatus::default();
     let shown = object.status.as_ref().unwrap_or(&nothing);
-    let status = report::status(observed, decision, object.metadata.generation, shown);
+    let status = report::status(observed, decision, object.metadata.generation, &reads.install, shown);
     reads.metrics.show(&observed.owner, &status);
     if report::says_the_same(&status, shown) {
         return Ok(wake);

@@ -17,6 +17,7 @@ pub mod event;
 pub mod history;
 pub mod install;
 pub mod keycloak;
+pub mod kstatus;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod node;

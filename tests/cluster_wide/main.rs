@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Namespace, Node},
+    events::v1::Event,
 };
 use kube::{
     Api,
@@ -25,7 +26,7 @@ use kube::{
 };
 use serde_json::json;
 use tokenturn::{
-    api::RotatedToken,
+    api::{ClusterTokenProvider, RotatedToken},
     testkit::{chart, install, wait::until},
 };
 use tokio::sync::Mutex;
@@ -51,6 +52,37 @@ async fn a_deleted_namespace_is_not_held_up() -> Outcome {
     .await
     .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
     until("the record to be gone", PATIENCE, async || world.records().await.ok()?.is_empty().then_some(())).await?;
+    Ok(())
+}
+
+/// The API server takes Events on objects without a namespace in `default` only, and the operator wrote them into its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_that_is_refused_has_an_event_on_its_cluster_provider() -> Outcome {
+    let _alone = ALONE.lock().await;
+    let mut world = World::in_scope("cluster-event", Scope::Cluster).await?;
+    world.start_operator().await?;
+    let broken = |settings: &mut serde_json::Value| {
+        settings["revoke"] = json!({"request": {"method": "DELETE", "path": "/tokens/${token.nope}"}});
+    };
+    let recipe = example::read("http/grafana-service-account", json!({}), broken).objects[0]["spec"]["http"].take();
+    let provider = json!({
+        "apiVersion": "tokenturn.dev/v1alpha1",
+        "kind": "ClusterTokenProvider",
+        "metadata": {"name": "broken"},
+        "spec": {"http": recipe, "policy": {"allowedNamespaces": ["*"]}},
+    });
+    world.apply(&provider.to_string()).await?;
+    let events: Api<Event> = Api::namespaced(world.space.client().clone(), "default");
+    let about = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
+    until("the Event on the provider", PATIENCE, async || {
+        let found = events.list(&ListParams::default()).await.ok()?.items;
+        let event = found.into_iter().find(|event| about(event).as_deref() == Some("broken"))?;
+        (event.reason.as_deref() == Some("InvalidSpec")).then_some(())
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", world.operators[0].logs()))?;
+    let providers: Api<ClusterTokenProvider> = Api::all(world.space.client().clone());
+    providers.delete("broken", &DeleteParams::default()).await?;
     Ok(())
 }
 

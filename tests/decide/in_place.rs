@@ -123,7 +123,7 @@ fn no_grace_period_is_served() {
 fn a_condition_says_so_before_the_first_rotation() {
     let mut rests = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
     let shown = |observed: &Observed| {
-        let status = report::status(observed, &decided(observed), None, &Default::default());
+        let status = report::status(observed, &decided(observed), None, "install", &Default::default());
         status.conditions.into_iter().find(|condition| condition.type_ == OVERLAP)
     };
     assert_eq!(shown(&rests), None);

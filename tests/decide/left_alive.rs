@@ -179,7 +179,7 @@ fn an_object_without_a_record_is_not_held_by_a_list_that_fails() {
 /// A provider that was created after the token was said to be missing until the next rotation.
 #[test]
 fn a_provider_that_exists_is_not_said_to_be_missing() {
-    let missing = Trouble::new(Reason::ProviderMissing, "TokenProvider cluster does not exist");
+    let missing = Trouble::missing_provider("TokenProvider cluster does not exist");
     let mut seen = observed(None, Target::Absent);
     seen.answers = Answers::default();
     let looked = |seen: &mut Observed, trouble: &Trouble, shown: &RotatedTokenStatus| {
@@ -188,7 +188,7 @@ fn a_provider_that_exists_is_not_said_to_be_missing() {
         let before = seen.clone();
         seen.memory.decided(UPTIME, &before, &decision);
         // As it is shown: with what was remembered before this look.
-        report::status(&before, &decision, None, shown)
+        report::status(&before, &decision, None, "install", shown)
     };
     let provider = |status: &RotatedTokenStatus| {
         status.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY).map(|found| found.reason.clone())

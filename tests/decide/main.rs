@@ -18,4 +18,5 @@ mod owners;
 mod rare;
 mod replicas;
 mod sources;
+mod statuses;
 mod world;

@@ -230,7 +230,7 @@ fn what_could_not_be_shown_is_a_condition() {
     assert_eq!(change, Change::Promoted(one));
     let rest = observed(Some(ledger), carrying(one));
     let shown = |observed: &Observed| {
-        let status = report::status(observed, &decided(observed), Some(1), &RotatedTokenStatus::default());
+        let status = report::status(observed, &decided(observed), Some(1), "install", &RotatedTokenStatus::default());
         status.conditions.into_iter().find(|condition| condition.type_ == "RecipeProven")
     };
     let found = shown(&rest).expect("it is said");

@@ -96,7 +96,7 @@ fn s1_after_a_rebuild_that_knows_no_token_the_pods_are_counted_and_restarted_all
     rebuilt.record.as_mut().expect("a record").values.clear();
     let decision = decided(&rebuilt);
     assert_eq!(decision.step.label(), format!("save Intended({new:?})"), "{decision:?}");
-    assert!(report::status(&rebuilt, &decision, None, &RotatedTokenStatus::default()).current.is_none());
+    assert!(report::status(&rebuilt, &decision, None, "install", &RotatedTokenStatus::default()).current.is_none());
 
     let mut pending = intended(*ledger, new);
     pending.pending = Some(issued(new));

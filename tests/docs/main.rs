@@ -14,7 +14,9 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokenturn::api::{
-    ClusterTokenProvider, RotatedToken, TokenProvider, conditions::Reason, definition_yaml, definitions,
+    ClusterTokenProvider, RotatedToken, TokenProvider,
+    conditions::{self, Reason},
+    definition_yaml, definitions,
 };
 
 use project::{files, first_word, project, read};
@@ -58,14 +60,26 @@ fn every_object_of_ours_in_examples_and_documents_is_well_written() {
     }
 }
 
+/// A table row per condition, in the order of the list, and no row for anything else.
+#[test]
+fn every_condition_is_explained_in_the_docs() {
+    let text = read(&project().join("docs/conditions.md"));
+    let section =
+        text.split("## ").find(|section| section.starts_with("Conditions\n")).expect("a section on conditions");
+    assert_eq!(first_cells(section), conditions::ALL);
+}
+
 /// A table row per reason, in the order of the list, and no row for anything else.
 #[test]
 fn every_reason_is_explained_in_the_docs() {
     let text = read(&project().join("docs/conditions.md"));
     let rows = text.split("## Reasons").nth(1).expect("a section on reasons");
-    let explained: Vec<&str> =
-        rows.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
-    assert_eq!(explained, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+    assert_eq!(first_cells(rows), Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+}
+
+/// What stands in code quotes in the first column.
+fn first_cells(table: &str) -> Vec<&str> {
+    table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect()
 }
 
 #[test]

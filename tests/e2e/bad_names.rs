@@ -106,10 +106,10 @@ async fn what_is_no_name_is_refused_and_lists_nothing_where_it_was_stored_before
     let providers = world.space.api::<TokenProvider>();
     let said = until("the provider to be refused", PATIENCE, async || {
         let mut conditions = providers.get("lister").await.ok()?.status?.conditions.into_iter();
-        conditions.find(|condition| condition.type_ == "ProviderReady")
+        conditions.find(|condition| condition.type_ == "Stalled")
     });
     let said = said.await?;
-    assert_eq!((said.status.as_str(), said.reason.as_str()), ("False", "InvalidSpec"), "{}", said.message);
+    assert_eq!((said.status.as_str(), said.reason.as_str()), ("True", "InvalidSpec"), "{}", said.message);
     assert!(said.message.contains("cannot be the name of a Secret"), "{}", said.message);
 
     assert_silent(&world);

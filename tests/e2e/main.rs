@@ -13,6 +13,7 @@ mod fat_pods;
 mod first_issue;
 mod forgotten;
 mod http_recipes;
+mod kstatus;
 mod logs;
 mod metrics;
 mod moved;

@@ -62,7 +62,7 @@ async fn a_bare_pod_blocks_and_is_named() -> Outcome {
     world.rotate_now("now").await?;
     let status = world.status("the bare pod to be named", |status| blockers(status).contains("lonely")).await?;
     assert!(blockers(&status).contains("lonely app: bare pod"), "{}", blockers(&status));
-    assert!(is(&status, "PickedUp", "False") && is(&status, "Ready", "True") && is(&status, "Reconciling", "True"));
+    assert!(is(&status, "PickedUp", "False") && is(&status, "Ready", "True") && is(&status, "Reconciling", "False"));
     let pickup = status.pickup.ok_or("no pickup in the status")?;
     assert_eq!((pickup.total, pickup.remaining, pickup.summary.as_str()), (1, 1, "0/1"));
     world

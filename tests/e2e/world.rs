@@ -3,9 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Event, Pod, Secret},
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Event, Pod, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
     Api, ResourceExt,
@@ -373,6 +376,15 @@ pub fn is(status: &RotatedTokenStatus, type_: &str, value: &str) -> bool {
 pub fn condition(status: &RotatedTokenStatus, type_: &str) -> (String, String) {
     let found = status.conditions.iter().find(|condition| condition.type_ == type_);
     found.map(|condition| (condition.reason.clone(), condition.message.clone())).unwrap_or_default()
+}
+
+/// Reason and sentence of what goes on: of the condition among `Stalled`, `Reconciling` and `Ready` that is the reason.
+#[allow(dead_code, reason = "for some of the tests that share this file")]
+pub fn said(conditions: &[Condition]) -> (String, String) {
+    let holds = |one: &&Condition| matches!(one.type_.as_str(), "Stalled" | "Reconciling") && one.status == "True";
+    let ready = || conditions.iter().find(|one| one.type_ == "Ready");
+    let found = conditions.iter().find(holds).or_else(ready);
+    found.map(|one| (one.reason.clone(), one.message.clone())).unwrap_or_default()
 }
 
 /// Puts `changes` over `value`, objects field by field.

@@ -6,7 +6,8 @@
 #
 # NAME is one of kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet etcd etcdutl helm, and oidc: an authorization
 # server for Node.js 20 or later, with its packages in a folder of its own, or keycloak: an identity server for Java 17 or later. That comes
-# from Maven Central, by mvn, which knows the mirrors of the machine, or where that is missing by curl.
+# from Maven Central, by mvn, which knows the mirrors of the machine, or where that is missing by curl. Or kstatus: the library by which Flux
+# and Helm wait for objects, as a program.
 # The default FOLDER is .servers in the project. A binary that is there for the pinned version is
 # not built again. What is in KUBEBUILDER_ASSETS, if that is set, is taken from there. helm is
 # taken from HELM, if that is set, and from PATH where KUBEBUILDER_ASSETS is set or Go is missing.
@@ -36,6 +37,10 @@ version_of() { # name
       cat "$here/keycloak/"* | sha256sum
       return
       ;;
+    kstatus)
+      cat "$here/kstatus/"* | sha256sum | cut -c 1-12
+      return
+      ;;
     etcd) module=go.etcd.io/etcd/server/v3 ;;
     etcdutl) module=go.etcd.io/etcd/etcdutl/v3 ;;
     helm) module=helm.sh/helm/v3 ;;
@@ -48,6 +53,7 @@ folder_of() { # name
   case $1 in
     etcd | etcdutl) echo "$here/etcd" ;;
     helm) echo "$here/helm" ;;
+    kstatus) echo "$here/kstatus" ;;
     *) echo "$here/kubernetes" ;;
   esac
 }
@@ -187,7 +193,7 @@ keycloak() {
 wanted=()
 for name in "${names[@]}"; do
   case $name in
-    oidc | keycloak | etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
+    oidc | keycloak | kstatus | etcd | etcdutl | helm | kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet) ;;
     *) say "unknown server: $name"; exit 2 ;;
   esac
   is_ready "$name" || wanted+=("$name")
@@ -205,6 +211,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
       etcdutl) build etcdutl go.etcd.io/etcd/etcdutl/v3 "" ;;
       oidc) packages oidc ;;
       keycloak) keycloak ;;
+      kstatus) build kstatus . "" ;;
       helm) build helm helm.sh/helm/v3/cmd/helm "" ;;
       *) kubernetes "$name" ;;
     esac

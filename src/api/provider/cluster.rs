@@ -12,20 +12,19 @@ use super::{Backend, ProviderPolicy, TokenProviderSpec, TokenProviderStatus};
     version = "v1alpha1",
     kind = "ClusterTokenProvider",
     plural = "clustertokenproviders",
+    shortname = "ctp",
     category = "tokenturn",
     status = "TokenProviderStatus",
     doc = "Where tokens come from, for RotatedTokens of the namespaces that it lists.",
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
-        name = "READY",
+        name = "STALLED",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"
-    ),
-    printcolumn(
-        name = "STATUS",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"
-    ),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+        json_path = ".status.conditions[?(@.type==\"Stalled\")].status",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic), has(self.oauth2)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing, synoptic or oauth2"), validation = Rule::new("has(self.policy.allowedNamespaces) && self.policy.allowedNamespaces.size() > 0").message("policy.allowedNamespaces must list the namespaces that may use this provider; \"*\" stands for all"))]

@@ -77,7 +77,7 @@ pub struct HttpProvider {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_values: Option<HttpListValues>,
 
-    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `ProviderReady` says what came of
+    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `Ready` says what came of
     /// it. Without it the list is asked for where that needs no parameters; else the condition says only that the credential is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<HttpCheck>,

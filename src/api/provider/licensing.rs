@@ -47,7 +47,7 @@ pub struct LicensingProvider {
     pub probes: BTreeMap<String, String>,
 
     /// Asks, with a licence key and without a token, whether the tenant's licence is valid: before each token, and every hour for
-    /// `ProviderReady`.
+    /// `Ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<LicenceCheck>,
 

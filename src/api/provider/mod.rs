@@ -36,14 +36,16 @@ use super::{duration::GoDuration, object_name};
     version = "v1alpha1",
     kind = "TokenProvider",
     plural = "tokenproviders",
+    shortname = "tp",
     category = "tokenturn",
     namespaced,
     status = "TokenProviderStatus",
     doc = "Where tokens come from, for RotatedTokens of the same namespace.",
     validation = Rule::new("!has(self.spec.policy) || !has(self.spec.policy.allowedNamespaces)").message("policy.allowedNamespaces belongs to a ClusterTokenProvider; a TokenProvider serves its own namespace only"),
-    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].status"),
-    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"ProviderReady\")].reason"),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "STATUS", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "STALLED", type_ = "string", json_path = ".status.conditions[?(@.type==\"Stalled\")].status", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.http), has(self.fossa), has(self.licensing), has(self.synoptic), has(self.oauth2)].filter(x, x).size() == 1").message("name exactly one provider: kubernetes, http, fossa, licensing, synoptic or oauth2"))]
@@ -198,12 +200,13 @@ pub struct ProviderPolicy {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenProviderStatus {
-    /// `ProviderReady`: True when tokens can be minted and revoked; otherwise the reason and what to do.
+    /// `Ready`: True when tokens can be minted and revoked. `Stalled`: True when they cannot before someone acts; the message
+    /// says what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The generation of the spec that the conditions speak of.
+    /// The generation of the spec that the conditions speak of. -1 until an operator has seen the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }

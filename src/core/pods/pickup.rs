@@ -176,7 +176,8 @@ fn judge_silent(
     consumers: &Consumers,
     contact: Duration,
 ) -> Result<Gone, Blocker> {
-    let blocker = |why: String| Err(Blocker { pod: pod.name.clone(), container: None, why });
+    let blocker =
+        |why: String, action_needed: bool| Err(Blocker { pod: pod.name.clone(), container: None, why, action_needed });
     let node = match &pod.node {
         // It started, if ever, after the settle time: with the new value.
         None if is_settled => return Ok(Gone::NeverStarted),
@@ -190,44 +191,57 @@ fn judge_silent(
             if consumers.in_contact.get(&pod.uid).is_some_and(|since| *since >= contact) {
                 return Ok(Gone::KubeletInContact);
             }
-            blocker(format!("{how}; waiting until node {node} has been in contact for {} s", contact.as_secs()))
+            blocker(format!("{how}; waiting until node {node} has been in contact for {} s", contact.as_secs()), false)
         }
-        Some(NodeView::NotReady) | None => blocker(format!(
-            "{how} while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
-             Node object, or taint it node.kubernetes.io/out-of-service"
-        )),
+        Some(NodeView::NotReady) | None => {
+            let why = format!(
+                "{how} while node {node} is out of contact, so its containers may still run; bring the node back, delete the \
+                 Node object, or taint it node.kubernetes.io/out-of-service"
+            );
+            blocker(why, true)
+        }
     }
 }
 
 /// Why a listed pod may still hold the old token, and what would change that.
 fn blocker_of(view: &PodView) -> Blocker {
-    let why = if view.terminating {
-        "terminating; its containers can use the old token until they end".to_owned()
-    } else if view.unreported.is_some() {
-        "ended, but a container of it is still reported as running, so nobody saw it end; delete the pod when its node is \
-         known to be in order"
-            .to_owned()
-    } else {
-        match view.controller.as_deref() {
-            _ if view.uses == Some(Usage::Pull) => "its node pulls its images with the Secret".to_owned(),
-            _ if view.pod.node.is_none() => "not started yet; it counts until it has been replaced".to_owned(),
-            None => "bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(),
-            Some(controller) if controller.starts_with("Job ") => format!("run by {controller}; held until it ends"),
-            Some(controller) if view.rolled || view.uses.is_none() => {
-                format!("may hold the old token until it ends; it is run by {controller}")
-            }
-            Some(controller) => format!(
-                "may hold the old token until it ends, and is not restarted by tokenturn: it is run by {controller}, and no \
-                 Deployment, StatefulSet or DaemonSet above it names the Secret in its pod template; restart it, or name the \
-                 workload in spec.rollout.targets"
-            ),
-        }
-    };
+    let (why, action_needed) = why_held(view);
     let container = match &view.uses {
         Some(Usage::Held { container }) => container.clone(),
         Some(Usage::Pull) | None => None,
     };
-    Blocker { pod: view.pod.name.clone(), container, why }
+    Blocker { pod: view.pod.name.clone(), container, why, action_needed }
+}
+
+/// The same in words, and whether it lasts until someone acts.
+fn why_held(view: &PodView) -> (String, bool) {
+    if view.terminating {
+        return ("terminating; its containers can use the old token until they end".to_owned(), false);
+    }
+    if view.unreported.is_some() {
+        let why = "ended, but a container of it is still reported as running, so nobody saw it end; delete the pod when its \
+                   node is known to be in order";
+        return (why.to_owned(), true);
+    }
+    match view.controller.as_deref() {
+        _ if view.uses == Some(Usage::Pull) => ("its node pulls its images with the Secret".to_owned(), false),
+        _ if view.pod.node.is_none() => ("not started yet; it counts until it has been replaced".to_owned(), false),
+        None => ("bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(), true),
+        Some(controller) if controller.starts_with("Job ") => {
+            (format!("run by {controller}; held until it ends"), false)
+        }
+        Some(controller) if view.rolled || view.uses.is_none() => {
+            (format!("may hold the old token until it ends; it is run by {controller}"), false)
+        }
+        Some(controller) => {
+            let why = format!(
+                "may hold the old token until it ends, and is not restarted by tokenturn: it is run by {controller}, and no \
+                 Deployment, StatefulSet or DaemonSet above it names the Secret in its pod template; restart it, or name \
+                 the workload in spec.rollout.targets"
+            );
+            (why, true)
+        }
+    }
 }
 
 /// A workload whose controller says that it has pods, of which the list shows none: a list that is not whole.

@@ -70,7 +70,7 @@ pub(in crate::core) fn another_attempt(
     let wait = schedule::attempt_wait(intent.attempts, intent.at, observed.now, in_place);
     let wait = wait.filter(|_| intent.misread.is_none());
     if let Some(wait) = wait.filter(|_| !anew && plan.source.specification == intent.source.specification) {
-        return Ok(Some(exhausted(intent, observed.memory.mint_failure.as_ref(), wait)));
+        return Ok(Some(exhausted(observed, intent, wait)));
     }
     // What another process began elsewhere is cleared up there first; the next attempt would not look there any more.
     if observed.memory.own != Some(intent.generation) && plan.source != intent.source {
@@ -120,7 +120,7 @@ fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision
     let (reason, why) = failure.map_or((Reason::RecipeWrong, ""), |failure| (failure.reason, failure.message.as_str()));
     let until = match (leaves_token, wait) {
         (true, _) => String::new(),
-        (false, wait) => format!(", or in {} min", wait?.as_secs() / 60 + 1),
+        (false, wait) => format!(", or at about {}", schedule::minute_after(observed.now, wait?)),
     };
     let message = format!(
         "{why}; nothing is minted with this recipe before it is changed, tokenturn.dev/rotate-now gets a new \
@@ -130,8 +130,8 @@ fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision
 }
 
 /// Waiting between attempts; after the last one long, and said so.
-fn exhausted(intent: &Intent, latest: Option<&Failure>, wait: Duration) -> Decision {
-    let failure = latest.or(intent.failure.as_ref());
+fn exhausted(observed: &Observed, intent: &Intent, wait: Duration) -> Decision {
+    let failure = observed.memory.mint_failure.as_ref().or(intent.failure.as_ref());
     let (cause, why) = match failure {
         Some(failure) => (failure.reason, failure.message.as_str()),
         None => (Reason::Minting, "the provider's answer was lost"),
@@ -142,10 +142,10 @@ fn exhausted(intent: &Intent, latest: Option<&Failure>, wait: Duration) -> Decis
         return Decision::wait(wait, cause, message);
     }
     let message = format!(
-        "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made in {} min, or when tokenturn.dev/rotate-now gets a new value",
+        "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made at about {}, or when tokenturn.dev/rotate-now gets a new value",
         intent.attempts,
         intent.generation.sequence,
-        wait.as_secs() / 60 + 1
+        schedule::minute_after(observed.now, wait)
     );
     let reason = if failure.is_some() { cause } else { Reason::AttemptsExhausted };
     Decision::stall(wait, reason, message)

@@ -17,6 +17,7 @@ use crate::{
     core::{
         guards::Guard,
         ruling::{Stop, on_fault},
+        schedule,
         seen::{
             answers::{Fault, Question},
             observed::Observed,
@@ -79,8 +80,7 @@ pub fn refusals(observed: &Observed, generation: Generation, liveness: Liveness)
 
 /// What is said of a token that is in doubt.
 #[must_use]
-pub fn told(id: &str, refusals: Refusals, uptime: Duration) -> String {
-    let minutes = uptime.saturating_sub(refusals.first).as_secs() / 60;
+pub fn told(id: &str, refusals: Refusals, observed: &Observed) -> String {
     if !refusals.is_listed {
         return format!(
             "the provider refuses {id}, which nobody here has revoked; one refusal is no death, so it is looked at again until \
@@ -88,16 +88,16 @@ pub fn told(id: &str, refusals: Refusals, uptime: Duration) -> String {
             SPAN.as_secs() / 60
         );
     }
-    let since = if minutes == 0 { String::new() } else { format!(" for {minutes} min") };
+    let since = schedule::minute_before(observed.now, observed.uptime.saturating_sub(refusals.first));
     format!(
-        "the provider refuses {id}{since} and still lists it, so it is not taken for dead; look at the provider and at what \
+        "the provider has refused {id} since about {since} and still lists it, so it is not taken for dead; look at the provider and at what \
          stands before it, and if the token is of no use any more, set tokenturn.dev/rotate-now"
     )
 }
 
 /// A token that workloads use is refused, and not known to be dead: it is looked at again. What lasts is for a person.
 pub(in crate::core) fn doubted(observed: &Observed, token: &Issued, refusals: Refusals) -> Decision {
-    let message = told(&token.id, refusals, observed.uptime);
+    let message = told(&token.id, refusals, observed);
     if refusals.is_listed && refusals.is_lasting(observed.uptime) {
         return Decision::stall(STALLED_WAKE, Reason::TokenRefused, message);
     }

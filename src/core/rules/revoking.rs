@@ -103,9 +103,9 @@ fn still_there(observed: &Observed, token: &Issued, taken: Revokes, liveness: Li
         let message = format!("{id} was revoked; {shown}");
         return Some(Decision::wait(poll, Reason::Revoking, message));
     }
-    let (times, minutes) = (taken.times, since_first.as_secs() / 60);
+    let (times, since) = (taken.times, schedule::minute_before(observed.now, since_first));
     let message = format!(
-        "{id} was revoked {times} times within {minutes} min, which the provider answered with success, and nothing has changed: {shown}; \
+        "{id} was revoked {times} times since about {since}, which the provider answered with success, and nothing has changed: {shown}; \
          look at revoke and verify in the provider object, and at create.id, or revoke the token at the provider by hand"
     );
     Some(Decision::stall(poll, Reason::RevokeWithoutEffect, message))
@@ -140,7 +140,7 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
         },
     };
     if let Some(refusals) = doubt {
-        let message = life::told(&token.id, refusals, observed.uptime);
+        let message = life::told(&token.id, refusals, observed);
         return Ok(Some(Decision::wait(life::LOOK_AGAIN, Reason::AwaitingExpiry, message)));
     }
     let left = token.expires_at.map(|at| schedule::until(observed.now, at)).filter(|left| !left.is_zero());

@@ -12,7 +12,7 @@ const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 /// How far clocks may be apart before people are told: lifetimes are off by as much, and assertions begin to be refused.
 const APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Reason and sentence for `ProviderReady`, which is true with all of them.
+/// Reason and sentence for `Ready`, which is true with all of them.
 pub fn describe(health: Health, complete: &str, now: Timestamp) -> (Reason, String) {
     let Health { is_accepted, expires_at, ahead } = health;
     let accepted = match is_accepted {

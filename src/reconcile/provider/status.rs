@@ -1,4 +1,4 @@
-//! `ProviderReady` on provider objects: whether the operator can mint and revoke there.
+//! `Ready` and `Stalled` on provider objects: whether the operator can mint and revoke there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{super::context::Context, health};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
-        conditions::{PROVIDER_READY, Reason},
+        conditions::{READY, Reason, STALLED},
         names::FIELD_MANAGER,
         object_name, text,
     },
@@ -148,25 +148,12 @@ where
     let Some(object) = api.get_opt(&reference.name).await? else { return Ok(Outcome::Known) };
     let (spec, shown) = parts(&object);
     let shown = shown.unwrap_or_default();
-    let (outcome, reason, message) = judge(context, &spec, reference, namespace).await;
-    let warns = matches!(reason, Reason::CredentialExpiring | Reason::ClockSkewed);
-    let ready = warns || reason == Reason::ProviderAnswers;
-    context.metrics().provider_ready(Some(namespace), reference, ready);
-    let status = if ready { "True" } else { "False" };
-    let before =
-        shown.conditions.iter().find(|condition| condition.type_ == PROVIDER_READY && condition.status == status);
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-    let condition = Condition {
-        type_: PROVIDER_READY.to_owned(),
-        status: status.to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: text::line(&message, text::CONDITION),
-        observed_generation: object.meta().generation,
-        last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
-    };
-    let wanted = TokenProviderStatus { conditions: vec![condition], observed_generation: object.meta().generation };
+    let judged = judge(context, &spec, reference, namespace).await;
+    let reason = judged.reason;
+    context.metrics().provider_ready(Some(namespace), reference, judged.is_ready());
+    let wanted = judged.status(object.meta().generation, &shown.conditions);
     if wanted == shown {
-        return Ok(outcome);
+        return Ok(judged.outcome);
     }
     let patch = json!({
         "apiVersion": K::api_version(&()),
@@ -175,33 +162,71 @@ where
         "status": wanted,
     });
     api.patch_status(&reference.name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch)).await?;
-    let is_told = shown.conditions.iter().any(|condition| condition.reason == reason.as_str());
-    if warns && !is_told {
-        let note = wanted.conditions.first().map(|condition| condition.message.as_str()).unwrap_or_default();
+    let is_reported = shown.conditions.iter().any(|condition| condition.reason == reason.as_str());
+    if (warns(reason) || judged.needs_person) && !is_reported {
         let regarding = object.object_ref(&());
-        context
-            .effects
-            .events
-            .write_about(regarding, &context.reads().namespace, Kind::Warning, reason, "Check", note)
-            .await;
+        context.effects.events.write_about(regarding, Kind::Warning, reason, "Check", &judged.message).await;
     }
-    Ok(outcome)
+    Ok(judged.outcome)
 }
 
-async fn judge(
-    context: &Context,
-    spec: &TokenProviderSpec,
-    reference: &ProviderRef,
-    namespace: &str,
-) -> (Outcome, Reason, String) {
+/// It works, and somebody should know.
+fn warns(reason: Reason) -> bool {
+    matches!(reason, Reason::CredentialExpiring | Reason::ClockSkewed)
+}
+
+/// How a provider is doing.
+struct Judged {
+    outcome: Outcome,
+    reason: Reason,
+    message: String,
+    /// It does not get better by itself.
+    needs_person: bool,
+}
+
+impl Judged {
+    fn well(reason: Reason, message: String) -> Self {
+        Self { outcome: Outcome::Again, reason, message, needs_person: false }
+    }
+
+    fn is_ready(&self) -> bool {
+        warns(self.reason) || self.reason == Reason::ProviderAnswers
+    }
+
+    /// The sentence stands in the condition that is the reason: `Stalled` where it is True, else `Ready`.
+    fn status(&self, generation: Option<i64>, shown: &[Condition]) -> TokenProviderStatus {
+        let Self { reason, message, needs_person, .. } = self;
+        let (ready, stalled) = match needs_person {
+            true => ("help is needed, see condition Stalled", (*reason, message.as_str())),
+            false => (message.as_str(), (Reason::NotStalled, "nothing stands in the way")),
+        };
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let condition = |type_: &str, holds: bool, reason: Reason, message: &str| {
+            let status = if holds { "True" } else { "False" };
+            let before = shown.iter().find(|before| before.type_ == type_ && before.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.as_str().to_owned(),
+                message: text::line(message, text::CONDITION),
+                observed_generation: generation,
+                last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
+            }
+        };
+        let conditions = vec![
+            condition(READY, self.is_ready(), *reason, ready),
+            condition(STALLED, *needs_person, stalled.0, stalled.1),
+        ];
+        TokenProviderStatus { conditions, observed_generation: generation }
+    }
+}
+
+async fn judge(context: &Context, spec: &TokenProviderSpec, reference: &ProviderRef, namespace: &str) -> Judged {
     let driver = match Driver::select(spec, reference, &context.effects.drivers) {
         Ok(driver) => driver,
         Err(why) => {
-            return (
-                Outcome::Known,
-                Reason::InvalidSpec,
-                format!("{} {} {why}", reference.kind.as_str(), reference.name),
-            );
+            let message = format!("{} {} {why}", reference.kind.as_str(), reference.name);
+            return Judged { outcome: Outcome::Known, reason: Reason::InvalidSpec, message, needs_person: true };
         }
     };
     let call = |provider_type| context.metrics().check(Some(namespace), reference, provider_type);
@@ -219,31 +244,33 @@ async fn judge(
 }
 
 /// What is known of the credential.
-fn healthy(found: Result<Health, Error>, complete: &str) -> (Outcome, Reason, String) {
+fn healthy(found: Result<Health, Error>, complete: &str) -> Judged {
     match found {
         Ok(health) => {
             let (reason, message) = health::describe(health, complete, Timestamp::now());
-            (Outcome::Again, reason, message)
+            Judged::well(reason, message)
         }
         Err(error) => {
-            let fault = Fault::from(&error);
-            (Outcome::Unfinished, fault.reason, fault.message)
+            let Fault { reason, message, needs_person, .. } = Fault::from(&error);
+            Judged { outcome: Outcome::Unfinished, reason, message, needs_person }
         }
     }
 }
 
-async fn kubernetes(context: &Context, namespace: &str) -> (Outcome, Reason, String) {
+async fn kubernetes(context: &Context, namespace: &str) -> Judged {
+    let unfinished =
+        |reason, message, needs_person| Judged { outcome: Outcome::Unfinished, reason, message, needs_person };
     match access::missing(&context.reads().cluster, namespace, &KUBERNETES).await {
         Ok(missing) if missing.is_empty() => {
-            (Outcome::Again, Reason::ProviderAnswers, "tokens can be minted, tried and revoked".to_owned())
+            Judged::well(Reason::ProviderAnswers, "tokens can be minted, verified and revoked".to_owned())
         }
         Ok(missing) => {
             let missing = missing.join(", ");
             let message =
                 format!("the operator may not {missing}; set kubernetesProvider.enabled in the chart's values");
             // No change of the provider object tells that the rights were given.
-            (Outcome::Unfinished, Reason::AccessDenied, message)
+            unfinished(Reason::AccessDenied, message, true)
         }
-        Err(error) => (Outcome::Unfinished, Reason::ApiServerUnavailable, error.told()),
+        Err(error) => unfinished(Reason::ApiServerUnavailable, error.told(), false),
     }
 }

@@ -23,7 +23,7 @@ use tokenturn::testkit::{
 };
 
 use super::example::{example, finished, rotate, set_up, status, value, world};
-use crate::world::{Outcome, PATIENCE, condition};
+use crate::world::{Outcome, PATIENCE, said};
 
 /// Passes calls on while it is open; else it answers 403, as one does whose rules are being loaded.
 struct Gateway {
@@ -89,7 +89,7 @@ async fn a_gateway_that_refuses_everybody_for_a_while_ends_no_token() -> Outcome
     world.start_operator().await?;
     until("the doubt to be told", PATIENCE, async || {
         let status = status(&world, &example.token).await?;
-        condition(&status, "Ready").1.contains("one refusal is no death").then_some(())
+        said(&status.conditions).1.contains("one refusal is no death").then_some(())
     })
     .await?;
     tokio::time::sleep(Duration::from_secs(25)).await;
@@ -98,7 +98,7 @@ async fn a_gateway_that_refuses_everybody_for_a_while_ends_no_token() -> Outcome
     // It is accepted again, and nothing was begun for it.
     until("the doubt to be over", PATIENCE, async || {
         let status = status(&world, &example.token).await?;
-        condition(&status, "Ready").1.contains("no older token is alive").then_some(())
+        said(&status.conditions).1.contains("no older token is alive").then_some(())
     })
     .await?;
     assert_eq!(value(&world, &example).await?, token);

@@ -5,6 +5,7 @@ mod chain;
 mod example;
 mod gateway;
 mod keycloak;
+mod kstatus;
 mod lies;
 mod rotations;
 mod troubles;

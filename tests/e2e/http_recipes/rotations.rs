@@ -15,7 +15,7 @@ use tokenturn::{
 };
 
 use super::example::{DEATH, Example, example, finished, rotate, set_up, status, value, world};
-use crate::world::{Outcome, PATIENCE, World, condition};
+use crate::world::{Outcome, PATIENCE, World, condition, said};
 
 /// The examples, and which provider each is of. The workload that uses a token is named like its RotatedToken.
 const EXAMPLES: [(&str, Wire); 12] = [
@@ -73,8 +73,7 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
     .await?;
     let providers = world.space.api::<TokenProvider>().list(&kube::api::ListParams::default()).await?;
     for provider in providers.items.iter().filter(|provider| provider.spec.backend.kubernetes.is_none()) {
-        let ready =
-            provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "ProviderReady");
+        let ready = provider.status.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == "Ready");
         assert_eq!(ready.map(|ready| ready.status.as_str()), Some("True"), "{provider:?}");
     }
     let events = world.space.api::<Event>().list(&kube::api::ListParams::default()).await?;
@@ -123,7 +122,7 @@ async fn left_to_its_expiry(world: &World, example: &Example, server: &ContractS
         rotate(world, &example.token, &sequence.to_string()).await?;
         until("the old token to be left to its expiry", PATIENCE, async || {
             let status = status(world, &example.token).await?;
-            let (reason, message) = condition(&status, "Reconciling");
+            let (reason, message) = said(&status.conditions);
             let left = reason == "AwaitingExpiry" && message.contains("ends by itself when it expires, at ");
             (status.sequence == Some(sequence) && left).then_some(())
         })
@@ -154,7 +153,7 @@ async fn a_refresh_token_is_rotated_in_place() -> Outcome {
     rotate(&world, &example.token, "lost").await?;
     until("a person to be asked for a new token", DEATH, async || {
         let status = status(&world, &example.token).await?;
-        condition(&status, "Reconciling").1.contains("put a new one there").then_some(())
+        said(&status.conditions).1.contains("put a new one there").then_some(())
     })
     .await?;
     assert_eq!(value(&world, &example).await?, second);

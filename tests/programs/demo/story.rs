@@ -203,6 +203,11 @@ impl Teller {
 
 /// What goes on, and how far the pickup is.
 fn in_short(status: &RotatedTokenStatus) -> (String, String) {
-    let reconciling = status.conditions.iter().find(|condition| condition.type_ == "Reconciling");
-    reconciling.map(|condition| (condition.reason.clone(), condition.message.clone())).unwrap_or_default()
+    let is = |type_: &str, value: &str| {
+        status.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == value)
+    };
+    let said = is("Stalled", "True").or_else(|| is("Reconciling", "True"));
+    said.or_else(|| status.conditions.iter().find(|condition| condition.type_ == "Ready"))
+        .map(|condition| (condition.reason.clone(), condition.message.clone()))
+        .unwrap_or_default()
 }

@@ -38,7 +38,7 @@ impl Person {
     pub async fn look(&mut self, world: &World) -> Result<(), Failure> {
         let Some(contract) = world.contract.as_ref().filter(|contract| contract.is_in_place()) else { return Ok(()) };
         let status = world.seen().object.and_then(|object| object.status).unwrap_or_default();
-        let asks = |condition: &Condition| condition.type_ == "Ready" && condition.message.contains(ASKS);
+        let asks = |condition: &Condition| condition.message.contains(ASKS);
         let asking = status.conditions.iter().any(asks);
         let was_asking = std::mem::replace(&mut self.asking, asking);
         // What is there already may not have been looked at yet.

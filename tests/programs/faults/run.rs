@@ -237,7 +237,7 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     let says = |type_: &str, wanted: &str| {
         status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == wanted)
     };
-    let waits = |condition: &Condition| condition.type_ == "Reconciling" && condition.reason == "AwaitingExpiry";
+    let waits = |condition: &Condition| condition.type_ == "Ready" && condition.reason == "AwaitingExpiry";
     let rests = match awaits_expiry {
         true => status.previous.is_some() && status.conditions.iter().any(waits),
         false => status.previous.is_none() && says("Reconciling", "False"),

@@ -51,8 +51,14 @@ pub(in crate::core) fn serve_grace(
                 ));
             }
             let ends = schedule::minute_after(observed.now, left);
-            let message =
-                format!("no pod can hold the old token; it stays valid for its grace period, until about {ends}");
+            let message = match previous.token.expires_at.filter(|expires| *expires < ends) {
+                Some(expires) => {
+                    format!("no pod can hold the old token; it expires at {expires}, before its grace period ends")
+                }
+                None => {
+                    format!("no pod can hold the old token; it stays valid for its grace period, until about {ends}")
+                }
+            };
             let wait =
                 in_the_way(observed, resource, record, current, left.min(checkpoint.saturating_sub(here)), message);
             let wait = wait.unwrap_or_else(|(wake, message)| Decision::wait(wake, Reason::InGrace, message));

@@ -30,7 +30,7 @@ pub(in crate::core) fn under_way(
         let ends = schedule::minute_after(observed.now, left);
         let why =
             format!("images are pulled with the Secret; nodes may try again with its old value until about {ends}");
-        let pickup = held(&pods, &why);
+        let pickup = held(&pods, &why, false);
         return Some((left, why, pickup));
     }
     let failing: Vec<&PodView> = pods.into_iter().filter(|pod| pod.pull_fails).collect();
@@ -38,12 +38,13 @@ pub(in crate::core) fn under_way(
     (!failing.is_empty()).then(|| {
         let message =
             "the old token is kept while an image cannot be pulled with the Secret; see status.pickup.blockers";
-        (wake, message.to_owned(), held(&failing, why))
+        (wake, message.to_owned(), held(&failing, why, true))
     })
 }
 
-fn held(pods: &[&PodView], why: &str) -> Pickup {
-    let blocker = |pod: &&PodView| Blocker { pod: pod.pod.name.clone(), container: None, why: why.to_owned() };
+fn held(pods: &[&PodView], why: &str, action_needed: bool) -> Pickup {
+    let blocker =
+        |pod: &&PodView| Blocker { pod: pod.pod.name.clone(), container: None, why: why.to_owned(), action_needed };
     let mut blockers: Vec<Blocker> = pods.iter().map(blocker).collect();
     blockers.sort();
     Pickup::held(blockers)

@@ -6,7 +6,7 @@ use crate::{
     api::{Blocker, RolloutMode, WorkloadRef},
     core::{
         ledger::record::Snapshot,
-        pods::consumers::Consumers,
+        pods::consumers::{Consumers, WorkloadView},
         seen::{observed::Observed, views::Resource},
     },
 };
@@ -24,6 +24,7 @@ pub(in crate::core) fn missing(resource: &Resource, consumers: &Consumers) -> Ve
         pod: workload.to_string(),
         container: None,
         why: "does not exist; correct spec.rollout.targets if it names it".to_owned(),
+        action_needed: true,
     });
     missing.collect()
 }
@@ -74,11 +75,17 @@ pub(in crate::core) fn obstacles(
 ) -> Vec<Blocker> {
     let missing = missing(resource, consumers);
     let rolled = consumers.workloads.iter().filter(|view| snapshot.workloads.contains(&view.workload));
+    let held_up = |view: &WorkloadView, why: String| Blocker {
+        pod: view.workload.to_string(),
+        container: None,
+        why,
+        action_needed: true,
+    };
     let stuck = rolled.filter_map(|view| {
         if view.stamp.as_deref() != Some(stamp) && rests_from_rolling(observed, stamp) {
             let why = "is not restarted again before an hour has passed: the value in the Secret was changed several times while the old \
                        token was waited for; find who writes the Secret, or restart it yourself";
-            return Some(Blocker { pod: view.workload.to_string(), container: None, why: why.to_owned() });
+            return Some(held_up(view, why.to_owned()));
         }
         let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
         let why = if reverted {
@@ -88,7 +95,7 @@ pub(in crate::core) fn obstacles(
         } else {
             view.obstacle.clone()?
         };
-        Some(Blocker { pod: view.workload.to_string(), container: None, why })
+        Some(held_up(view, why))
     });
     missing.into_iter().chain(stuck).collect()
 }

@@ -119,6 +119,7 @@ fn wanting(consumers: &Consumers) -> Vec<Blocker> {
                 "wants {} pods that use the Secret; delete it, scale it to 0, or take the reference out",
                 view.wanted
             ),
+            action_needed: true,
         })
         .collect()
 }

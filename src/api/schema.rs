@@ -1,0 +1,97 @@
+//! What the generated definitions lack: defaults of the status, and descriptions that read well in a terminal.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use serde_json::json;
+
+/// What `observedGeneration` is until an operator has seen an object.
+pub const UNSEEN: i64 = -1;
+
+/// A definition as it is installed.
+#[must_use]
+pub(super) fn finished(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+        default_status(schema);
+        join_lines(schema);
+    }
+    definition
+}
+
+/// An object that nobody has seen has no status of its own. By these defaults it says so, and kstatus takes it for
+/// InProgress.
+fn default_status(schema: &mut JSONSchemaProps) {
+    let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) else { return };
+    status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+    let observed = status.properties.as_mut().and_then(|fields| fields.get_mut("observedGeneration"));
+    if let Some(observed) = observed {
+        observed.default = Some(JSON(json!(UNSEEN)));
+    }
+}
+
+/// Comments are wrapped for those who read the code; `kubectl explain` wraps by itself.
+fn join_lines(schema: &mut JSONSchemaProps) {
+    if let Some(description) = &mut schema.description {
+        *description = paragraphs(description);
+    }
+    let fields = schema.properties.iter_mut().flat_map(|fields| fields.values_mut());
+    let alternatives = [&mut schema.all_of, &mut schema.any_of, &mut schema.one_of].into_iter().flatten().flatten();
+    fields.chain(alternatives).for_each(join_lines);
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => join_lines(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(join_lines),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        join_lines(values);
+    }
+}
+
+/// The lines of each paragraph as one. An item of a list stays a line of its own.
+fn paragraphs(text: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    let mut starts = true;
+    for line in text.lines().map(str::trim) {
+        let is_item = line.starts_with("- ") || line.starts_with("* ");
+        match (line.is_empty(), starts || is_item) {
+            (true, _) if joined.is_empty() => {}
+            (true, _) if !starts => joined.push_str("\n\n"),
+            (false, true) if !starts => joined.push('\n'),
+            (false, false) => joined.push(' '),
+            _ => {}
+        }
+        joined.push_str(line);
+        starts = line.is_empty();
+    }
+    joined.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::definitions;
+
+    #[test]
+    fn lines_of_a_paragraph_are_joined_and_paragraphs_stay_apart() {
+        for (text, expected) in [
+            ("one\ntwo", "one two"),
+            ("one\ntwo\n\nthree\nfour\n", "one two\n\nthree four"),
+            ("a list:\n- one\n  more\n- two\n\nend", "a list:\n- one more\n- two\n\nend"),
+            ("\n\none\n\n\n\ntwo", "one\n\ntwo"),
+            ("", ""),
+        ] {
+            assert_eq!(paragraphs(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_nobody_has_seen_says_so() {
+        for (name, definition) in definitions() {
+            let version = serde_json::to_value(&definition.spec.versions[0]).unwrap();
+            let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
+            assert_eq!(status["default"], json!({"observedGeneration": -1}), "{name}");
+            assert_eq!(status["properties"]["observedGeneration"]["default"], json!(-1), "{name}");
+        }
+    }
+}

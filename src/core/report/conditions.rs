@@ -1,0 +1,169 @@
+//! The conditions beside those of kstatus: pickup, provider, permissions, recipe, overlap, interval.
+
+use std::time::Duration;
+
+use crate::{
+    api::{
+        Blocker, RotatedTokenStatus,
+        conditions::{
+            INTERVAL_KEPT, LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PICKUP_BLOCKED, PROVIDER_READY, RECIPE_PROVEN, Reason,
+        },
+        duration::GoDuration,
+    },
+    core::{
+        ledger::record::{Current, Ledger, Superseded},
+        plan::{Plan, Succession},
+        report::{health, kstatus, list::Conditions},
+        schedule,
+        seen::observed::Observed,
+        step::Decision,
+    },
+};
+
+/// What has to be known before the first rotation in place.
+const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload \
+                        may be refused from then until it is restarted; there is no grace period and no way back. The \
+                        first token ends what was there before tokenturn, and nothing restarts workloads for that";
+
+const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only \
+                         for a time of its own, which has to be longer than the restart of all workloads takes; \
+                         there is no way back. Workloads that hold a secret from before tokenturn have to be \
+                         restarted by hand after the first one";
+
+pub(super) fn conditions(
+    observed: &Observed,
+    decision: &Decision,
+    ledger: Option<&Ledger>,
+    generation: Option<i64>,
+    shown: &RotatedTokenStatus,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let mut list = Conditions::new(observed.now, generation, &shown.conditions);
+    let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
+    kstatus::set(&mut list, observed, decision, ledger);
+    if let Some(ledger) = ledger.filter(|ledger| ledger.current.is_some()) {
+        picked_up(&mut list, decision, ledger.previous.as_ref());
+    }
+    provider_ready(&mut list, observed);
+    if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) {
+        least_privilege(&mut list, observed, plan, current);
+        if !current.token.unshown.is_empty() {
+            list.set(RECIPE_PROVEN, false, Reason::RecipeUnproven, &current.token.unshown.join("; "));
+        }
+        if let Some(message) = plan.and_then(|plan| short_lived(plan, current)) {
+            list.set(INTERVAL_KEPT, false, Reason::ShortLifetime, &message);
+        }
+    }
+    match plan.map(|plan| plan.traits.succession) {
+        Some(Succession::Replaced) => list.set(OVERLAP, false, Reason::InPlace, REPLACED),
+        Some(Succession::Displaced) => list.set(OVERLAP, false, Reason::InPlace, DISPLACED),
+        Some(Succession::Overlap) | None => {}
+    }
+    list.list
+}
+
+/// Whether pods may hold an older token, and whether that lasts until someone acts.
+fn picked_up(list: &mut Conditions<'_>, decision: &Decision, previous: Option<&Superseded>) {
+    let remaining = decision.pickup.as_ref().map_or(0, |pickup| pickup.remaining);
+    match previous {
+        None if remaining > 0 => {
+            let message = "pods use the Secret of this object, which is being deleted; see status.pickup.blockers";
+            list.set(PICKED_UP, false, Reason::Deleting, message);
+        }
+        Some(previous) if !is_picked_up(decision, previous) => {
+            let message = "pods may still hold the old token; see status.pickup.blockers";
+            list.set(PICKED_UP, false, Reason::AwaitingPickup, message);
+            pickup_blocked(list, decision);
+        }
+        _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold an older token of this object"),
+    }
+}
+
+fn is_picked_up(decision: &Decision, previous: &Superseded) -> bool {
+    previous.revoke.is_some() || decision.pickup.as_ref().is_some_and(|pickup| pickup.remaining == 0)
+}
+
+/// Who keeps the old token alive until someone acts, since when, and what to do. What was not observed stays as it was.
+fn pickup_blocked(list: &mut Conditions<'_>, decision: &Decision) {
+    let Some(pickup) = &decision.pickup else { return list.keep(PICKUP_BLOCKED) };
+    let mut blocked = pickup.blockers.iter().filter(|blocker| blocker.action_needed);
+    let Some(first) = blocked.next() else { return };
+    let others = match blocked.count() {
+        0 => String::new(),
+        others => format!("; and {others} more, see status.pickup.blockers"),
+    };
+    let since = list.since(PICKUP_BLOCKED, "True").0;
+    let message = format!("since {since} the old token is kept alive by {}{others}", who(first));
+    list.set(PICKUP_BLOCKED, true, Reason::ActionNeeded, &message);
+}
+
+fn who(blocker: &Blocker) -> String {
+    let Blocker { pod, container, why, .. } = blocker;
+    match container {
+        Some(container) => format!("{pod} (container {container}): {why}"),
+        None => format!("{pod}: {why}"),
+    }
+}
+
+fn provider_ready(list: &mut Conditions<'_>, observed: &Observed) {
+    // That it was missing is over when it is there, whatever is wrong with it now.
+    let is_over = |health: &_| health::is_missing(Some(health)) && health::provider_exists(observed);
+    match health::learned(observed).or_else(|| observed.memory.provider.clone().filter(|health| !is_over(health))) {
+        Some(Err(trouble)) => list.set(PROVIDER_READY, false, trouble.reason, &trouble.message),
+        Some(Ok(())) => list.set(PROVIDER_READY, true, Reason::ProviderAnswers, "the provider answers as needed"),
+        None => list.keep_unless(PROVIDER_READY, |shown| {
+            shown.reason == Reason::ProviderMissing.as_str() && health::provider_exists(observed)
+        }),
+    }
+}
+
+/// What the token was found to be allowed. Where nothing is compared there is nothing to be said, and of a provider
+/// that is gone nobody knows any more what it allows.
+fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<&Plan>, current: &Current) {
+    if plan.is_some_and(|plan| !plan.traits.shows_surplus) {
+        return;
+    }
+    if !health::provider_exists(observed) {
+        let message = "the provider object is gone, so nothing shows what the token may do";
+        return list.unknown(LEAST_PRIVILEGE, Reason::ProviderMissing, message);
+    }
+    let surplus = &current.token.surplus;
+    if surplus.is_empty() {
+        let message = "the token may do what was asked for and nothing else";
+        return list.set(LEAST_PRIVILEGE, true, Reason::PermissionsExact, message);
+    }
+    let message = format!(
+        "the token may also: {}; narrow it at the provider, or ask for it in spec.permissions",
+        shorten(surplus)
+    );
+    list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
+}
+
+/// A token whose life is so short that it is replaced well before its interval: workloads are restarted more often than
+/// declared.
+fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
+    let (at, reason) = schedule::next(plan, current);
+    let early = schedule::until(at, schedule::after(current.promoted_at, plan.interval));
+    let expires = current.token.expires_at.filter(|_| reason == Reason::ExpiresSoon && early > plan.interval / 10)?;
+    let life = minutes(schedule::until(current.token.issued_at, expires));
+    let every = minutes(schedule::until(current.promoted_at, at));
+    Some(format!(
+        "the provider grants a life of {life}, so the token is rotated, and workloads are restarted, about every \
+         {every} and not every {} as spec.interval says: have the provider grant longer lives, shorten \
+         spec.renewBefore if it is set, or lower spec.interval to what is meant",
+        GoDuration::from(plan.interval)
+    ))
+}
+
+/// In full minutes, at least one: seconds say nothing here.
+fn minutes(span: Duration) -> GoDuration {
+    GoDuration::from(Duration::from_secs((span.as_secs() + 30) / 60 * 60).max(Duration::from_secs(60)))
+}
+
+fn shorten(list: &[String]) -> String {
+    const SHOWN: usize = 9;
+    let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if list.len() > SHOWN {
+        text.push_str(&format!(" and {} more", list.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,201 @@
+//! The status of each phase: what kstatus reads, who is asked for something, and which request is handled.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tokenturn::{
+    api::{RotatedTokenStatus, conditions::Reason},
+    core::{
+        ledger::{failure::Failure, record::Ledger},
+        plan::Trouble,
+        pods::consumers::{Consumers, NodeView},
+        report, schedule,
+        seen::{
+            answers::Fault,
+            observed::Observed,
+            views::{Resource, Target},
+        },
+        token::Generation,
+    },
+};
+
+use crate::builder::{at_rest, carrying, consumers, decided, intended, now, observed, pod, promoted};
+
+const ONE: Generation = Generation { sequence: 1, attempt: 1 };
+const TWO: Generation = Generation { sequence: 2, attempt: 2 };
+
+fn status(observed: &Observed) -> RotatedTokenStatus {
+    after(observed, &RotatedTokenStatus::default())
+}
+
+fn after(observed: &Observed, shown: &RotatedTokenStatus) -> RotatedTokenStatus {
+    report::status(observed, &decided(observed), Some(7), "install", shown)
+}
+
+fn find<'a>(status: &'a RotatedTokenStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// `Ready`, `Reconciling` and `Stalled` by their first letters.
+fn short(status: &RotatedTokenStatus) -> String {
+    let first = |type_: &str| find(status, type_).and_then(|condition| condition.status.chars().next()).unwrap_or('-');
+    ["Ready", "Reconciling", "Stalled"].map(first).iter().collect()
+}
+
+fn changed(observed: Observed, change: impl FnOnce(&mut Resource)) -> Observed {
+    let mut observed = observed;
+    change(observed.resource.as_mut().expect("an object"));
+    observed
+}
+
+/// After the promotion of the second token, with these users of the Secret.
+fn rolled(pods: &[&str], users: Consumers) -> Observed {
+    let mut observed = observed(Some(promoted(TWO, ONE, pods)), carrying(TWO));
+    observed.answers.consumers = Some(Ok(users));
+    observed
+}
+
+fn bare(uid: &str) -> Consumers {
+    let mut bare = consumers(&[uid], Some("2.2"));
+    bare.pods.values_mut().for_each(|view| (view.controller, view.rolled) = (None, false));
+    bare
+}
+
+fn unanswered(mut observed: Observed) -> Observed {
+    let message = "no answer".to_owned();
+    let fault = Fault::passing(Reason::ProviderUnavailable, message);
+    observed.answers.preflight = Some(Err(fault));
+    observed
+}
+
+#[test]
+fn each_phase_is_what_kstatus_takes_it_for() {
+    let rest = || observed(Some(at_rest(ONE)), carrying(ONE));
+    let graceful =
+        |pods| changed(rolled(pods, Consumers::default()), |object| object.grace = Duration::from_secs(3600));
+    let due = || changed(rest(), |object| object.rotate_now = Some("now".into()));
+    let gone = Trouble::missing_provider("it does not exist");
+    let other = |object: &mut Resource| {
+        object.plan.as_mut().expect("a plan").source.specification.permissions = vec!["another".into()];
+    };
+    let minting = observed(Some(intended(at_rest(ONE), TWO)), carrying(ONE));
+    for (phase, observed, expected) in [
+        ("first issue", unanswered(observed(None, Target::Absent)), "FTF"),
+        ("at rest", rest(), "TFF"),
+        ("before the promotion", minting, "TTF"),
+        // Nothing has begun, and the old token works.
+        ("due, the provider does not answer", unanswered(due()), "TFF"),
+        ("edited, the provider does not answer", unanswered(changed(rest(), other)), "FTF"),
+        ("pods are being replaced", rolled(&["a"], consumers(&["a"], Some("2.2"))), "TFF"),
+        ("a bare pod", rolled(&["a"], bare("a")), "TFF"),
+        ("grace", graceful(&[]), "TFF"),
+        ("suspended", changed(due(), |object| object.suspend = true), "TFF"),
+        ("the provider is gone", changed(rest(), |object| object.plan = Err(gone)), "FFT"),
+        ("deletion", changed(rest(), |object| object.deleting = true), "FFF"),
+    ] {
+        let status = status(&observed);
+        assert_eq!(short(&status), expected, "{phase}: {:#?}", status.conditions);
+        let of_kstatus = ["Ready", "Reconciling", "Stalled"].map(|type_| find(&status, type_).expect("a condition"));
+        let said = decided(&observed).message;
+        assert_eq!(of_kstatus.iter().filter(|one| one.message == said).count(), 1, "{phase}: {of_kstatus:#?}");
+        assert!(status.conditions.iter().all(|one| one.observed_generation == Some(7)), "{phase}");
+    }
+}
+
+/// The condition is there while a person is asked, says since when, and the time that passes changes nothing.
+#[test]
+fn a_bare_pod_is_reported_with_the_time_since_when() {
+    assert!(find(&status(&rolled(&["a"], consumers(&["a"], Some("2.2")))), "PickupBlocked").is_none());
+    let mut blocked = rolled(&["a"], bare("a"));
+    let first = status(&blocked);
+    let condition = find(&first, "PickupBlocked").expect("it blocks");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "ActionNeeded"));
+    let says = format!("since {} the old token is kept alive by {} (container app): bare pod", now(), pod("a").name);
+    assert!(condition.message.starts_with(&says), "{}", condition.message);
+    blocked.now = schedule::after(now(), Duration::from_secs(600));
+    assert!(report::says_the_same(&after(&blocked, &first), &first));
+    // It was deleted, and nobody has to do anything until its kubelet has ended it.
+    let nodes = [("node".to_owned(), NodeView::Ready)].into();
+    blocked.answers.consumers = Some(Ok(Consumers { nodes, ..Consumers::default() }));
+    assert!(find(&after(&blocked, &first), "PickupBlocked").is_none());
+}
+
+#[test]
+fn a_request_is_handled_when_its_rotation_is_promoted_or_refused() {
+    let seen = |ledger: Ledger, value: &str| Ledger { rotate_now_seen: Some(value.to_owned()), ..ledger };
+    let asks = |observed: Observed, value: &str| changed(observed, |object| object.rotate_now = Some(value.to_owned()));
+    let shown = RotatedTokenStatus { last_handled_rotate_now: Some("a".into()), ..RotatedTokenStatus::default() };
+    let handled = |observed: &Observed, shown| after(observed, shown).last_handled_rotate_now;
+    let rest = |value| observed(Some(seen(at_rest(ONE), value)), carrying(ONE));
+    let minting = observed(Some(seen(intended(at_rest(ONE), TWO), "b")), carrying(ONE));
+    let gone = |observed| changed(observed, |object| object.plan = Err(Trouble::missing_provider("it is gone")));
+    let suspended = |observed| changed(observed, |object| object.suspend = true);
+    let pickup = asks(rolled(&["a"], bare("a")), "b");
+    for (phase, observed, expected) in [
+        ("its rotation has begun", asks(minting, "b"), "a"),
+        ("its rotation is promoted", asks(rest("b"), "b"), "b"),
+        ("it waits for spec.suspend", suspended(asks(rest("a"), "b")), "a"),
+        ("it waits for the old token", pickup, "a"),
+        ("it is refused", gone(asks(rest("a"), "b")), "b"),
+        ("the annotation is gone", rest("a"), "a"),
+    ] {
+        assert_eq!(handled(&observed, &shown).as_deref(), Some(expected), "{phase}");
+    }
+    // A refusal stays what it is when the next request waits, and a status that was lost comes back from the record.
+    let refused = RotatedTokenStatus { last_handled_rotate_now: Some("b".into()), ..RotatedTokenStatus::default() };
+    assert_eq!(handled(&suspended(asks(rest("a"), "c")), &refused).as_deref(), Some("b"));
+    assert_eq!(handled(&asks(rest("a"), "a"), &RotatedTokenStatus::default()).as_deref(), Some("a"));
+}
+
+/// `ProviderReady` was True while every create failed, and `LeastPrivilege` when nobody could know any more.
+#[test]
+fn what_is_said_of_the_provider_is_what_was_learned() {
+    let says = |status: &RotatedTokenStatus, type_: &str| {
+        find(status, type_).map(|one| (one.status.clone(), one.reason.clone()))
+    };
+    let pair = |status: &str, reason: &str| Some((status.to_owned(), reason.to_owned()));
+    let rest = observed(Some(at_rest(ONE)), carrying(ONE));
+    assert_eq!(says(&status(&rest), "ProviderReady"), pair("True", "ProviderAnswers"));
+    let mut failing = observed(Some(intended(at_rest(ONE), TWO)), carrying(ONE));
+    failing.memory.mint_failure = Some(Failure::nothing_made(Reason::InvalidSpec, "it answered 307"));
+    assert_eq!(says(&status(&failing), "ProviderReady"), pair("False", "InvalidSpec"));
+    // What the cluster refuses says nothing of the provider.
+    let mut forbidden = observed(None, Target::Absent);
+    let message = "a quota".to_owned();
+    let fault = Fault::lasting(Reason::CannotPublish, message);
+    (forbidden.answers.preflight, forbidden.answers.listing) = (Some(Err(fault)), None);
+    assert_eq!(report::learned(&forbidden), None);
+    let gone = changed(rest, |object| object.plan = Err(Trouble::missing_provider("it is gone")));
+    assert_eq!(says(&status(&gone), "LeastPrivilege"), pair("Unknown", "ProviderMissing"));
+}
+
+/// A provider that grants less life than it is asked for restarts workloads more often than anybody declared.
+#[test]
+fn lives_that_are_too_short_for_the_interval_are_reported() {
+    let expires = |hours: u64| {
+        let mut observed = observed(Some(at_rest(ONE)), carrying(ONE));
+        let current = observed.record.as_mut().and_then(|record| record.ledger.current.as_mut()).expect("a token");
+        current.token.expires_at = Some(schedule::after(now(), Duration::from_secs(3600 * hours)));
+        status(&observed)
+    };
+    assert!(find(&expires(24 * 45), "IntervalKept").is_none(), "as it was asked for");
+    let short = expires(3);
+    let condition = find(&short, "IntervalKept").expect("it is short");
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ShortLifetime"));
+    assert!(
+        condition.message.contains("a life of 3h, so")
+            && condition.message.contains("about every 2h and not every 30d")
+    );
+}
+
+#[test]
+fn a_grace_period_ends_no_later_than_the_token() {
+    let mut observed = rolled(&[], Consumers::default());
+    observed = changed(observed, |object| object.grace = Duration::from_secs(3600));
+    assert!(decided(&observed).message.contains("for its grace period, until about"));
+    let previous = observed.record.as_mut().and_then(|record| record.ledger.previous.as_mut()).expect("an old token");
+    let expires = schedule::after(now(), Duration::from_secs(600));
+    previous.token.expires_at = Some(expires);
+    let said = decided(&observed).message;
+    assert!(said.contains(&format!("it expires at {expires}, before its grace period ends")), "{said}");
+}
