@@ -202,8 +202,8 @@ fn the_arguments_follow_the_values() {
         vec![
             "run".to_owned(),
             "--operator-namespace=$(POD_NAMESPACE)".to_owned(),
-            "--admin-address=[::]:8080".to_owned(),
-            format!("--settle={settle}"),
+            "--http-address=[::]:8080".to_owned(),
+            format!("--settle-time={settle}"),
             format!("--log-format={format}"),
             format!("--log-level={level}"),
             format!("--leader-election={lease}"),
@@ -217,7 +217,7 @@ fn the_arguments_follow_the_values() {
     assert_eq!(args(&[]), json!(default));
 
     let mut changed = common("1m30s", "text", "debug", "false");
-    changed[2] = "--admin-address=0.0.0.0:8080".to_owned();
+    changed[2] = "--http-address=0.0.0.0:8080".to_owned();
     let more = [
         "--watch-namespaces=shop,blog",
         "--egress=strict",
@@ -225,7 +225,7 @@ fn the_arguments_follow_the_values() {
         "--one=1",
     ];
     changed.extend(more.map(str::to_owned));
-    let values = "settle=1m30s,logFormat=text,logLevel=debug,leaderElection=false,replicas=1,extraArgs={--one=1}";
+    let values = "settleTime=1m30s,logFormat=text,logLevel=debug,leaderElection=false,replicas=1,extraArgs={--one=1}";
     let egress = r#"listenAddress="0.0.0.0",egress={"profile":"strict","policy":{"tokenProviders":{}}}"#;
     assert_eq!(args(&[LISTED, &["--set", values, "--set-json", egress]].concat()), json!(changed));
 }
@@ -271,8 +271,8 @@ fn values_that_cannot_work_are_refused_with_the_place_named() {
     let cases = [
         ("replicas=-1", "/replicas"),
         ("replicas=two", "/replicas"),
-        ("settle=0s", "/settle"),
-        ("settle=15", "/settle"),
+        ("settleTime=0s", "/settle"),
+        ("settleTime=15", "/settle"),
         ("logLevel=loud", "/logLevel"),
         ("logFormat=xml", "/logFormat"),
         ("watchNamespaces={Shop}", "/watchNamespaces/0"),

@@ -20,7 +20,7 @@ use tokenturn::{
     api::{Backend, KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
         ledger::revocable::Revocable,
-        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
+        token::{Handle, Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{Class, Error, Minted, Provider, Request, Subject, kubernetes::Kubernetes},
     secret_value::{SecretValue, TokenSet},
@@ -78,11 +78,11 @@ impl Scene {
     }
 
     fn request(&self, attempt: i64) -> Request {
-        let generation = Generation { sequence: 1, attempt };
+        let serial = Serial { sequence: 1, attempt };
         Request {
             owner: self.owner.clone(),
-            generation,
-            id: self.naming.name(generation),
+            serial,
+            id: self.naming.name(serial),
             specification: specification(&[]),
             lifetime: DAY,
             replaces: None,
@@ -148,7 +148,7 @@ fn specification(permissions: &[&str]) -> Specification {
 
 fn issued(request: &Request, minted: &Minted, handle: &Handle) -> Issued {
     Issued {
-        generation: request.generation,
+        serial: request.serial,
         id: request.id.clone(),
         handle: handle.clone(),
         fingerprint: minted.values.fingerprint(),
@@ -191,7 +191,7 @@ async fn a_token_is_minted_verified_listed_revoked_and_soon_refused() {
 
     let listed = scene.list(&scene.driver).await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!((&listed[0].handle, listed[0].generation), (&minted.handle, scene.request(1).generation));
+    assert_eq!((&listed[0].handle, listed[0].serial), (&minted.handle, scene.request(1).serial));
     let alive = scene.liveness(&minted, Some(&minted.values)).await;
     assert_eq!(alive.unwrap(), Liveness::Alive);
 

@@ -68,7 +68,8 @@ macro_rules! reasons {
 
 reasons! {
     /// At rest: the token is published and the older one is dead.
-    Rotated,
+    #[serde(alias = "Rotated")]
+    UpToDate,
     /// The operator is not between the intent of a rotation and its promotion.
     NotReconciling,
     /// Nothing stands in the way.
@@ -110,7 +111,8 @@ reasons! {
     /// The old token cannot be revoked at its provider: it ends when it expires.
     AwaitingExpiry,
     /// A token that an answer was lost for may be alive at the provider; it ends when it expires.
-    LeftBehind,
+    #[serde(alias = "LeftBehind")]
+    TokenMayRemain,
     /// A token that was never published was revoked.
     UnpublishedRevoked,
     /// The Secret was changed by somebody else and was repaired from the record.
@@ -156,7 +158,8 @@ reasons! {
     /// The provider answers each revoke with success, and the token is there still.
     RevokeWithoutEffect,
     /// Labels or annotations of the Secret are changed by somebody else after each repair.
-    MetadataContested,
+    #[serde(alias = "MetadataContested")]
+    MetadataConflict,
     /// The provider grants lives so short that rotations come more often than the interval says.
     ShortLifetime,
     /// The token may do more than was asked for.
@@ -200,7 +203,8 @@ reasons! {
     /// The API server of the cluster did not answer as needed.
     ApiServerUnavailable,
     /// Somebody undoes what the operator writes, again and again.
-    Contested,
+    #[serde(alias = "Contested")]
+    ConflictingWriter,
     /// The pass failed in an unexpected way.
     InternalError,
 }

@@ -51,8 +51,8 @@ pub const OWNER_NAMESPACE_ANNOTATION: &str = "tokenturn.dev/owner-namespace";
 /// Annotation with the name of the `RotatedToken` that a Secret belongs to.
 pub const OWNER_NAME_ANNOTATION: &str = "tokenturn.dev/owner-name";
 
-/// Annotation on a target: which generation, `sequence.attempt`, its value is.
-pub const GENERATION_ANNOTATION: &str = "tokenturn.dev/generation";
+/// Annotation on a target: which serial, `sequence.attempt`, its value is.
+pub const SERIAL_ANNOTATION: &str = "tokenturn.dev/generation";
 
 /// Annotation on a target: an attempt that was refused; writing it invalidates every write based on an older read.
 pub const FENCE_ANNOTATION: &str = "tokenturn.dev/fence";

@@ -44,7 +44,7 @@ pub struct RunArgs {
     /// Kubelets serve Secrets from a cache. Pods that exist when this time is over are taken to hold the old token; later
     /// ones are not. Raise it to 90s where API servers are known to be slow.
     #[arg(long, default_value = "15s", value_name = "DURATION")]
-    pub settle: GoDuration,
+    pub settle_time: GoDuration,
 
     /// Sync period of the kubelets (syncFrequency): a pod that vanished without a last report counts as ended when its
     /// node has been in contact for one and a half of it.
@@ -74,7 +74,7 @@ pub struct RunArgs {
     ///
     /// `[::]` stands for all addresses of IPv6 and IPv4; where the machine has no IPv6, for all of IPv4.
     #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS")]
-    pub admin_address: SocketAddr,
+    pub http_address: SocketAddr,
 
     /// Lets providers of kind `http` be at loopback addresses: for a sidecar, or for a test.
     ///
@@ -163,10 +163,13 @@ mod tests {
 
     #[test]
     fn durations_and_lists_are_read() {
-        let cli = Cli::try_parse_from(["tokenturn", "run", "--settle=1m30s", "--watch-namespaces=a,b"]).unwrap();
+        let cli = Cli::try_parse_from(["tokenturn", "run", "--settle-time=1m30s", "--watch-namespaces=a,b"]).unwrap();
         let Command::Run(args) = cli.command else { panic!("run") };
-        assert_eq!((args.settle.get().as_secs(), args.watch_namespaces), (90, vec!["a".to_owned(), "b".to_owned()]));
-        let error = Cli::try_parse_from(["tokenturn", "run", "--settle=soon"]).unwrap_err().to_string();
+        assert_eq!(
+            (args.settle_time.get().as_secs(), args.watch_namespaces),
+            (90, vec!["a".to_owned(), "b".to_owned()])
+        );
+        let error = Cli::try_parse_from(["tokenturn", "run", "--settle-time=soon"]).unwrap_err().to_string();
         assert!(error.contains("write it like 90d"), "{error}");
         let error = Cli::try_parse_from(["tokenturn", "run", "--log-level=blah="]).unwrap_err().to_string();
         assert!(error.contains("'blah=' for '--log-level <LEVEL>'") && error.contains("is no level"), "{error}");

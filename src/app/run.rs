@@ -63,8 +63,8 @@ const UNFINISHED_START: Duration = Duration::from_secs(30);
 /// # Errors
 /// It cannot start, or a part of it ended early; told for the person who reads the last log line.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let listener = admission::listen(args.admin_address)
-        .with_context(|| format!("cannot listen on {} (--admin-address)", args.admin_address))?;
+    let listener = admission::listen(args.http_address)
+        .with_context(|| format!("cannot listen on {} (--http-address)", args.http_address))?;
     let reach = reach::reach(&args)?;
     let config = client::config().await.context("found no cluster: set KUBECONFIG, or run in a pod")?;
     let client = client::client(config.clone()).context("the kube config cannot be used")?;
@@ -108,11 +108,11 @@ async fn lead(
     let Some(install) = install_id(&client, &args.operator_namespace, &stop).await? else { return Ok(()) };
     ready.store(true, Ordering::Relaxed);
     let identity = args.identity.clone().unwrap_or_else(|| format!("{}-{}", hostname(), std::process::id()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), install, identity, settle = %args.settle, "tokenturn started");
-    if args.settle.get() <= PUBLISH_WITHIN {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), install, identity, settle_time = %args.settle_time, "tokenturn started");
+    if args.settle_time.get() <= PUBLISH_WITHIN {
         tracing::warn!(
-            settle = %args.settle,
-            "--settle is not longer than the {} s within which a replica may still publish; objects that are deleted meanwhile \
+            settle_time = %args.settle_time,
+            "--settle-time is not longer than the {} s within which a replica may still publish; objects that are deleted meanwhile \
              can leave their Secret behind",
             PUBLISH_WITHIN.as_secs()
         );
@@ -187,7 +187,7 @@ async fn lead(
 
 fn settings(args: &RunArgs) -> Settings {
     Settings {
-        settle: args.settle.get(),
+        settle: args.settle_time.get(),
         contact: args.contact(),
         image_pull_backoff: args.image_pull_backoff.get(),
         elected: args.leader_election,

@@ -25,10 +25,10 @@ impl Memory {
             Some(_) => self.proven_since = None,
             None => {}
         }
-        if let Step::Save { change: Change::Intended(generation), .. } = &decision.step {
+        if let Step::Save { change: Change::Intended(serial), .. } = &decision.step {
             // From before it is sent: a pause of the process counts. Not before it is acknowledged, though: another replica
             // may have written an intent of the same number, and that one is younger.
-            self.intended = Some((*generation, observed.uptime));
+            self.intended = Some((*serial, observed.uptime));
         }
         match report::learned(observed) {
             Some(health) => self.provider = Some(health),
@@ -44,7 +44,7 @@ impl Memory {
         if decision.phase == Phase::AtRest && matches!(observed.answers.listing, Some(Ok(_))) {
             self.answer_lost = self.answer_lost.filter(|lost| uptime.saturating_sub(*lost) < LATE_CREATE);
             let current = observed.record.as_ref().and_then(|record| record.ledger.current.as_ref());
-            self.swept = current.map(|current| current.token.generation);
+            self.swept = current.map(|current| current.token.serial);
         }
     }
 
@@ -62,12 +62,10 @@ impl Memory {
     /// Counts refusals; another answer ends the count, no answer does not.
     fn note_refusals(&mut self, observed: &Observed) {
         let answered = observed.answers.liveness.iter();
-        for (generation, liveness) in
-            answered.filter_map(|(generation, answer)| Some((generation, answer.as_ref().ok()?)))
-        {
-            match life::refusals(observed, *generation, *liveness) {
-                Some(refusals) => _ = self.refusals.insert(*generation, refusals),
-                None => _ = self.refusals.remove(generation),
+        for (serial, liveness) in answered.filter_map(|(serial, answer)| Some((serial, answer.as_ref().ok()?))) {
+            match life::refusals(observed, *serial, *liveness) {
+                Some(refusals) => _ = self.refusals.insert(*serial, refusals),
+                None => _ = self.refusals.remove(serial),
             }
         }
     }

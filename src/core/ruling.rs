@@ -17,7 +17,7 @@ use crate::{
         },
         step::{Change, Decision, Phase, Step},
         timing::STALLED_WAKE,
-        token::{Census, Generation, Listed, Source, Verification},
+        token::{Census, Listed, Serial, Source, Verification},
     },
 };
 
@@ -80,11 +80,11 @@ pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
 
 /// The decision to write an intent.
 pub(in crate::core) fn intended(next: Ledger, reason: Reason) -> Decision {
-    let Some(generation) = next.intent.as_ref().map(|intent| intent.generation) else {
-        return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a generation");
+    let Some(serial) = next.intent.as_ref().map(|intent| intent.serial) else {
+        return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a serial");
     };
-    let message = format!("rotation {} begins ({reason})", generation.sequence);
-    let step = Step::Save { ledger: Box::new(next), change: Change::Intended(generation) };
+    let message = format!("rotation {} begins ({reason})", serial.sequence);
+    let step = Step::Save { ledger: Box::new(next), change: Change::Intended(serial) };
     Decision::act(step, Reason::Minting, message)
 }
 
@@ -116,8 +116,8 @@ impl Observed {
         self.had(self.try_preflight())
     }
 
-    pub(in crate::core) fn verification(&self, generation: Generation) -> Result<&Verification, Stop> {
-        self.had(self.try_verification(generation))
+    pub(in crate::core) fn verification(&self, serial: Serial) -> Result<&Verification, Stop> {
+        self.had(self.try_verification(serial))
     }
 
     pub(in crate::core) fn consumers(&self) -> Result<&Consumers, Stop> {

@@ -31,7 +31,7 @@ pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option
         return Some(Reason::Restored);
     }
     let seen = ledger.and_then(|ledger| ledger.rotate_now_seen.as_ref());
-    if observed.values(current.token.generation).is_none() {
+    if observed.values(current.token.serial).is_none() {
         return Some(Reason::ValueLost);
     }
     let is_asked = resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen;

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use crate::core::{
     ledger::record::Ledger,
     seen::{answers::Question, observed::Observed},
-    token::Generation,
+    token::Serial,
 };
 
 /// What a stamp says: sequence and attempt, and which round of counting pods anew. Never a time, so that the same rotation
 /// rolls once.
 #[must_use]
-pub fn value(generation: Generation, round: i64) -> String {
+pub fn value(serial: Serial, round: i64) -> String {
     match round {
-        0 => generation.to_string(),
-        round => format!("{generation}-{round}"),
+        0 => serial.to_string(),
+        round => format!("{serial}-{round}"),
     }
 }
 
@@ -29,7 +29,7 @@ pub fn renew(observed: &Observed, mut ledger: Ledger) -> Result<Ledger, Question
         Ok(consumers) => consumers.workloads.iter().filter_map(|view| view.stamp.as_deref()).collect(),
         Err(_) => BTreeSet::new(),
     };
-    while stamps.contains(value(current.token.generation, previous.round).as_str()) {
+    while stamps.contains(value(current.token.serial, previous.round).as_str()) {
         previous.round += 1;
     }
     Ok(ledger)

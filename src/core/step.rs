@@ -7,7 +7,7 @@ use crate::{
     core::{
         fault::FaultClass,
         ledger::{record::Ledger, revocable::Revocable},
-        token::{Generation, Source},
+        token::{Serial, Source},
     },
     secret_value::TokenSet,
 };
@@ -67,7 +67,7 @@ pub enum Step {
     /// Compare-and-set the record.
     Save { ledger: Box<Ledger>, change: Change },
     /// Put the value that the target carries back into the record.
-    RestoreValue { generation: Generation, values: TokenSet },
+    RestoreValue { serial: Serial, values: TokenSet },
     /// Make the record anew, holding the token that is in the target already, where it is known.
     Readopt { ledger: Box<Ledger>, values: Option<TokenSet> },
     /// Delete the record: nothing alive is in it any more.
@@ -75,7 +75,7 @@ pub enum Step {
     /// Leave the record to people: what lives on cannot be revoked any more.
     LeaveRecord { message: String },
     /// Compare-and-set the target so that it carries a token.
-    Publish { generation: Generation, repair: bool },
+    Publish { serial: Serial, repair: bool },
     /// Change the target's version so that a write based on an older read fails.
     Fence { attempt: i64 },
     /// Mark the target as left behind with a live token.
@@ -86,17 +86,17 @@ pub enum Step {
     /// `replaces` is the token that the new one ends at the provider, where it is needed for that. `former` is the one that has its place as far
     /// as the record knows, alive or not; and what has the place may be ours also if it is another one (`may_be_there`).
     Mint {
-        generation: Generation,
+        serial: Serial,
         source: Box<Source>,
         lifetime: Duration,
-        replaces: Option<Generation>,
-        former: Option<Generation>,
+        replaces: Option<Serial>,
+        former: Option<Serial>,
         may_be_there: bool,
     },
     /// Revoke one token.
-    Revoke { token: Revocable, source: Box<Source>, values: Option<Generation>, published: bool },
+    Revoke { token: Revocable, source: Box<Source>, values: Option<Serial>, published: bool },
     /// Roll workloads by annotation.
-    Stamp { workloads: BTreeSet<WorkloadRef>, generation: Generation, stamp: String },
+    Stamp { workloads: BTreeSet<WorkloadRef>, serial: Serial, stamp: String },
     /// Nothing now.
     Wait { wake: Option<Duration>, failed: bool },
 }
@@ -104,28 +104,28 @@ pub enum Step {
 /// What a change of the record means, for logs, Events and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    Intended(Generation),
+    Intended(Serial),
     /// The intent of another process was taken over, to clear up behind it.
-    TakenOver(Generation),
+    TakenOver(Serial),
     /// A published token died before it was promoted.
-    Died(Generation),
+    Died(Serial),
     /// What the owner wishes, or what is known of its token, was noted.
     Noted,
-    Refused(Generation),
-    RefusedGone(Generation),
+    Refused(Serial),
+    RefusedGone(Serial),
     /// A refused token left the record without being known to be dead.
-    RefusedLeft(Generation),
-    Reinstated(Generation),
-    Promoted(Generation),
+    RefusedLeft(Serial),
+    Reinstated(Serial),
+    Promoted(Serial),
     Reopened,
     Snapshot,
     GraceServed,
-    RevokeIntended(Generation),
-    Forgotten(Generation),
+    RevokeIntended(Serial),
+    Forgotten(Serial),
     /// The old token cannot be revoked and is not waited for any longer.
-    LetGo(Generation),
+    LetGo(Serial),
     /// Of the old token nothing is known but that no pod holds it any more.
-    Unknown(Generation),
+    Unknown(Serial),
     Retiring,
     RetirementIntended,
 }
@@ -144,17 +144,17 @@ impl Step {
             Self::AddFinalizer => "add finalizer".to_owned(),
             Self::ReleaseFinalizer => "release finalizer".to_owned(),
             Self::Save { change, .. } => format!("save {change:?}"),
-            Self::RestoreValue { generation, .. } => format!("restore value {generation}"),
+            Self::RestoreValue { serial, .. } => format!("restore value {serial}"),
             Self::Readopt { .. } => "readopt".to_owned(),
             Self::DropRecord => "drop record".to_owned(),
             Self::LeaveRecord { .. } => "leave record".to_owned(),
-            Self::Publish { generation, repair } => format!("publish {generation} repair={repair}"),
+            Self::Publish { serial, repair } => format!("publish {serial} repair={repair}"),
             Self::Fence { attempt } => format!("fence {attempt}"),
             Self::MarkOrphaned { id } => format!("mark {id}"),
             Self::DeleteTarget => "delete target".to_owned(),
-            Self::Mint { generation, .. } => format!("mint {generation}"),
+            Self::Mint { serial, .. } => format!("mint {serial}"),
             Self::Revoke { token, .. } => format!("revoke {}", token.id()),
-            Self::Stamp { generation, .. } => format!("stamp {generation}"),
+            Self::Stamp { serial, .. } => format!("stamp {serial}"),
             Self::Wait { .. } => "wait".to_owned(),
         }
     }
@@ -194,7 +194,7 @@ impl Decision {
              installation of tokenturn that writes the same objects",
             self.message
         );
-        Self { pickup: self.pickup.clone(), ..Self::stall(wait, Reason::Contested, message) }
+        Self { pickup: self.pickup.clone(), ..Self::stall(wait, Reason::ConflictingWriter, message) }
     }
 
     /// The same with what is known of the pickup.

@@ -25,12 +25,12 @@ pub struct Owner {
 
 /// Which rotation (`sequence`) and which try to mint for it (`attempt`). Attempts never go back, also across rotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Generation {
+pub struct Serial {
     pub sequence: i64,
     pub attempt: i64,
 }
 
-impl fmt::Display for Generation {
+impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.sequence, self.attempt)
     }
@@ -38,14 +38,14 @@ impl fmt::Display for Generation {
 
 /// A text that is not `sequence.attempt`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a generation: expected sequence.attempt, both from 1")]
-pub struct ParseGenerationError;
+#[error("not a serial: expected sequence.attempt, both from 1")]
+pub struct ParseSerialError;
 
-impl FromStr for Generation {
-    type Err = ParseGenerationError;
+impl FromStr for Serial {
+    type Err = ParseSerialError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (sequence, attempt) = text.split_once('.').ok_or(ParseGenerationError)?;
+        let (sequence, attempt) = text.split_once('.').ok_or(ParseSerialError)?;
         Ok(Self { sequence: positive(sequence)?, attempt: positive(attempt)? })
     }
 }
@@ -54,9 +54,9 @@ impl FromStr for Generation {
 pub(in crate::core) const LARGEST: i64 = 1 << 53;
 
 /// A number from 1, in the one way in which we write it: no sign, no leading zero.
-fn positive(text: &str) -> Result<i64, ParseGenerationError> {
-    let number: i64 = text.parse().map_err(|_| ParseGenerationError)?;
-    if (1..=LARGEST).contains(&number) && number.to_string() == text { Ok(number) } else { Err(ParseGenerationError) }
+fn positive(text: &str) -> Result<i64, ParseSerialError> {
+    let number: i64 = text.parse().map_err(|_| ParseSerialError)?;
+    if (1..=LARGEST).contains(&number) && number.to_string() == text { Ok(number) } else { Err(ParseSerialError) }
 }
 
 /// Names tokens at providers so that ours, and only ours, are found again: installation, owner, sequence, attempt.
@@ -74,15 +74,15 @@ impl Naming {
 
     /// The name of one token.
     #[must_use]
-    pub fn name(&self, generation: Generation) -> String {
-        format!("{}{}-{}", self.prefix, generation.sequence, generation.attempt)
+    pub fn name(&self, serial: Serial) -> String {
+        format!("{}{}-{}", self.prefix, serial.sequence, serial.attempt)
     }
 
-    /// The generation that a name stands for, if the name is exactly one of ours.
+    /// The serial that a name stands for, if the name is exactly one of ours.
     #[must_use]
-    pub fn parse(&self, name: &str) -> Option<Generation> {
+    pub fn parse(&self, name: &str) -> Option<Serial> {
         let (sequence, attempt) = name.strip_prefix(&self.prefix)?.split_once('-')?;
-        Some(Generation { sequence: positive(sequence).ok()?, attempt: positive(attempt).ok()? })
+        Some(Serial { sequence: positive(sequence).ok()?, attempt: positive(attempt).ok()? })
     }
 }
 
@@ -156,11 +156,12 @@ impl Source {
     }
 }
 
-/// One issued token, as the ledger remembers it. The value is kept beside it under the same generation.
+/// One issued token, as the ledger remembers it. The value is kept beside it under the same serial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issued {
-    pub generation: Generation,
+    #[serde(rename = "generation")]
+    pub serial: Serial,
     /// Name at the provider.
     pub id: String,
     pub handle: Handle,
@@ -191,7 +192,7 @@ impl Issued {
 /// A token of ours that the provider lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    pub generation: Generation,
+    pub serial: Serial,
     pub id: String,
     pub handle: Handle,
     /// When the provider made it, where the list says so.
@@ -253,9 +254,9 @@ mod tests {
     #[test]
     fn only_exact_names_of_this_owner_and_installation_are_ours() {
         let naming = Naming::new("ab12", "uid-1");
-        let generation = Generation { sequence: 12, attempt: 34 };
-        assert_eq!(naming.name(generation), "tokenturn-ab12-uid-1-12-34");
-        assert_eq!(naming.parse("tokenturn-ab12-uid-1-12-34"), Some(generation));
+        let serial = Serial { sequence: 12, attempt: 34 };
+        assert_eq!(naming.name(serial), "tokenturn-ab12-uid-1-12-34");
+        assert_eq!(naming.parse("tokenturn-ab12-uid-1-12-34"), Some(serial));
         for foreign in [
             "tokenturn-ab12-uid-2-12-34",
             "tokenturn-ab13-uid-1-12-34",
@@ -273,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn generation_text_is_canonical() {
-        assert_eq!("3.17".parse(), Ok(Generation { sequence: 3, attempt: 17 }));
+    fn serial_text_is_canonical() {
+        assert_eq!("3.17".parse(), Ok(Serial { sequence: 3, attempt: 17 }));
         for wrong in
             ["3", "3.", ".1", "03.1", "3.-1", "3.1.1", "0.1", "9999999999999999999999.1", "1.9223372036854775807"]
         {
-            assert_eq!(wrong.parse::<Generation>(), Err(ParseGenerationError), "{wrong}");
+            assert_eq!(wrong.parse::<Serial>(), Err(ParseSerialError), "{wrong}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         pods::{consumers::PodRef, pickup::PickupProof},
         schedule,
         seen::views::Resource,
-        token::{Census, Generation, Issued, Owner, Source},
+        token::{Census, Issued, Owner, Serial, Source},
     },
     secret_value::digest_of,
 };
@@ -66,11 +66,11 @@ pub fn intend(
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
     let (sequence, attempts, reason, failure, rotate_now_seen) = match &ledger.intent {
         Some(intent) => {
-            let Intent { generation, attempts, reason, failure, .. } = intent.clone();
+            let Intent { serial, attempts, reason, failure, .. } = intent.clone();
             // What was wrong with another recipe says nothing about this one.
             let attempts = if asked || resource.is_recipe_changed { 0 } else { attempts };
             (
-                generation.sequence,
+                serial.sequence,
                 attempts + 1,
                 reason,
                 latest.or(failure),
@@ -79,13 +79,13 @@ pub fn intend(
         }
         None => (ledger.sequence + 1, 1, reason, None, resource.rotate_now.clone()),
     };
-    let generation = Generation { sequence, attempt: counter };
+    let serial = Serial { sequence, attempt: counter };
     Ledger {
         counter,
         deletion_policy: resource.deletion_policy,
         rollout: resource.rollout.clone(),
         intent: Some(Intent {
-            generation,
+            serial,
             reason,
             at: now,
             attempts,
@@ -108,7 +108,7 @@ pub fn take_over(ledger: &Ledger) -> Ledger {
     let counter = ledger.counter + 1;
     let told = census::left_unseen(ledger);
     let intent = ledger.intent.clone().map(|intent| Intent {
-        generation: Generation { attempt: counter, ..intent.generation },
+        serial: Serial { attempt: counter, ..intent.serial },
         failure: told.or(intent.failure),
         leaves_behind: false,
         unseen_until: None,
@@ -201,14 +201,14 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         }
     };
     let mut history = ledger.history.clone();
-    history.push(Finished { sequence: token.generation.sequence, reason: intent.reason, at: now, revoked_at: None });
+    history.push(Finished { sequence: token.serial.sequence, reason: intent.reason, at: now, revoked_at: None });
     if history.len() > HISTORY_LENGTH {
         history.remove(0);
     }
     Ledger {
         intent: None,
         pending: None,
-        sequence: token.generation.sequence,
+        sequence: token.serial.sequence,
         current: Some(Current {
             token: Issued { surplus: bounded(surplus), ..token.clone() },
             reason: intent.reason,
@@ -280,7 +280,7 @@ pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
 #[must_use]
 pub fn replace_dead(ledger: &Ledger, message: String) -> Ledger {
     let intent = ledger.intent.clone().map(|intent| Intent {
-        generation: Generation { sequence: intent.generation.sequence + 1, ..intent.generation },
+        serial: Serial { sequence: intent.serial.sequence + 1, ..intent.serial },
         failure: Some(Failure::nothing_made(Reason::ValueLost, message)),
         ..intent
     });
@@ -308,7 +308,7 @@ pub fn note_expiry(ledger: &Ledger, expires_at: Option<Timestamp>) -> Ledger {
     if let Some(current) = &mut next.current {
         current.token.expires_at = expires_at;
         // Known again: from here on it is a token like any other.
-        current.reason = Reason::Rotated;
+        current.reason = Reason::UpToDate;
         current.uninspected = false;
     }
     next

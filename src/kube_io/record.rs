@@ -32,7 +32,7 @@ use crate::{
             record::{Ledger, SCHEMA, Values},
         },
         seen::views::Record,
-        token::{Generation, Owner},
+        token::{Owner, Serial},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -106,26 +106,26 @@ pub async fn read(cluster: &Reader, namespace: &str, uid: &str) -> Result<Option
 
 /// The values that the ledger knows.
 fn values(data: BTreeMap<String, ByteString>, ledger: &Ledger) -> Values {
-    let known = ledger.generations();
-    let mut sets: BTreeMap<Generation, BTreeMap<String, SecretValue>> = BTreeMap::new();
+    let known = ledger.serials();
+    let mut sets: BTreeMap<Serial, BTreeMap<String, SecretValue>> = BTreeMap::new();
     for (key, value) in data {
-        if let Some((generation, field)) = parse_key(&key)
-            && known.contains(&generation)
+        if let Some((serial, field)) = parse_key(&key)
+            && known.contains(&serial)
         {
-            sets.entry(generation).or_default().insert(field, SecretValue::new(value.0));
+            sets.entry(serial).or_default().insert(field, SecretValue::new(value.0));
         }
     }
-    let sets = sets.into_iter().map(|(generation, fields)| (generation, TokenSet::new(fields)));
+    let sets = sets.into_iter().map(|(serial, fields)| (serial, TokenSet::new(fields)));
     // What does not fit its fingerprint was tampered with and is as good as lost. Of a token that is known from a list only
     // there is no fingerprint.
-    sets.filter(|(generation, set)| {
-        let mut of = ledger.tokens().filter(|token| token.generation == *generation);
+    sets.filter(|(serial, set)| {
+        let mut of = ledger.tokens().filter(|token| token.serial == *serial);
         of.all(|token| token.fingerprint.is_empty() || token.fingerprint == set.fingerprint())
     })
     .collect()
 }
 
-fn parse_key(key: &str) -> Option<(Generation, String)> {
+fn parse_key(key: &str) -> Option<(Serial, String)> {
     let mut parts = key.strip_prefix(VALUE_PREFIX)?.splitn(3, '.');
     let (sequence, attempt, field) = (parts.next()?, parts.next()?, parts.next()?);
     Some((format!("{sequence}.{attempt}").parse().ok()?, field.to_owned()))
@@ -160,9 +160,9 @@ fn encode(
     kept: &Kept,
 ) -> Result<Secret, serde_json::Error> {
     let mut data = BTreeMap::from([(LEDGER_KEY.to_owned(), ByteString(serde_json::to_vec(ledger)?))]);
-    for generation in ledger.generations() {
-        for (field, value) in values.get(&generation).into_iter().flat_map(TokenSet::iter) {
-            data.insert(format!("{VALUE_PREFIX}{generation}.{field}"), ByteString(value.expose().to_vec()));
+    for serial in ledger.serials() {
+        for (field, value) in values.get(&serial).into_iter().flat_map(TokenSet::iter) {
+            data.insert(format!("{VALUE_PREFIX}{serial}.{field}"), ByteString(value.expose().to_vec()));
         }
     }
     let mut annotations = keeping::encode(kept, &mut data);
@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn value_keys_are_read_back_as_written() {
-        let generation = Generation { sequence: 2, attempt: 7 };
-        assert_eq!(parse_key(&format!("{VALUE_PREFIX}{generation}.client.id")), Some((generation, "client.id".into())));
+        let serial = Serial { sequence: 2, attempt: 7 };
+        assert_eq!(parse_key(&format!("{VALUE_PREFIX}{serial}.client.id")), Some((serial, "client.id".into())));
         for wrong in ["ledger", "value.2", "value.2.7", "value.x.7.token", "value.02.7.token"] {
             assert_eq!(parse_key(wrong), None, "{wrong}");
         }

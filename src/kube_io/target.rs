@@ -18,15 +18,15 @@ use super::{
 };
 use crate::{
     api::names::{
-        ADOPT_ANNOTATION, CONTROLLER, EARLIER_ORPHANED_ANNOTATION, FENCE_ANNOTATION, FIELD_MANAGER,
-        GENERATION_ANNOTATION, INSTALL_ANNOTATION, MANAGED_BY_LABEL, ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION,
-        OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+        ADOPT_ANNOTATION, CONTROLLER, EARLIER_ORPHANED_ANNOTATION, FENCE_ANNOTATION, FIELD_MANAGER, INSTALL_ANNOTATION,
+        MANAGED_BY_LABEL, ORPHANED_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_LABEL, ROLE_TARGET,
+        SERIAL_ANNOTATION,
     },
     connect::objects::Api,
     core::{
         plan::TargetPlan,
         seen::views::{Foreign, Target, TargetView},
-        token::{Generation, Owner},
+        token::{Owner, Serial},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -112,7 +112,7 @@ fn classify(owner: &Owner, secret: Secret) -> Target {
                 let managers = managers(secret.metadata.managed_fields.as_deref().unwrap_or_default());
                 Target::Ours(TargetView {
                     uid: secret.metadata.uid.unwrap_or_default(),
-                    generation: annotations.get(GENERATION_ANNOTATION).and_then(|text| text.parse().ok()),
+                    serial: annotations.get(SERIAL_ANNOTATION).and_then(|text| text.parse().ok()),
                     fence: annotations.get(FENCE_ANNOTATION).and_then(|text| text.parse().ok()),
                     immutable: secret.immutable == Some(true),
                     orphaned: annotations.contains_key(ORPHANED_ANNOTATION),
@@ -154,11 +154,11 @@ pub async fn publish(
     owner: &Owner,
     plan: &TargetPlan,
     base: Base<'_>,
-    generation: Generation,
+    serial: Serial,
     values: &TokenSet,
 ) -> Result<Swap, Error> {
     let data = content(plan, |field| values.get(field).map(SecretValue::expose));
-    write(client, owner, plan, base, &generation.to_string(), data, false).await
+    write(client, owner, plan, base, &serial.to_string(), data, false).await
 }
 
 /// Whether the target could be written, by a dry run with a placeholder.
@@ -180,7 +180,7 @@ async fn write(
     owner: &Owner,
     plan: &TargetPlan,
     base: Base<'_>,
-    generation: &str,
+    serial: &str,
     data: Map<String, Value>,
     dry_run: bool,
 ) -> Result<Swap, Error> {
@@ -191,7 +191,7 @@ async fn write(
     let mut annotations: BTreeMap<&str, &str> =
         plan.annotations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     annotations.extend([
-        (GENERATION_ANNOTATION, generation),
+        (SERIAL_ANNOTATION, serial),
         (OWNER_NAME_ANNOTATION, &owner.name),
         (INSTALL_ANNOTATION, base.install),
     ]);

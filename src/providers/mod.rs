@@ -23,9 +23,7 @@ use jiff::Timestamp;
 use crate::{
     core::{
         ledger::revocable::Revocable,
-        token::{
-            Census, Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Specification, Verification,
-        },
+        token::{Census, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Serial, Specification, Verification},
     },
     secret_value::TokenSet,
 };
@@ -34,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Request {
     pub owner: Owner,
-    pub generation: Generation,
+    pub serial: Serial,
     /// The name to give it.
     pub id: String,
     pub specification: Specification,

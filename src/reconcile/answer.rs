@@ -11,7 +11,7 @@ use crate::{
             answers::{Fault, Question},
             observed::Observed,
         },
-        token::{Census, Generation, Issued, Naming, Proof, Source, Verification},
+        token::{Census, Issued, Naming, Proof, Serial, Source, Verification},
     },
     kube_io::{Swap, access, resource, target},
     providers::{Driver, Provider, Subject},
@@ -39,12 +39,12 @@ pub async fn answer(
             observed.note_listing(listing);
         }
         Question::Preflight => observed.answers.preflight = Some(preflight(reads, observed, handles).await),
-        Question::Verify(generation) => {
-            let verification = verification(reads, observed, handles, generation).await;
-            observed.answers.verification.insert(generation, verification);
+        Question::Verify(serial) => {
+            let verification = verification(reads, observed, handles, serial).await;
+            observed.answers.verification.insert(serial, verification);
         }
-        Question::Liveness(generation) => {
-            let liveness = match known(reads, observed, handles, generation) {
+        Question::Liveness(serial) => {
+            let liveness = match known(reads, observed, handles, serial) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "liveness");
@@ -52,17 +52,17 @@ pub async fn answer(
                         .liveness(
                             subject(observed, &reads.naming(observed), &token.source),
                             token,
-                            observed.values(generation),
+                            observed.values(serial),
                         )
                         .await;
                     call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
-            observed.answers.liveness.insert(generation, liveness);
+            observed.answers.liveness.insert(serial, liveness);
         }
-        Question::LastUse(generation) => {
-            let last_use = match known(reads, observed, handles, generation) {
+        Question::LastUse(serial) => {
+            let last_use = match known(reads, observed, handles, serial) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
                     let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "last_use");
@@ -70,14 +70,14 @@ pub async fn answer(
                         .last_use(
                             subject(observed, &reads.naming(observed), &token.source),
                             token,
-                            observed.values(generation),
+                            observed.values(serial),
                         )
                         .await;
                     call.ended(result.as_ref().err());
                     result.map_err(Fault::from)
                 }
             };
-            observed.answers.last_use.insert(generation, last_use);
+            observed.answers.last_use.insert(serial, last_use);
         }
         Question::Consumers => {
             observed.answers.consumers = Some(consumers(reads, observed, handles, looked).await);
@@ -94,10 +94,10 @@ async fn verification(
     reads: &Reads,
     observed: &mut Observed,
     handles: &Handles,
-    generation: Generation,
+    serial: Serial,
 ) -> Result<Verification, Fault> {
-    let (token, driver) = known(reads, observed, handles, generation)?;
-    let Some(values) = observed.values(generation) else { return Err(value_lost(token)) };
+    let (token, driver) = known(reads, observed, handles, serial)?;
+    let Some(values) = observed.values(serial) else { return Err(value_lost(token)) };
     let naming = reads.naming(observed);
     let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "verify");
     let result = driver.verify(subject(observed, &naming, &token.source), values).await;
@@ -106,7 +106,7 @@ async fn verification(
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
-    if has_to_prove(observed, generation) {
+    if has_to_prove(observed, serial) {
         let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "prove");
         let result = driver.prove(subject(observed, &naming, &token.source), token, values).await;
         call.ended(result.as_ref().err());
@@ -138,10 +138,10 @@ fn known<'a>(
     reads: &Reads,
     observed: &'a Observed,
     handles: &Handles,
-    generation: Generation,
+    serial: Serial,
 ) -> Result<(&'a Issued, Driver), Fault> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
-    let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.generation == generation));
+    let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.serial == serial));
     let token = token.ok_or_else(no_token)?;
     Ok((token, reads.inspectors.with_kept(&token.source, handles.stand_ins())?))
 }

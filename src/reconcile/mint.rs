@@ -13,7 +13,7 @@ use crate::{
             revocable::Revocable,
         },
         seen::answers::Fault,
-        token::{Generation, Issued, Owner, Source},
+        token::{Issued, Owner, Serial, Source},
         transition,
     },
     kube_io::{Swap, Version, events::Kind, record},
@@ -28,7 +28,7 @@ const STORE_TRIES: u32 = 4;
 /// Everything that one mint needs, owned by its task.
 pub struct Mint {
     pub owner: Owner,
-    pub generation: Generation,
+    pub serial: Serial,
     pub source: Source,
     pub lifetime: Duration,
     /// Values of the token that the new one ends.
@@ -60,10 +60,10 @@ pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
         let message = "this process was paused before it could mint; nothing was sent".to_owned();
         return Err(Failure::nothing_made(Reason::Minting, message));
     }
-    let id = effects.reads.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.generation);
+    let id = effects.reads.named_by(mint.ledger.install.as_deref(), &mint.owner).name(mint.serial);
     let request = Request {
         owner: mint.owner.clone(),
-        generation: mint.generation,
+        serial: mint.serial,
         id: id.clone(),
         specification: mint.source.specification.clone(),
         lifetime: mint.lifetime,
@@ -83,7 +83,7 @@ pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
         }
     })?;
     let token = Issued {
-        generation: mint.generation,
+        serial: mint.serial,
         id,
         handle,
         fingerprint: values.fingerprint(),
@@ -118,7 +118,7 @@ async fn store(
     };
     let mut all = mint.values;
     if values.iter().next().is_some() {
-        all.insert(token.generation, values);
+        all.insert(token.serial, values);
     }
     let mut tries = 0;
     loop {
@@ -140,9 +140,8 @@ async fn store(
     }
     // After a lost answer the conflict may be our own write.
     let stored = record::read(&effects.reads.cluster, &effects.reads.namespace, &mint.owner.uid).await?;
-    let is_known = |ledger: &Ledger| {
-        ledger.owner == mint.owner && ledger.tokens().any(|known| known.generation == token.generation)
-    };
+    let is_known =
+        |ledger: &Ledger| ledger.owner == mint.owner && ledger.tokens().any(|known| known.serial == token.serial);
     if stored.is_some_and(|read| is_known(&read.record.ledger)) {
         return Ok(());
     }
@@ -181,7 +180,7 @@ async fn revoke(
     loop {
         tries += 1;
         let call = effects.reads.metrics.call(subject.owner, &token.source, driver.name(), "revoke");
-        let revoked = driver.revoke(subject, &Revocable::never_stored(token), values.get(&token.generation)).await;
+        let revoked = driver.revoke(subject, &Revocable::never_stored(token), values.get(&token.serial)).await;
         call.ended(revoked.as_ref().err());
         match revoked {
             Ok(()) => return Ok(()),

@@ -22,7 +22,7 @@ use crate::{
         seen::{answers::Fault, observed::Observed, views::Target},
         step::{Change, Decision, Step},
         timing::{CREATE_WITHIN, PUBLISH_WITHIN},
-        token::{Generation, Source},
+        token::{Serial, Source},
     },
     kube_io::{Error, Swap, events::Kind, record, resource, target},
     providers::{Provider, Subject},
@@ -58,11 +58,11 @@ impl Performance<'_> {
             },
             (Step::ReleaseFinalizer, _) => self.release().await,
             (Step::Save { ledger, change }, _) => self.save(ledger, *change).await,
-            (Step::RestoreValue { generation, values }, _) => self.restore_value(*generation, values.clone()).await,
+            (Step::RestoreValue { serial, values }, _) => self.restore_value(*serial, values.clone()).await,
             (Step::Readopt { ledger, values }, _) => self.readopt(ledger, values.clone()).await,
             (Step::DropRecord, _) => self.drop_record().await,
             (Step::LeaveRecord { message }, _) => self.leave_record(message).await,
-            (Step::Publish { generation, repair }, _) => self.publish(*generation, *repair).await,
+            (Step::Publish { serial, repair }, _) => self.publish(*serial, *repair).await,
             (Step::Fence { attempt }, Some((name, version))) => {
                 swapped(target::fence(client, owner, name, version, *attempt).await)
             }
@@ -76,7 +76,7 @@ impl Performance<'_> {
             (Step::Revoke { token, source, values, published }, _) => {
                 self.revoke(token, source, *values, *published).await
             }
-            (Step::Stamp { workloads, generation, stamp }, _) => self.roll(workloads, *generation, stamp).await,
+            (Step::Stamp { workloads, serial, stamp }, _) => self.roll(workloads, *serial, stamp).await,
         }
     }
 
@@ -119,7 +119,7 @@ impl Performance<'_> {
             let namespace = &reads.namespace;
             events.write_on_record(namespace, &self.observed.owner.uid, *reason, "Delete", message).await;
         }
-        if matches!(reason, Reason::Orphaned | Reason::LeftBehind) {
+        if matches!(reason, Reason::Orphaned | Reason::TokenMayRemain) {
             tracing::warn!("{message}");
             self.effects.events.write_once(&self.observed.owner, Kind::Warning, *reason, "Delete", message).await;
         }
@@ -152,31 +152,31 @@ impl Performance<'_> {
         Ok(())
     }
 
-    async fn restore_value(&self, generation: Generation, values: TokenSet) -> Outcome {
+    async fn restore_value(&self, serial: Serial, values: TokenSet) -> Outcome {
         let Some(record) = &self.observed.record else { return Ok(()) };
         let mut all = record.values.clone();
-        all.insert(generation, values);
-        tracing::warn!(serial = %generation, "value was missing in the record, put back from the Secret");
+        all.insert(serial, values);
+        tracing::warn!(serial = %serial, "value was missing in the record, put back from the Secret");
         swapped(self.write_record(&record.ledger, &all).await)
     }
 
     async fn readopt(&self, ledger: &Ledger, values: Option<TokenSet>) -> Outcome {
         let Decision { reason, message, .. } = self.decision;
-        let generation = ledger.current.as_ref().map(|current| current.token.generation);
-        let values: Values = generation.zip(values).into_iter().collect();
+        let serial = ledger.current.as_ref().map(|current| current.token.serial);
+        let values: Values = serial.zip(values).into_iter().collect();
         let saved = self.write_and_keep(ledger, &values).await?;
         if saved == Swap::Done {
-            tracing::warn!(serial = generation.map(tracing::field::display), "{message}");
+            tracing::warn!(serial = serial.map(tracing::field::display), "{message}");
             self.effects.events.write(&self.observed.owner, Kind::Warning, *reason, "Readopt", message).await;
         }
         swapped(Ok(saved))
     }
 
-    async fn publish(&mut self, generation: Generation, repair: bool) -> Outcome {
+    async fn publish(&mut self, serial: Serial, repair: bool) -> Outcome {
         let Self { effects, observed, handles, .. } = *self;
-        let (Some(resource), Some(values)) = (&observed.resource, observed.values(generation)) else { return Ok(()) };
+        let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else { return Ok(()) };
         if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
-            tracing::warn!(serial = %generation, "too much time went by before the token could be published, looking again");
+            tracing::warn!(serial = %serial, "too much time went by before the token could be published, looking again");
             return Ok(());
         }
         let owner = &observed.owner;
@@ -185,8 +185,8 @@ impl Performance<'_> {
             version: handles.target.as_ref(),
             orphans: handles.orphans.as_deref(),
         };
-        self.looked.memory.publishing(generation);
-        let written = target::publish(&effects.client, owner, &resource.target, base, generation, values).await;
+        self.looked.memory.publishing(serial);
+        let written = target::publish(&effects.client, owner, &resource.target, base, serial, values).await;
         let written = written.map_err(|error| cannot_publish(&error))?;
         if written == Swap::Conflict {
             return swapped(Ok(written));
@@ -199,11 +199,11 @@ impl Performance<'_> {
             effects.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
         }
         if repair {
-            tracing::warn!(serial = %generation, secret, "target was changed by somebody else, repaired");
+            tracing::warn!(serial = %serial, secret, "target was changed by somebody else, repaired");
             let message = &self.decision.message;
             effects.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
         } else {
-            tracing::info!(serial = %generation, secret, "new token verified and published");
+            tracing::info!(serial = %serial, secret, "new token verified and published");
         }
         Ok(())
     }
@@ -218,18 +218,18 @@ impl Performance<'_> {
 
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
-        let Step::Mint { generation, source, lifetime, replaces, former, may_be_there } = &self.decision.step else {
+        let Step::Mint { serial, source, lifetime, replaces, former, may_be_there } = &self.decision.step else {
             return Ok(());
         };
         let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
         let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
             owner: self.observed.owner.clone(),
-            generation: *generation,
+            serial: *serial,
             source: (**source).clone(),
             lifetime: *lifetime,
-            replaces: replaces.and_then(|generation| self.observed.values(generation).cloned()),
-            former: former.and_then(|generation| self.observed.values(generation).cloned()),
+            replaces: replaces.and_then(|serial| self.observed.values(serial).cloned()),
+            former: former.and_then(|serial| self.observed.values(serial).cloned()),
             may_be_there: *may_be_there,
             send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
@@ -251,31 +251,25 @@ impl Performance<'_> {
         Ok(())
     }
 
-    async fn revoke(
-        &mut self,
-        token: &Revocable,
-        source: &Source,
-        values: Option<Generation>,
-        published: bool,
-    ) -> Outcome {
+    async fn revoke(&mut self, token: &Revocable, source: &Source, values: Option<Serial>, published: bool) -> Outcome {
         let Self { effects, observed, handles, .. } = *self;
         let driver = effects.driver_with(source, handles.stand_ins())?;
-        let values = values.and_then(|generation| observed.values(generation));
+        let values = values.and_then(|serial| observed.values(serial));
         let naming = &effects.reads.naming(observed);
         let subject = Subject { owner: &observed.owner, naming, specification: &source.specification };
         let call = effects.reads.metrics.call(&observed.owner, source, driver.name(), "revoke");
         let result = driver.revoke(subject, token, values).await;
         call.ended(result.as_ref().err());
-        let (generation, id) = (token.generation(), token.id());
+        let (serial, id) = (token.serial(), token.id());
         if let Err(error) = result {
-            self.looked.memory.revoke_failed(generation);
+            self.looked.memory.revoke_failed(serial);
             return Err(error.into());
         }
-        self.looked.memory.revoked(generation, effects.reads.uptime());
+        self.looked.memory.revoked(serial, effects.reads.uptime());
         if published {
-            tracing::info!(serial = %generation, token_id = id, "token revoked");
+            tracing::info!(serial = %serial, token_id = id, "token revoked");
         } else {
-            tracing::info!(serial = %generation, token_id = id, "unpublished token revoked");
+            tracing::info!(serial = %serial, token_id = id, "unpublished token revoked");
             let note = format!("{id} was never published and is revoked");
             let events = &effects.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
@@ -283,13 +277,13 @@ impl Performance<'_> {
         Ok(())
     }
 
-    async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, generation: Generation, stamp: &str) -> Outcome {
+    async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, serial: Serial, stamp: &str) -> Outcome {
         let Self { effects, observed, .. } = *self;
         let mut fault = None;
         for (workload, answer) in effects.stamps.write(&observed.owner, workloads.clone(), stamp).await {
             match answer {
                 Ok(Swap::Done) => {
-                    tracing::info!(serial = %generation, %workload, "workload is being restarted");
+                    tracing::info!(serial = %serial, %workload, "workload is being restarted");
                     self.looked.memory.stamped(workload, stamp, effects.reads.uptime());
                 }
                 Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
@@ -300,7 +294,7 @@ impl Performance<'_> {
             return Err(fault);
         }
         let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
-        let note = format!("restarting {} for rotation {}", names.join(", "), generation.sequence);
+        let note = format!("restarting {} for rotation {}", names.join(", "), serial.sequence);
         effects.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
         schedule,
         seen::observed::Observed,
         step::Change,
-        token::{Generation, Owner},
+        token::{Owner, Serial},
     },
     kube_io::events::Kind,
 };
@@ -22,53 +22,53 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
     let owner = &observed.owner;
     measure(effects, observed, ledger, change);
     match change {
-        Change::Intended(generation) => {
+        Change::Intended(serial) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
-            tracing::info!(serial = %generation, %reason, "rotation begins");
+            tracing::info!(serial = %serial, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
-                tracing::warn!(serial = %generation, "{}", failure.message);
+                tracing::warn!(serial = %serial, "{}", failure.message);
                 effects.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
         }
-        Change::Refused(generation) => {
+        Change::Refused(serial) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
-            tracing::warn!(serial = %generation, %reason, error = message, "new token did not pass and is not published");
+            tracing::warn!(serial = %serial, %reason, error = message, "new token did not pass and is not published");
             effects.reads.metrics.rotation("refused");
             effects.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
-        Change::Died(generation) => tracing::warn!(serial = %generation, "published token died and is replaced"),
+        Change::Died(serial) => tracing::warn!(serial = %serial, "published token died and is replaced"),
         Change::Noted => tracing::debug!("noted"),
-        Change::TakenOver(generation) => tracing::info!(serial = %generation, "took over what another process began"),
-        Change::RefusedGone(generation) => tracing::info!(serial = %generation, "refused token is dead"),
-        Change::RefusedLeft(generation) => {
+        Change::TakenOver(serial) => tracing::info!(serial = %serial, "took over what another process began"),
+        Change::RefusedGone(serial) => tracing::info!(serial = %serial, "refused token is dead"),
+        Change::RefusedLeft(serial) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let message = failure.map_or("", |failure| &failure.message);
-            tracing::warn!(serial = %generation, "{message}");
-            effects.events.write(owner, Kind::Warning, Reason::LeftBehind, "Verify", message).await;
+            tracing::warn!(serial = %serial, "{message}");
+            effects.events.write(owner, Kind::Warning, Reason::TokenMayRemain, "Verify", message).await;
         }
-        Change::Reinstated(generation) => {
-            tracing::warn!(serial = %generation, "refused token was already published and counts")
+        Change::Reinstated(serial) => {
+            tracing::warn!(serial = %serial, "refused token was already published and counts")
         }
-        Change::Promoted(generation) => promoted(effects, owner, ledger, generation).await,
+        Change::Promoted(serial) => promoted(effects, owner, ledger, serial).await,
         Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
         Change::Snapshot => tracing::info!(pods = snapshot(ledger), "noted who may hold the old token"),
         Change::GraceServed => tracing::debug!("noted the grace served"),
         Change::RevokeIntended(_) => picked_up(effects, owner, ledger).await,
-        Change::Forgotten(generation) => {
-            tracing::info!(serial = %generation, "old token is dead");
+        Change::Forgotten(serial) => {
+            tracing::info!(serial = %serial, "old token is dead");
             effects.reads.metrics.rotation("finished");
-            let note = format!("the token of rotation {} is refused by the provider", generation.sequence);
+            let note = format!("the token of rotation {} is refused by the provider", serial.sequence);
             effects.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
-        Change::LetGo(generation) => {
-            tracing::info!(serial = %generation, "token cannot be revoked and is left to its expiry");
+        Change::LetGo(serial) => {
+            tracing::info!(serial = %serial, "token cannot be revoked and is left to its expiry");
             effects.reads.metrics.rotation("finished");
             let note = format!(
                 "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
-                generation.sequence
+                serial.sequence
             );
             effects.events.write(owner, Kind::Normal, Reason::AwaitingExpiry, "LetGo", &note).await;
         }
@@ -80,7 +80,7 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
             );
             tracing::warn!("{note}");
             effects.reads.metrics.rotation("finished");
-            effects.events.write(owner, Kind::Warning, Reason::LeftBehind, "LetGo", &note).await;
+            effects.events.write(owner, Kind::Warning, Reason::TokenMayRemain, "LetGo", &note).await;
         }
         Change::Retiring => tracing::info!("object is being deleted, waiting until nothing uses its Secret"),
         Change::RetirementIntended => {
@@ -128,17 +128,14 @@ fn snapshot(ledger: &Ledger) -> usize {
     snapshot.map_or(0, Snapshot::len)
 }
 
-async fn promoted(effects: &Effects, owner: &Owner, ledger: &Ledger, generation: Generation) {
+async fn promoted(effects: &Effects, owner: &Owner, ledger: &Ledger, serial: Serial) {
     let fingerprint = ledger.current.as_ref().map_or("", |current| &current.token.fingerprint);
     let pods = snapshot(ledger);
-    tracing::info!(serial = %generation, fingerprint, pods, "new token is current");
+    tracing::info!(serial = %serial, fingerprint, pods, "new token is current");
     let note = if ledger.previous.is_some() {
-        format!(
-            "rotation {} is in Secret {}; {pods} pods may hold the token before it",
-            generation.sequence, ledger.target
-        )
+        format!("rotation {} is in Secret {}; {pods} pods may hold the token before it", serial.sequence, ledger.target)
     } else {
-        format!("rotation {} is in Secret {}", generation.sequence, ledger.target)
+        format!("rotation {} is in Secret {}", serial.sequence, ledger.target)
     };
     effects.events.write(owner, Kind::Normal, Reason::Published, "Publish", &note).await;
 }

@@ -32,7 +32,7 @@ pub struct OperatorOptions {
     pub service_account: String,
     /// Name of the log file; with several replicas each has its own.
     pub name: String,
-    /// Added after `run` and the addresses, for example `--settle=1s`.
+    /// Added after `run` and the addresses, for example `--settle-time=1s`.
     pub args: Vec<String>,
     pub env: BTreeMap<String, String>,
     /// Where it finds the API server, if not at the control plane's own address.
@@ -84,7 +84,7 @@ impl OperatorProcess {
         let mut all = vec![
             "run".to_owned(),
             format!("--operator-namespace={namespace}"),
-            format!("--admin-address=127.0.0.1:{port}"),
+            format!("--http-address=127.0.0.1:{port}"),
         ];
         if !args.iter().any(|arg| arg.starts_with("--log-format")) {
             all.push("--log-format=text".to_owned());

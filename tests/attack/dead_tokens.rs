@@ -9,13 +9,13 @@ use crate::{
     world::{Outcome, World, is},
 };
 
-async fn kill_bound(world: &World, generation: &str) -> Outcome {
+async fn kill_bound(world: &World, serial: &str) -> Outcome {
     let name = world
         .live_tokens()
         .await?
         .into_iter()
-        .find(|name| name.ends_with(generation))
-        .ok_or_else(|| format!("no bound Secret {generation}"))?;
+        .find(|name| name.ends_with(serial))
+        .ok_or_else(|| format!("no bound Secret {serial}"))?;
     world.space.api::<Secret>().delete(&name, &DeleteParams::default()).await?;
     Ok(())
 }

@@ -16,19 +16,19 @@ use tokenturn::{
         schedule,
         seen::{answers::Fault, memory::Memory, views::Target},
         step::{Change, Step},
-        token::Generation,
+        token::Serial,
         transition,
     },
 };
 
 use crate::builder::{
-    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, pod,
+    UPTIME, at_rest, carrying, consumers, decided, intended, issued, listed, now, observed, pod, serial,
 };
 
 /// Bug: a namespace could ask for a new token every second, whatever the policy of the provider object said.
 #[test]
 fn rotate_now_waits_for_the_shortest_interval_of_the_policy_and_says_until_when() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut asked = observed(Some(at_rest(one)), carrying(one));
     let resource = asked.resource.as_mut().unwrap();
     resource.rotate_now = Some("now".into());
@@ -40,13 +40,13 @@ fn rotate_now_waits_for_the_shortest_interval_of_the_policy_and_says_until_when(
     );
     assert!(decision.message.contains("rotate-now is served at 2026-01-01T01:00:00Z"), "{}", decision.message);
     asked.now = schedule::after(now(), Duration::from_secs(3600));
-    assert_eq!(decided(&asked).step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
+    assert_eq!(decided(&asked).step.label(), "save Intended(Serial { sequence: 2, attempt: 2 })");
 }
 
 /// Neither does a request that comes too soon begin a new series of attempts, or mint with a recipe that was found to be wrong.
 #[test]
 fn a_request_that_comes_too_soon_begins_no_attempt() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 3;
     let wrong =
@@ -73,7 +73,7 @@ fn a_request_that_comes_too_soon_begins_no_attempt() {
 /// Bug: after five attempts with a wrong recipe, the right one was tried half an hour later.
 #[test]
 fn a_changed_recipe_starts_anew() {
-    let (one, two) = (generation(1, 1), generation(2, 6));
+    let (one, two) = (serial(1, 1), serial(2, 6));
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 5;
     let mut exhausted = observed(Some(ledger), carrying(one));
@@ -81,7 +81,7 @@ fn a_changed_recipe_starts_anew() {
     assert_eq!(decided(&exhausted).reason, Reason::AttemptsExhausted);
     exhausted.resource.as_mut().unwrap().is_recipe_changed = true;
     let Step::Save { ledger, change } = decided(&exhausted).step else { panic!("begins") };
-    assert_eq!((change, ledger.intent.unwrap().attempts), (Change::Intended(generation(2, 7)), 1));
+    assert_eq!((change, ledger.intent.unwrap().attempts), (Change::Intended(serial(2, 7)), 1));
 }
 
 /// Bug: an object for which nothing was ever made could not be deleted while its provider's list failed.
@@ -100,7 +100,7 @@ fn an_object_that_never_began_goes_although_its_list_fails() {
     issued.resource.as_mut().unwrap().was_issued = true;
     let mut seen = leaving.clone();
     seen.memory.highest = 1;
-    let held = Target::Ours(match carrying(generation(1, 1)) {
+    let held = Target::Ours(match carrying(serial(1, 1)) {
         Target::Ours(view) => view,
         other => panic!("{other:?}"),
     });
@@ -112,7 +112,7 @@ fn an_object_that_never_began_goes_although_its_list_fails() {
 /// Bug: a create that was carried out after its answer was given up lived until the next rotation.
 #[test]
 fn the_list_is_looked_at_again_some_minutes_after_an_answer_was_lost() {
-    let (one, late) = (generation(1, 3), generation(1, 2));
+    let (one, late) = (serial(1, 3), serial(1, 2));
     let mut rest = observed(Some(at_rest(one)), carrying(one));
     rest.memory.swept = Some(one);
     rest.memory.answer_lost(rest.uptime);
@@ -121,7 +121,7 @@ fn the_list_is_looked_at_again_some_minutes_after_an_answer_was_lost() {
     rest.uptime += wake;
     rest.answers.listing = Some(Ok(vec![listed(one), listed(late)]));
     let Step::Revoke { token, .. } = decided(&rest).step else { panic!("{:?}", decided(&rest)) };
-    assert_eq!(token.generation(), late);
+    assert_eq!(token.serial(), late);
     rest.answers.listing = Some(Ok(vec![listed(one)]));
     let decision = decided(&rest);
     rest.memory.decided(rest.uptime, &rest.clone(), &decision);
@@ -131,9 +131,9 @@ fn the_list_is_looked_at_again_some_minutes_after_an_answer_was_lost() {
 /// Bug: the same where the process had died that sent it.
 #[test]
 fn the_create_of_another_process_may_come_late_too() {
-    let (theirs, ours) = (generation(1, 1), generation(1, 2));
+    let (theirs, ours) = (serial(1, 1), serial(1, 2));
     let ledger = intended(Ledger { current: None, sequence: 0, ..at_rest(theirs) }, theirs);
-    let given_up = |own: Option<Generation>, change: Change| {
+    let given_up = |own: Option<Serial>, change: Change| {
         let mut memory = Memory::default();
         memory.own = own;
         let record = observed(Some(ledger.clone()), Target::Absent).record;
@@ -152,7 +152,7 @@ fn the_create_of_another_process_may_come_late_too() {
 /// Bug: 34,000 permissions beyond what was asked for were published, and could not be stored with the promotion.
 #[test]
 fn permissions_beyond_what_was_asked_for_are_stored_bounded() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.pending = Some(issued(two));
     let surplus = (0..34_000).map(|n| format!("{n}{}", "x".repeat(1_000))).collect();
@@ -165,7 +165,7 @@ fn permissions_beyond_what_was_asked_for_are_stored_bounded() {
 /// Bug: of more than 2,000 holders only those were waited for at a deletion that had been noted one by one.
 #[test]
 fn s12_of_a_crowd_every_pod_is_waited_for_at_a_deletion() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let names: Vec<String> = (0..Snapshot::MAX_PODS + 5).map(|n| format!("{n:05}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut leaving = observed(Some(at_rest(one)), carrying(one));
@@ -194,7 +194,7 @@ fn s12_of_a_crowd_every_pod_is_waited_for_at_a_deletion() {
 /// What is carried from snapshot to snapshot stays bounded too, and nobody is left out.
 #[test]
 fn pods_of_many_snapshots_fit_into_a_record() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = crate::builder::promoted(two, one, &[]);
     for round in 0..4 {
         let pods = (0..Snapshot::MAX_PODS).map(|n| pod(&format!("{round}-{n:05}"))).collect();

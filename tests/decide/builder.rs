@@ -27,7 +27,7 @@ use tokenturn::{
             views::{Record, Resource, Target, TargetView},
         },
         step::Decision,
-        token::{Generation, Handle, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
+        token::{Handle, Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
         transition,
     },
     secret_value::{SecretValue, TokenSet},
@@ -36,8 +36,8 @@ use tokenturn::{
 pub const SETTLE: Duration = Duration::from_secs(15);
 pub const UPTIME: Duration = Duration::from_secs(10_000);
 
-pub fn generation(sequence: i64, attempt: i64) -> Generation {
-    Generation { sequence, attempt }
+pub fn serial(sequence: i64, attempt: i64) -> Serial {
+    Serial { sequence, attempt }
 }
 
 pub fn owner() -> Owner {
@@ -67,16 +67,16 @@ pub fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-pub fn values(generation: Generation) -> TokenSet {
-    TokenSet::single(SecretValue::new(format!("value-{generation}")))
+pub fn values(serial: Serial) -> TokenSet {
+    TokenSet::single(SecretValue::new(format!("value-{serial}")))
 }
 
-pub fn issued(generation: Generation) -> Issued {
+pub fn issued(serial: Serial) -> Issued {
     Issued {
-        generation,
-        id: Naming::new("install", "uid-1").name(generation),
-        handle: handle(generation),
-        fingerprint: values(generation).fingerprint(),
+        serial,
+        id: Naming::new("install", "uid-1").name(serial),
+        handle: handle(serial),
+        fingerprint: values(serial).fingerprint(),
         issued_at: now(),
         expires_at: None,
         source: source(),
@@ -86,12 +86,12 @@ pub fn issued(generation: Generation) -> Issued {
     }
 }
 
-fn handle(generation: Generation) -> Handle {
-    Handle::BoundObject { name: generation.to_string(), uid: format!("secret-{generation}") }
+fn handle(serial: Serial) -> Handle {
+    Handle::BoundObject { name: serial.to_string(), uid: format!("secret-{serial}") }
 }
 
-pub fn listed(generation: Generation) -> Listed {
-    Listed { generation, id: issued(generation).id, handle: handle(generation), created_at: None }
+pub fn listed(serial: Serial) -> Listed {
+    Listed { serial, id: issued(serial).id, handle: handle(serial), created_at: None }
 }
 
 pub fn resource() -> Resource {
@@ -127,11 +127,11 @@ pub fn resource() -> Resource {
 }
 
 /// A target of ours that carries a token.
-pub fn carrying(generation: Generation) -> Target {
-    let value = values(generation).get("token").cloned().unwrap();
+pub fn carrying(serial: Serial) -> Target {
+    let value = values(serial).get("token").cloned().unwrap();
     Target::Ours(TargetView {
         uid: "target".into(),
-        generation: Some(generation),
+        serial: Some(serial),
         fence: None,
         orphaned: false,
         immutable: false,
@@ -180,7 +180,7 @@ pub fn consumers(uids: &[&str], stamp: Option<&str>) -> Consumers {
 }
 
 /// A ledger at rest with a current token.
-pub fn at_rest(current: Generation) -> Ledger {
+pub fn at_rest(current: Serial) -> Ledger {
     let empty = transition::empty(&owner(), &resource());
     Ledger {
         counter: current.attempt,
@@ -197,9 +197,9 @@ pub fn at_rest(current: Generation) -> Ledger {
 }
 
 /// A ledger with a rotation that has begun.
-pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
+pub fn intended(ledger: Ledger, serial: Serial) -> Ledger {
     let intent = Intent {
-        generation,
+        serial,
         reason: Reason::RotateNow,
         at: now(),
         attempts: 1,
@@ -210,11 +210,11 @@ pub fn intended(ledger: Ledger, generation: Generation) -> Ledger {
         misread: None,
         source: source(),
     };
-    Ledger { counter: generation.attempt, intent: Some(intent), ..ledger }
+    Ledger { counter: serial.attempt, intent: Some(intent), ..ledger }
 }
 
 /// A ledger after the promotion of `current` over `previous`.
-pub fn promoted(current: Generation, previous: Generation, pods: &[&str]) -> Ledger {
+pub fn promoted(current: Serial, previous: Serial, pods: &[&str]) -> Ledger {
     let pods = pods.iter().map(|uid| pod(uid)).collect();
     let snapshot = Snapshot { pods, crowd: BTreeSet::new(), workloads: BTreeSet::from([workload()]) };
     let superseded: Superseded = transition::supersede(issued(previous), Some(snapshot));
@@ -222,7 +222,7 @@ pub fn promoted(current: Generation, previous: Generation, pods: &[&str]) -> Led
 }
 
 pub fn record(ledger: Ledger) -> Record {
-    let values = ledger.generations().into_iter().map(|generation| (generation, values(generation))).collect();
+    let values = ledger.serials().into_iter().map(|serial| (serial, values(serial))).collect();
     Record { ledger, values, deleting: false }
 }
 
@@ -233,14 +233,14 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
         Answers { preflight: Some(Ok(None)), consumers: Some(Ok(Consumers::default())), ..Answers::default() };
     let mut known = Vec::new();
     for token in ledger.iter().flat_map(Ledger::tokens) {
-        known.push(listed(token.generation));
+        known.push(listed(token.serial));
         let works = Verification::Works { surplus: vec![], expires_at: None };
-        answers.verification.insert(token.generation, Ok(works));
-        answers.liveness.insert(token.generation, Ok(Liveness::Alive));
+        answers.verification.insert(token.serial, Ok(works));
+        answers.liveness.insert(token.serial, Ok(Liveness::Alive));
     }
     answers.listing = Some(Ok(known));
     let mut memory = Memory::default();
-    memory.own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+    memory.own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.serial);
     memory.fresh = memory.own;
     Observed {
         owner: owner(),

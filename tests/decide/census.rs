@@ -13,7 +13,7 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{at_rest, carrying, decided, generation, intended, observed};
+use crate::builder::{at_rest, carrying, decided, intended, observed, serial};
 
 fn census<const N: usize>(fingerprints: [&str; N]) -> BTreeSet<String> {
     fingerprints.into_iter().map(str::to_owned).collect()
@@ -21,14 +21,14 @@ fn census<const N: usize>(fingerprints: [&str; N]) -> BTreeSet<String> {
 
 /// A rotation whose create was sent, at an account that had these tokens before it.
 fn lost(before: BTreeSet<String>) -> Ledger {
-    let mut ledger = intended(at_rest(generation(1, 1)), generation(2, 2));
+    let mut ledger = intended(at_rest(serial(1, 1)), serial(2, 2));
     ledger.intent.as_mut().expect("an intent").before = Some(before);
     ledger
 }
 
 /// What is decided when the account has these now, and the answer to the create is lost.
 fn next(ledger: &Ledger, now: BTreeSet<String>) -> Ledger {
-    let mut observed = observed(Some(ledger.clone()), carrying(generation(1, 1)));
+    let mut observed = observed(Some(ledger.clone()), carrying(serial(1, 1)));
     observed.answers.listing = Some(Ok(vec![]));
     observed.answers.preflight = Some(Ok(Some(now)));
     observed.memory.fresh = None;
@@ -51,7 +51,7 @@ fn what_appeared_since_a_lost_create_is_told_once() {
     let next_one = next(&ledger, census(["aaaa", "bbbb"]));
     let (reason, message) = told(&next_one).expect("it is told");
     assert!(
-        reason == Reason::LeftBehind && message.contains("a token appeared") && message.contains("bbbb"),
+        reason == Reason::TokenMayRemain && message.contains("a token appeared") && message.contains("bbbb"),
         "{message}"
     );
     assert!(!message.contains("aaaa"), "{message}");
@@ -74,19 +74,19 @@ fn a_create_that_was_never_carried_out_leaves_nothing_to_tell() {
 #[test]
 fn a_create_that_was_refused_left_nothing_behind() {
     let ledger = lost(census(["aaaa"]));
-    let mut refused = observed(Some(ledger), carrying(generation(1, 1)));
+    let mut refused = observed(Some(ledger), carrying(serial(1, 1)));
     refused.answers.listing = Some(Ok(vec![]));
     refused.answers.preflight = Some(Ok(Some(census(["aaaa", "bbbb"]))));
     refused.memory.fresh = None;
     for (reason, made, told) in [
         (Reason::CredentialRejected, Made::Nothing, Reason::CredentialRejected),
         (Reason::ProviderUnavailable, Made::Nothing, Reason::ProviderUnavailable),
-        (Reason::AnswerLost, Made::MayExist, Reason::LeftBehind),
+        (Reason::AnswerLost, Made::MayExist, Reason::TokenMayRemain),
         // What was minted could not be stored, and its revoke failed too.
-        (Reason::ApiServerUnavailable, Made::MayExist, Reason::LeftBehind),
-        (Reason::WriteRefused, Made::MayExist, Reason::LeftBehind),
-        (Reason::AccessDenied, Made::MayExist, Reason::LeftBehind),
-        (Reason::ProviderUnavailable, Made::MayExist, Reason::LeftBehind),
+        (Reason::ApiServerUnavailable, Made::MayExist, Reason::TokenMayRemain),
+        (Reason::WriteRefused, Made::MayExist, Reason::TokenMayRemain),
+        (Reason::AccessDenied, Made::MayExist, Reason::TokenMayRemain),
+        (Reason::ProviderUnavailable, Made::MayExist, Reason::TokenMayRemain),
     ] {
         refused.memory.mint_failure = Some(Failure { reason, message: "why".into(), made });
         let Step::Save { ledger, .. } = decided(&refused).step else { panic!("{:?}", decided(&refused)) };
@@ -104,7 +104,7 @@ fn our_own_tokens_are_not_told() {
 
 #[test]
 fn the_first_attempt_notes_what_there_is() {
-    let mut due = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
+    let mut due = observed(Some(at_rest(serial(1, 1))), carrying(serial(1, 1)));
     due.resource.as_mut().expect("the object").rotate_now = Some("now".into());
     due.answers.preflight = Some(Ok(Some(census(["aaaa"]))));
     let Step::Save { ledger, .. } = decided(&due).step else { panic!("{:?}", decided(&due)) };

@@ -8,15 +8,15 @@ use tokenturn::{
         ledger::record::Ledger,
         seen::{memory::Memory, observed::Observed},
         step::{Change, Decision, Step},
-        token::{Generation, Liveness, Verification},
+        token::{Liveness, Serial, Verification},
     },
 };
 
 use crate::builder::{
-    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, observed, promoted,
+    UPTIME, at_rest, carrying, consumers, decided, intended, issued, listed, observed, promoted, serial,
 };
 
-fn writes(ledger: Ledger, intent: Generation) -> Decision {
+fn writes(ledger: Ledger, intent: Serial) -> Decision {
     let step = Step::Save { ledger: Box::new(ledger), change: Change::Intended(intent) };
     Decision::act(step, Reason::Minting, "")
 }
@@ -31,7 +31,7 @@ fn saved(observed: &Observed) -> (Ledger, Change) {
 /// Bug: a deletion swept under the intent of another replica, which could be about to store what was swept.
 #[test]
 fn a_deletion_takes_over_the_intent_of_another_process_before_it_sweeps() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
     seen.memory.own = None;
     seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
@@ -39,22 +39,19 @@ fn a_deletion_takes_over_the_intent_of_another_process_before_it_sweeps() {
         resource.deleting = true;
     }
     let (ledger, change) = saved(&seen);
-    let three = generation(2, 3);
-    assert_eq!(
-        (change, ledger.counter, ledger.intent.map(|i| i.generation)),
-        (Change::TakenOver(three), 3, Some(three))
-    );
+    let three = serial(2, 3);
+    assert_eq!((change, ledger.counter, ledger.intent.map(|i| i.serial)), (Change::TakenOver(three), 3, Some(three)));
     let mut seen = Observed { record: observed(Some(intended(at_rest(one), three)), carrying(one)).record, ..seen };
     seen.memory.own = Some(three);
     let Step::Revoke { token, published: false, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
-    assert_eq!(token.generation(), two, "what the other one minted can no longer be stored");
+    assert_eq!(token.serial(), two, "what the other one minted can no longer be stored");
 }
 
 /// Bug: a replica that had decided to write an intent, and was paused, took the younger one of another replica, of the same
 /// number, for as old as its own; it swept while the other still minted.
 #[test]
 fn an_intent_of_another_replica_is_known_since_it_is_seen() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let theirs = intended(at_rest(one), two);
     let record = observed(Some(theirs.clone()), carrying(one)).record;
     let mut mine = Memory::default();
@@ -71,7 +68,7 @@ fn an_intent_of_another_replica_is_known_since_it_is_seen() {
 /// Bug: a publish that may have been lost, and then the death of the token: nothing went on until the process ended.
 #[test]
 fn a_token_that_died_when_it_may_have_been_published_is_replaced_by_the_next_sequence() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.pending = Some(issued(two));
     let mut seen = observed(Some(ledger), carrying(one));
@@ -79,14 +76,14 @@ fn a_token_that_died_when_it_may_have_been_published_is_replaced_by_the_next_seq
     seen.answers.verification.insert(two, Ok(Verification::Dead { why: "expired".to_owned() }));
     seen.answers.liveness.insert(two, Ok(Liveness::Gone));
     let (ledger, change) = saved(&seen);
-    assert_eq!((change, ledger.intent.map(|intent| intent.generation.sequence)), (Change::Died(two), Some(3)));
+    assert_eq!((change, ledger.intent.map(|intent| intent.serial.sequence)), (Change::Died(two), Some(3)));
 }
 
 /// Bug: record and Secret restored to between intent and store, with a provider that does not go back: the token that had been
 /// published since was swept as a left-over of the intent.
 #[test]
 fn a_token_that_this_process_has_published_is_no_left_over() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
     seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
     seen.memory.fresh = None;
@@ -94,20 +91,20 @@ fn a_token_that_this_process_has_published_is_no_left_over() {
     assert!(matches!(decided(&seen).step, Step::Revoke { published: false, .. }), "its answer was lost");
     seen.memory.published = Some(two);
     let Step::Readopt { ledger, .. } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
-    let generations = (ledger.current.map(|c| c.token.generation), ledger.previous.map(|p| p.token.generation));
-    assert_eq!(generations, (Some(one), Some(two)), "its pods are counted, then it goes");
+    let serials = (ledger.current.map(|c| c.token.serial), ledger.previous.map(|p| p.token.serial));
+    assert_eq!(serials, (Some(one), Some(two)), "its pods are counted, then it goes");
 }
 
 /// Bug: a record restored from the middle of a rotation, whose token was published since, began another attempt: two attempts
 /// of one sequence came into the Secret, and the first was swept while pods held it.
 #[test]
 fn a_live_token_in_the_target_that_the_record_does_not_know_is_adopted() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut seen = observed(Some(intended(at_rest(one), two)), carrying(two));
     seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
     let Step::Readopt { ledger, values: Some(_) } = decided(&seen).step else { panic!("{:?}", decided(&seen)) };
     let (current, previous) = (ledger.current.clone().unwrap(), ledger.previous.clone().unwrap());
-    assert_eq!((current.token.generation, previous.token.generation), (two, one));
+    assert_eq!((current.token.serial, previous.token.serial), (two, one));
     assert_eq!(
         (previous.snapshot, ledger.intent.clone()),
         (None, None),
@@ -119,7 +116,7 @@ fn a_live_token_in_the_target_that_the_record_does_not_know_is_adopted() {
 /// token was never revoked.
 #[test]
 fn a_stamp_of_a_lost_past_is_not_given_again() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = promoted(two, one, &[]);
     ledger.previous.as_mut().unwrap().snapshot = None;
     let mut seen = observed(Some(ledger), carrying(two));

@@ -16,22 +16,22 @@ use tokenturn::{
             views::Target,
         },
         step::{Change, Phase, Step},
-        token::{Generation, Handle, Liveness, Verification},
+        token::{Handle, Liveness, Serial, Verification},
         transition,
     },
 };
 
 use crate::builder::{
-    UPTIME, at_rest, carrying, consumers, decided, generation, intended, issued, listed, now, observed, promoted,
+    UPTIME, at_rest, carrying, consumers, decided, intended, issued, listed, now, observed, promoted, serial,
 };
 
-fn seen(mut observed: Observed, token: Generation, liveness: Liveness) -> Observed {
+fn seen(mut observed: Observed, token: Serial, liveness: Liveness) -> Observed {
     observed.answers.liveness.insert(token, Ok(liveness));
     observed
 }
 
 /// It was refused at every look of the last five minutes.
-fn for_minutes(mut observed: Observed, token: Generation, is_listed: bool) -> Observed {
+fn for_minutes(mut observed: Observed, token: Serial, is_listed: bool) -> Observed {
     let first = UPTIME - Duration::from_secs(300);
     let last = UPTIME - Duration::from_secs(40);
     observed.memory.refusals.insert(token, Refusals { first, last, looks: LOOKS, is_listed });
@@ -47,7 +47,7 @@ fn saved(observed: &Observed) -> (Ledger, Change) {
 
 /// The old token 1.1 with committed evidence, under the current one 2.2.
 fn committed() -> Ledger {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let (ledger, change) = saved(&observed(Some(promoted(two, one, &[])), carrying(two)));
     assert_eq!(change, Change::RevokeIntended(two));
     ledger
@@ -56,7 +56,7 @@ fn committed() -> Ledger {
 /// Bug: a gateway that refused everybody for 25 s made the operator replace every token, and a listed one too.
 #[test]
 fn one_refusal_of_the_token_at_rest_starts_nothing() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     for liveness in [Liveness::Dead, Liveness::StillListed] {
         let refused = seen(observed(Some(at_rest(one)), carrying(one)), one, liveness);
         let decision = decided(&refused);
@@ -68,13 +68,13 @@ fn one_refusal_of_the_token_at_rest_starts_nothing() {
     }
     let refused = for_minutes(seen(observed(Some(at_rest(one)), carrying(one)), one, Liveness::Dead), one, false);
     let (ledger, change) = saved(&refused);
-    assert_eq!((change, ledger.intent.unwrap().reason), (Change::Intended(generation(2, 2)), Reason::ValueLost));
+    assert_eq!((change, ledger.intent.unwrap().reason), (Change::Intended(serial(2, 2)), Reason::ValueLost));
 }
 
 /// What is listed is not dead, however long it is refused; a person is told.
 #[test]
 fn a_token_that_is_listed_is_never_taken_for_dead() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let at_rest = observed(Some(at_rest(one)), carrying(one));
     let decision = decided(&for_minutes(seen(at_rest, one, Liveness::StillListed), one, true));
     assert_eq!((decision.reason, decision.phase), (Reason::TokenRefused, Phase::Stalled));
@@ -84,7 +84,7 @@ fn a_token_that_is_listed_is_never_taken_for_dead() {
 /// A refusal is remembered as long as nothing else is answered; what is accepted again begins anew.
 #[test]
 fn refusals_are_counted_until_another_answer() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut looks = seen(observed(Some(at_rest(one)), carrying(one)), one, Liveness::Dead);
     let mut at = UPTIME;
     let mut look = |liveness: Option<Liveness>, seconds: u64| {
@@ -108,7 +108,7 @@ fn refusals_are_counted_until_another_answer() {
 /// it from the record, and the sweep then revoked it as a token that was never published.
 #[test]
 fn s1_a_token_that_was_refused_stays_in_the_record_and_is_never_swept() {
-    let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
+    let (one, two, three) = (serial(1, 1), serial(2, 2), serial(3, 3));
     let mut refused = seen(observed(Some(promoted(two, one, &["a"])), carrying(two)), two, Liveness::Dead);
     refused.answers.consumers = Some(Ok(consumers(&["a"], Some("2.2"))));
     assert!(matches!(decided(&refused).step, Step::Wait { .. }), "one refusal: {:?}", decided(&refused));
@@ -119,10 +119,10 @@ fn s1_a_token_that_was_refused_stays_in_the_record_and_is_never_swept() {
     settled.answers.consumers = Some(Ok(consumers(&["a", "b"], None)));
     let (ledger, change) = saved(&settled);
     assert_eq!(change, Change::Promoted(three));
-    let known: Vec<_> = ledger.presumed_dead.iter().map(|token| token.generation).collect();
+    let known: Vec<_> = ledger.presumed_dead.iter().map(|token| token.serial).collect();
     assert_eq!(known, [two]);
     // The next sweep sees that it is alive after all.
-    let four = generation(4, 4);
+    let four = serial(4, 4);
     let mut sweeping = observed(Some(intended(ledger.clone(), four)), carrying(three));
     sweeping.answers.listing = Some(Ok([one, two, three].map(listed).to_vec()));
     assert!(matches!(decided(&sweeping).step, Step::Mint { .. }), "{:?}", decided(&sweeping));
@@ -138,15 +138,15 @@ fn s1_a_token_that_was_refused_stays_in_the_record_and_is_never_swept() {
     let (ledger, change) = saved(&seen(first, one, Liveness::Dead));
     assert_eq!(change, Change::Forgotten(one));
     let previous = ledger.previous.clone().unwrap();
-    assert_eq!((previous.token.generation, previous.revoke.is_some()), (two, true));
+    assert_eq!((previous.token.serial, previous.revoke.is_some()), (two, true));
     let Step::Revoke { token, .. } = decided(&observed(Some(ledger), carrying(three))).step else { panic!("revokes") };
-    assert_eq!(token.generation(), two);
+    assert_eq!(token.serial(), two);
 }
 
 /// A token that was published and refused before it was promoted may be held by a pod.
 #[test]
 fn s1_a_token_that_was_refused_while_it_settled_goes_the_whole_way() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     for first in [true, false] {
         let base =
             if first { transition::empty(&crate::builder::owner(), &crate::builder::resource()) } else { at_rest(one) };
@@ -157,13 +157,13 @@ fn s1_a_token_that_was_refused_while_it_settled_goes_the_whole_way() {
         assert_eq!(decided(&refused).reason, Reason::TokenRefused, "one refusal");
         let (mut ledger, change) = saved(&for_minutes(refused, two, false));
         assert_eq!(change, Change::Died(two));
-        let three = generation(ledger.intent.as_ref().unwrap().generation.sequence, 3);
+        let three = serial(ledger.intent.as_ref().unwrap().serial.sequence, 3);
         ledger.pending = Some(issued(three));
         let settled = observed(Some(ledger), carrying(three));
         let (ledger, change) = saved(&settled);
         assert_eq!(change, Change::Promoted(three));
         let old = ledger.previous.iter().map(|previous| &previous.token).chain(&ledger.presumed_dead);
-        let old: BTreeSet<_> = old.map(|token| token.generation).collect();
+        let old: BTreeSet<_> = old.map(|token| token.serial).collect();
         assert_eq!(old, if first { BTreeSet::from([two]) } else { BTreeSet::from([one, two]) });
     }
 }
@@ -171,9 +171,9 @@ fn s1_a_token_that_was_refused_while_it_settled_goes_the_whole_way() {
 /// A provider that refuses whatever it has just made must not fill the record.
 #[test]
 fn no_further_token_is_made_when_many_were_refused_one_after_the_other() {
-    let (one, two) = (generation(1, 1), generation(9, 9));
+    let (one, two) = (serial(1, 1), serial(9, 9));
     let mut ledger = promoted(two, one, &["a"]);
-    ledger.presumed_dead = (0..MAX_PRESUMED_DEAD as i64).map(|n| issued(generation(n + 2, n + 2))).collect();
+    ledger.presumed_dead = (0..MAX_PRESUMED_DEAD as i64).map(|n| issued(serial(n + 2, n + 2))).collect();
     let refused = for_minutes(seen(observed(Some(ledger), carrying(two)), two, Liveness::Dead), two, false);
     assert_eq!((decided(&refused).reason, decided(&refused).phase), (Reason::TooManyLiveTokens, Phase::Stalled));
 }
@@ -181,7 +181,7 @@ fn no_further_token_is_made_when_many_were_refused_one_after_the_other() {
 /// Bug: the live old token left the record without any revoke, because a gateway refused it at the only look before.
 #[test]
 fn s4_a_token_is_revoked_before_it_is_forgotten_whatever_the_provider_says_of_it() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let refused = seen(observed(Some(committed()), carrying(two)), one, Liveness::Dead);
     assert!(matches!(decided(&refused).step, Step::Revoke { .. }), "{:?}", decided(&refused));
     let lasting = for_minutes(refused.clone(), one, false);
@@ -204,7 +204,7 @@ fn s4_a_token_is_revoked_before_it_is_forgotten_whatever_the_provider_says_of_it
 /// The old token is all that workloads could go back to while the new one is in doubt.
 #[test]
 fn s2_nothing_is_revoked_while_the_current_token_is_refused() {
-    let two = generation(2, 2);
+    let two = serial(2, 2);
     for liveness in [Liveness::Dead, Liveness::StillListed] {
         let refused = seen(observed(Some(committed()), carrying(two)), two, liveness);
         assert_eq!(decided(&refused).reason, Reason::TokenRefused);
@@ -215,7 +215,7 @@ fn s2_nothing_is_revoked_while_the_current_token_is_refused() {
 /// Bug: a revoke that is answered with success and changes nothing was sent every 30 s and looked at every 2 s, for ever, without a word.
 #[test]
 fn a_revoke_without_effect_is_told_within_minutes_and_repeated_ever_more_seldom() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut looks = observed(Some(committed()), carrying(two));
     let (mut calls, mut revokes, mut stalled_at) = (0, 0, None);
     let end = UPTIME + Duration::from_secs(12 * 3600);
@@ -246,7 +246,7 @@ fn a_revoke_without_effect_is_told_within_minutes_and_repeated_ever_more_seldom(
 /// What nothing revokes is waited for; before its expiry one refusal says nothing.
 #[test]
 fn a_token_that_nothing_revokes_is_not_dead_for_one_refusal_before_its_expiry() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = committed();
     let token = &mut ledger.previous.as_mut().unwrap().token;
     token.handle = Handle::Nothing {};
@@ -261,7 +261,7 @@ fn a_token_that_nothing_revokes_is_not_dead_for_one_refusal_before_its_expiry() 
 /// To forget the token in place is to ask a person for another one.
 #[test]
 fn a_token_in_place_is_not_given_up_for_one_refusal() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.current.as_mut().unwrap().token.handle = Handle::Replaced {};
     let refused = seen(observed(Some(ledger.clone()), carrying(one)), one, Liveness::Dead);
@@ -277,7 +277,7 @@ fn a_token_in_place_is_not_given_up_for_one_refusal() {
 /// On deletion too.
 #[test]
 fn s12_an_object_does_not_go_because_its_token_is_refused_once() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut leaving =
         observed(Some(transition::retire(&at_rest(one), BTreeSet::new(), BTreeSet::new())), Target::Absent);
     leaving.resource.as_mut().unwrap().deleting = true;

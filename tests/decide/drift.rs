@@ -11,7 +11,7 @@ use tokenturn::{
     secret_value::SecretValue,
 };
 
-use crate::builder::{UPTIME, at_rest, carrying, consumers, decided, generation, observed, promoted};
+use crate::builder::{UPTIME, at_rest, carrying, consumers, decided, observed, promoted, serial};
 
 /// An admission policy wants another team.
 fn relabelled(mut observed: Observed) -> Observed {
@@ -25,11 +25,11 @@ fn relabelled(mut observed: Observed) -> Observed {
 /// Bug: where a policy set a label back after each repair, no rotation began any more, rotate-now included, and the token expired.
 #[test]
 fn a_label_that_somebody_else_wins_holds_up_no_rotation() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut asked = relabelled(observed(Some(at_rest(one)), carrying(one)));
     asked.resource.as_mut().unwrap().rotate_now = Some("now".into());
-    assert_eq!(decided(&asked).step.label(), "save Intended(Generation { sequence: 2, attempt: 2 })");
-    let two = generation(2, 2);
+    assert_eq!(decided(&asked).step.label(), "save Intended(Serial { sequence: 2, attempt: 2 })");
+    let two = serial(2, 2);
     let mut waiting = relabelled(observed(Some(promoted(two, one, &["a"])), carrying(two)));
     waiting.answers.consumers = Some(Ok(consumers(&["a"], Some("2.2"))));
     assert_eq!(decided(&waiting).reason, Reason::AwaitingPickup, "nor a pickup");
@@ -37,7 +37,7 @@ fn a_label_that_somebody_else_wins_holds_up_no_rotation() {
 
 #[test]
 fn a_label_is_repaired_ever_more_seldom_and_who_wins_is_told() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut looks = relabelled(observed(Some(at_rest(one)), carrying(one)));
     let (mut repairs, mut told) = (0, String::new());
     let end = UPTIME + Duration::from_secs(86_400);
@@ -47,7 +47,7 @@ fn a_label_is_repaired_ever_more_seldom_and_who_wins_is_told() {
         match decision.step {
             Step::Publish { repair: true, .. } => repairs += 1,
             Step::Wait { wake: Some(wake), failed: false } => {
-                let reason = if repairs < 3 { Reason::Rotated } else { Reason::MetadataContested };
+                let reason = if repairs < 3 { Reason::UpToDate } else { Reason::MetadataConflict };
                 assert_eq!((decision.phase, decision.reason), (Phase::AtRest, reason));
                 told = decision.message;
                 looks.uptime += wake;
@@ -62,13 +62,13 @@ fn a_label_is_repaired_ever_more_seldom_and_who_wins_is_told() {
     assert!(matches!(decided(&looks).step, Step::Publish { repair: true, .. }), "{:?}", decided(&looks));
     let Target::Ours(view) = &mut looks.target else { panic!("ours") };
     view.labels.insert("team".into(), "web".into());
-    assert_eq!(decided(&looks).reason, Reason::Rotated, "when nobody takes it away any more");
+    assert_eq!(decided(&looks).reason, Reason::UpToDate, "when nobody takes it away any more");
 }
 
 /// Bug: a value that was changed again and again while the old token was waited for restarted all workloads each time.
 #[test]
 fn a_value_that_is_changed_again_and_again_does_not_restart_the_workloads_each_time() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut looks = observed(Some(promoted(two, one, &["a"])), carrying(two));
     looks.memory.target_since = Duration::ZERO;
     let mut rolled = 0;

@@ -23,7 +23,7 @@ fn stored(ledger: &Ledger, change: impl FnOnce(&mut Value)) -> Ledger {
 /// That a token was rebuilt, and is still to be asked for, was said by its reason.
 #[test]
 fn a_rebuilt_token_is_still_asked_for() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = stored(&at_rest(one), |text| text["current"]["reason"] = json!("Readopted"));
     let mut rebuilt = observed(Some(ledger), carrying(one));
     let expires_at = Some(now() + SignedDuration::from_hours(24 * 30));
@@ -41,7 +41,7 @@ fn a_rebuilt_token_is_still_asked_for() {
 /// What an attempt may have left was said by its reason.
 #[test]
 fn an_attempt_whose_answer_was_lost_may_have_made_a_token() {
-    let ledger = stored(&intended(at_rest(generation(1, 1)), generation(2, 2)), |text| {
+    let ledger = stored(&intended(at_rest(serial(1, 1)), serial(2, 2)), |text| {
         text["intent"]["failure"] = json!({"reason": "AnswerLost", "message": "no answer"});
     });
     assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.made), Some(Made::MayExist));
@@ -50,7 +50,7 @@ fn an_attempt_whose_answer_was_lost_may_have_made_a_token() {
 /// Whether the pods were counted after the Secret had changed hands was not noted: they are counted once more.
 #[test]
 fn a_deletion_under_way_goes_on() {
-    let retiring = transition::retire_handed_over(&at_rest(generation(1, 1)), BTreeSet::new(), BTreeSet::new());
+    let retiring = transition::retire_handed_over(&at_rest(serial(1, 1)), BTreeSet::new(), BTreeSet::new());
     let ledger = stored(&retiring, |text| {
         assert_eq!(
             text["retirement"].as_object_mut().and_then(|fields| fields.remove("handedOver")),

@@ -22,7 +22,7 @@ fn pulling(uids: &[&str]) -> Consumers {
 }
 
 fn superseded(consumers: Consumers) -> Observed {
-    let mut observed = observed(Some(promoted(generation(2, 2), generation(1, 1), &[])), carrying(generation(2, 2)));
+    let mut observed = observed(Some(promoted(serial(2, 2), serial(1, 1), &[])), carrying(serial(2, 2)));
     observed.answers.consumers = Some(Ok(consumers));
     observed
 }
@@ -30,9 +30,9 @@ fn superseded(consumers: Consumers) -> Observed {
 /// Bug: a pull secret was waited for as if a process held it, and nobody restarted pods made by something else: 0 of 2 for ever.
 #[test]
 fn pods_that_only_pull_with_the_secret_are_neither_noted_nor_restarted() {
-    let mut ledger = intended(at_rest(generation(1, 1)), generation(2, 2));
-    ledger.pending = Some(issued(generation(2, 2)));
-    let mut settled = observed(Some(ledger), carrying(generation(2, 2)));
+    let mut ledger = intended(at_rest(serial(1, 1)), serial(2, 2));
+    ledger.pending = Some(issued(serial(2, 2)));
+    let mut settled = observed(Some(ledger), carrying(serial(2, 2)));
     settled.answers.consumers = Some(Ok(pulling(&["a", "b"])));
     let Step::Save { ledger, change: Change::Promoted(_) } = decided(&settled).step else { panic!("promotes") };
     let snapshot = ledger.previous.unwrap().snapshot.unwrap();
@@ -79,7 +79,7 @@ fn s1_the_old_token_is_kept_while_an_image_cannot_be_pulled() {
 /// A deletion takes the Secret away: the next pull of these pods would fail.
 #[test]
 fn a_deletion_waits_for_pods_that_pull_with_the_secret() {
-    let mut leaving = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
+    let mut leaving = observed(Some(at_rest(serial(1, 1))), carrying(serial(1, 1)));
     leaving.resource.as_mut().unwrap().deleting = true;
     leaving.answers.consumers = Some(Ok(pulling(&["a"])));
     let Step::Save { ledger, change: Change::Retiring } = decided(&leaving).step else { panic!("notes who uses it") };

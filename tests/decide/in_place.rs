@@ -13,38 +13,38 @@ use tokenturn::{
         report,
         seen::observed::Observed,
         step::{Phase, Step},
-        token::{Generation, Handle, Liveness, Verification},
+        token::{Handle, Liveness, Serial, Verification},
     },
 };
 
-use crate::builder::{at_rest, carrying, decided, generation, intended, issued, observed, promoted};
+use crate::builder::{at_rest, carrying, decided, intended, issued, observed, promoted, serial};
 
 /// A rotation whose intent is committed and whose create comes next.
 fn begun() -> Ledger {
-    let mut ledger = intended(at_rest(generation(1, 1)), generation(2, 2));
+    let mut ledger = intended(at_rest(serial(1, 1)), serial(2, 2));
     ledger.current.as_mut().expect("a token").token.handle = Handle::Replaced {};
     ledger
 }
 
 fn minting(current: Liveness) -> Observed {
-    let mut observed = observed(Some(begun()), carrying(generation(1, 1)));
+    let mut observed = observed(Some(begun()), carrying(serial(1, 1)));
     observed.answers.listing = Some(Ok(vec![]));
-    observed.answers.liveness.insert(generation(1, 1), Ok(current));
+    observed.answers.liveness.insert(serial(1, 1), Ok(current));
     observed
 }
 
-fn replaces(observed: &Observed) -> Option<Generation> {
+fn replaces(observed: &Observed) -> Option<Serial> {
     let Step::Mint { replaces, .. } = decided(observed).step else { panic!("{:?}", decided(observed)) };
     replaces
 }
 
 #[test]
 fn a_token_is_shown_for_its_successor_only_while_it_is_alive() {
-    assert_eq!(replaces(&minting(Liveness::Alive)), Some(generation(1, 1)));
+    assert_eq!(replaces(&minting(Liveness::Alive)), Some(serial(1, 1)));
     assert_eq!(replaces(&minting(Liveness::Gone)), None);
     assert_eq!(replaces(&minting(Liveness::Ending)), None);
     let mut unknown = minting(Liveness::Alive);
-    unknown.answers.liveness.remove(&generation(1, 1));
+    unknown.answers.liveness.remove(&serial(1, 1));
     let asked = tokenturn::core::decide::decide(&unknown);
     assert!(asked.is_err(), "{asked:?}");
 }
@@ -73,7 +73,7 @@ fn the_next_attempt_waits_a_minute() {
 /// The first token is made of one that a person gave, and that one is good once too.
 #[test]
 fn the_next_attempt_at_a_first_token_waits_a_minute() {
-    let blank = Ledger { current: None, sequence: 0, ..intended(at_rest(generation(1, 1)), generation(1, 1)) };
+    let blank = Ledger { current: None, sequence: 0, ..intended(at_rest(serial(1, 1)), serial(1, 1)) };
     let mut lost = observed(Some(blank), tokenturn::core::seen::views::Target::Absent);
     lost.answers.listing = Some(Ok(vec![]));
     lost.memory.fresh = None;
@@ -95,10 +95,9 @@ fn a_token_that_does_not_pass_is_kept() {
         Verification::NotYet { why: "refused".into() },
     ] {
         let mut ledger = begun();
-        ledger.pending =
-            Some(tokenturn::core::token::Issued { handle: Handle::Replaced {}, ..issued(generation(2, 2)) });
-        let mut observed = observed(Some(ledger), carrying(generation(1, 1)));
-        observed.answers.verification.insert(generation(2, 2), Ok(verification.clone()));
+        ledger.pending = Some(tokenturn::core::token::Issued { handle: Handle::Replaced {}, ..issued(serial(2, 2)) });
+        let mut observed = observed(Some(ledger), carrying(serial(1, 1)));
+        observed.answers.verification.insert(serial(2, 2), Ok(verification.clone()));
         let kept = decided(&observed);
         assert!(kept.phase == Phase::Stalled && matches!(kept.step, Step::Wait { .. }), "{verification:?}: {kept:?}");
         observed.resource.as_mut().expect("the object").rotate_now = Some("now".into());
@@ -112,16 +111,16 @@ fn a_token_that_does_not_pass_is_kept() {
 /// The old one is over: waiting would help nobody.
 #[test]
 fn no_grace_period_is_served() {
-    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    let mut ledger = promoted(serial(2, 2), serial(1, 1), &[]);
     ledger.previous.as_mut().expect("an old token").token.handle = Handle::Replaced {};
-    let mut observed = observed(Some(ledger), carrying(generation(2, 2)));
+    let mut observed = observed(Some(ledger), carrying(serial(2, 2)));
     observed.resource.as_mut().expect("the object").grace = Duration::from_secs(86_400);
     assert_eq!(decided(&observed).reason, Reason::PickedUp);
 }
 
 #[test]
 fn a_condition_says_so_before_the_first_rotation() {
-    let mut rests = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
+    let mut rests = observed(Some(at_rest(serial(1, 1))), carrying(serial(1, 1)));
     let shown = |observed: &Observed| {
         let status = report::status(observed, &decided(observed), None, "install", &Default::default());
         status.conditions.into_iter().find(|condition| condition.type_ == OVERLAP)
@@ -136,17 +135,17 @@ fn a_condition_says_so_before_the_first_rotation() {
 /// A token that another one displaced works on, so it has a grace period, and it is revoked after that.
 #[test]
 fn a_displaced_token_is_revoked_and_the_one_in_place_is_not() {
-    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    let mut ledger = promoted(serial(2, 2), serial(1, 1), &[]);
     ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
     ledger.previous.as_mut().expect("an old token").token.handle = Handle::Displaced {};
-    let mut waits = observed(Some(ledger.clone()), carrying(generation(2, 2)));
+    let mut waits = observed(Some(ledger.clone()), carrying(serial(2, 2)));
     waits.resource.as_mut().expect("the object").grace = Duration::from_secs(86_400);
     assert_eq!(decided(&waits).reason, Reason::InGrace);
-    let picked_up = observed(Some(ledger), carrying(generation(2, 2)));
+    let picked_up = observed(Some(ledger), carrying(serial(2, 2)));
     let Step::Save { ledger, .. } = decided(&picked_up).step else { panic!("{:?}", decided(&picked_up)) };
-    let revokes = observed(Some(*ledger), carrying(generation(2, 2)));
+    let revokes = observed(Some(*ledger), carrying(serial(2, 2)));
     let Step::Revoke { token, .. } = decided(&revokes).step else { panic!("{:?}", decided(&revokes)) };
-    assert_eq!(token.generation(), generation(1, 1));
+    assert_eq!(token.serial(), serial(1, 1));
 }
 
 /// It is compared with what the provider has: what is another one was left there by a lost answer, and is taken.
@@ -155,7 +154,7 @@ fn a_displaced_token_is_shown_for_its_successor() {
     let mut observed = minting(Liveness::Alive);
     let record = observed.record.as_mut().expect("a record");
     record.ledger.current.as_mut().expect("a token").token.handle = Handle::Displaced {};
-    assert_eq!(replaces(&observed), Some(generation(1, 1)));
+    assert_eq!(replaces(&observed), Some(serial(1, 1)));
 }
 
 /// Where nothing finds what a lost answer left behind, its name is told, once, and another attempt is made.
@@ -164,7 +163,7 @@ fn what_nothing_finds_is_told_by_its_name() {
     let mut lost = minting(Liveness::Alive);
     lost.memory.fresh = None;
     let record = lost.record.as_mut().expect("a record");
-    record.ledger.current.as_mut().expect("a token").token.handle = issued(generation(1, 1)).handle;
+    record.ledger.current.as_mut().expect("a token").token.handle = issued(serial(1, 1)).handle;
     let failure = |observed: &Observed| match decided(observed).step {
         Step::Save { ledger, .. } => ledger.intent.expect("another attempt").failure,
         other => panic!("{other:?}"),
@@ -172,7 +171,7 @@ fn what_nothing_finds_is_told_by_its_name() {
     assert_eq!(failure(&lost), None);
     lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
     let told = failure(&lost).expect("it is told");
-    assert_eq!(told.reason, Reason::LeftBehind);
+    assert_eq!(told.reason, Reason::TokenMayRemain);
     assert!(told.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", told.message);
     // What the provider is like is noted with each intent.
     let next = |leaves_behind| {
@@ -191,7 +190,7 @@ fn what_nothing_finds_is_told_by_its_name() {
 
 /// A rotation that is over but for its old token, which is of another client of the same provider.
 fn moved_to_another_client() -> Observed {
-    let mut ledger = promoted(generation(2, 2), generation(1, 1), &[]);
+    let mut ledger = promoted(serial(2, 2), serial(1, 1), &[]);
     let current = &mut ledger.current.as_mut().expect("a token").token;
     current.handle = Handle::Displaced {};
     current.source.specification.parameters.insert("client".into(), "b".into());
@@ -199,7 +198,7 @@ fn moved_to_another_client() -> Observed {
     let previous = &mut ledger.previous.as_mut().expect("an old token").token;
     previous.handle = Handle::Displaced {};
     previous.source.specification.parameters.insert("client".into(), "a".into());
-    let mut picked_up = observed(Some(ledger), carrying(generation(2, 2)));
+    let mut picked_up = observed(Some(ledger), carrying(serial(2, 2)));
     let plan = picked_up.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
     plan.source.specification = specification;
     let Step::Save { ledger, .. } = decided(&picked_up).step else { panic!("{:?}", decided(&picked_up)) };
@@ -228,14 +227,14 @@ fn lost_unseen() -> Observed {
     let mut lost = minting(Liveness::Alive);
     lost.memory.fresh = None;
     let record = lost.record.as_mut().expect("a record");
-    record.ledger.current.as_mut().expect("a token").token.handle = issued(generation(1, 1)).handle;
+    record.ledger.current.as_mut().expect("a token").token.handle = issued(serial(1, 1)).handle;
     lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
     lost
 }
 
 fn told(ledger: Ledger) -> String {
     let failure = ledger.intent.expect("another attempt").failure.expect("it is told");
-    assert_eq!(failure.reason, Reason::LeftBehind);
+    assert_eq!(failure.reason, Reason::TokenMayRemain);
     failure.message
 }
 
@@ -248,8 +247,8 @@ fn what_another_process_left_behind_is_told_by_its_own_name() {
     let plan = lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
     plan.source.provider.policy = Some(tokenturn::api::ProviderPolicy::default());
     let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
-    let generation = ledger.intent.as_ref().expect("an intent").generation;
-    lost.memory.own = Some(generation);
+    let serial = ledger.intent.as_ref().expect("an intent").serial;
+    lost.memory.own = Some(serial);
     lost.record.as_mut().expect("a record").ledger = *ledger;
     let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
     let message = told(*ledger);
@@ -279,7 +278,7 @@ fn what_was_left_behind_is_told_when_the_object_goes() {
         lost.target = tokenturn::core::seen::views::Target::Absent;
         let decision = decided(&lost);
         assert_eq!(decision.step, Step::DropRecord);
-        assert_eq!(decision.reason, Reason::LeftBehind, "{policy:?}: {decision:?}");
+        assert_eq!(decision.reason, Reason::TokenMayRemain, "{policy:?}: {decision:?}");
         assert!(decision.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", decision.message);
     }
 }
@@ -300,7 +299,7 @@ fn what_is_found_is_taken_only_where_it_can_be_ours() {
         intent.failure = Some(Failure { reason: Reason::ProviderRefused, message: "no".into(), made });
     };
     // One of ours has the place, dead or not: it is not taken for its own successor.
-    assert_eq!(taken(&|_| ()), (Some(generation(1, 1)), true));
+    assert_eq!(taken(&|_| ()), (Some(serial(1, 1)), true));
     // Of what was before nothing is known.
     assert_eq!(taken(&|ledger| ledger.current = None), (None, true));
     let elsewhere = |ledger: &mut Ledger| {

@@ -24,7 +24,7 @@ fn revokes(observed: &Observed) -> bool {
 
 #[test]
 fn s1_nothing_is_revoked_while_a_pod_of_the_snapshot_is_not_gone() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut held = observed(Some(promoted(two, one, &["a"])), carrying(two));
     for consumers in [consumers(&["a"], Some("2.2")), Consumers::default()] {
         held.answers.consumers = Some(Ok(consumers));
@@ -34,7 +34,7 @@ fn s1_nothing_is_revoked_while_a_pod_of_the_snapshot_is_not_gone() {
 
 #[test]
 fn s1_pods_that_may_have_got_another_value_are_counted_anew() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     // The old value is back in the target, also after the decision to revoke was committed.
     let mut ledger = promoted(two, one, &[]);
     let mut clear = observed(Some(ledger.clone()), carrying(two));
@@ -54,7 +54,7 @@ fn s1_pods_that_may_have_got_another_value_are_counted_anew() {
 /// The name was misspelt: the pods of the workload that was meant were counted by nobody, and lost their token.
 #[test]
 fn s1_a_listed_workload_that_does_not_exist_holds_the_old_token() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut listed = observed(Some(promoted(two, one, &[])), carrying(two));
     assert!(commits_a_revoke(&listed), "nobody holds it");
     let rollout = &mut listed.resource.as_mut().unwrap().rollout;
@@ -76,7 +76,7 @@ fn commits_a_revoke(observed: &Observed) -> bool {
 
 #[test]
 fn s1_a_reopened_snapshot_rolls_the_workloads_once_more() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = promoted(two, one, &["a"]);
     ledger.previous.as_mut().unwrap().round = 1;
     let mut rolling = observed(Some(ledger), carrying(two));
@@ -87,7 +87,7 @@ fn s1_a_reopened_snapshot_rolls_the_workloads_once_more() {
 
 #[test]
 fn s1_a_pending_token_that_was_in_the_target_is_not_refused() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.pending = Some(issued(two));
     let mut reverted = observed(Some(ledger), carrying(one));
@@ -98,7 +98,7 @@ fn s1_a_pending_token_that_was_in_the_target_is_not_refused() {
 
 #[test]
 fn s1_a_deletion_waits_for_pods_that_hold_a_pending_token_too() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.pending = Some(issued(two));
     // It was published and settled when somebody deleted the target and the object.
@@ -110,7 +110,7 @@ fn s1_a_deletion_waits_for_pods_that_hold_a_pending_token_too() {
 
 #[test]
 fn s1_a_target_that_came_back_takes_a_committed_retirement_back() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut ledger = at_rest(one);
     let mut leaving = observed(Some(ledger.clone()), Target::Absent);
     leaving.resource.as_mut().unwrap().deleting = true;
@@ -130,7 +130,7 @@ fn s1_a_target_that_came_back_takes_a_committed_retirement_back() {
 
 #[test]
 fn s2_no_workload_is_rolled_onto_a_token_that_does_not_work() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut ledger = intended(at_rest(one), two);
     ledger.pending = Some(issued(two));
     let mut dead = observed(Some(ledger), carrying(two));
@@ -139,7 +139,7 @@ fn s2_no_workload_is_rolled_onto_a_token_that_does_not_work() {
     dead.answers.liveness.insert(two, Ok(Liveness::Gone));
     let Step::Save { ledger, change } = decided(&dead).step else { panic!("replaces") };
     assert_eq!(change, Change::Died(two));
-    assert_eq!(ledger.intent.unwrap().generation.sequence, 3, "S5: one sequence brings one token to the target");
+    assert_eq!(ledger.intent.unwrap().serial.sequence, 3, "S5: one sequence brings one token to the target");
     let mut rolling = observed(Some(promoted(two, one, &["a"])), carrying(two));
     rolling.answers.consumers = Some(Ok(consumers(&["a"], None)));
     rolling.answers.verification.insert(two, Ok(Verification::NotYet { why: "refused".into() }));
@@ -148,18 +148,18 @@ fn s2_no_workload_is_rolled_onto_a_token_that_does_not_work() {
 
 #[test]
 fn s4_left_overs_are_swept_before_anything_is_minted() {
-    let (one, lost, three) = (generation(1, 1), generation(2, 2), generation(2, 3));
+    let (one, lost, three) = (serial(1, 1), serial(2, 2), serial(2, 3));
     let mut ledger = intended(at_rest(one), three);
     ledger.counter = 3;
     let mut left = observed(Some(ledger), carrying(one));
     left.answers.listing = Some(Ok(vec![listed(one), listed(lost)]));
     let Step::Revoke { token, published, .. } = decided(&left).step else { panic!("sweeps") };
-    assert_eq!((token.generation(), published), (lost, false));
+    assert_eq!((token.serial(), published), (lost, false));
 }
 
 #[test]
 fn s8_s10_another_replicas_intent_is_neither_swept_nor_served() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut theirs = observed(Some(intended(at_rest(one), two)), carrying(one));
     // Its token is between create and store: listed, and in no record.
     theirs.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
@@ -171,12 +171,12 @@ fn s8_s10_another_replicas_intent_is_neither_swept_nor_served() {
     // Later it is taken over: first by an intent of our own, whose commit makes their store fail.
     theirs.memory.intent_since = Some((two, UPTIME - Duration::from_secs(60)));
     let Step::Save { change, .. } = decided(&theirs).step else { panic!("intends") };
-    assert_eq!(change, Change::Intended(generation(2, 3)));
+    assert_eq!(change, Change::Intended(serial(2, 3)));
 }
 
 #[test]
 fn s4_a_create_is_sent_soon_after_its_intent_or_never() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let since = |age: u64| {
         let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
         (seen.memory.own, seen.memory.fresh) = (Some(two), Some(two));
@@ -185,22 +185,22 @@ fn s4_a_create_is_sent_soon_after_its_intent_or_never() {
     };
     assert!(matches!(since(19), Step::Mint { .. }), "{:?}", since(19));
     let Step::Save { change, .. } = since(21) else { panic!("another attempt, not {:?}", since(21)) };
-    assert_eq!(change, Change::Intended(generation(2, 3)), "everybody else may have looked for what it left behind");
+    assert_eq!(change, Change::Intended(serial(2, 3)), "everybody else may have looked for what it left behind");
 }
 
 #[test]
 fn s10_a_create_is_not_repeated() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut spent = observed(Some(intended(at_rest(one), two)), carrying(one));
     spent.memory.fresh = None;
     let Step::Save { change, .. } = decided(&spent).step else { panic!("another attempt") };
-    assert_eq!(change, Change::Intended(generation(2, 3)));
+    assert_eq!(change, Change::Intended(serial(2, 3)));
 }
 
 #[test]
 fn s13_drift_is_repaired_without_minting() {
-    let one = generation(1, 1);
-    for target in [Target::Absent, Target::Adoptable, carrying(generation(9, 9))] {
+    let one = serial(1, 1);
+    for target in [Target::Absent, Target::Adoptable, carrying(serial(9, 9))] {
         let drifted = observed(Some(at_rest(one)), target);
         assert!(matches!(decided(&drifted).step, Step::Publish { repair: true, .. }), "{:?}", decided(&drifted).step);
     }
@@ -208,7 +208,7 @@ fn s13_drift_is_repaired_without_minting() {
 
 #[test]
 fn s14_grace_is_served_by_the_monotonic_clock_alone() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut waiting = observed(Some(promoted(two, one, &[])), carrying(two));
     waiting.resource.as_mut().unwrap().grace = Duration::from_secs(3600);
     waiting.memory.proven_since = Some(UPTIME - Duration::from_secs(60));
@@ -221,13 +221,13 @@ fn s14_grace_is_served_by_the_monotonic_clock_alone() {
 
 #[test]
 fn s15_a_record_older_than_the_target_overwrites_nothing() {
-    let (three, five) = (generation(3, 3), generation(5, 5));
+    let (three, five) = (serial(3, 3), serial(5, 5));
     let mut restored = observed(Some(at_rest(three)), carrying(five));
     restored.answers.listing = Some(Ok(vec![listed(five)]));
     let Step::Readopt { ledger, values: Some(kept) } = decided(&restored).step else {
         panic!("{:?}", decided(&restored))
     };
-    assert_eq!(ledger.current.unwrap().token.generation, five);
+    assert_eq!(ledger.current.unwrap().token.serial, five);
     assert_eq!((ledger.counter, kept.fingerprint()), (5, values(five).fingerprint()));
     // The annotation alone proves nothing: anybody can write it.
     let mut forged = observed(Some(at_rest(three)), carrying(five));
@@ -237,13 +237,13 @@ fn s15_a_record_older_than_the_target_overwrites_nothing() {
 
 #[test]
 fn s1_a_past_that_no_record_tells_of_is_not_swept() {
-    let (two, three, four) = (generation(2, 2), generation(3, 3), generation(4, 4));
+    let (two, three, four) = (serial(2, 2), serial(3, 3), serial(4, 4));
     let mut lost = observed(None, carrying(four));
     lost.answers.listing = Some(Ok(vec![listed(two), listed(three), listed(four)]));
     let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("readopts") };
-    assert_eq!(ledger.previous.as_ref().unwrap().token.generation, three, "goes the whole way");
+    assert_eq!(ledger.previous.as_ref().unwrap().token.serial, three, "goes the whole way");
     // A sweep that comes before that way has ended leaves 2 alone.
-    let mut next = intended(*ledger, generation(5, 5));
+    let mut next = intended(*ledger, serial(5, 5));
     next.previous = None;
     let mut sweeping = observed(Some(next), carrying(four));
     sweeping.answers.listing = Some(Ok(vec![listed(two), listed(four)]));
@@ -252,7 +252,7 @@ fn s1_a_past_that_no_record_tells_of_is_not_swept() {
 
 #[test]
 fn s12_orphan_names_every_live_token() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     for target in [carrying(two), Target::Absent] {
         let mut leaving = observed(Some(promoted(two, one, &["a"])), target.clone());
         let resource = leaving.resource.as_mut().unwrap();
@@ -266,14 +266,14 @@ fn s12_orphan_names_every_live_token() {
 
 #[test]
 fn l5_nothing_is_done_at_rest() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let rest = observed(Some(at_rest(one)), carrying(one));
     assert!(matches!(decided(&rest).step, Step::Wait { failed: false, .. }));
 }
 
 #[test]
 fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_forgotten() {
-    let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
+    let (one, two, three) = (serial(1, 1), serial(2, 2), serial(3, 3));
     for gone in [Liveness::Gone, Liveness::Ending] {
         let mut died = observed(Some(promoted(two, one, &["a"])), carrying(two));
         died.answers.liveness.insert(two, Ok(gone));
@@ -287,7 +287,7 @@ fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_fo
         let Step::Save { ledger, change } = decided(&settled).step else { panic!("{:?}", decided(&settled)) };
         assert_eq!(change, Change::Promoted(three));
         let previous = ledger.previous.unwrap();
-        assert_eq!(previous.token.generation, one);
+        assert_eq!(previous.token.serial, one);
         let noted =
             previous.carried.iter().chain(&previous.snapshot.as_ref().unwrap().pods).map(|pod| pod.uid.as_str());
         assert_eq!(noted.collect::<Vec<_>>(), ["a", "b"]);
@@ -296,7 +296,7 @@ fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_fo
 
 #[test]
 fn s1_an_old_token_that_cannot_be_judged_is_revoked_on_its_committed_evidence() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut clear = observed(Some(promoted(two, one, &[])), carrying(two));
     clear.answers.consumers = Some(Ok(Consumers::default()));
     let Step::Save { ledger: committed, .. } = decided(&clear).step else { panic!("commits") };

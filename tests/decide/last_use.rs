@@ -10,20 +10,20 @@ use tokenturn::{
         schedule,
         seen::{answers::Fault, observed::Observed},
         step::{Phase, Step},
-        token::Generation,
+        token::Serial,
     },
 };
 
-use crate::builder::{carrying, decided, generation, now, observed, promoted};
+use crate::builder::{carrying, decided, now, observed, promoted, serial};
 
 const GRACE: Duration = Duration::from_secs(3_600);
-const OLD: Generation = Generation { sequence: 1, attempt: 1 };
+const OLD: Serial = Serial { sequence: 1, attempt: 1 };
 
 /// The grace period is over: `used` is how long ago the provider saw the old token.
 fn at_the_end(used: Option<u64>) -> Observed {
-    let mut ledger = promoted(generation(2, 2), OLD, &[]);
+    let mut ledger = promoted(serial(2, 2), OLD, &[]);
     ledger.previous.as_mut().expect("an old token").grace_served = 3_600;
-    let mut observed = observed(Some(ledger), carrying(generation(2, 2)));
+    let mut observed = observed(Some(ledger), carrying(serial(2, 2)));
     let resource = observed.resource.as_mut().expect("the object");
     resource.grace = GRACE;
     resource.plan.as_mut().expect("a plan").traits.tells_last_use = true;

@@ -25,7 +25,7 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{UPTIME, at_rest, carrying, generation, now, observed};
+use crate::builder::{UPTIME, at_rest, carrying, now, observed, serial};
 
 fn fault(reason: Reason) -> Fault {
     let message = "the Secret shop/admin of the credential does not exist; create it".to_owned();
@@ -39,7 +39,7 @@ fn fault(reason: Reason) -> Fault {
 
 /// A deletion that has come to the revoke, and whose provider answers with a fault.
 fn going(reason: Reason, namespace_ends: bool) -> Observed {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let nobody = tokenturn::core::pods::consumers::Consumers::default();
     let Judgement::Clear(proof) = judge(&[].into(), &[].into(), &[].into(), &nobody, Duration::ZERO) else {
         panic!("somebody uses it")
@@ -124,7 +124,7 @@ fn an_orphan_does_not_wait_for_ever_for_what_was_never_published() {
     let id = ledger.refused.as_ref().unwrap().id.clone();
     let decide_after = |seen: &mut Observed, policy: DeletionPolicy, seconds: u64| {
         seen.resource.as_mut().unwrap().deletion_policy = policy;
-        seen.memory.refused_since = Some((generation(1, 1), Duration::ZERO));
+        seen.memory.refused_since = Some((serial(1, 1), Duration::ZERO));
         seen.memory.stuck_since = Some(UPTIME - Duration::from_secs(seconds));
         decide(seen).unwrap()
     };
@@ -136,11 +136,11 @@ fn an_orphan_does_not_wait_for_ever_for_what_was_never_published() {
     assert!(gone.message.contains(&id) && gone.message.contains("does not exist"), "{}", gone.message);
     // What comes by itself is waited for, however long it took before.
     let mut taken = seen.clone();
-    taken.memory.revoked(generation(1, 1), UPTIME);
+    taken.memory.revoked(serial(1, 1), UPTIME);
     taken.delays.propagation = Duration::from_secs(60);
     waits(decide_after(&mut taken, DeletionPolicy::Orphan, 10_000));
     // The Secret is marked before, unless it takes no mark.
-    seen.target = carrying(generation(2, 2));
+    seen.target = carrying(serial(2, 2));
     let Target::Ours(view) = &mut seen.target else { panic!("ours") };
     view.fence = Some(1);
     assert!(matches!(decide_after(&mut seen, DeletionPolicy::Orphan, 120).step, Step::MarkOrphaned { .. }));
@@ -167,7 +167,7 @@ fn an_object_without_a_record_is_not_held_by_a_list_that_fails() {
     let resource = seen.resource.as_mut().unwrap();
     (resource.deletion_policy, resource.was_issued) = (DeletionPolicy::Revoke, false);
     let gone = decide(&seen).unwrap();
-    assert_eq!((gone.step, gone.reason), (Step::ReleaseFinalizer, Reason::LeftBehind));
+    assert_eq!((gone.step, gone.reason), (Step::ReleaseFinalizer, Reason::TokenMayRemain));
     assert!(gone.message.contains(&seen.owner.uid), "{}", gone.message);
     seen.memory.stuck_since = None;
     assert!(matches!(decide(&seen).unwrap().step, Step::Wait { .. }), "a list that fails once may answer");

@@ -19,18 +19,18 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{at_rest, carrying, decided, generation, intended, issued, now, observed};
+use crate::builder::{at_rest, carrying, decided, intended, issued, now, observed, serial};
 
 /// The first token is pending.
 fn pending() -> Observed {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     observed(Some(transition::store(&intended(ledger, one), issued(one))), Target::Absent)
 }
 
 fn misread(observed: &mut Observed, may_pass: bool) {
     let why = "list.name ($.name) finds 3 names, and ours is none of them".to_owned();
-    observed.answers.verification.insert(generation(1, 1), Ok(Verification::Misread { why, may_pass }));
+    observed.answers.verification.insert(serial(1, 1), Ok(Verification::Misread { why, may_pass }));
 }
 
 fn wrong(why: &str) -> Failure {
@@ -48,16 +48,16 @@ fn saved(observed: &Observed) -> (Ledger, Change) {
 fn a_token_that_shows_a_wrong_recipe_is_refused_and_nothing_more_is_minted() {
     let mut first = pending();
     misread(&mut first, true);
-    first.memory.pending_since = Some((generation(1, 1), first.uptime));
+    first.memory.pending_since = Some((serial(1, 1), first.uptime));
     let waits = decided(&first);
     assert_eq!((waits.reason, waits.phase), (Reason::Verifying, Phase::Progressing), "a list may take its time");
     assert!(waits.message.contains("list.name"), "{}", waits.message);
-    first.memory.pending_since = Some((generation(1, 1), Duration::ZERO));
+    first.memory.pending_since = Some((serial(1, 1), Duration::ZERO));
     let (ledger, change) = saved(&first);
-    assert_eq!(change, Change::Refused(generation(1, 1)));
+    assert_eq!(change, Change::Refused(serial(1, 1)));
     assert!(ledger.pending.is_none() && ledger.refused.is_some(), "it is revoked");
     misread(&mut first, false);
-    first.memory.pending_since = Some((generation(1, 1), first.uptime));
+    first.memory.pending_since = Some((serial(1, 1), first.uptime));
     assert_eq!(saved(&first).0, ledger, "what cannot pass is not waited for");
 
     // A restart makes no difference.
@@ -75,7 +75,7 @@ fn a_token_that_shows_a_wrong_recipe_is_refused_and_nothing_more_is_minted() {
     late.now = now() + SignedDuration::from_mins(31);
     assert!(begins(&late));
     let mut changed = after;
-    changed.memory.own = Some(generation(1, 1));
+    changed.memory.own = Some(serial(1, 1));
     let plan = changed.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
     plan.source.provider.backend.kubernetes = None;
     assert!(begins(&changed), "another recipe");
@@ -84,24 +84,24 @@ fn a_token_that_shows_a_wrong_recipe_is_refused_and_nothing_more_is_minted() {
 /// It was never pending: there is nothing to fence off and nobody to wait for.
 #[test]
 fn a_token_of_a_flawed_answer_is_revoked_at_once() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let why = "create.expires ($.lease) finds no expiry".to_owned();
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let flawed = transition::store_flawed(&intended(ledger, one), issued(one), why);
     let decision = decided(&observed(Some(flawed.clone()), Target::Absent));
-    assert!(matches!(&decision.step, Step::Revoke { token, .. } if token.generation() == one), "{decision:?}");
+    assert!(matches!(&decision.step, Step::Revoke { token, .. } if token.serial() == one), "{decision:?}");
     assert_eq!(decision.reason, Reason::RecipeWrong);
     assert!(decision.message.contains("create.expires"), "{}", decision.message);
-    let two = generation(2, 2);
+    let two = serial(2, 2);
     let flawed = transition::store_flawed(&intended(at_rest(one), two), issued(two), "no".into());
     let decision = decided(&observed(Some(flawed), carrying(one)));
-    assert!(matches!(&decision.step, Step::Revoke { token, .. } if token.generation() == two), "{decision:?}");
+    assert!(matches!(&decision.step, Step::Revoke { token, .. } if token.serial() == two), "{decision:?}");
 }
 
 /// Five tokens lived, and the deletion said that nothing was left.
 #[test]
 fn a_token_of_a_flawed_answer_that_cannot_be_revoked_is_named_and_is_the_last_one() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let expires_at = Some(now() + SignedDuration::from_hours(9));
     let token = tokenturn::core::token::Issued { handle: Handle::Nothing {}, expires_at, ..issued(one) };
@@ -110,7 +110,7 @@ fn a_token_of_a_flawed_answer_that_cannot_be_revoked_is_named_and_is_the_last_on
     let (ledger, change) = saved(&left);
     assert_eq!(change, Change::RefusedLeft(one));
     let told = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
-    assert_eq!(told.reason, Reason::LeftBehind);
+    assert_eq!(told.reason, Reason::TokenMayRemain);
     for word in [issued(one).id.as_str(), "2026-01-01T09:00:00Z", "create.id ($.x)", "by hand"] {
         assert!(told.message.contains(word), "{word}: {}", told.message);
     }
@@ -121,19 +121,19 @@ fn a_token_of_a_flawed_answer_that_cannot_be_revoked_is_named_and_is_the_last_on
     let stalled = decided(&left);
     assert_eq!(
         (stalled.reason, stalled.phase),
-        (Reason::LeftBehind, Phase::Stalled),
+        (Reason::TokenMayRemain, Phase::Stalled),
         "no time mints another: {stalled:?}"
     );
     left.resource.as_mut().expect("the object").deleting = true;
     let gone = decided(&left);
-    assert_eq!((gone.step.label().as_str(), gone.reason), ("drop record", Reason::LeftBehind));
+    assert_eq!((gone.step.label().as_str(), gone.reason), ("drop record", Reason::TokenMayRemain));
     assert!(gone.message.contains(&issued(one).id), "{}", gone.message);
 }
 
 /// Its value is not known, so that nothing can tell whether it is dead.
 #[test]
 fn a_token_whose_value_is_not_known_is_revoked_once_and_named() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let flawed = transition::store_flawed(&intended(ledger, one), issued(one), "no value".into());
     let mut unknown = observed(Some(flawed), Target::Absent);
@@ -151,7 +151,7 @@ fn a_token_whose_value_is_not_known_is_revoked_once_and_named() {
 /// A verify that accepts everything accepts a token for ever that is dead.
 #[test]
 fn a_token_of_a_recipe_that_cannot_say_no_is_revoked_and_named() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let pending = transition::store(&intended(ledger, one), issued(one));
     let mut accepted =
@@ -174,15 +174,15 @@ fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
     let told = |attempts: i64, failure: Option<Failure>, may_pass: bool| {
         let mut second = pending();
         misread(&mut second, may_pass);
-        second.memory.pending_since = Some((generation(1, 1), Duration::ZERO));
+        second.memory.pending_since = Some((serial(1, 1), Duration::ZERO));
         let ledger = &mut second.record.as_mut().expect("a record").ledger;
         ledger.intent = ledger.intent.take().map(|intent| Intent { attempts, failure, ..intent });
         let (ledger, change) = saved(&second);
-        assert_eq!(change, Change::Refused(generation(1, 1)));
+        assert_eq!(change, Change::Refused(serial(1, 1)));
         let told = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
         assert!(told.message.contains("list.name"), "{}", told.message);
         let is_named = told.message.contains(&format!("{}-1-N", second.owner.uid));
-        assert_eq!(is_named, told.reason == Reason::LeftBehind, "{told:?}");
+        assert_eq!(is_named, told.reason == Reason::TokenMayRemain, "{told:?}");
         is_named
     };
     assert!(!told(1, None, true), "the first attempt");
@@ -201,7 +201,7 @@ fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
 /// Told nowhere: what a lost answer left where nothing is listed, and where it ends by itself.
 #[test]
 fn what_ends_by_itself_is_named_too() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let mut lost = observed(Some(intended(Ledger { current: None, ..at_rest(one) }, one)), Target::Absent);
     lost.memory.fresh = None;
     lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.ends_unseen = true;
@@ -212,7 +212,7 @@ fn what_ends_by_itself_is_named_too() {
     record.ledger.intent.as_mut().expect("an intent").unseen_until = intent.unseen_until;
     lost.record = Some(record);
     let told = ledger(&lost).failure.expect("it is told");
-    assert_eq!(told.reason, Reason::LeftBehind);
+    assert_eq!(told.reason, Reason::TokenMayRemain);
     for word in [format!("{}-1-1", lost.owner.uid), "2026-02-15T00:00:00Z".to_owned()] {
         assert!(told.message.contains(&word), "{word}: {}", told.message);
     }
@@ -221,7 +221,7 @@ fn what_ends_by_itself_is_named_too() {
 /// A gate of the protocol that is off without a word: nobody would know that an old token in use is revoked.
 #[test]
 fn what_could_not_be_shown_is_a_condition() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let ledger = Ledger { current: None, sequence: 0, ..at_rest(one) };
     let pending = transition::store(&intended(ledger, one), issued(one));
     let mut first = observed(Some(pending), carrying(one));

@@ -19,7 +19,7 @@ use tokenturn::{
 };
 
 use crate::builder::{
-    at_rest, carrying, consumers, decided, generation, intended, issued, listed as listed_as, observed, owner, promoted,
+    at_rest, carrying, consumers, decided, intended, issued, listed as listed_as, observed, owner, promoted, serial,
 };
 
 /// A look at an object that does not exist, which finds the record of another one.
@@ -44,7 +44,7 @@ fn forgers() -> [Owner; 3] {
 /// was revoked as that of an object that is gone.
 #[test]
 fn s1_s16_a_record_is_acted_on_only_by_a_look_at_namespace_name_and_uid_that_it_names() {
-    let (one, two, three) = (generation(1, 1), generation(2, 2), generation(3, 3));
+    let (one, two, three) = (serial(1, 1), serial(2, 2), serial(3, 3));
     let retiring = transition::retire(&at_rest(one), Default::default(), Default::default());
     let mut orphaned = at_rest(one);
     orphaned.deletion_policy = DeletionPolicy::Orphan;
@@ -66,7 +66,7 @@ fn s1_s16_a_record_is_acted_on_only_by_a_look_at_namespace_name_and_uid_that_it_
 fn s16_an_object_that_finds_the_record_of_another_one_waits() {
     for deleting in [false, true] {
         for forger in forgers() {
-            let mut look = observed(Some(at_rest(generation(1, 1))), carrying(generation(1, 1)));
+            let mut look = observed(Some(at_rest(serial(1, 1))), carrying(serial(1, 1)));
             look.owner = forger;
             let resource = look.resource.as_mut().expect("an object");
             (resource.deleting, resource.rotate_now) = (deleting, Some("now".to_owned()));
@@ -77,7 +77,7 @@ fn s16_an_object_that_finds_the_record_of_another_one_waits() {
 
 #[test]
 fn l4_the_record_of_an_object_that_is_gone_is_led_to_its_end_by_its_own_look() {
-    let look = look_of(owner(), at_rest(generation(1, 1)), Target::Absent);
+    let look = look_of(owner(), at_rest(serial(1, 1)), Target::Absent);
     assert_eq!(decided(&look).step.label(), "save Retiring");
 }
 
@@ -85,7 +85,7 @@ fn l4_the_record_of_an_object_that_is_gone_is_led_to_its_end_by_its_own_look() {
 /// nobody looks after.
 #[test]
 fn s1_after_a_rebuild_that_knows_no_token_the_pods_are_counted_and_restarted_all_the_same() {
-    let (old, new) = (generation(3, 5), generation(4, 6));
+    let (old, new) = (serial(3, 5), serial(4, 6));
     let mut lost = observed(None, carrying(old));
     lost.answers.listing = Some(Ok(Vec::new()));
     let Step::Readopt { ledger, values: None } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
@@ -123,19 +123,22 @@ fn s1_after_a_rebuild_that_knows_no_token_the_pods_are_counted_and_restarted_all
     rolling.record.as_mut().expect("a record").ledger = *committed;
     let end = decided(&rolling);
     let Step::Save { ledger: known, change: Change::Unknown(_) } = &end.step else { panic!("{end:?}") };
-    assert!(known.previous.is_none() && end.reason == Reason::LeftBehind && end.message.contains("by hand"), "{end:?}");
+    assert!(
+        known.previous.is_none() && end.reason == Reason::TokenMayRemain && end.message.contains("by hand"),
+        "{end:?}"
+    );
 }
 
 /// The object went with "no token is alive" while its Secret held one.
 #[test]
 fn s12_a_lost_record_at_a_provider_without_a_list_does_not_let_the_object_go_while_its_secret_holds_a_token() {
-    let mut lost = observed(None, carrying(generation(1, 1)));
+    let mut lost = observed(None, carrying(serial(1, 1)));
     lost.answers.listing = Some(Ok(Vec::new()));
     let resource = lost.resource.as_mut().expect("an object");
     resource.deleting = true;
     resource.plan.as_mut().expect("a plan").traits.unlisted = true;
     let held = decided(&lost);
-    assert_eq!((held.phase, held.reason), (Phase::Stalled, Reason::LeftBehind));
+    assert_eq!((held.phase, held.reason), (Phase::Stalled, Reason::TokenMayRemain));
     assert!(held.message.contains("Secret shop/api-token"), "{}", held.message);
     // A person has revoked it by hand and deleted the Secret, or wants to leave it.
     let gone = Observed { target: Target::Absent, ..lost.clone() };
@@ -148,7 +151,7 @@ fn s12_a_lost_record_at_a_provider_without_a_list_does_not_let_the_object_go_whi
 
 #[test]
 fn s12_a_deletion_names_a_token_that_went_with_its_record() {
-    let mut lost = observed(None, carrying(generation(1, 1)));
+    let mut lost = observed(None, carrying(serial(1, 1)));
     lost.answers.listing = Some(Ok(Vec::new()));
     let Step::Readopt { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
     let mut leaving =
@@ -161,7 +164,7 @@ fn s12_a_deletion_names_a_token_that_went_with_its_record() {
     leaving.record.as_mut().expect("a record").ledger = *ledger;
     leaving.answers.listing = Some(Ok(Vec::new()));
     let end = decided(&leaving);
-    assert_eq!((&end.step, end.reason), (&Step::DropRecord, Reason::LeftBehind), "{end:?}");
+    assert_eq!((&end.step, end.reason), (&Step::DropRecord, Reason::TokenMayRemain), "{end:?}");
     assert!(end.message.contains("held when its record was lost"), "{}", end.message);
 }
 
@@ -172,9 +175,9 @@ const FORGED: [(i64, i64); 5] =
 /// count on, and was refused for ever.
 #[test]
 fn s15_a_number_that_was_never_counted_to_is_ignored_and_named() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     for (sequence, attempt) in FORGED {
-        let forged = generation(sequence, attempt);
+        let forged = serial(sequence, attempt);
         for (ledger, carried) in [(at_rest(one), one), (at_rest(two), one), (intended(at_rest(one), two), one)] {
             let mut plain = observed(Some(ledger), carrying(carried));
             let mut listed = plain.answers.listing.take().expect("a list").expect("an answer");
@@ -192,9 +195,9 @@ fn s15_a_number_that_was_never_counted_to_is_ignored_and_named() {
 /// The same in the annotation of the Secret when the record is lost, and both together.
 #[test]
 fn s15_a_record_that_is_rebuilt_under_forged_numbers_stays_plausible() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     for (sequence, attempt) in FORGED {
-        let forged = generation(sequence, attempt);
+        let forged = serial(sequence, attempt);
         for listed in [vec![], vec![listed_as(one)], vec![listed_as(one), listed_as(forged)]] {
             let mut lost = observed(None, carrying(forged));
             lost.note_listing(Ok(listed));
@@ -207,33 +210,33 @@ fn s15_a_record_that_is_rebuilt_under_forged_numbers_stays_plausible() {
 /// A number that a record can be behind by is believed, also when the record is lost: it was restored from an old backup.
 #[test]
 fn s15_a_record_catches_up_with_what_the_provider_lists() {
-    let newest = generation(900_000, 1_000_000);
-    for ledger in [None, Some(at_rest(generation(1, 1)))] {
+    let newest = serial(900_000, 1_000_000);
+    for ledger in [None, Some(at_rest(serial(1, 1)))] {
         let mut behind = observed(ledger, carrying(newest));
         behind.note_listing(Ok(vec![listed_as(newest)]));
         let Step::Readopt { ledger, .. } = decided(&behind).step else { panic!("{:?}", decided(&behind)) };
         assert_eq!((ledger.sequence, ledger.counter), (900_000, 1_000_000));
-        assert_eq!(ledger.current.map(|current| current.token.generation), Some(newest));
+        assert_eq!(ledger.current.map(|current| current.token.serial), Some(newest));
     }
 }
 
 /// A Secret with an orphaned token was adopted, and at rest the status said that no older token is alive.
 #[test]
 fn s12_at_rest_the_orphaned_tokens_of_earlier_owners_are_named() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     let plain = observed(Some(at_rest(one)), carrying(one));
     assert!(decided(&plain).message.contains("no older token is alive"));
     let Target::Ours(mut view) = carrying(one) else { panic!("ours") };
     view.annotations.insert("tokenturn.dev/earlier-orphaned-tokens".into(), "tokenturn-a-b-1-1".into());
     let told = decided(&Observed { target: Target::Ours(view), ..plain });
-    assert_eq!((told.phase, told.reason), (Phase::AtRest, Reason::Rotated));
+    assert_eq!((told.phase, told.reason), (Phase::AtRest, Reason::UpToDate));
     assert!(told.message.contains("tokenturn-a-b-1-1") && !told.message.contains("no older"), "{}", told.message);
 }
 
 /// A namespace was taken off `allowedNamespaces`, and nothing said that its token lives on.
 #[test]
 fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
-    let one = generation(1, 1);
+    let one = serial(1, 1);
     for (reason, told) in [(Reason::PolicyForbids, true), (Reason::ProviderMissing, false)] {
         for ledger in [Some(at_rest(one)), None] {
             let (known, target) = (ledger.is_some(), if ledger.is_some() { carrying(one) } else { Target::Absent });
@@ -251,8 +254,8 @@ fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
 /// An operator that had been moved minted beside a live token that it could not know, and said that no older token was alive.
 #[test]
 fn s4_s12_an_object_of_another_installation_is_left_alone_and_named() {
-    let one = generation(1, 1);
-    for ledger in [None, Some(at_rest(one)), Some(promoted(generation(2, 2), one, &[]))] {
+    let one = serial(1, 1);
+    for ledger in [None, Some(at_rest(one)), Some(promoted(serial(2, 2), one, &[]))] {
         for deleting in [false, true] {
             let mut moved = observed(ledger.clone(), carrying(one));
             let resource = moved.resource.as_mut().expect("an object");
@@ -268,7 +271,7 @@ fn s4_s12_an_object_of_another_installation_is_left_alone_and_named() {
 /// What was taken over goes on under the names that its tokens have.
 #[test]
 fn s4_a_record_remembers_by_which_installation_its_tokens_are_named() {
-    let (one, two) = (generation(1, 1), generation(2, 2));
+    let (one, two) = (serial(1, 1), serial(2, 2));
     let mut lost = observed(None, carrying(one));
     lost.answers.listing = Some(Ok(vec![listed_as(one)]));
     lost.resource.as_mut().expect("an object").named_by = Some("theirs".to_owned());
@@ -287,7 +290,7 @@ fn s4_a_record_remembers_by_which_installation_its_tokens_are_named() {
 #[test]
 fn s1_when_the_secret_has_become_somebody_elses_the_pods_of_a_deleted_object_are_counted_anew() {
     let foreign = Target::Foreign(Foreign::Token("rival".to_owned()));
-    let noted = transition::retire(&at_rest(generation(1, 1)), Default::default(), Default::default());
+    let noted = transition::retire(&at_rest(serial(1, 1)), Default::default(), Default::default());
     let mut taken = observed(Some(noted), foreign);
     taken.resource.as_mut().expect("an object").deleting = true;
     taken.answers.consumers = Some(Ok(consumers(&["started-since"], None)));
@@ -318,7 +321,7 @@ fn s1_when_the_secret_has_become_somebody_elses_the_pods_of_a_deleted_object_are
 /// What was committed while the Secret was gone does not wait for the pods of whoever takes its name.
 #[test]
 fn l4_pods_of_another_object_that_takes_the_name_of_the_secret_do_not_hold_up_a_committed_deletion() {
-    let noted = transition::retire(&at_rest(generation(1, 1)), Default::default(), Default::default());
+    let noted = transition::retire(&at_rest(serial(1, 1)), Default::default(), Default::default());
     let mut gone = observed(Some(noted), Target::Absent);
     gone.resource.as_mut().expect("an object").deleting = true;
     let Step::Save { ledger, change: Change::RetirementIntended } = decided(&gone).step else {

@@ -15,14 +15,14 @@ use tokenturn::{
             observed::Observed,
             views::{Resource, Target},
         },
-        token::Generation,
+        token::Serial,
     },
 };
 
 use crate::builder::{at_rest, carrying, consumers, decided, intended, now, observed, pod, promoted};
 
-const ONE: Generation = Generation { sequence: 1, attempt: 1 };
-const TWO: Generation = Generation { sequence: 2, attempt: 2 };
+const ONE: Serial = Serial { sequence: 1, attempt: 1 };
+const TWO: Serial = Serial { sequence: 2, attempt: 2 };
 
 fn status(observed: &Observed) -> RotatedTokenStatus {
     after(observed, &RotatedTokenStatus::default())

@@ -27,7 +27,7 @@ use tokenturn::core::{
         views::{Record, Resource, Target, TargetView},
     },
     step::{Change, Decision, Step},
-    token::{Generation, Liveness, Verification},
+    token::{Liveness, Serial, Verification},
     transition,
 };
 
@@ -63,7 +63,7 @@ impl<T> Versioned<T> {
 struct Pod {
     uid: String,
     /// What its process holds.
-    holds: Option<Generation>,
+    holds: Option<Serial>,
     stamp: Option<String>,
     ended: bool,
 }
@@ -78,7 +78,7 @@ struct Pending {
 
 /// A token between its create and its store.
 struct Minted {
-    generation: Generation,
+    serial: Serial,
     record_version: u64,
     record: Record,
 }
@@ -113,9 +113,9 @@ pub struct World {
     record: Versioned<(Ledger, Values)>,
     target: Versioned<TargetView>,
     /// Past contents of the target, for the late cache.
-    target_history: Vec<(u64, Option<Generation>)>,
+    target_history: Vec<(u64, Option<Serial>)>,
     /// Whether each token that was ever created is alive.
-    pub provider: BTreeMap<Generation, bool>,
+    pub provider: BTreeMap<Serial, bool>,
     pods: Vec<Pod>,
     stamp: Option<String>,
     pub replicas_count: usize,
@@ -161,8 +161,7 @@ impl World {
     /// A pod starts and reads the target, `lag` seconds late.
     pub fn start_pod(&mut self, lag: u64) {
         let seen = self.time - lag.min(LAG);
-        let holds =
-            self.target_history.iter().rev().find(|(at, _)| *at <= seen).and_then(|(_, generation)| *generation);
+        let holds = self.target_history.iter().rev().find(|(at, _)| *at <= seen).and_then(|(_, serial)| *serial);
         // Without the Secret its container does not start.
         if holds.is_some() {
             self.born += 1;
@@ -268,27 +267,27 @@ impl World {
     }
 
     fn answer(&self, observed: &mut Observed, question: Question) {
-        let alive = |generation: Generation| self.provider.get(&generation).copied().unwrap_or(false);
+        let alive = |serial: Serial| self.provider.get(&serial).copied().unwrap_or(false);
         match question {
             Question::Listing(_) => {
                 let alive = self.provider.iter().filter(|(_, alive)| **alive);
-                observed.answers.listing = Some(Ok(alive.map(|(generation, _)| listed(*generation)).collect()));
+                observed.answers.listing = Some(Ok(alive.map(|(serial, _)| listed(*serial)).collect()));
             }
             Question::Preflight => observed.answers.preflight = Some(Ok(None)),
-            Question::Verify(generation) => {
-                let verification = if alive(generation) {
+            Question::Verify(serial) => {
+                let verification = if alive(serial) {
                     Verification::Works { surplus: vec![], expires_at: None }
                 } else {
                     Verification::NotYet { why: "not accepted".into() }
                 };
-                observed.answers.verification.insert(generation, Ok(verification));
+                observed.answers.verification.insert(serial, Ok(verification));
             }
-            Question::Liveness(generation) => {
-                let liveness = if alive(generation) { Liveness::Alive } else { Liveness::Gone };
-                observed.answers.liveness.insert(generation, Ok(liveness));
+            Question::Liveness(serial) => {
+                let liveness = if alive(serial) { Liveness::Alive } else { Liveness::Gone };
+                observed.answers.liveness.insert(serial, Ok(liveness));
             }
-            Question::LastUse(generation) => {
-                observed.answers.last_use.insert(generation, Ok(None));
+            Question::LastUse(serial) => {
+                observed.answers.last_use.insert(serial, Ok(None));
             }
             Question::Consumers => observed.answers.consumers = Some(Ok(self.consumers())),
             Question::NamespaceEnds => observed.answers.namespace_ends = Some(Ok(false)),
@@ -353,21 +352,21 @@ impl World {
                 }
             }
             Step::Readopt { ledger, values } => {
-                let generation = ledger.current.as_ref().map(|current| current.token.generation);
-                self.save(*record_version, (**ledger).clone(), generation.zip(values.clone()).into_iter().collect());
+                let serial = ledger.current.as_ref().map(|current| current.token.serial);
+                self.save(*record_version, (**ledger).clone(), serial.zip(values.clone()).into_iter().collect());
             }
-            Step::RestoreValue { generation, values } => {
+            Step::RestoreValue { serial, values } => {
                 let Some(record) = &observed.record else { return };
                 let mut kept = kept.clone();
-                kept.insert(*generation, values.clone());
+                kept.insert(*serial, values.clone());
                 self.save(*record_version, record.ledger.clone(), kept);
             }
             Step::DropRecord | Step::LeaveRecord { .. } => {
                 self.record.swap(*record_version, None);
             }
-            Step::Publish { generation, .. } => {
-                self.replicas[replica].memory.publishing(*generation);
-                let Target::Ours(view) = carrying(*generation) else { return };
+            Step::Publish { serial, .. } => {
+                self.replicas[replica].memory.publishing(*serial);
+                let Target::Ours(view) = carrying(*serial) else { return };
                 if self.write_target(*target_version, Some(view)) && answered {
                     self.replicas[replica].memory.published(uptime);
                 }
@@ -379,22 +378,22 @@ impl World {
             Step::DeleteTarget => {
                 self.write_target(*target_version, None);
             }
-            Step::Mint { generation, .. } => {
+            Step::Mint { serial, .. } => {
                 self.replicas[replica].memory.minting();
                 self.creates += 1;
-                if self.provider.insert(*generation, true).is_some() {
-                    self.broken = Some(format!("S10: {generation} was created twice"));
+                if self.provider.insert(*serial, true).is_some() {
+                    self.broken = Some(format!("S10: {serial} was created twice"));
                 }
                 // An answer that is lost leaves a token that nobody knows.
                 if let (true, Some(record)) = (answered, &observed.record) {
-                    let (generation, record, record_version) = (*generation, record.clone(), *record_version);
-                    self.replicas[replica].minted = Some(Minted { generation, record_version, record });
+                    let (serial, record, record_version) = (*serial, record.clone(), *record_version);
+                    self.replicas[replica].minted = Some(Minted { serial, record_version, record });
                 }
             }
             Step::Revoke { token, .. } => {
                 self.revoke(token);
                 if answered {
-                    self.replicas[replica].memory.revoked(token.generation(), uptime);
+                    self.replicas[replica].memory.revoked(token.serial(), uptime);
                 }
             }
             Step::Stamp { stamp, .. } => {
@@ -409,8 +408,8 @@ impl World {
     }
 
     fn save(&mut self, base: u64, ledger: Ledger, mut values: Values) -> bool {
-        let known = ledger.generations();
-        values.retain(|generation, _| known.contains(generation));
+        let known = ledger.serials();
+        values.retain(|serial, _| known.contains(serial));
         self.record.swap(base, Some((ledger, values)))
     }
 
@@ -419,14 +418,14 @@ impl World {
         if fate == Fate::DiedBefore {
             return self.die(replica);
         }
-        let Minted { generation, record_version, record } = minted;
-        let next = transition::store(&record.ledger, issued(generation));
+        let Minted { serial, record_version, record } = minted;
+        let next = transition::store(&record.ledger, issued(serial));
         let mut kept = record.values;
-        kept.insert(generation, values(generation));
+        kept.insert(serial, values(serial));
         let stored = self.save(record_version, next, kept);
-        self.story.push(format!("{} replica {replica} stores {generation}: {stored} ({fate:?})", self.time));
+        self.story.push(format!("{} replica {replica} stores {serial}: {stored} ({fate:?})", self.time));
         if !stored {
-            self.revoke(&Revocable::never_stored(&issued(generation)));
+            self.revoke(&Revocable::never_stored(&issued(serial)));
         }
         if fate == Fate::DiedAfter {
             self.die(replica);
@@ -434,38 +433,38 @@ impl World {
     }
 
     fn revoke(&mut self, token: &Revocable) {
-        let generation = token.generation();
-        self.provider.insert(generation, false);
-        if let Some(pod) = self.pods.iter().find(|pod| pod.holds == Some(generation)) {
-            self.broken = Some(format!("S1: {generation} was revoked while {} holds it", pod.uid));
+        let serial = token.serial();
+        self.provider.insert(serial, false);
+        if let Some(pod) = self.pods.iter().find(|pod| pod.holds == Some(serial)) {
+            self.broken = Some(format!("S1: {serial} was revoked while {} holds it", pod.uid));
         }
-        if self.target.value.as_ref().and_then(|view| view.generation) == Some(generation) {
-            self.broken = Some(format!("S2: {generation} was revoked while the target carries it"));
+        if self.target.value.as_ref().and_then(|view| view.serial) == Some(serial) {
+            self.broken = Some(format!("S2: {serial} was revoked while the target carries it"));
         }
     }
 
     fn write_target(&mut self, base: u64, view: Option<TargetView>) -> bool {
-        let before = self.target.value.as_ref().and_then(|view| view.generation);
-        let generation = view.as_ref().and_then(|view| view.generation);
+        let before = self.target.value.as_ref().and_then(|view| view.serial);
+        let serial = view.as_ref().and_then(|view| view.serial);
         let written = self.target.swap(base, view);
         if !written {
             return false;
         }
-        self.target_history.push((self.time, generation));
-        if let (Some(before), Some(generation)) = (before, generation)
-            && generation.sequence < before.sequence
+        self.target_history.push((self.time, serial));
+        if let (Some(before), Some(serial)) = (before, serial)
+            && serial.sequence < before.sequence
         {
-            self.broken = Some(format!("S6: the target went from {before} to {generation}"));
+            self.broken = Some(format!("S6: the target went from {before} to {serial}"));
         }
-        if let Some(generation) = generation {
-            let attempts = self.reached.entry(generation.sequence).or_default();
-            attempts.insert(generation.attempt);
+        if let Some(serial) = serial {
+            let attempts = self.reached.entry(serial.sequence).or_default();
+            attempts.insert(serial.attempt);
             if attempts.len() > 1 {
                 self.broken =
-                    Some(format!("S5: attempts {attempts:?} of sequence {} reached the target", generation.sequence));
+                    Some(format!("S5: attempts {attempts:?} of sequence {} reached the target", serial.sequence));
             }
-            if self.provider.get(&generation) != Some(&true) {
-                self.broken = Some(format!("S2: the dead token {generation} was published"));
+            if self.provider.get(&serial) != Some(&true) {
+                self.broken = Some(format!("S2: the dead token {serial} was published"));
             }
         }
         true
@@ -474,8 +473,8 @@ impl World {
     /// At rest: nothing begun, nothing old, and the target carries the current token.
     pub fn is_at_rest(&self) -> bool {
         let Some((ledger, _)) = &self.record.value else { return self.resource.is_none() };
-        let carried = self.target.value.as_ref().and_then(|view| view.generation);
-        let current = ledger.current.as_ref().map(|current| current.token.generation);
+        let carried = self.target.value.as_ref().and_then(|view| view.serial);
+        let current = ledger.current.as_ref().map(|current| current.token.serial);
         ledger.intent.is_none() && ledger.previous.is_none() && current.is_some() && carried == current
     }
 
@@ -483,12 +482,12 @@ impl World {
         self.record.value.as_ref().map_or(0, |(ledger, _)| ledger.sequence)
     }
 
-    pub fn live(&self) -> Vec<Generation> {
-        self.provider.iter().filter(|(_, alive)| **alive).map(|(generation, _)| *generation).collect()
+    pub fn live(&self) -> Vec<Serial> {
+        self.provider.iter().filter(|(_, alive)| **alive).map(|(serial, _)| *serial).collect()
     }
 
-    pub fn carried(&self) -> Option<Generation> {
-        self.target.value.as_ref().and_then(|view| view.generation)
+    pub fn carried(&self) -> Option<Serial> {
+        self.target.value.as_ref().and_then(|view| view.serial)
     }
 
     /// A pod starts unless there are some already.

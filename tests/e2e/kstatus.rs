@@ -87,7 +87,7 @@ async fn deletes_pod(world: &World, name: &str) -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn kstatus_says_what_is_so_in_every_phase() -> Outcome {
     let world = World::without_operator("kstatus").await?;
-    let mut world = world.without_args(&["--settle=1s"]).with_args(&["--settle=6s"]);
+    let mut world = world.without_args(&["--settle-time=1s"]).with_args(&["--settle-time=6s"]);
     world.rotated_token(json!({"gracePeriod": "6s"})).await?;
     let mut table = Table::new(&world);
     let object = table.token("unseen").await?;
@@ -200,7 +200,7 @@ async fn after_each_request_there_is_something_to_wait_for() -> Outcome {
     let status = world.status("the edit to be carried out", |status| is(status, "Ready", "True")).await?;
     assert_eq!(status.current.map(|current| current.permissions), Some(vec!["get configmaps".to_owned()]));
     // jsonpath='{.status.conditions[?(@.type=="Ready")].reason}'=Rotated
-    let status = world.status("the old token to be dead", |status| condition(status, "Ready").0 == "Rotated").await?;
+    let status = world.status("the old token to be dead", |status| condition(status, "Ready").0 == "UpToDate").await?;
     assert!(status.previous.is_none() && world.live_tokens().await?.len() == 1);
     // A request that is refused is handled too, and the reason is there.
     world.patch(json!({"spec": {"providerRef": {"name": "nobody"}}})).await?;

@@ -113,7 +113,7 @@ impl World {
             "userRoles.create=false".to_owned(),
             "serviceAccount.name=tokenturn".to_owned(),
         ];
-        let mut args = vec![format!("--settle={SETTLE}"), "--image-pull-backoff=2s".to_owned()];
+        let mut args = vec![format!("--settle-time={SETTLE}"), "--image-pull-backoff=2s".to_owned()];
         if scope == Scope::Namespace {
             settings.push(format!("watchNamespaces={{{}}}", space.name()));
             args.push(format!("--watch-namespaces={}", space.name()));

@@ -36,7 +36,7 @@ async fn a_secret_whose_answer_was_lost_makes_room_for_the_next() {
     let refused = scene.create(3).await.unwrap_err();
     assert!(refused.class() == Class::Invalid && refused.to_string().contains("two client secrets"), "{refused}");
     let listed = scene.driver.list(scene.subject()).await.unwrap();
-    let lost = listed.iter().find(|token| token.generation.attempt == 2).expect("the lost one");
+    let lost = listed.iter().find(|token| token.serial.attempt == 2).expect("the lost one");
     let lost = tokenturn::core::token::Issued { id: lost.id.clone(), handle: lost.handle.clone(), ..old.clone() };
     scene.revoke(&lost, None).await.unwrap();
     let (_, new_minted) = scene.mint(3).await;

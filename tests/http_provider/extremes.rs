@@ -12,7 +12,7 @@ use tokenturn::{
     api::{ProviderKind, ProviderRef},
     core::{
         ledger::revocable::Revocable,
-        token::{Generation, Issued, Naming, Owner, Source, Specification, Verification},
+        token::{Issued, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
         Class, Error, Minted, Provider, Request, Subject,
@@ -82,11 +82,11 @@ impl Extreme {
     }
 
     async fn create(&self) -> Result<Minted, Error> {
-        let generation = Generation { sequence: 1, attempt: 1 };
+        let serial = Serial { sequence: 1, attempt: 1 };
         let request = Request {
             owner: self.owner.clone(),
-            generation,
-            id: self.naming.name(generation),
+            serial,
+            id: self.naming.name(serial),
             specification: self.specification.clone(),
             lifetime: Duration::from_secs(3_600),
             replaces: None,
@@ -191,7 +191,7 @@ async fn a_slow_list_ends_in_time() {
 async fn links_are_followed_to_the_end_or_the_list_is_an_error() {
     let link = |recipe: &mut Value| recipe["list"]["paging"] = json!({"link": {}});
     let naming = Naming::new("install1", "6ad1bc7c-3a3c");
-    let name = naming.name(Generation { sequence: 1, attempt: 1 });
+    let name = naming.name(Serial { sequence: 1, attempt: 1 });
     for (links, found) in [
         (r#"<?page=1>; rel="self", <?page=2>; rel="next""#, Ok(1)),
         (r#"<?page=2>; rel="next", <?page=1>; rel="first""#, Ok(1)),
@@ -264,10 +264,10 @@ async fn a_status_that_the_recipe_does_not_read_is_shown() {
         "{why}"
     );
     let provider = serde_json::from_value(json!({})).unwrap();
-    let generation = Generation { sequence: 1, attempt: 1 };
+    let serial = Serial { sequence: 1, attempt: 1 };
     let issued = Issued {
-        generation,
-        id: scene.naming.name(generation),
+        serial,
+        id: scene.naming.name(serial),
         handle: minted.handle.clone(),
         fingerprint: minted.values.fingerprint(),
         issued_at: minted.issued_at,

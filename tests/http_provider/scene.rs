@@ -10,7 +10,7 @@ use tokenturn::{
     api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider, provider::Endpoint},
     core::{
         ledger::revocable::Revocable,
-        token::{Generation, Issued, Listed, Liveness, Naming, Owner, Source, Specification, Verification},
+        token::{Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
         Error, Minted, Provider, Request, Subject, builtin,
@@ -188,11 +188,11 @@ impl Scene {
     }
 
     pub fn request(&self, attempt: i64) -> Request {
-        let generation = Generation { sequence: 1, attempt };
+        let serial = Serial { sequence: 1, attempt };
         Request {
             owner: self.owner.clone(),
-            generation,
-            id: self.naming.name(generation),
+            serial,
+            id: self.naming.name(serial),
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
             replaces: None,
@@ -212,7 +212,7 @@ impl Scene {
     pub fn issued(&self, attempt: i64, minted: &Minted) -> Issued {
         let request = self.request(attempt);
         Issued {
-            generation: request.generation,
+            serial: request.serial,
             id: request.id,
             handle: minted.handle.clone(),
             fingerprint: minted.values.fingerprint(),
@@ -228,7 +228,7 @@ impl Scene {
     /// What is known of a token by the list only.
     pub fn known(&self, found: &Listed) -> Issued {
         Issued {
-            generation: found.generation,
+            serial: found.serial,
             id: found.id.clone(),
             handle: found.handle.clone(),
             fingerprint: String::new(),

@@ -10,7 +10,7 @@ use tokenturn::{
     api::{ProviderRef, RotatedToken, TokenProvider},
     core::{
         ledger::revocable::Revocable,
-        token::{Generation, Issued, Liveness, Naming, Owner, Source, Specification, Verification},
+        token::{Issued, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
         Driver, Drivers, Error, Minted, Provider, Request, Subject,
@@ -101,11 +101,11 @@ impl Typed {
     }
 
     fn request(&self, attempt: i64) -> Request {
-        let generation = Generation { sequence: 1, attempt };
+        let serial = Serial { sequence: 1, attempt };
         Request {
             owner: self.owner.clone(),
-            generation,
-            id: self.naming.name(generation),
+            serial,
+            id: self.naming.name(serial),
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
             replaces: None,
@@ -138,7 +138,7 @@ impl Typed {
     fn issued(&self, attempt: i64, minted: &Minted) -> Issued {
         let request = self.request(attempt);
         Issued {
-            generation: request.generation,
+            serial: request.serial,
             id: request.id,
             handle: minted.handle.clone(),
             fingerprint: minted.values.fingerprint(),

@@ -114,11 +114,14 @@ fn what_does_not_go_together_is_told() {
         (json!({"credential": {"secretRef": null}}), "credential: say secretRef or serviceAccount"),
         (json!({"create": {"private": ["nope"]}}), "create.private: \"nope\" is none of create.values"),
         (json!({"create": {"private": ["token"]}}), "create.private: leaves nothing to be published"),
-        (json!({"create": {"tellLost": true}}), "create.tellLost: is for tokens that neither expire nor can be listed"),
+        (
+            json!({"create": {"reportLost": true}}),
+            "create.reportLost: is for tokens that neither expire nor can be listed",
+        ),
         (json!({"list": null}), "list: is needed where tokens do not expire"),
         (
-            json!({"list": null, "create": {"tellLost": true, "request": {"json": {"name": "x", "note": "x"}}}}),
-            "create.tellLost: needs ${name} in create.request",
+            json!({"list": null, "create": {"reportLost": true, "request": {"json": {"name": "x", "note": "x"}}}}),
+            "create.reportLost: needs ${name} in create.request",
         ),
         (json!({"list": {"nameEndsBefore": ""}}), "list.nameEndsBefore: is empty"),
         // Names are split at the first one: with these none was ever found again, so that a lost token lived on unseen.
@@ -126,20 +129,20 @@ fn what_does_not_go_together_is_told() {
         (json!({"list": {"nameEndsBefore": "1"}}), "list.nameEndsBefore: is part of every name"),
         // It counts from now: the old token would always have been used in a while, and never be revoked.
         (
-            json!({"list": {"lastUsed": {"path": "$.at", "otherwise": "24h"}}}),
-            "list.lastUsed.otherwise: is of no use: it counts from now",
+            json!({"list": {"lastUsed": {"path": "$.at", "default": "24h"}}}),
+            "list.lastUsed.default: is of no use: it counts from now",
         ),
         (
             json!({"list": {"lastUsed": {"path": "$.at", "format": "SecondsFromNow"}}}),
             "list.lastUsed.format: is of no use: nothing was used in the future",
         ),
         (
-            json!({"lastUsed": {"request": {"path": "/${token.id}"}, "time": {"path": "$.at", "otherwise": "24h"}}}),
-            "lastUsed.time.otherwise: is of no use: it counts from now",
+            json!({"lastUsed": {"request": {"path": "/${token.id}"}, "time": {"path": "$.at", "default": "24h"}}}),
+            "lastUsed.time.default: is of no use: it counts from now",
         ),
         (
-            json!({"create": {"expires": {"path": "$.at", "otherwise": "0s"}}}),
-            "create.expires.otherwise: has to be more than 0",
+            json!({"create": {"expires": {"path": "$.at", "default": "0s"}}}),
+            "create.expires.default: has to be more than 0",
         ),
     ]);
 }
@@ -157,11 +160,11 @@ fn ends_that_do_not_go_together_are_told() {
         (json!({"confirm": request()}), "confirm.request: never says which token"),
         (json!({"confirm": request()}), "confirm.answer: never says Gone"),
         (
-            json!({"revoke": {"first": [{"request": {"path": "/${name}"}}]}}),
-            "revoke.first[0].request.path: `${name}` is not known here",
+            json!({"revoke": {"before": [{"request": {"path": "/${name}"}}]}}),
+            "revoke.before[0].request.path: `${name}` is not known here",
         ),
         (
-            json!({"create": {"id": null}, "revoke": {"request": {"path": "/${token.name}"}, "first": [{"request": {"path": "/${token.id}"}}]}}),
+            json!({"create": {"id": null}, "revoke": {"request": {"path": "/${token.name}"}, "before": [{"request": {"path": "/${token.id}"}}]}}),
             "create.id: is needed, because ${token.id} is said",
         ),
         (
@@ -174,7 +177,7 @@ fn ends_that_do_not_go_together_are_told() {
         ),
         (
             json!({"list": null, "create": {"id": null}, "inPlace": {"present": {"request": {"path": "/x"}, "values": {"token": "$.x"}}}}),
-            "revoke.onlyIf: is needed with inPlace",
+            "revoke.precondition: is needed with inPlace",
         ),
         (json!({"list": null, "inPlace": {}}), "revoke: is of no use with inPlace"),
     ]);

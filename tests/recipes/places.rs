@@ -138,8 +138,8 @@ fn of_answers() {
         ),
         (
             "/create/answer",
-            json!({"expect": [{"path": "$.a", "oneOf": [1], "otherwise": "Success"}]}),
-            "otherwise cannot be Success",
+            json!({"expect": [{"path": "$.a", "oneOf": [1], "default": "Success"}]}),
+            "default cannot be Success",
         ),
         (
             "/create/answer",

@@ -96,10 +96,10 @@ async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome 
         "#!/bin/sh\ntrap 'echo asked to end; exit 0' TERM\necho \"$@\"\ncat \"$KUBECONFIG\"\nwhile :; do sleep 0.1; done\n",
     )?;
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let mut options = OperatorOptions::new(&program).arg("--settle=1s");
+    let mut options = OperatorOptions::new(&program).arg("--settle-time=1s");
     options.namespace = space.name().to_owned();
     let mut operator = OperatorProcess::start(&space, options.clone()).await?;
-    until("the first line", PATIENCE, async || operator.logs().contains("--settle=1s").then_some(())).await?;
+    until("the first line", PATIENCE, async || operator.logs().contains("--settle-time=1s").then_some(())).await?;
     until("its kubeconfig in the log", PATIENCE, async || operator.logs().contains(&space.url()).then_some(())).await?;
     assert!(operator.rss_kib().is_some_and(|kib| kib > 100));
     assert!(operator.metrics().await.is_err());
@@ -107,7 +107,7 @@ async fn an_operator_process_can_be_killed_terminated_and_measured() -> Outcome 
     assert!(operator.logs().contains("asked to end"));
 
     let mut operator = OperatorProcess::start(&space, options).await?;
-    until("the first line", PATIENCE, async || operator.logs().contains("--settle=1s").then_some(())).await?;
+    until("the first line", PATIENCE, async || operator.logs().contains("--settle-time=1s").then_some(())).await?;
     assert_eq!(operator.kill().await?.code(), Some(128 + 9));
     assert!(operator.ready(PATIENCE).await.is_err(), "an ended operator is an error at once");
     Ok(())

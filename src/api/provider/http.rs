@@ -10,7 +10,7 @@ use serde_json::Value;
 pub use super::{
     credential::*,
     http_answer::{HttpAnswer, HttpCase, HttpExpectation, HttpMeaning, HttpTime, HttpTimeFormat},
-    http_end::{HttpInPlace, HttpLastUsed, HttpOnlyIf, HttpPresent, HttpRevoke, HttpStep},
+    http_end::{HttpInPlace, HttpLastUsed, HttpPrecondition, HttpPresent, HttpRevoke, HttpStep},
     http_list::*,
 };
 use super::{http_answer::is_default, proxy::Proxy};
@@ -247,7 +247,7 @@ pub struct HttpCreate {
     /// For tokens that neither expire nor can be listed: what an answer that was lost may have left behind is told by its name (condition and Event
     /// `LeftBehind`), for a person to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tell_lost: bool,
+    pub report_lost: bool,
 
     /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the
     /// value `dpopKey`, the private key as a JWK, which whoever uses the token needs. Where the token is tried with the credential, the

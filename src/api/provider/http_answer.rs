@@ -46,7 +46,7 @@ pub struct HttpExpectation {
 
     /// What it means if it is not. Default `Refused`; when a token is tried, `Unauthorized`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otherwise: Option<HttpMeaning>,
+    pub default: Option<HttpMeaning>,
 }
 
 /// An answer that is recognized by its status, its body, or both; the first one that fits says what the answer means.
@@ -114,7 +114,7 @@ pub struct HttpTime {
     /// How long from now, where the answer has no time there that can be read, for an API that always gives the same. Default: such an
     /// answer gives no time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otherwise: Option<GoDuration>,
+    pub default: Option<GoDuration>,
 }
 
 /// How an API writes a time.

@@ -50,13 +50,13 @@ pub struct HttpRevoke {
     /// For an API whose calls do not say which token they end, as "the former secret": what is asked before. The token is revoked only if
     /// its values are those that the answer shows; otherwise it is taken for gone, and trying it has to prove that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub only_if: Option<HttpOnlyIf>,
+    pub precondition: Option<HttpPrecondition>,
 
     /// Calls that have to come before, in this order, as to switch a token off that can be deleted only then. Each may be made several
     /// times; one that says `Gone` counts as done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
-    pub first: Vec<HttpStep>,
+    pub before: Vec<HttpStep>,
 
     /// What is sent.
     pub request: HttpRequest,
@@ -69,7 +69,7 @@ pub struct HttpRevoke {
 /// What tells whether a token may be revoked.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct HttpOnlyIf {
+pub struct HttpPrecondition {
     /// What is sent, with the credential. It has to change nothing.
     pub request: HttpRequest,
 

@@ -8,7 +8,7 @@ use crate::core::{
         failure::{Failure, Made},
         record::Ledger,
     },
-    token::{Census, Generation},
+    token::{Census, Serial},
 };
 
 /// What appeared since the attempts of a rotation began and is none of ours, as a failure to be told.
@@ -34,7 +34,7 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
 pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
     let is_kept = ledger.pending.is_some() || ledger.refused.is_some();
     let intent = ledger.intent.as_ref().filter(|_| !is_kept)?;
-    let Generation { sequence, attempt } = intent.generation;
+    let Serial { sequence, attempt } = intent.serial;
     let end = match intent.unseen_until {
         _ if intent.leaves_behind => "delete that".to_owned(),
         Some(at) => format!(
@@ -62,7 +62,7 @@ pub fn left_unfound(ledger: &Ledger) -> Option<String> {
         Some(Failure { made: Made::Nothing, .. }) => intent.attempts > 2,
         Some(_) | None => true,
     };
-    let Generation { sequence, attempt } = intent.generation;
+    let Serial { sequence, attempt } = intent.serial;
     let uid = &ledger.owner.uid;
     may_be_left.then(|| {
         format!(

@@ -48,7 +48,7 @@ impl Failure {
     /// A token may be alive that nobody but a person can find, by this message.
     #[must_use]
     pub fn told(message: impl Into<String>) -> Self {
-        Self { reason: Reason::LeftBehind, message: message.into(), made: Made::Told }
+        Self { reason: Reason::TokenMayRemain, message: message.into(), made: Made::Told }
     }
 }
 
@@ -70,7 +70,7 @@ impl From<Stored> for Failure {
 /// What a reason said in records of earlier versions.
 fn by_reason(reason: Reason) -> Made {
     match reason {
-        Reason::LeftBehind => Made::Told,
+        Reason::TokenMayRemain => Made::Told,
         // A lost answer of the provider; the other ones are of the API server, which did not take what was minted.
         Reason::AnswerLost
         | Reason::ApiServerUnavailable
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_failure_of_an_earlier_version_is_read_by_its_reason() {
         for (reason, made) in [
-            ("LeftBehind", Made::Told),
+            ("TokenMayRemain", Made::Told),
             ("AnswerLost", Made::MayExist),
             ("ApiServerUnavailable", Made::MayExist),
             ("InternalError", Made::MayExist),

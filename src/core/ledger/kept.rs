@@ -76,7 +76,7 @@ mod tests {
         api::{DeletionPolicy, ProviderRef, RolloutSpec},
         core::{
             ledger::record::Intent,
-            token::{Generation, Owner, Specification},
+            token::{Owner, Serial, Specification},
         },
     };
 
@@ -95,7 +95,7 @@ mod tests {
 
     fn ledger(source: Source) -> Ledger {
         let intent = Intent {
-            generation: Generation { sequence: 1, attempt: 1 },
+            serial: Serial { sequence: 1, attempt: 1 },
             reason: crate::api::conditions::Reason::FirstIssue,
             at: jiff::Timestamp::UNIX_EPOCH,
             attempts: 1,

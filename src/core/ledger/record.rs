@@ -1,7 +1,7 @@
 //! The record of one `RotatedToken`: the ledger that every decision is based on.
 //!
 //! It lives in a Secret in the operator's own namespace, is the only compare-and-swap object of the protocol, and every
-//! change of it is one of the functions in [`crate::core::transition`]. Values are kept beside the ledger, by generation.
+//! change of it is one of the functions in [`crate::core::transition`]. Values are kept beside the ledger, by serial.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::{
             consumers::{PodRef, PodView},
             pickup::{Evidence, PickupProof},
         },
-        token::{self, Census, Generation, Issued, Owner, Source},
+        token::{self, Census, Issued, Owner, Serial, Source},
     },
 };
 
@@ -88,7 +88,8 @@ pub struct Ledger {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Intent {
-    pub generation: Generation,
+    #[serde(rename = "generation")]
+    pub serial: Serial,
     pub reason: Reason,
     pub at: Timestamp,
     /// Attempts of this sequence that were begun, this one included.
@@ -313,10 +314,10 @@ impl Ledger {
         snapshots.chain(self.retirement.iter().flat_map(|retirement| &retirement.pods))
     }
 
-    /// The generations whose values have to be kept.
+    /// The serials whose values have to be kept.
     #[must_use]
-    pub fn generations(&self) -> BTreeSet<Generation> {
-        self.tokens().map(|token| token.generation).collect()
+    pub fn serials(&self) -> BTreeSet<Serial> {
+        self.tokens().map(|token| token.serial).collect()
     }
 }
 
@@ -325,10 +326,9 @@ impl Ledger {
     #[must_use]
     pub fn is_plausible(&self) -> bool {
         let numbers = [self.counter, self.sequence, self.unknown_until];
-        let generations =
-            self.tokens().map(|token| token.generation).chain(self.intent.iter().map(|intent| intent.generation));
-        let counted = |generation: Generation| [generation.sequence, generation.attempt];
-        generations.flat_map(counted).chain(numbers).all(|number| (0..token::LARGEST).contains(&number))
+        let serials = self.tokens().map(|token| token.serial).chain(self.intent.iter().map(|intent| intent.serial));
+        let counted = |serial: Serial| [serial.sequence, serial.attempt];
+        serials.flat_map(counted).chain(numbers).all(|number| (0..token::LARGEST).contains(&number))
     }
 }
 
@@ -338,4 +338,4 @@ fn is_zero(number: &i64) -> bool {
 }
 
 /// The values of the tokens that a ledger knows.
-pub type Values = BTreeMap<Generation, crate::secret_value::TokenSet>;
+pub type Values = BTreeMap<Serial, crate::secret_value::TokenSet>;

@@ -9,7 +9,7 @@
 //! ```compile_fail
 //! use tokenturn::core::revocable::Revocable;
 //! let token: tokenturn::core::token::Issued = todo!();
-//! let revocable = Revocable { generation: token.generation, id: token.id, handle: token.handle };
+//! let revocable = Revocable { serial: token.serial, id: token.id, handle: token.handle };
 //! ```
 //!
 //! ```compile_fail
@@ -24,13 +24,13 @@
 
 use crate::core::{
     ledger::record::{Ledger, RevokeIntent, Superseded},
-    token::{Generation, Handle, Issued, Listed},
+    token::{Handle, Issued, Listed, Serial},
 };
 
 /// A token that may be revoked now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocable {
-    generation: Generation,
+    serial: Serial,
     id: String,
     handle: Handle,
 }
@@ -51,14 +51,14 @@ impl Revocable {
     /// A token of an object that goes, known from the provider's list only, after it is committed that no consumer is left.
     #[must_use]
     pub fn retired_listed(listed: &Listed, _committed: &RevokeIntent) -> Self {
-        Self { generation: listed.generation, id: listed.id.clone(), handle: listed.handle.clone() }
+        Self { serial: listed.serial, id: listed.id.clone(), handle: listed.handle.clone() }
     }
 
     /// A token that was refused at verification and is fenced off from the target.
     #[must_use]
-    pub fn refused(ledger: &Ledger, target: Option<Generation>) -> Option<Self> {
+    pub fn refused(ledger: &Ledger, target: Option<Serial>) -> Option<Self> {
         let refused = ledger.refused.as_ref()?;
-        (target != Some(refused.generation)).then(|| Self::of(refused))
+        (target != Some(refused.serial)).then(|| Self::of(refused))
     }
 
     /// A listed token that no record and no target knows: the left-over of an attempt whose answer was lost.
@@ -66,15 +66,11 @@ impl Revocable {
     /// `None` if the token is in use, or is newer than the counter that this pass has read: then it belongs to an attempt
     /// of somebody who is ahead of us. `None` also for a past that no record tells of.
     #[must_use]
-    pub fn unpublished(listed: &Listed, ledger: &Ledger, target: Option<Generation>) -> Option<Self> {
-        let in_use = ledger.tokens().any(|token| token.generation.attempt == listed.generation.attempt)
-            || target.is_some_and(|generation| generation.attempt == listed.generation.attempt);
-        let ours = listed.generation.attempt <= ledger.counter && listed.generation.attempt > ledger.unknown_until;
-        (ours && !in_use).then(|| Self {
-            generation: listed.generation,
-            id: listed.id.clone(),
-            handle: listed.handle.clone(),
-        })
+    pub fn unpublished(listed: &Listed, ledger: &Ledger, target: Option<Serial>) -> Option<Self> {
+        let in_use = ledger.tokens().any(|token| token.serial.attempt == listed.serial.attempt)
+            || target.is_some_and(|serial| serial.attempt == listed.serial.attempt);
+        let ours = listed.serial.attempt <= ledger.counter && listed.serial.attempt > ledger.unknown_until;
+        (ours && !in_use).then(|| Self { serial: listed.serial, id: listed.id.clone(), handle: listed.handle.clone() })
     }
 
     /// The token that was just created and could not be stored: nobody else has seen its value.
@@ -85,18 +81,18 @@ impl Revocable {
 
     /// A token that was just created and is given to nobody, because it is not what was asked for.
     #[must_use]
-    pub fn never_given(generation: Generation, id: &str, handle: Handle) -> Self {
-        Self { generation, id: id.to_owned(), handle }
+    pub fn never_given(serial: Serial, id: &str, handle: Handle) -> Self {
+        Self { serial, id: id.to_owned(), handle }
     }
 
     fn of(token: &Issued) -> Self {
-        Self { generation: token.generation, id: token.id.clone(), handle: token.handle.clone() }
+        Self { serial: token.serial, id: token.id.clone(), handle: token.handle.clone() }
     }
 
     /// Which token.
     #[must_use]
-    pub fn generation(&self) -> Generation {
-        self.generation
+    pub fn serial(&self) -> Serial {
+        self.serial
     }
 
     /// Its name at the provider.

@@ -50,7 +50,7 @@ pub fn status(
         observed_generation: generation,
         install: Some(requests::served_by(observed, install).to_owned()),
         last_handled_rotate_now: requests::last_handled(observed, decision, shown),
-        sequence: current.map(|current| current.token.generation.sequence),
+        sequence: current.map(|current| current.token.serial.sequence),
         current: current.map(|current| token(&current.token)),
         previous: previous.map(|previous| token(&previous.token)),
         pickup: pickup(decision, previous, shown),

@@ -63,7 +63,7 @@ fn still_valid(reason: Reason, ledger: Option<&Ledger>) -> String {
 /// be well, and a refusal of a moment is no death.
 fn has_died(observed: &Observed, ledger: Option<&Ledger>) -> Result<bool, Question> {
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Ok(false) };
-    Ok(matches!(life::try_life(observed, current.token.generation)?, Ok(Life::Dead)))
+    Ok(matches!(life::try_life(observed, current.token.serial)?, Ok(Life::Dead)))
 }
 
 /// What is left to do at rest: note what is newly known, sweep what attempts of other replicas left behind, make a record
@@ -74,7 +74,7 @@ pub fn keep(observed: &Observed) -> Ruling {
     if ledger.deletion_policy != resource.deletion_policy || ledger.rollout != resource.rollout {
         let next = transition::note_wishes(ledger, resource);
         let step = Step::Save { ledger: Box::new(next), change: Change::Noted };
-        return Ok(Some(Decision::act(step, Reason::Rotated, "noted what the spec says about deletion and rollout")));
+        return Ok(Some(Decision::act(step, Reason::UpToDate, "noted what the spec says about deletion and rollout")));
     }
     if let Some(decision) = readopt::inspect(observed)? {
         return Ok(Some(decision));
@@ -86,7 +86,7 @@ pub fn keep(observed: &Observed) -> Ruling {
     }
     let Some(current) = ledger.current.as_ref().map(|current| &current.token) else { return Ok(None) };
     let is_late = observed.memory.answer_lost.is_some_and(|lost| observed.uptime.saturating_sub(lost) >= LATE_CREATE);
-    if observed.memory.swept == Some(current.generation) && !is_late {
+    if observed.memory.swept == Some(current.serial) && !is_late {
         return Ok(None);
     }
     match sweep::sweep(observed, ledger, &current.source) {
@@ -115,15 +115,15 @@ pub fn rest(observed: &Observed) -> Ruling {
         return Ok(Some(decision));
     }
     let (at, _) = schedule::next(plan, current);
-    let sequence = current.token.generation.sequence;
+    let sequence = current.token.serial.sequence;
     let contested = metadata::contested(observed);
     let (reason, message) = if resource.suspend {
         (Reason::Suspended, format!("rotation {sequence} is published; spec.suspend holds back the next one"))
     } else if let Some(orphans) = observed.ours().and_then(|view| view.annotations.get(EARLIER_ORPHANED_ANNOTATION)) {
         let orphans = earlier_orphans(&resource.target.name, orphans);
-        (Reason::Rotated, format!("rotation {sequence} is published; {orphans}"))
+        (Reason::UpToDate, format!("rotation {sequence} is published; {orphans}"))
     } else {
-        (Reason::Rotated, format!("rotation {sequence} is published and no older token is alive"))
+        (Reason::UpToDate, format!("rotation {sequence} is published and no older token is alive"))
     };
     // A provider that did not answer is asked again soon: a token that died, or a left-over, must not stay unseen until then.
     let unanswered = matches!(report::provider_health(observed), Some(Err(_)));
@@ -131,7 +131,7 @@ pub fn rest(observed: &Observed) -> Ruling {
     let wake = if unanswered { due.min(schedule::backoff(observed.memory.failures)) } else { due };
     let (reason, message) = match &contested {
         Some(contested) if contested.is_lasting => {
-            (Reason::MetadataContested, format!("{message}; {}", contested.message))
+            (Reason::MetadataConflict, format!("{message}; {}", contested.message))
         }
         Some(_) | None => (reason, message),
     };
@@ -167,7 +167,7 @@ fn late_look(observed: &Observed) -> Option<Duration> {
 
 /// The current token was refused at this look, and that is not known to be its death: it is looked at again soon.
 fn in_doubt(observed: &Observed, current: &Issued) -> Option<Decision> {
-    let liveness = observed.answers.liveness.get(&current.generation)?.as_ref().ok()?;
-    let refusals = life::refusals(observed, current.generation, *liveness)?;
+    let liveness = observed.answers.liveness.get(&current.serial)?.as_ref().ok()?;
+    let refusals = life::refusals(observed, current.serial, *liveness)?;
     Some(life::doubted(observed, current, refusals))
 }

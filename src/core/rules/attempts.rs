@@ -29,7 +29,7 @@ pub(in crate::core) fn is_recent(observed: &Observed, intent: &Intent) -> bool {
 
 /// How long this process has known of an intent.
 fn known_for(observed: &Observed, intent: &Intent) -> Duration {
-    let since = observed.memory.intent_since.filter(|(generation, _)| *generation == intent.generation);
+    let since = observed.memory.intent_since.filter(|(serial, _)| *serial == intent.serial);
     since.map_or(Duration::ZERO, |(_, since)| observed.uptime.saturating_sub(since))
 }
 
@@ -37,7 +37,7 @@ fn known_for(observed: &Observed, intent: &Intent) -> Duration {
 ///
 /// Taking it over earlier would be safe, but two replicas would take it from each other for ever.
 pub(in crate::core) fn foreign_intent(observed: &Observed, intent: &Intent) -> Option<Duration> {
-    let is_mine = observed.settings.elected || observed.memory.own == Some(intent.generation);
+    let is_mine = observed.settings.elected || observed.memory.own == Some(intent.serial);
     if is_mine || !observed.guarded(Guard::ForeignIntent) {
         return None;
     }
@@ -55,7 +55,7 @@ pub(in crate::core) fn another_attempt(
     let resource = &as_allowed(observed, resource, ledger, intent);
     let plan = resource.planned()?;
     if let Some(wait) = foreign_intent(observed, intent) {
-        let message = format!("another replica is minting for rotation {}", intent.generation.sequence);
+        let message = format!("another replica is minting for rotation {}", intent.serial.sequence);
         return Ok(Some(Decision::wait(wait, Reason::Minting, message)));
     }
     // A spec or a recipe that was corrected is tried at once, and so is what a person asks for.
@@ -73,10 +73,10 @@ pub(in crate::core) fn another_attempt(
         return Ok(Some(exhausted(observed, intent, wait)));
     }
     // What another process began elsewhere is cleared up there first; the next attempt would not look there any more.
-    if observed.memory.own != Some(intent.generation) && plan.source != intent.source {
+    if observed.memory.own != Some(intent.serial) && plan.source != intent.source {
         let next = transition::take_over(ledger);
-        let generation = next.intent.as_ref().map_or(intent.generation, |intent| intent.generation);
-        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
+        let serial = next.intent.as_ref().map_or(intent.serial, |intent| intent.serial);
+        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(serial) };
         let message = "taking over what another process began elsewhere";
         return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
@@ -138,13 +138,13 @@ fn exhausted(observed: &Observed, intent: &Intent, wait: Duration) -> Decision {
     };
     if intent.attempts < schedule::MAX_ATTEMPTS {
         let message =
-            format!("attempt {} of rotation {} did not succeed: {why}", intent.attempts, intent.generation.sequence);
+            format!("attempt {} of rotation {} did not succeed: {why}", intent.attempts, intent.serial.sequence);
         return Decision::wait(wait, cause, message);
     }
     let message = format!(
         "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made at about {}, or when tokenturn.dev/rotate-now gets a new value",
         intent.attempts,
-        intent.generation.sequence,
+        intent.serial.sequence,
         schedule::minute_after(observed.now, wait)
     );
     let reason = if failure.is_some() { cause } else { Reason::AttemptsExhausted };

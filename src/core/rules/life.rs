@@ -26,7 +26,7 @@ use crate::{
         },
         step::{Decision, Phase},
         timing::STALLED_WAKE,
-        token::{Generation, Issued, Liveness},
+        token::{Issued, Liveness, Serial},
     },
 };
 
@@ -47,17 +47,17 @@ pub enum Life {
 ///
 /// # Errors
 /// The question, or the wait after an answer that could not be had.
-pub fn life(observed: &Observed, generation: Generation) -> Result<Life, Stop> {
-    try_life(observed, generation)?.map_err(|fault| on_fault(observed, fault).into())
+pub fn life(observed: &Observed, serial: Serial) -> Result<Life, Stop> {
+    try_life(observed, serial)?.map_err(|fault| on_fault(observed, fault).into())
 }
 
 /// The same where a fault means something to a rule; or the question.
-pub fn try_life(observed: &Observed, generation: Generation) -> Result<Result<Life, &Fault>, Question> {
-    let liveness = match observed.try_liveness(generation)? {
+pub fn try_life(observed: &Observed, serial: Serial) -> Result<Result<Life, &Fault>, Question> {
+    let liveness = match observed.try_liveness(serial)? {
         Ok(liveness) => liveness,
         Err(fault) => return Ok(Err(fault)),
     };
-    Ok(Ok(match refusals(observed, generation, liveness) {
+    Ok(Ok(match refusals(observed, serial, liveness) {
         _ if matches!(liveness, Liveness::Gone | Liveness::Ending) => Life::Dead,
         None => Life::Alive,
         Some(_) if !observed.guarded(Guard::SeveralRefusals) => Life::Dead,
@@ -68,13 +68,13 @@ pub fn try_life(observed: &Observed, generation: Generation) -> Result<Result<Li
 
 /// The refusals of a token, this look included; `None` if it is not refused.
 #[must_use]
-pub fn refusals(observed: &Observed, generation: Generation, liveness: Liveness) -> Option<Refusals> {
+pub fn refusals(observed: &Observed, serial: Serial, liveness: Liveness) -> Option<Refusals> {
     let is_listed = match liveness {
         Liveness::StillListed => true,
         Liveness::Dead => false,
         Liveness::Alive | Liveness::Ending | Liveness::Gone => return None,
     };
-    let before = observed.memory.refusals.get(&generation).copied();
+    let before = observed.memory.refusals.get(&serial).copied();
     Some(Refusals::with(before, observed.uptime, is_listed))
 }
 
@@ -102,8 +102,8 @@ pub(in crate::core) fn doubted(observed: &Observed, token: &Issued, refusals: Re
         return Decision::stall(STALLED_WAKE, Reason::TokenRefused, message);
     }
     let is_current = observed.record.as_ref().is_some_and(|Record { ledger, .. }| {
-        let current = ledger.current.as_ref().map(|current| current.token.generation);
-        current == Some(token.generation) && ledger.intent.is_none() && ledger.previous.is_none()
+        let current = ledger.current.as_ref().map(|current| current.token.serial);
+        current == Some(token.serial) && ledger.intent.is_none() && ledger.previous.is_none()
     });
     let phase = if is_current { Phase::AtRest } else { Phase::Progressing };
     Decision { phase, ..Decision::wait(LOOK_AGAIN, Reason::TokenRefused, message) }

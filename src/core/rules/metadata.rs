@@ -28,9 +28,8 @@ pub fn is_of_metadata(observed: &Observed) -> bool {
     let (Some(resource), Some(record), Some(view)) = (&observed.resource, &observed.record, observed.ours()) else {
         return false;
     };
-    let generation = record.ledger.current.as_ref().map(|current| current.token.generation);
-    let drift =
-        generation.and_then(|generation| view.drift(&resource.target, generation, record.values.get(&generation)?));
+    let serial = record.ledger.current.as_ref().map(|current| current.token.serial);
+    let drift = serial.and_then(|serial| view.drift(&resource.target, serial, record.values.get(&serial)?));
     drift == Some(Drift::Metadata)
 }
 
@@ -41,9 +40,9 @@ pub fn repair_metadata(observed: &Observed) -> Ruling {
     }
     let record = observed.record.as_ref();
     let Some(current) = record.and_then(|record| record.ledger.current.as_ref()) else { return Ok(None) };
-    let generation = current.token.generation;
+    let serial = current.token.serial;
     let message = format!("{} changed by somebody else; restored from spec.secret", told(observed));
-    Ok(Some(Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, message)))
+    Ok(Some(Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, message)))
 }
 
 /// How long until the next repair.

@@ -14,7 +14,7 @@ use crate::{
         ruling::{Ruling, Stop},
         seen::{observed::Observed, views::Resource},
         step::{Change, Decision, Step},
-        token::{Generation, Issued, Listed, Verification},
+        token::{Issued, Listed, Serial, Verification},
         transition,
     },
 };
@@ -57,7 +57,7 @@ pub fn went_back(observed: &Observed) -> Ruling {
 ///
 /// A replica that is ahead of this look makes the same picture; then the record has changed, and writing it fails.
 pub(in crate::core) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
-    let is_ahead = listed.iter().any(|token| token.generation.attempt > ledger.counter);
+    let is_ahead = listed.iter().any(|token| token.serial.attempt > ledger.counter);
     let guarded = observed.guarded(Guard::StaleRecord) && observed.guarded(Guard::SweepKnownAttempts);
     if is_ahead && guarded { behind(observed, ledger, listed) } else { None }
 }
@@ -94,19 +94,19 @@ fn is_serving_request(ledger: &Ledger) -> bool {
 /// what it does not know. The target alone proves nothing, since anybody may annotate it; the provider's list does.
 pub fn stale_record(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record), Some(carried)) =
-        (&observed.resource, &observed.record, observed.target_generation())
+        (&observed.resource, &observed.record, observed.target_serial())
     else {
         return Ok(None);
     };
     let ledger = &record.ledger;
-    let known = ledger.tokens().any(|token| token.generation == carried);
+    let known = ledger.tokens().any(|token| token.serial == carried);
     if known || !observed.guarded(Guard::StaleRecord) {
         return Ok(None);
     }
     let (plan, listed) = plan_and_list(observed, resource)?;
     Ok(ahead(observed, ledger, listed).or_else(|| {
         // The target carries a live token that the record does not know: it was published later than the record was written.
-        let unknown = listed.iter().any(|token| token.generation == carried);
+        let unknown = listed.iter().any(|token| token.serial == carried);
         let base = || from(observed, resource, ledger);
         unknown.then(|| rebuild(observed, resource, plan, listed, base(), Cause::LostOrOlder))
     }))
@@ -118,13 +118,12 @@ pub fn lost_value(observed: &Observed) -> Ruling {
         return Ok(None);
     };
     let known = record.ledger.current.iter().map(|current| &current.token).chain(&record.ledger.pending);
-    let missing =
-        |token: &&Issued| !record.values.contains_key(&token.generation) && view.generation == Some(token.generation);
+    let missing = |token: &&Issued| !record.values.contains_key(&token.serial) && view.serial == Some(token.serial);
     let mut lost = known.filter(missing);
     Ok(lost.find_map(|token| {
         let values = values(resource, view).filter(|values| values.fingerprint() == token.fingerprint)?;
         let message = "the value of the token was missing in the record; put back from the Secret";
-        let step = Step::RestoreValue { generation: token.generation, values };
+        let step = Step::RestoreValue { serial: token.serial, values };
         Some(Decision::act(step, Reason::Readopted, message))
     }))
 }
@@ -135,8 +134,8 @@ pub fn inspect(observed: &Observed) -> Ruling {
     let Some(current) = record.ledger.current.as_ref().filter(|current| current.uninspected) else {
         return Ok(None);
     };
-    let generation: Generation = current.token.generation;
-    Ok(match observed.try_verification(generation)? {
+    let serial: Serial = current.token.serial;
+    Ok(match observed.try_verification(serial)? {
         Ok(Verification::Works { expires_at, .. }) => {
             let next = transition::note_expiry(&record.ledger, *expires_at);
             let step = Step::Save { ledger: Box::new(next), change: Change::Noted };

@@ -13,7 +13,7 @@ use crate::{
             views::{Resource, TargetView},
         },
         step::{Decision, Step},
-        token::{Generation, Handle, Issued, Listed},
+        token::{Handle, Issued, Listed, Serial},
         transition,
     },
     secret_value::TokenSet,
@@ -58,29 +58,27 @@ pub(in crate::core) fn rebuild(
     base: Ledger,
     cause: Cause,
 ) -> Decision {
-    let carried = observed.target_generation();
-    let seen = || listed.iter().map(|token| token.generation).chain(carried);
+    let carried = observed.target_serial();
+    let seen = || listed.iter().map(|token| token.serial).chain(carried);
     let mut ledger = base.clone();
     // Never back, whatever the record says: names of tokens and the order of what is published hang on it.
-    ledger.counter =
-        seen().map(|generation| generation.attempt).fold(base.counter.max(observed.memory.highest), i64::max);
-    ledger.sequence = seen().map(|generation| generation.sequence).fold(base.sequence, i64::max);
+    ledger.counter = seen().map(|serial| serial.attempt).fold(base.counter.max(observed.memory.highest), i64::max);
+    ledger.sequence = seen().map(|serial| serial.sequence).fold(base.sequence, i64::max);
     ledger.unknown_until = ledger.counter;
-    let published = carried.and_then(|generation| listed.iter().find(|token| token.generation == generation));
+    let published = carried.and_then(|serial| listed.iter().find(|token| token.serial == serial));
     let values = observed.ours().and_then(|view| values(resource, view));
     let (Some(published), Some(values)) = (published, values) else {
         return unknown_value(ledger, plan, observed, listed, cause);
     };
     let token = Issued { fingerprint: values.fingerprint(), ..issued(published, plan, observed) };
-    let others = listed.iter().filter(|token| token.generation != published.generation);
-    let previous = others.max_by_key(|token| token.generation.attempt);
+    let others = listed.iter().filter(|token| token.serial != published.serial);
+    let previous = others.max_by_key(|token| token.serial.attempt);
     if previous.is_none() {
         ledger.unknown_until = 0;
     }
     ledger.previous = previous.map(|token| transition::supersede(issued(token, plan, observed), None));
     // What the record knows of the token is still so: a token that was only named like one of ours must not put off its rotation.
-    let is_same =
-        |known: &Current| known.token.generation == token.generation && known.token.fingerprint == token.fingerprint;
+    let is_same = |known: &Current| known.token.serial == token.serial && known.token.fingerprint == token.fingerprint;
     let known = base.current.filter(|known| cause != Cause::WentBack && is_same(known));
     let (reason, message) = cause.report();
     let (uninspected, revived) = (cause != Cause::WentBack, cause == Cause::WentBack);
@@ -112,7 +110,7 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
             "the record was lost and the Secret holds no token that the provider lists; it will be replaced",
         ),
     };
-    let newest = listed.iter().max_by_key(|token| token.generation.attempt);
+    let newest = listed.iter().max_by_key(|token| token.serial.attempt);
     let newest = newest.map(|token| issued(token, plan, observed));
     let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
     let stand_in = stand_in.or_else(|| in_the_secret(observed, plan).filter(|_| observed.guarded(Guard::LostHolders)));
@@ -125,7 +123,7 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
 fn in_the_secret(observed: &Observed, plan: &Plan) -> Option<Issued> {
     observed.ours().filter(|view| view.data.values().any(|value| !value.expose().is_empty()))?;
     Some(Issued {
-        generation: observed.target_generation().unwrap_or(Generation { sequence: 0, attempt: 0 }),
+        serial: observed.target_serial().unwrap_or(Serial { sequence: 0, attempt: 0 }),
         id: format!("the token that Secret {} held when its record was lost", plan_target(observed)),
         handle: Handle::Unknown {},
         fingerprint: String::new(),
@@ -150,7 +148,7 @@ fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
 /// What can be said of a token that is known from a list only.
 pub(in crate::core) fn issued(listed: &Listed, plan: &Plan, observed: &Observed) -> Issued {
     Issued {
-        generation: listed.generation,
+        serial: listed.serial,
         id: listed.id.clone(),
         handle: listed.handle.clone(),
         fingerprint: String::new(),

@@ -27,24 +27,24 @@ use crate::{
 /// A refused token is revoked only after no replica can publish it any more: the fence changes the target's version, so
 /// that a write which is based on an older read fails. Without a target there is nothing to fence, only time.
 pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
-    let generation = refused.generation;
+    let serial = refused.serial;
     let save = |ledger: Ledger, change: Change, message: &str| {
         Ok(Some(Decision::act(Step::Save { ledger: Box::new(ledger), change }, Reason::Verifying, message)))
     };
     match observed.ours() {
         // Nobody can publish what was never pending.
         _ if refused.flawed => {}
-        Some(view) if view.generation == Some(generation) => {
+        Some(view) if view.serial == Some(serial) => {
             let message = "another replica had verified and published the token before it was refused";
-            return save(transition::reinstate(&record.ledger), Change::Reinstated(generation), message);
+            return save(transition::reinstate(&record.ledger), Change::Reinstated(serial), message);
         }
-        Some(view) if view.fence != Some(generation.attempt) && observed.guarded(Guard::Fence) => {
+        Some(view) if view.fence != Some(serial.attempt) && observed.guarded(Guard::Fence) => {
             let message = "fencing off the refused token";
-            return Ok(Some(Decision::act(Step::Fence { attempt: generation.attempt }, Reason::Verifying, message)));
+            return Ok(Some(Decision::act(Step::Fence { attempt: serial.attempt }, Reason::Verifying, message)));
         }
         Some(_) => {}
         None => {
-            let known = known_for(observed, observed.memory.refused_since.filter(|(known, _)| *known == generation));
+            let known = known_for(observed, observed.memory.refused_since.filter(|(known, _)| *known == serial));
             let left = FOREIGN_INTENT.checked_sub(known);
             let left = left.filter(|left| !left.is_zero() && observed.guarded(Guard::Fence));
             if let Some(left) = left {
@@ -54,13 +54,13 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
         }
     }
     if let Some(told) = unrevoked(observed, record, refused)? {
-        return save(transition::leave_refused(&record.ledger, told.clone()), Change::RefusedLeft(generation), &told);
+        return save(transition::leave_refused(&record.ledger, told.clone()), Change::RefusedLeft(serial), &told);
     }
     if !refused.handle.is_revocable() {
         let message = format!("the refused token {} cannot be revoked at its provider; {}", refused.id, ends(refused));
-        return save(transition::drop_refused(&record.ledger), Change::LetGo(generation), &message);
+        return save(transition::drop_refused(&record.ledger), Change::LetGo(serial), &message);
     }
-    let revocable = || Revocable::refused(&record.ledger, observed.target_generation());
+    let revocable = || Revocable::refused(&record.ledger, observed.target_serial());
     match liveness_or_revoke(observed, refused, false, revocable)? {
         // Why it was refused is what the user has to know meanwhile.
         Some(decision) => Ok(Some(match record.ledger.intent.as_ref().and_then(|intent| intent.failure.clone()) {
@@ -68,7 +68,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             None => decision,
         })),
         None => {
-            save(transition::drop_refused(&record.ledger), Change::RefusedGone(generation), "the refused token is dead")
+            save(transition::drop_refused(&record.ledger), Change::RefusedGone(serial), "the refused token is dead")
         }
     }
 }
@@ -77,20 +77,20 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
 /// tell whether it did.
 fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<Option<String>, Stop> {
     let Some(intent) = record.ledger.intent.as_ref().filter(|intent| intent.misread.is_some()) else { return Ok(None) };
-    let sent = observed.memory.revokes.get(&refused.generation).map(|taken| taken.first);
-    let has_value = record.values.contains_key(&refused.generation);
+    let sent = observed.memory.revokes.get(&refused.serial).map(|taken| taken.first);
+    let has_value = record.values.contains_key(&refused.serial);
     // A verify that accepts everything says so of a dead token too.
     let patience = observed.delays.propagation.saturating_mul(3).max(Duration::from_secs(30));
     let is_late = sent.is_some_and(|at| observed.uptime.saturating_sub(at) >= patience);
     let is_blind = || {
         let is_wrong = |fault: &Fault| !has_value || (is_late && fault.class == FaultClass::Invalid);
-        Ok::<_, Stop>(observed.try_liveness(refused.generation)?.err().is_some_and(is_wrong))
+        Ok::<_, Stop>(observed.try_liveness(refused.serial)?.err().is_some_and(is_wrong))
     };
     let what = if !refused.handle.is_revocable() {
         "cannot be revoked by it"
     } else if sent.is_some() && is_blind()? {
         "was revoked, and nothing tells whether it is dead"
-    } else if is_late && matches!(observed.try_liveness(refused.generation)?, Ok(Liveness::Alive)) {
+    } else if is_late && matches!(observed.try_liveness(refused.serial)?, Ok(Liveness::Alive)) {
         "was revoked, and verify accepts it still, which says nothing with this recipe"
     } else {
         return Ok(None);

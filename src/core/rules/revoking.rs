@@ -36,11 +36,11 @@ pub fn liveness_or_revoke(
     published: bool,
     revocable: impl FnOnce() -> Option<Revocable>,
 ) -> Ruling {
-    let generation = token.generation;
+    let serial = token.serial;
     if !is_revocable(observed, token) {
         return await_expiry(observed, token);
     }
-    let taken = observed.memory.revokes.get(&generation).copied();
+    let taken = observed.memory.revokes.get(&serial).copied();
     if taken.is_some() && !observed.guarded(Guard::ConfirmDead) {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub fn liveness_or_revoke(
         let message = format!("{} was revoked; waiting until the provider refuses it", token.id);
         return Ok(Some(Decision::wait(left, Reason::Revoking, message)));
     }
-    match observed.try_liveness(generation)? {
+    match observed.try_liveness(serial)? {
         // What cannot be judged is revoked all the same, once; then it can be.
         Err(fault) if taken.is_some() => return Ok(Some(on_fault(observed, fault))),
         Ok(Liveness::Gone) => return Ok(None),
@@ -66,7 +66,7 @@ pub fn liveness_or_revoke(
         return Ok(Some(Decision::wait(CONFIRM_POLL, Reason::Revoking, "the token is in use again")));
     };
     let source = Box::new(token.source.clone());
-    let step = Step::Revoke { token: revocable, source, values: Some(generation), published };
+    let step = Step::Revoke { token: revocable, source, values: Some(serial), published };
     Ok(Some(Decision::act(step, Reason::Revoking, format!("revoking {}", token.id))))
 }
 
@@ -76,8 +76,8 @@ fn is_over(observed: &Observed, token: &Issued, taken: Option<Revokes>) -> Resul
     if taken.is_some() || has_expired(observed, token) || !observed.guarded(Guard::RevokeFirst) {
         return Ok(true);
     }
-    let failed = observed.memory.revoke_failed == Some(token.generation);
-    Ok(failed && life::try_life(observed, token.generation)? == Ok(Life::Dead))
+    let failed = observed.memory.revoke_failed == Some(token.serial);
+    Ok(failed && life::try_life(observed, token.serial)? == Ok(Life::Dead))
 }
 
 fn has_expired(observed: &Observed, token: &Issued) -> bool {
@@ -122,7 +122,7 @@ fn is_displaced(observed: &Observed, token: &Issued) -> bool {
     else {
         return false;
     };
-    previous.token.generation == token.generation && current.token.source.is_of_the_same_place(&token.source)
+    previous.token.serial == token.serial && current.token.source.is_of_the_same_place(&token.source)
 }
 
 /// How often a token is tried that cannot be revoked, when its expiry is not known or has passed.
@@ -130,10 +130,10 @@ const EXPIRY_POLL: Duration = Duration::from_secs(600);
 
 /// A token that nothing revokes is waited for; `None` when it is dead.
 fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
-    let doubt = match observed.try_liveness(token.generation)? {
+    let doubt = match observed.try_liveness(token.serial)? {
         Ok(Liveness::Gone) => return Ok(None),
         Ok(Liveness::Dead) if has_expired(observed, token) || was_replaced(observed, token) => return Ok(None),
-        _ => match life::try_life(observed, token.generation)? {
+        _ => match life::try_life(observed, token.serial)? {
             Ok(Life::Dead) => return Ok(None),
             Ok(Life::Doubted(refusals)) if !refusals.is_listed => Some(refusals),
             Ok(Life::Doubted(_) | Life::Alive) | Err(_) => None,

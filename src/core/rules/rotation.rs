@@ -25,7 +25,7 @@ use crate::{
         },
         step::{Decision, Step},
         timing::STALLED_WAKE,
-        token::{Generation, Handle, Issued},
+        token::{Handle, Issued, Serial},
     },
 };
 
@@ -33,12 +33,12 @@ use crate::{
 pub fn resume(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
     let Some(intent) = &record.ledger.intent else { return Ok(None) };
-    let carried = observed.target_generation();
+    let carried = observed.target_serial();
     if let Some(refused) = &record.ledger.refused {
         return refused::clear_refused(observed, record, refused);
     }
     match &record.ledger.pending {
-        Some(pending) if carried == Some(pending.generation) && observed.guarded(Guard::GoOnWithPublished) => {
+        Some(pending) if carried == Some(pending.serial) && observed.guarded(Guard::GoOnWithPublished) => {
             settling::settle(observed, resource, record, pending)
         }
         Some(pending) => verifying::verify(observed, resource, record, pending),
@@ -52,11 +52,11 @@ pub fn resume(observed: &Observed) -> Ruling {
 /// its store, and a sweep would kill what is about to be pending. The commit makes that store fail.
 fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Intent) -> Ruling {
     let ledger = &record.ledger;
-    if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::OwnIntent) {
+    if observed.memory.own != Some(intent.serial) && observed.guarded(Guard::OwnIntent) {
         return another_attempt(observed, resource, ledger, intent);
     }
     let live = sweep(observed, ledger, &intent.source)?;
-    let fresh = observed.memory.fresh == Some(intent.generation) && is_recent(observed, intent);
+    let fresh = observed.memory.fresh == Some(intent.serial) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
         let replaces = replaced(observed, ledger, intent)?;
         return create(resource, ledger, intent, live, replaces).map(Some);
@@ -66,23 +66,23 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
 
 /// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
 /// can end its successors as well.
-fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Generation>, Stop> {
+fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Serial>, Stop> {
     let of_there = |token: &&Issued| {
         token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
     };
     let Some(token) = ledger.current.as_ref().map(|current| &current.token).filter(of_there) else {
         return Ok(None);
     };
-    let generation = token.generation;
+    let serial = token.serial;
     // One that is displaced is compared with what is there, not shown.
     if token.handle == (Handle::Displaced {}) {
         return Ok(former(ledger, intent));
     }
     if !observed.guarded(Guard::ReplacesAlive) {
-        return Ok(Some(generation));
+        return Ok(Some(serial));
     }
-    match life::life(observed, generation)? {
-        Life::Alive => Ok(Some(generation)),
+    match life::life(observed, serial)? {
+        Life::Alive => Ok(Some(serial)),
         Life::Dead => Ok(None),
         // An attempt that was not heard of again may have ended it.
         Life::Doubted(refusals) if is_open(ledger, intent) && !refusals.is_listed => Ok(None),
@@ -91,10 +91,10 @@ fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Opt
 }
 
 /// The token of ours that has the place which the new one takes.
-fn former(ledger: &Ledger, intent: &Intent) -> Option<Generation> {
+fn former(ledger: &Ledger, intent: &Intent) -> Option<Serial> {
     let current = ledger.current.as_ref().map(|current| &current.token);
     let is_there = |token: &&Issued| token.handle.is_in_place() && token.source.is_of_the_same_place(&intent.source);
-    current.filter(is_there).map(|token| token.generation)
+    current.filter(is_there).map(|token| token.serial)
 }
 
 /// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
@@ -108,7 +108,7 @@ fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
     match &intent.failure {
         Some(failure) => matches!(failure.made, Made::MayExist | Made::Told),
         // An attempt that was not heard of again, or a record that was lost.
-        None => intent.attempts > 1 || (knows_none(ledger) && intent.generation.attempt > 1),
+        None => intent.attempts > 1 || (knows_none(ledger) && intent.serial.attempt > 1),
     }
 }
 
@@ -123,7 +123,7 @@ fn create(
     ledger: &Ledger,
     intent: &Intent,
     live: usize,
-    replaces: Option<Generation>,
+    replaces: Option<Serial>,
 ) -> Result<Decision, Stop> {
     let plan = resource.planned()?;
     if live >= plan.max_live {
@@ -136,7 +136,7 @@ fn create(
     }
     let source = Box::new(intent.source.clone());
     let (former, may_be_there) = (former(ledger, intent), may_be_there(ledger, intent));
-    let Intent { generation, .. } = *intent;
-    let step = Step::Mint { generation, source, lifetime: plan.lifetime, replaces, former, may_be_there };
-    Ok(Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.generation.sequence)))
+    let Intent { serial, .. } = *intent;
+    let step = Step::Mint { serial, source, lifetime: plan.lifetime, replaces, former, may_be_there };
+    Ok(Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.serial.sequence)))
 }

@@ -26,27 +26,27 @@ use crate::{
 /// Steps 7 and 8: the target carries the new token. After the settle time, every pod that exists may hold the old one and no
 /// later pod can. Only a token that works now is promoted, because promotion rolls the workloads onto it.
 pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
-    let generation = pending.generation;
-    let Some(values) = record.values.get(&generation) else {
+    let serial = pending.serial;
+    let Some(values) = record.values.get(&serial) else {
         let message = "the value of the new token is missing in the record; restore the record from a backup, or delete \
                        this object with spec.deletionPolicy: Orphan and create it again";
         return Ok(Some(Decision::stall(STALLED_WAKE, Reason::ValueLost, message)));
     };
     let drift = match &observed.target {
-        Target::Ours(view) => view.drift(&resource.target, generation, values),
+        Target::Ours(view) => view.drift(&resource.target, serial, values),
         Target::Absent | Target::Adoptable | Target::Foreign(_) => Some(Drift::Values),
     };
     if matches!(drift, Some(Drift::Values | Drift::Missing)) {
-        let step = Step::Publish { generation, repair: true };
+        let step = Step::Publish { serial, repair: true };
         return Ok(Some(Decision::act(step, Reason::DriftRepaired, "the Secret was changed by somebody else")));
     }
-    let surplus = match observed.verification(generation)? {
+    let surplus = match observed.verification(serial)? {
         Verification::Works { surplus, .. } => surplus.clone(),
         verification => return no_longer_works(observed, record, pending, verification),
     };
     let snapshot = match record.ledger.current {
         None => None,
-        Some(_) => Some(settled_snapshot(observed, resource, generation.sequence)?),
+        Some(_) => Some(settled_snapshot(observed, resource, serial.sequence)?),
     };
     let is_first = snapshot.is_none();
     let next = transition::promote(&record.ledger, surplus, snapshot, observed.now);
@@ -55,8 +55,8 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
         next.presumed_dead.clear();
     }
     let next = if is_first { next } else { stamp::renew(observed, next)? };
-    let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(generation) };
-    Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", generation.sequence))))
+    let step = Step::Save { ledger: Box::new(next), change: Change::Promoted(serial) };
+    Ok(Some(Decision::act(step, Reason::Published, format!("rotation {} is published", serial.sequence))))
 }
 
 /// A published token that does not work is not promoted. If it is dead, the next sequence replaces it at once; if it lives
@@ -68,11 +68,11 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
         Verification::Works { .. } => return Ok(None),
     };
     let message = format!("the token that was just published no longer works: {why}");
-    Ok(Some(match life::life(observed, pending.generation)? {
+    Ok(Some(match life::life(observed, pending.serial)? {
         Life::Doubted(refusals) => doubted(observed, pending, refusals),
         Life::Dead => {
             let next = transition::replace_dead(&record.ledger, message.clone());
-            let change = Change::Died(pending.generation);
+            let change = Change::Died(pending.serial);
             Decision::act(Step::Save { ledger: Box::new(next), change }, Reason::ValueLost, message)
         }
         Life::Alive => {

@@ -24,14 +24,14 @@ pub(in crate::core) fn sweep(observed: &Observed, ledger: &Ledger, source: &Sour
     if let Some(decision) = readopt::ahead(observed, ledger, listed) {
         return Err(decision.into());
     }
-    let target = observed.target_generation();
+    let target = observed.target_serial();
     let known = known_to_sweep(observed, ledger);
     let found = listed.iter().find_map(|token| Revocable::unpublished(token, &known, target));
     let Some(token) = found.filter(|_| observed.guarded(Guard::Sweep)) else {
         return Ok(listed.len());
     };
     // No left-over: this process has published it, and then the record went back to where it was not minted yet.
-    if observed.memory.published == Some(token.generation())
+    if observed.memory.published == Some(token.serial())
         && observed.guarded(Guard::SweepSparesPublished)
         && let Some(decision) = readopt::behind(observed, ledger, listed)
     {

@@ -58,10 +58,10 @@ pub fn foreign_target(observed: &Observed) -> Ruling {
 pub fn repair_drift(observed: &Observed) -> Ruling {
     let (Some(resource), Some(record)) = (&observed.resource, &observed.record) else { return Ok(None) };
     let Some(current) = &record.ledger.current else { return Ok(None) };
-    let generation = current.token.generation;
-    let Some(values) = record.values.get(&generation) else { return Ok(None) };
+    let serial = current.token.serial;
+    let Some(values) = record.values.get(&serial) else { return Ok(None) };
     let drifted = match &observed.target {
-        Target::Ours(view) => view.drift(&resource.target, generation, values),
+        Target::Ours(view) => view.drift(&resource.target, serial, values),
         Target::Absent | Target::Adoptable => Some(Drift::Values),
         Target::Foreign(_) => None,
     };
@@ -70,6 +70,6 @@ pub fn repair_drift(observed: &Observed) -> Ruling {
             "Secret {} was changed or deleted by somebody else; restored from the record",
             resource.target.name
         );
-        Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, message)
+        Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, message)
     }))
 }

@@ -16,7 +16,7 @@ use crate::{
         },
         step::{Change, Decision, Step},
         timing::STALLED_WAKE,
-        token::{Generation, Handle, Issued, Verification},
+        token::{Handle, Issued, Serial, Verification},
         transition,
     },
 };
@@ -29,17 +29,17 @@ const ACTIVATION_POLL: Duration = Duration::from_secs(2);
 /// It is published also when the spec has changed meanwhile: it may have been in the target already, so that a pod holds
 /// it, and the change causes the next rotation anyway.
 pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending: &Issued) -> Ruling {
-    let generation = pending.generation;
-    if !record.values.contains_key(&generation) {
+    let serial = pending.serial;
+    if !record.values.contains_key(&serial) {
         let message = "the value of the new token is missing in the record".to_owned();
         return refuse(observed, record, pending, Reason::ValueLost, message).map(Some);
     }
-    let verification = observed.verification(generation)?;
+    let verification = observed.verification(serial)?;
     // It has ended the one before it: there is no better one until a person has looked.
     let only = pending.handle.is_in_place() && !is_asked(resource, record);
     Ok(Some(match verification {
-        _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, generation),
-        Verification::Works { .. } => publish(resource, generation),
+        _ if !observed.guarded(Guard::VerifyFirst) => publish(resource, serial),
+        Verification::Works { .. } => publish(resource, serial),
         Verification::Insufficient { missing } if only => {
             keep(observed, pending, Reason::PermissionsMissing, &insufficient(missing))
         }
@@ -58,9 +58,9 @@ pub fn verify(observed: &Observed, resource: &Resource, record: &Record, pending
     }))
 }
 
-fn publish(resource: &Resource, generation: Generation) -> Decision {
-    let message = format!("publishing the token of rotation {} in {}", generation.sequence, resource.target.name);
-    Decision::act(Step::Publish { generation, repair: false }, Reason::Verifying, message)
+fn publish(resource: &Resource, serial: Serial) -> Decision {
+    let message = format!("publishing the token of rotation {} in {}", serial.sequence, resource.target.name);
+    Decision::act(Step::Publish { serial, repair: false }, Reason::Verifying, message)
 }
 
 /// Somebody asks for another token.
@@ -89,7 +89,7 @@ pub(in crate::core) fn insufficient(missing: &[String]) -> String {
 }
 
 fn not_yet(observed: &Observed, record: &Record, pending: &Issued, why: &str) -> Result<Decision, Stop> {
-    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
+    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.serial));
     if waited < observed.delays.activation {
         let message = format!("the new token is not usable yet: {why}");
         return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
@@ -107,10 +107,10 @@ fn misread(
     may_pass: bool,
 ) -> Result<Decision, Stop> {
     // One that pods may hold has nothing to prove any more; see `has_to_prove`.
-    if observed.memory.published == Some(pending.generation) {
+    if observed.memory.published == Some(pending.serial) {
         return Ok(Decision::stall(STALLED_WAKE, Reason::RecipeWrong, why));
     }
-    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.generation));
+    let waited = known_for(observed, observed.memory.pending_since.filter(|(known, _)| *known == pending.serial));
     if may_pass && waited < observed.delays.activation {
         let message = format!("the new token works, and is not published yet: {why}");
         return Ok(Decision::wait(ACTIVATION_POLL, Reason::Verifying, message));
@@ -123,17 +123,17 @@ fn misread(
     };
     let Failure { reason, message, .. } = failure.clone();
     let next = transition::misread(&record.ledger, failure);
-    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(pending.generation) };
+    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(pending.serial) };
     Ok(Decision::act(step, reason, message))
 }
 
 /// Whether a recipe has to show that it does what it says before this token is used: it is not known to be published,
 /// so that it can still be refused, and it has ended no other.
 #[must_use]
-pub fn has_to_prove(observed: &Observed, generation: Generation) -> bool {
+pub fn has_to_prove(observed: &Observed, serial: Serial) -> bool {
     let pending = observed.record.as_ref().and_then(|record| record.ledger.pending.as_ref());
-    let is_pending = pending.is_some_and(|token| token.generation == generation && !token.handle.is_in_place());
-    is_pending && observed.target_generation() != Some(generation) && observed.memory.published != Some(generation)
+    let is_pending = pending.is_some_and(|token| token.serial == serial && !token.handle.is_in_place());
+    is_pending && observed.target_serial() != Some(serial) && observed.memory.published != Some(serial)
 }
 
 /// How long this process has known something.
@@ -150,13 +150,13 @@ fn refuse(
     reason: Reason,
     message: String,
 ) -> Result<Decision, Stop> {
-    let generation = pending.generation;
-    if observed.memory.published == Some(generation) && observed.guarded(Guard::KeepPublished) {
+    let serial = pending.serial;
+    if observed.memory.published == Some(serial) && observed.guarded(Guard::KeepPublished) {
         let message = format!("the token that was published no longer passes: {message}");
-        return Ok(match life::life(observed, generation)? {
+        return Ok(match life::life(observed, serial)? {
             Life::Dead => {
                 let next = transition::replace_dead(&record.ledger, message.clone());
-                let step = Step::Save { ledger: Box::new(next), change: Change::Died(generation) };
+                let step = Step::Save { ledger: Box::new(next), change: Change::Died(serial) };
                 Decision::act(step, Reason::ValueLost, message)
             }
             Life::Alive => Decision::stall(STALLED_WAKE, reason, message),
@@ -164,6 +164,6 @@ fn refuse(
         });
     }
     let next = transition::refuse(&record.ledger, Failure::nothing_made(reason, message.clone()));
-    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(generation) };
+    let step = Step::Save { ledger: Box::new(next), change: Change::Refused(serial) };
     Ok(Decision::act(step, reason, message))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 pub use crate::core::fault::{Fault, FaultClass};
 use crate::core::{
     pods::consumers::Consumers,
-    token::{Census, Generation, Listed, Liveness, Source, Verification},
+    token::{Census, Listed, Liveness, Serial, Source, Verification},
 };
 
 /// Something that only some decisions need, looked up live.
@@ -18,11 +18,11 @@ pub enum Question {
     /// Could a new token be minted and published now?
     Preflight,
     /// Does this token work, and what may it do?
-    Verify(Generation),
+    Verify(Serial),
     /// Does the provider still accept this token?
-    Liveness(Generation),
+    Liveness(Serial),
     /// When was this token used last?
-    LastUse(Generation),
+    LastUse(Serial),
     /// The pods, nodes and workloads.
     Consumers,
     /// Is the namespace of the object being deleted?
@@ -36,9 +36,9 @@ pub struct Answers {
     /// Names that were listed and are not believed to be ours.
     pub refused_names: Vec<String>,
     pub preflight: Option<Result<Option<Census>, Fault>>,
-    pub verification: BTreeMap<Generation, Result<Verification, Fault>>,
-    pub liveness: BTreeMap<Generation, Result<Liveness, Fault>>,
-    pub last_use: BTreeMap<Generation, Result<Option<Timestamp>, Fault>>,
+    pub verification: BTreeMap<Serial, Result<Verification, Fault>>,
+    pub liveness: BTreeMap<Serial, Result<Liveness, Fault>>,
+    pub last_use: BTreeMap<Serial, Result<Option<Timestamp>, Fault>>,
     pub consumers: Option<Result<Consumers, Fault>>,
     /// What the recipe of the token that was verified could not show.
     pub unshown: Vec<String>,

@@ -19,7 +19,7 @@ use crate::{
             views::{Record, Target},
         },
         step::Change,
-        token::{Generation, Issued},
+        token::{Issued, Serial},
     },
 };
 
@@ -29,35 +29,35 @@ pub struct Memory {
     /// The highest counter of attempts that this process has seen in the record.
     pub highest: i64,
     /// An intent that this process committed and whose create it has not sent.
-    pub fresh: Option<Generation>,
+    pub fresh: Option<Serial>,
     /// The last intent that this process committed, whether its create was sent or not.
-    pub own: Option<Generation>,
+    pub own: Option<Serial>,
     /// The intent that this pass decided to write, and when; it counts as known since then if the write is acknowledged.
-    pub intended: Option<(Generation, Duration)>,
+    pub intended: Option<(Serial, Duration)>,
     /// Since when this process knows of the intent in the record.
-    pub intent_since: Option<(Generation, Duration)>,
+    pub intent_since: Option<(Serial, Duration)>,
     /// Since when (monotonic) this process has seen the target as it is now, or had its write of it acknowledged.
     pub target_since: Duration,
     /// Since when this process knows of the pending token.
-    pub pending_since: Option<(Generation, Duration)>,
+    pub pending_since: Option<(Serial, Duration)>,
     /// A pending token that this process has published or seen in the target: pods may hold it.
-    pub published: Option<Generation>,
+    pub published: Option<Serial>,
     /// Since when this process knows of the refused token.
-    pub refused_since: Option<(Generation, Duration)>,
+    pub refused_since: Option<(Serial, Duration)>,
     /// Since when this process knows that the owner goes.
     pub retiring_since: Option<Duration>,
     /// The current token under which this process last looked for left-overs.
-    pub swept: Option<Generation>,
+    pub swept: Option<Serial>,
     /// Since when pickup is proven without a break.
     pub proven_since: Option<Duration>,
     /// How often each workload was given which stamp.
     pub stamps: BTreeMap<WorkloadRef, (String, u32)>,
     /// Which tokens the provider took a revoke of from this process.
-    pub revokes: BTreeMap<Generation, Revokes>,
+    pub revokes: BTreeMap<Serial, Revokes>,
     /// A token of which the provider did not take the revoke.
-    pub revoke_failed: Option<Generation>,
+    pub revoke_failed: Option<Serial>,
     /// How tokens were refused that nobody here has ended.
-    pub refusals: BTreeMap<Generation, Refusals>,
+    pub refusals: BTreeMap<Serial, Refusals>,
     /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
     pub provider: Option<Result<(), Trouble>>,
     /// Why the last create of this process failed.
@@ -94,7 +94,7 @@ pub struct Revokes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TargetSeen {
     uid: Option<String>,
-    generation: Option<Generation>,
+    serial: Option<Serial>,
     /// A digest of the data; never the data.
     digest: String,
 }
@@ -103,7 +103,7 @@ struct TargetSeen {
 /// changed, by whomever, what this process measured no longer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct GraceBasis {
-    generation: Generation,
+    serial: Serial,
     round: i64,
     served: i64,
 }
@@ -121,19 +121,19 @@ impl Memory {
         self.intended = None;
         let ledger = record.map(|record| &record.ledger);
         self.highest = ledger.map_or(0, |ledger| ledger.counter).max(self.highest);
-        let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.generation);
+        let intent = ledger.and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.serial);
         since(&mut self.intent_since, intent, uptime);
         // What is over is forgotten; what was swept was never in the record.
-        let known = ledger.map(Ledger::generations).unwrap_or_default();
-        self.refusals.retain(|generation, _| known.contains(generation));
-        self.revokes.retain(|generation, _| known.contains(generation));
-        let generation = |token: Option<&Issued>| token.map(|token| token.generation);
-        let pending = generation(ledger.and_then(|ledger| ledger.pending.as_ref()));
+        let known = ledger.map(Ledger::serials).unwrap_or_default();
+        self.refusals.retain(|serial, _| known.contains(serial));
+        self.revokes.retain(|serial, _| known.contains(serial));
+        let serial = |token: Option<&Issued>| token.map(|token| token.serial);
+        let pending = serial(ledger.and_then(|ledger| ledger.pending.as_ref()));
         since(&mut self.pending_since, pending, uptime);
-        let refused = generation(ledger.and_then(|ledger| ledger.refused.as_ref()));
+        let refused = serial(ledger.and_then(|ledger| ledger.refused.as_ref()));
         since(&mut self.refused_since, refused, uptime);
         if let (Target::Ours(view), Some(pending)) = (target, pending)
-            && view.generation == Some(pending)
+            && view.serial == Some(pending)
         {
             self.published = Some(pending);
         }
@@ -141,7 +141,7 @@ impl Memory {
         self.retiring_since = retiring.then(|| self.retiring_since.unwrap_or(uptime));
         let previous = ledger.and_then(|ledger| ledger.previous.as_ref());
         let basis = previous.filter(|previous| previous.snapshot.is_some()).map(|previous| GraceBasis {
-            generation: previous.token.generation,
+            serial: previous.token.serial,
             round: previous.round,
             served: previous.grace_served,
         });
@@ -155,10 +155,10 @@ impl Memory {
     fn look_at_target(&mut self, uptime: Duration, target: &Target) {
         let seen = match target {
             Target::Ours(view) => {
-                TargetSeen { uid: Some(view.uid.clone()), generation: view.generation, digest: view.digest() }
+                TargetSeen { uid: Some(view.uid.clone()), serial: view.serial, digest: view.digest() }
             }
             Target::Absent | Target::Foreign(_) | Target::Adoptable => {
-                TargetSeen { uid: None, generation: None, digest: format!("{target:?}") }
+                TargetSeen { uid: None, serial: None, digest: format!("{target:?}") }
             }
         };
         if self.target.as_ref() != Some(&seen) {
@@ -173,8 +173,8 @@ impl Memory {
     }
 
     /// A write of the target is about to be sent: an answer that gets lost is no proof that it was not written.
-    pub fn publishing(&mut self, generation: Generation) {
-        self.published = Some(generation);
+    pub fn publishing(&mut self, serial: Serial) {
+        self.published = Some(serial);
     }
 
     /// A write of the target was acknowledged: the settle time runs from now.
@@ -189,13 +189,13 @@ impl Memory {
             self.note_unheard();
         }
         match change {
-            Change::Intended(generation) => {
-                self.fresh = Some(generation);
-                self.own = Some(generation);
-                self.intent_since = self.intended.take().filter(|(intended, _)| *intended == generation);
+            Change::Intended(serial) => {
+                self.fresh = Some(serial);
+                self.own = Some(serial);
+                self.intent_since = self.intended.take().filter(|(intended, _)| *intended == serial);
                 self.mint_failure = None;
             }
-            Change::TakenOver(generation) => self.own = Some(generation),
+            Change::TakenOver(serial) => self.own = Some(serial),
             Change::Promoted(_) => {
                 self.stamps.clear();
                 self.reopened = 0;
@@ -231,15 +231,15 @@ impl Memory {
     }
 
     /// The provider took a revoke.
-    pub fn revoked(&mut self, generation: Generation, uptime: Duration) {
-        let taken = self.revokes.entry(generation).or_insert(Revokes { first: uptime, last: uptime, times: 0 });
+    pub fn revoked(&mut self, serial: Serial, uptime: Duration) {
+        let taken = self.revokes.entry(serial).or_insert(Revokes { first: uptime, last: uptime, times: 0 });
         (taken.last, taken.times) = (uptime, taken.times.saturating_add(1));
         self.revoke_failed = None;
     }
 
     /// The provider did not take a revoke, or its answer was lost.
-    pub fn revoke_failed(&mut self, generation: Generation) {
-        self.revoke_failed = Some(generation);
+    pub fn revoke_failed(&mut self, serial: Serial) {
+        self.revoke_failed = Some(serial);
     }
 
     /// A create was sent, and its answer was lost.
@@ -261,8 +261,8 @@ impl Memory {
 }
 
 /// Notes since when something is known, and forgets what is over.
-fn since(known: &mut Option<(Generation, Duration)>, now: Option<Generation>, uptime: Duration) {
-    if now != known.map(|(generation, _)| generation) {
-        *known = now.map(|generation| (generation, uptime));
+fn since(known: &mut Option<(Serial, Duration)>, now: Option<Serial>, uptime: Duration) {
+    if now != known.map(|(serial, _)| serial) {
+        *known = now.map(|serial| (serial, uptime));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
             memory::Memory,
             views::{Record, Resource, Target, TargetView},
         },
-        token::{Census, Generation, Listed, Liveness, Owner, Source, Verification},
+        token::{Census, Listed, Liveness, Owner, Serial, Source, Verification},
     },
     secret_value::TokenSet,
 };
@@ -93,20 +93,20 @@ impl Observed {
     }
 
     /// Whether a token works, or the question.
-    pub fn try_verification(&self, generation: Generation) -> Result<Result<&Verification, &Fault>, Question> {
-        let answer = self.answers.verification.get(&generation).ok_or(Question::Verify(generation))?;
+    pub fn try_verification(&self, serial: Serial) -> Result<Result<&Verification, &Fault>, Question> {
+        let answer = self.answers.verification.get(&serial).ok_or(Question::Verify(serial))?;
         Ok(answer.as_ref())
     }
 
     /// Whether the provider still accepts a token, or the question.
-    pub fn try_liveness(&self, generation: Generation) -> Result<Result<Liveness, &Fault>, Question> {
-        let answer = self.answers.liveness.get(&generation).ok_or(Question::Liveness(generation))?;
+    pub fn try_liveness(&self, serial: Serial) -> Result<Result<Liveness, &Fault>, Question> {
+        let answer = self.answers.liveness.get(&serial).ok_or(Question::Liveness(serial))?;
         Ok(answer.as_ref().copied())
     }
 
     /// When a token was used last, if the provider knows of it, or the question.
-    pub fn try_last_use(&self, generation: Generation) -> Result<Result<Option<Timestamp>, &Fault>, Question> {
-        let answer = self.answers.last_use.get(&generation).ok_or(Question::LastUse(generation))?;
+    pub fn try_last_use(&self, serial: Serial) -> Result<Result<Option<Timestamp>, &Fault>, Question> {
+        let answer = self.answers.last_use.get(&serial).ok_or(Question::LastUse(serial))?;
         Ok(answer.as_ref().copied())
     }
 
@@ -161,14 +161,14 @@ impl Observed {
 
     /// What the target carries; `None` also if it says a number that nobody can have counted to.
     #[must_use]
-    pub fn target_generation(&self) -> Option<Generation> {
-        let carried = self.ours().and_then(|view| view.generation);
+    pub fn target_serial(&self) -> Option<Serial> {
+        let carried = self.ours().and_then(|view| view.serial);
         carried.filter(|carried| countable::is_countable(self.counted(), *carried))
     }
 
     /// The values of a token, from the record.
     #[must_use]
-    pub fn values(&self, generation: Generation) -> Option<&TokenSet> {
-        self.record.as_ref().and_then(|record| record.values.get(&generation))
+    pub fn values(&self, serial: Serial) -> Option<&TokenSet> {
+        self.record.as_ref().and_then(|record| record.values.get(&serial))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     core::{
         ledger::record::{Ledger, Values},
         plan::{Plan, TargetPlan, Trouble},
-        token::Generation,
+        token::Serial,
     },
     secret_value::{SecretValue, TokenSet, digest},
 };
@@ -63,7 +63,7 @@ pub struct TargetView {
     /// UID of the Secret: one that was deleted and made anew is another one.
     pub uid: String,
     /// What it says it carries; `None` if the annotation was tampered with.
-    pub generation: Option<Generation>,
+    pub serial: Option<Serial>,
     /// Attempt that was refused and that no write based on an older read may publish any more.
     pub fence: Option<i64>,
     pub orphaned: bool,
@@ -104,12 +104,11 @@ impl TargetView {
         digest(self.data.iter().map(|(key, value)| (key.as_str(), value)))
     }
 
-    /// Whether it carries exactly the values of a token under its generation, with the planned labels and annotations.
+    /// Whether it carries exactly the values of a token under its serial, with the planned labels and annotations.
     #[must_use]
-    pub fn drift(&self, plan: &TargetPlan, generation: Generation, values: &TokenSet) -> Option<Drift> {
+    pub fn drift(&self, plan: &TargetPlan, serial: Serial, values: &TokenSet) -> Option<Drift> {
         let planned = || plan.data.iter().filter_map(|(key, field)| Some((self.data.get(key), values.get(field)?)));
-        if self.generation != Some(generation) || planned().any(|(held, value)| held.is_some_and(|held| held != value))
-        {
+        if self.serial != Some(serial) || planned().any(|(held, value)| held.is_some_and(|held| held != value)) {
             return Some(Drift::Values);
         }
         if planned().any(|(held, _)| held.is_none()) {

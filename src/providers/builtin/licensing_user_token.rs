@@ -38,7 +38,7 @@ pub(super) fn recipe(refresh: &UserTokenRefresh, access: HttpProvider) -> Result
             answer,
             values: BTreeMap::from([(USER_TOKEN.to_owned(), value.clone())]),
             private: Vec::new(),
-            tell_lost: false,
+            report_lost: false,
             dpop: false,
             id: None,
             permissions: None,

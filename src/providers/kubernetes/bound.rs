@@ -76,9 +76,9 @@ pub fn listed(metadata: ObjectMeta, naming: &Naming) -> Option<Listed> {
         return None;
     }
     let (id, uid) = (metadata.name?, metadata.uid?);
-    let generation = naming.parse(&id)?;
+    let serial = naming.parse(&id)?;
     let created_at = metadata.creation_timestamp.map(|at| at.0);
-    Some(Listed { generation, handle: Handle::BoundObject { name: id.clone(), uid }, id, created_at })
+    Some(Listed { serial, handle: Handle::BoundObject { name: id.clone(), uid }, id, created_at })
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
             ..ObjectMeta::default()
         };
         let found = listed(secret("tokenturn-install-owner-2-3", Some("u")), &naming).unwrap();
-        assert_eq!((found.generation.sequence, found.generation.attempt), (2, 3));
+        assert_eq!((found.serial.sequence, found.serial.attempt), (2, 3));
         assert_eq!(found.handle, Handle::BoundObject { name: found.id.clone(), uid: "u".to_owned() });
         assert_eq!(listed(secret("tokenturn-install-owner-2-3", None), &naming), None);
         assert_eq!(listed(secret("tokenturn-install-owner-2", Some("u")), &naming), None);

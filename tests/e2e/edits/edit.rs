@@ -53,7 +53,7 @@ pub enum Hand {
     Deleted,
     WithoutKey,
     FurtherKey,
-    WithoutGeneration,
+    WithoutSerial,
     /// Nothing says any more that it is ours.
     WithoutLabels,
 }
@@ -74,7 +74,7 @@ fn what() -> impl Strategy<Value = What> {
         3 => Just(Hand::Deleted),
         2 => Just(Hand::WithoutKey),
         2 => Just(Hand::FurtherKey),
-        1 => Just(Hand::WithoutGeneration),
+        1 => Just(Hand::WithoutSerial),
         1 => Just(Hand::WithoutLabels),
     ];
     let key = prop_oneof![3 => Just(("MORE", "token")), 1 => Just(("BAD", "no-such-field"))];

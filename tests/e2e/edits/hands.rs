@@ -139,7 +139,7 @@ impl Hands<'_> {
             Hand::WithoutLabels if self.is_leaving().await? => return Ok(()),
             Hand::WithoutKey => json!({"data": {"token": null}}),
             Hand::FurtherKey => json!({"stringData": {"extra": "by hand"}}),
-            Hand::WithoutGeneration => json!({"metadata": {"annotations": {"tokenturn.dev/generation": null}}}),
+            Hand::WithoutSerial => json!({"metadata": {"annotations": {"tokenturn.dev/generation": null}}}),
             Hand::WithoutLabels => json!({"metadata": {"labels": null}}),
         };
         self.target_patch(patch).await

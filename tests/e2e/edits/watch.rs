@@ -13,8 +13,8 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use tokenturn::{
-    api::names::{GENERATION_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL},
-    core::token::Generation,
+    api::names::{OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, SERIAL_ANNOTATION},
+    core::token::Serial,
 };
 
 /// Annotation by which an edit by hand marks the version that it makes.
@@ -128,8 +128,8 @@ fn compared(before: &Secret, after: &Secret) -> Vec<String> {
     let empty = after.data.iter().flatten().filter(|(_, value)| value.0.is_empty());
     wrong.extend(empty.map(|(key, _)| format!("key {key} became empty")));
     let sequence = |secret: &Secret| {
-        let generation = secret.annotations().get(GENERATION_ANNOTATION)?.parse::<Generation>().ok();
-        generation.map(|generation| generation.sequence)
+        let serial = secret.annotations().get(SERIAL_ANNOTATION)?.parse::<Serial>().ok();
+        serial.map(|serial| serial.sequence)
     };
     if owner(before) == owner(after) && sequence(after) < sequence(before) {
         wrong.push(format!("the sequence went back from {:?} to {:?}", sequence(before), sequence(after)));

@@ -28,7 +28,7 @@ const WRONG: [Wrong; 4] = [
         Wire::Grafana,
         &[Lie::AcceptsAll],
         |_| {},
-        ("LeftBehind", "verify.request accepts", false),
+        ("TokenMayRemain", "verify.request accepts", false),
     ),
     (
         "http/oauth2-client-credentials",
@@ -43,7 +43,7 @@ const WRONG: [Wrong; 4] = [
         Wire::Cloudflare,
         &[Lie::Lacks(Operation::Create, "id"), Lie::ListsNothing],
         |_| {},
-        ("LeftBehind", "cannot be revoked by it", true),
+        ("TokenMayRemain", "cannot be revoked by it", true),
     ),
 ];
 

@@ -25,7 +25,7 @@ struct Typed {
     rotations: Option<u32>,
     /// Settle time of the operator.
     #[arg(long)]
-    settle: Option<GoDuration>,
+    settle_time: Option<GoDuration>,
     /// Grace period of the token that is rotated.
     #[arg(long, default_value = "0s")]
     grace: GoDuration,
@@ -53,7 +53,7 @@ struct Typed {
 #[derive(Debug)]
 pub struct Plan {
     pub rotations: u32,
-    pub settle: GoDuration,
+    pub settle_time: GoDuration,
     pub grace: GoDuration,
     pub idle: Duration,
     pub first_tokens: usize,
@@ -70,13 +70,23 @@ pub struct Plan {
 impl Plan {
     /// Reads the command line of this process.
     pub fn from_command_line() -> Result<Self, Failure> {
-        let Typed { quick, rotations, settle, grace, idle_seconds, first_tokens, idle_tokens, tokens, trace, binary } =
-            Typed::parse();
+        let Typed {
+            quick,
+            rotations,
+            settle_time,
+            grace,
+            idle_seconds,
+            first_tokens,
+            idle_tokens,
+            tokens,
+            trace,
+            binary,
+        } = Typed::parse();
         let either = |short: u64, full: u64| if quick { short } else { full };
-        let settle = settle.map_or_else(|| if quick { "1s" } else { "15s" }.parse(), Ok)?;
+        let settle_time = settle_time.map_or_else(|| if quick { "1s" } else { "15s" }.parse(), Ok)?;
         Ok(Self {
             rotations: rotations.unwrap_or(if quick { 2 } else { 5 }).max(1),
-            settle,
+            settle_time,
             grace,
             idle: Duration::from_secs(idle_seconds.unwrap_or(either(20, 300))),
             first_tokens: first_tokens.unwrap_or(if quick { 3 } else { 10 }).max(1),

@@ -79,7 +79,7 @@ impl Stage {
         let options = NodeOptions { pod_start: Duration::from_secs(1), ..NodeOptions::named("simulated-node") };
         let node = SimulatedNode::start(&plane.config("node").await?, history, options).await?;
 
-        // No --settle: the operator's default is part of what is shown.
+        // No --settle-time: the operator's default is part of what is shown.
         let mut operator = OperatorProcess::start(plane, OperatorOptions::new(binary)).await?;
         operator.ready(Duration::from_secs(60)).await?;
         let account = format!("system:serviceaccount:{SYSTEM}:tokenturn");

@@ -18,7 +18,7 @@ const OWN: [&str; 9] = [
     "tokenturn.dev/rotate-now",
 ];
 
-/// The fields of an object as path and text. Times are all the same; of a generation only the sequence counts, because a
+/// The fields of an object as path and text. Times are all the same; of a serial only the sequence counts, because a
 /// fault may cost an attempt.
 pub fn fields(name: &str, object: Option<Value>) -> Vec<(String, String)> {
     let mut fields = Vec::new();

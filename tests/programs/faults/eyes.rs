@@ -19,7 +19,7 @@ use kube::{
 };
 use tokenturn::api::{
     RotatedToken,
-    names::{GENERATION_ANNOTATION, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET},
+    names::{ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET, SERIAL_ANNOTATION},
 };
 
 /// What was seen in one namespace.
@@ -113,12 +113,12 @@ impl Seen {
             Some(ROLE_RECORD) => set(&mut self.records, uid, there),
             _ => {
                 self.target = there;
-                let carried = secret.annotations().get(GENERATION_ANNOTATION).filter(|_| there);
+                let carried = secret.annotations().get(SERIAL_ANNOTATION).filter(|_| there);
                 let carried = carried.and_then(|text| text.split_once('.'));
                 let carried =
                     carried.and_then(|(sequence, attempt)| Some((sequence.parse().ok()?, attempt.parse().ok()?)));
-                if let Some(generation) = carried.filter(|generation| self.published.last() != Some(generation)) {
-                    self.published.push(generation);
+                if let Some(serial) = carried.filter(|serial| self.published.last() != Some(serial)) {
+                    self.published.push(serial);
                 }
             }
         }

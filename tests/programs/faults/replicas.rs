@@ -104,9 +104,9 @@ impl Replicas {
             format!("--watch-namespaces={}", self.namespace),
             format!("--leader-election={}", self.mode != Mode::Unelected),
             format!("--identity={identity}"),
-            "--settle=1s".to_owned(),
+            "--settle-time=1s".to_owned(),
             "--concurrency=2".to_owned(),
-            "--admin-address=127.0.0.1:0".to_owned(),
+            "--http-address=127.0.0.1:0".to_owned(),
             // For the servers of HTTP providers.
             "--allow-loopback-providers".to_owned(),
             "--allow-plain-http".to_owned(),

@@ -59,7 +59,7 @@ pub struct Outcome {
     pub target_lives: Option<bool>,
     /// Whether what the target has beside the token belongs to it.
     pub target_is_whole: bool,
-    /// Generation of the Deployment: how often its template or size was changed.
+    /// Serial of the Deployment: how often its template or size was changed.
     pub rollouts: i64,
     /// Field by field: what is left at the end.
     pub state: BTreeMap<String, String>,
@@ -89,19 +89,19 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
     if matches!(scenario.end, End::AwaitingExpiry { .. } | End::Replaced { .. }) {
         expected.extend(held.iter().cloned());
     }
-    let mut told = world.told("LeftBehind").await?;
+    let mut told = world.told("TokenMayRemain").await?;
     told.extend(replicas.lines_with("the answer to a create was lost"));
     let conditions = object.iter().filter_map(|object| object["status"]["conditions"].as_array()).flatten();
     told.extend(
         conditions
-            .filter(|condition| condition["reason"] == "LeftBehind")
+            .filter(|condition| condition["reason"] == "TokenMayRemain")
             .map(|condition| condition["message"].to_string()),
     );
     let contract = world.contract.as_ref();
     let tells = contract.is_some_and(|contract| contract.tells());
     let in_place = contract.filter(|contract| contract.is_in_place());
     let rollouts = workload.as_ref().and_then(|object| object["metadata"]["generation"].as_i64()).unwrap_or(0);
-    // How far its controllers have come with the pods says nothing of the operator; the generation says how often it rolled.
+    // How far its controllers have come with the pods says nothing of the operator; the serial says how often it rolled.
     let workload = workload.map(|mut object| {
         object["status"].take();
         object
@@ -220,7 +220,7 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
             // What may be alive is the reason where there is such a thing.
             let is_told = |told: &Condition| {
                 let says_so = told.reason == "RecipeWrong"
-                    || (told.reason == "LeftBehind" && told.message.contains("because the recipe is wrong"));
+                    || (told.reason == "TokenMayRemain" && told.message.contains("because the recipe is wrong"));
                 told.type_ == "Stalled" && told.status == "True" && says_so
             };
             if !conditions.iter().any(is_told) {

@@ -131,7 +131,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Numbers as a generation of ours has them, and others.
+/// Numbers as a serial of ours has them, and others.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),

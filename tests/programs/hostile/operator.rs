@@ -42,7 +42,7 @@ impl Operator {
     pub async fn start(plane: &ControlPlane, plan: &Plan) -> Result<Self, Failure> {
         let mut limit = Limit::of_chart("tokenturn", SYSTEM)?;
         let mut options = OperatorOptions::new(&plan.binary)
-            .arg(format!("--settle={SETTLE}"))
+            .arg(format!("--settle-time={SETTLE}"))
             // Everything is on loopback here. An identity that stays takes its lease at once when it comes back.
             .arg("--allow-loopback-providers")
             .arg("--allow-plain-http")

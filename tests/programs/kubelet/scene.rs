@@ -64,7 +64,7 @@ impl Scene {
             KubeletNode::start(plane, "node", consumer, &history),
             KubeletNode::start(plane, "lost", consumer, &history),
         )?;
-        // No --settle: the operator's default is what is shown.
+        // No --settle-time: the operator's default is what is shown.
         let mut operator = OperatorProcess::start(plane, OperatorOptions::new(binary)).await?;
         operator.ready(PATIENCE).await?;
         say("control plane, two kubelets and the operator run");

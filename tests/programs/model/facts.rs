@@ -38,16 +38,16 @@ fn object_of(ledger: &Ledger) -> Object {
 pub fn facts(ledger: &Ledger) -> Facts {
     let small = |number: i64| u8::try_from(number).expect("a small number");
     let object = object_of(ledger);
-    let token = |generation: Option<_>| generation.map_or(Token::NONE, |generation| Token::new(object, generation));
+    let token = |serial: Option<_>| serial.map_or(Token::NONE, |serial| Token::new(object, serial));
     let bits = |tokens: &mut dyn Iterator<Item = &Issued>| {
-        tokens.fold(0, |bits, issued| bits | Token::new(object, issued.generation).bit())
+        tokens.fold(0, |bits, issued| bits | Token::new(object, issued.serial).bit())
     };
     let previous = ledger.previous.as_ref();
     Facts {
         counter: small(ledger.counter),
-        current: token(ledger.current.as_ref().map(|current| current.token.generation)),
-        previous: token(previous.map(|previous| previous.token.generation)),
-        pending: token(ledger.pending.as_ref().map(|pending| pending.generation)),
+        current: token(ledger.current.as_ref().map(|current| current.token.serial)),
+        previous: token(previous.map(|previous| previous.token.serial)),
+        pending: token(ledger.pending.as_ref().map(|pending| pending.serial)),
         known: bits(&mut ledger.tokens()),
         presumed_dead: bits(&mut ledger.presumed_dead.iter()),
         unknown_until: small(ledger.unknown_until),

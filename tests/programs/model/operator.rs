@@ -217,7 +217,7 @@ impl Operator {
         self.stored.get((record, token), |_| {
             let noted = self.records.get(record.0);
             let mut kept = noted.record.values.clone();
-            kept.insert(token.generation(), values_as(token));
+            kept.insert(token.serial(), values_as(token));
             let handle = |token: Issued| match self.start.ends {
                 Ends::Revoked => token.handle,
                 Ends::Expired => Handle::Nothing {},
@@ -235,7 +235,7 @@ impl Operator {
             let mut memory = (*self.memories.get(memory.0)).clone();
             match self.effect(effect) {
                 Effect::Mint { .. } => memory.minting(),
-                Effect::Publish(token) => memory.publishing(token.generation()),
+                Effect::Publish(token) => memory.publishing(token.serial()),
                 _ => {}
             }
             self.keep_memory(memory)
@@ -249,7 +249,7 @@ impl Operator {
             match self.effect(effect) {
                 Effect::Save { change, .. } => memory.saved(change),
                 Effect::Publish(_) => memory.published(UPTIME),
-                Effect::Revoke(token) => memory.revoked(token.generation(), UPTIME),
+                Effect::Revoke(token) => memory.revoked(token.serial(), UPTIME),
                 Effect::Stamp(stamp) => memory.stamped(workload(), &self.stamps.get(stamp.0), UPTIME),
                 _ => {}
             }
@@ -270,8 +270,8 @@ impl Operator {
         if let Some(intent) = &mut ledger.intent {
             intent.at = now();
         }
-        let known = ledger.generations();
-        values.retain(|generation, _| known.contains(generation));
+        let known = ledger.serials();
+        values.retain(|serial, _| known.contains(serial));
         let text = serde_json::to_string(&ledger).expect("a ledger is JSON");
         let key = format!("{text}{:?}", values.keys().collect::<Vec<_>>());
         RecordId(self.records.number(key, || {
@@ -304,29 +304,29 @@ impl Operator {
     }
 
     fn as_effect(&self, viewer: Viewer, step: &Step, observed: &Observed) -> Option<Effect> {
-        let token = |generation| Token::new(viewer.object(), generation);
+        let token = |serial| Token::new(viewer.object(), serial);
         let kept = || observed.record.as_ref().map_or_else(Values::new, |record| record.values.clone());
         Some(match step {
             Step::Save { ledger, change } => {
                 Effect::Save { next: self.keep_record((**ledger).clone(), kept()), change: *change }
             }
             Step::Readopt { ledger, values } => {
-                let generation = ledger.current.as_ref().map(|current| current.token.generation);
-                let values = generation.zip(values.clone()).into_iter().collect();
+                let serial = ledger.current.as_ref().map(|current| current.token.serial);
+                let values = serial.zip(values.clone()).into_iter().collect();
                 Effect::Write { next: self.keep_record((**ledger).clone(), values) }
             }
-            Step::RestoreValue { generation, values } => {
+            Step::RestoreValue { serial, values } => {
                 let mut all = kept();
-                all.insert(*generation, values.clone());
+                all.insert(*serial, values.clone());
                 Effect::Write { next: self.keep_record(observed.record.as_ref()?.ledger.clone(), all) }
             }
             Step::DropRecord => Effect::DropRecord,
             Step::LeaveRecord { .. } => unreachable!("no credential of the model goes"),
-            Step::Publish { generation, .. } => Effect::Publish(token(*generation)),
+            Step::Publish { serial, .. } => Effect::Publish(token(*serial)),
             Step::Fence { attempt } => Effect::Fence(u8::try_from(*attempt).ok()?),
             Step::DeleteTarget => Effect::DeleteTarget,
-            Step::Mint { generation, replaces, .. } => {
-                Effect::Mint { token: token(*generation), replaces: replaces.map_or(Token::NONE, token) }
+            Step::Mint { serial, replaces, .. } => {
+                Effect::Mint { token: token(*serial), replaces: replaces.map_or(Token::NONE, token) }
             }
             Step::Revoke { token, .. } => Effect::Revoke(revoked(viewer, token)),
             Step::Stamp { stamp, .. } => Effect::Stamp(StampId(self.stamps.number(stamp.clone(), || stamp.clone()))),

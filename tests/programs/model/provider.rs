@@ -138,7 +138,7 @@ impl World {
         let known = self
             .operator
             .noted(state[token.object()].record)
-            .is_some_and(|noted| noted.record.ledger.tokens().any(|known| known.generation == token.generation()));
+            .is_some_and(|noted| noted.record.ledger.tokens().any(|known| known.serial == token.serial()));
         state.replicas[number].activity = match fate {
             // The next try finds a conflict and looks what is there.
             Fate::ReplyLost => Activity::Storing { token, base: Base { record_changed: true, ..base } },

@@ -14,7 +14,7 @@ use tokenturn::{
             observed::Observed,
             views::{self, Foreign, TargetView},
         },
-        token::{Generation, Handle, Issued, Listed as ListedToken, Liveness, Naming, Owner, Verification},
+        token::{Handle, Issued, Listed as ListedToken, Liveness, Naming, Owner, Serial, Verification},
     },
     secret_value::{SecretValue, TokenSet},
 };
@@ -42,17 +42,17 @@ fn naming(object: Object) -> Naming {
 /// What a token is worth: that of B is another one than that of A with the same numbers.
 pub fn values_as(token: Token) -> TokenSet {
     match token.object() {
-        Object::A => values(token.generation()),
-        Object::B => TokenSet::single(SecretValue::new(format!("value-of-b-{}", token.generation()))),
+        Object::A => values(token.serial()),
+        Object::B => TokenSet::single(SecretValue::new(format!("value-of-b-{}", token.serial()))),
     }
 }
 
 pub fn issued_as(token: Token) -> Issued {
-    let like_a = issued(token.generation());
+    let like_a = issued(token.serial());
     match token.object() {
         Object::A => like_a,
         Object::B => {
-            let id = naming(Object::B).name(token.generation());
+            let id = naming(Object::B).name(token.serial());
             let handle = Handle::BoundObject { name: id.clone(), uid: format!("secret-{id}") };
             Issued { id, handle, fingerprint: values_as(token).fingerprint(), ..like_a }
         }
@@ -61,17 +61,17 @@ pub fn issued_as(token: Token) -> Issued {
 
 pub fn listed_as(token: Token) -> ListedToken {
     let Issued { id, handle, .. } = issued_as(token);
-    ListedToken { id, handle, ..listed(token.generation()) }
+    ListedToken { id, handle, ..listed(token.serial()) }
 }
 
 /// The token that a call to the provider names, whoever sends it.
-fn named(viewer: Viewer, id: &str, generation: Generation) -> Token {
+fn named(viewer: Viewer, id: &str, serial: Serial) -> Token {
     let whose = Object::ALL.into_iter().find(|object| naming(*object).parse(id).is_some());
-    Token::new(whose.unwrap_or(viewer.object()), generation)
+    Token::new(whose.unwrap_or(viewer.object()), serial)
 }
 
 pub fn revoked(viewer: Viewer, token: &Revocable) -> Token {
-    named(viewer, token.id(), token.generation())
+    named(viewer, token.id(), token.serial())
 }
 
 /// A target, of whoever looks or of somebody else.
@@ -82,7 +82,7 @@ pub fn view(target: Target, is_own: bool) -> views::Target {
     if !is_own {
         return views::Target::Foreign(Foreign::Token(owner_of(Viewer::Of(target.of)).name));
     }
-    let views::Target::Ours(view) = carrying(target.carries.generation()) else {
+    let views::Target::Ours(view) = carrying(target.carries.serial()) else {
         return views::Target::Absent;
     };
     let fence = (target.fence != 0).then_some(target.fence.into());
@@ -133,10 +133,10 @@ pub fn consumers(listed: &Listed, uses: Usage, text: impl Fn(StampId) -> String)
     }
 }
 
-/// Answers that were given, by generation.
-pub fn told<T: Copy>(answers: &[(Token, T)]) -> impl Iterator<Item = (Generation, T)> {
+/// Answers that were given, by serial.
+pub fn told<T: Copy>(answers: &[(Token, T)]) -> impl Iterator<Item = (Serial, T)> {
     let given = answers.iter().filter(|(token, _)| !token.is_none());
-    given.map(|(token, answer)| (token.generation(), *answer))
+    given.map(|(token, answer)| (token.serial(), *answer))
 }
 
 pub fn verification(verdict: Verdict) -> Verification {
@@ -165,16 +165,16 @@ fn pod(uid: u8) -> PodRef {
 
 /// What a decision wants to know.
 pub fn ask(observed: &Observed, viewer: Viewer, question: &Question) -> Ask {
-    let token = |generation: Generation| {
+    let token = |serial: Serial| {
         let mut known = observed.record.iter().flat_map(|record| record.ledger.tokens());
-        let issued = known.find(|issued| issued.generation == generation);
-        issued.map_or(Token::new(viewer.object(), generation), |issued| named(viewer, &issued.id, generation))
+        let issued = known.find(|issued| issued.serial == serial);
+        issued.map_or(Token::new(viewer.object(), serial), |issued| named(viewer, &issued.id, serial))
     };
     match question {
         Question::Listing(_) => Ask::Listing,
         Question::Preflight => Ask::Preflight,
-        Question::Verify(generation) => Ask::Verify(token(*generation)),
-        Question::Liveness(generation) => Ask::Liveness(token(*generation)),
+        Question::Verify(serial) => Ask::Verify(token(*serial)),
+        Question::Liveness(serial) => Ask::Liveness(token(*serial)),
         Question::LastUse(_) => unreachable!("no provider of the model says when a token was used"),
         Question::Consumers => Ask::Consumers,
         Question::NamespaceEnds => unreachable!("no credential of the model goes"),

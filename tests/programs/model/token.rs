@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tokenturn::core::token::Generation;
+use tokenturn::core::token::Serial;
 
 /// Attempts of one object that a state has room for.
 pub const ATTEMPTS: usize = 10;
@@ -50,9 +50,9 @@ pub struct Token(u16);
 impl Token {
     pub const NONE: Self = Self(0);
 
-    pub fn new(object: Object, generation: Generation) -> Self {
+    pub fn new(object: Object, serial: Serial) -> Self {
         let part = |number: i64| u16::try_from(number).ok().filter(|number| *number < 16).expect("a small number");
-        Self((object as u16) << 8 | part(generation.sequence) << 4 | part(generation.attempt))
+        Self((object as u16) << 8 | part(serial.sequence) << 4 | part(serial.attempt))
     }
 
     pub fn is_none(self) -> bool {
@@ -63,8 +63,8 @@ impl Token {
         if self.0 >> 8 == 0 { Object::A } else { Object::B }
     }
 
-    pub fn generation(self) -> Generation {
-        Generation { sequence: self.sequence().into(), attempt: self.attempt().into() }
+    pub fn serial(self) -> Serial {
+        Serial { sequence: self.sequence().into(), attempt: self.attempt().into() }
     }
 
     pub fn sequence(self) -> u8 {
@@ -91,8 +91,8 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.object() {
             _ if self.is_none() => f.write_str("-"),
-            Object::A => write!(f, "{}", self.generation()),
-            Object::B => write!(f, "{} of B", self.generation()),
+            Object::A => write!(f, "{}", self.serial()),
+            Object::B => write!(f, "{} of B", self.serial()),
         }
     }
 }

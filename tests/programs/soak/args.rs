@@ -32,7 +32,7 @@ struct Typed {
     seed: Option<u64>,
     /// Settle time of the operator.
     #[arg(long)]
-    settle: Option<GoDuration>,
+    settle_time: Option<GoDuration>,
     /// The operator under test; without it, the one in the folder above the soak's own.
     #[arg(long, env = "TOKENTURN_BINARY")]
     binary: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct Plan {
     pub tokens: usize,
     pub rotations: usize,
     pub seed: u64,
-    pub settle: GoDuration,
+    pub settle_time: GoDuration,
     /// Kills that have to happen for the run to count.
     pub least_kills: usize,
     /// Most kills.
@@ -65,7 +65,7 @@ pub struct Plan {
 impl Plan {
     /// Reads the command line of this process.
     pub fn from_command_line() -> Result<Self, Failure> {
-        let Typed { short, tokens, rotations, seed, settle, binary } = Typed::parse();
+        let Typed { short, tokens, rotations, seed, settle_time, binary } = Typed::parse();
         let either = |of_short: usize, of_full: usize| if short { of_short } else { of_full };
         let seconds = Duration::from_secs;
         Ok(Self {
@@ -75,7 +75,7 @@ impl Plan {
                 Some(seed) => seed,
                 None => u64::from_str_radix(&random_hex()[..8], 16)?,
             },
-            settle: settle.map_or_else(|| if short { "3s" } else { "5s" }.parse(), Ok)?,
+            settle_time: settle_time.map_or_else(|| if short { "3s" } else { "5s" }.parse(), Ok)?,
             least_kills: 2,
             most_kills: if short { 2 } else { usize::MAX },
             // Longer than a pod whose end nobody saw needs, or nothing would go on.

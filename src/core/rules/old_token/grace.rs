@@ -78,14 +78,14 @@ pub(in crate::core) fn serve_grace(
 /// 11., first half: only while the provider accepts the new token. That it may do less than is asked for since it was
 /// published is no reason to keep the old one: every pod is on the new one already.
 fn intend_revoke(observed: &Observed, ledger: &Ledger, current: &Current, proof: PickupProof) -> Ruling {
-    let generation = current.token.generation;
-    let why = match observed.try_verification(generation)? {
+    let serial = current.token.serial;
+    let why = match observed.try_verification(serial)? {
         Ok(Verification::NotYet { why } | Verification::Dead { why }) if observed.guarded(Guard::NewWorks) => {
             why.clone()
         }
         Ok(_) => {
             let next = transition::intend_revoke(ledger, proof, observed.now);
-            let step = Step::Save { ledger: Box::new(next), change: Change::RevokeIntended(generation) };
+            let step = Step::Save { ledger: Box::new(next), change: Change::RevokeIntended(serial) };
             let message = "every pod that could hold the old token is gone";
             return Ok(Some(Decision::act(step, Reason::PickedUp, message).with_pickup(Pickup::proven())));
         }

@@ -42,7 +42,7 @@ pub(in crate::core) fn still_in_use(
     if resource.grace.is_zero() || previous.token.is_unknown() || !may_tell_last_use(resource, previous) {
         return Ok(None);
     }
-    let used = match observed.try_last_use(previous.token.generation)? {
+    let used = match observed.try_last_use(previous.token.serial)? {
         Ok(Some(used)) => used,
         Ok(None) => return Ok(None),
         Err(fault) => return Ok(Some(on_fault(observed, fault))),

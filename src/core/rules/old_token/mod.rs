@@ -44,7 +44,7 @@ pub fn finish(observed: &Observed) -> Ruling {
     if record.ledger.intent.is_some() {
         return Ok(None);
     }
-    let doubt = match life::try_life(observed, current.token.generation)? {
+    let doubt = match life::try_life(observed, current.token.serial)? {
         Ok(Life::Dead) if observed.guarded(Guard::NewWorks) => return replace_current(observed, resource, record),
         Ok(Life::Doubted(refusals)) if observed.guarded(Guard::NewWorks) => Some(refusals),
         Ok(Life::Alive | Life::Doubted(_) | Life::Dead) | Err(_) => None,
@@ -102,13 +102,11 @@ fn hold_target(
     current: &Current,
     previous: &Superseded,
 ) -> Option<Decision> {
-    let generation = current.token.generation;
-    let values = record.values.get(&generation)?;
+    let serial = current.token.serial;
+    let values = record.values.get(&serial)?;
     let drift = match &observed.target {
         // Labels and annotations are put back at rest.
-        Target::Ours(view) => {
-            view.drift(&resource.target, generation, values).filter(|drift| *drift != Drift::Metadata)?
-        }
+        Target::Ours(view) => view.drift(&resource.target, serial, values).filter(|drift| *drift != Drift::Metadata)?,
         Target::Absent => Drift::Missing,
         Target::Adoptable | Target::Foreign(_) => Drift::Values,
     };
@@ -118,7 +116,7 @@ fn hold_target(
     {
         return Some(decision);
     }
-    Some(Decision::act(Step::Publish { generation, repair: true }, Reason::DriftRepaired, DRIFT))
+    Some(Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, DRIFT))
 }
 
 /// Writes down that pods may have started with something else; `None` if that is written already.

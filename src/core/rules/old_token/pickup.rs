@@ -24,7 +24,7 @@ use crate::{
         },
         stamp,
         step::{Decision, Pickup, Step},
-        token::{Generation, Verification},
+        token::{Serial, Verification},
     },
 };
 
@@ -41,8 +41,8 @@ pub(in crate::core) fn await_pickup(
     snapshot: &Snapshot,
 ) -> Ruling {
     let consumers = observed.consumers()?;
-    let generation = current.token.generation;
-    let stamp = stamp::value(generation, previous.round);
+    let serial = current.token.serial;
+    let stamp = stamp::value(serial, previous.round);
     let nobody = Snapshot::default();
     let (counted, carried) = match observed.guarded(Guard::Pickup) {
         true => (snapshot, &previous.carried),
@@ -64,7 +64,7 @@ pub(in crate::core) fn await_pickup(
         Judgement::Held { remaining, mut blockers } => {
             let workloads = rollout::unstamped(observed, consumers, snapshot, &stamp);
             if !workloads.is_empty() {
-                return roll(observed, generation, stamp, workloads, Pickup { remaining, blockers });
+                return roll(observed, serial, stamp, workloads, Pickup { remaining, blockers });
             }
             blockers.splice(0..0, rollout::obstacles(observed, resource, consumers, snapshot, &stamp));
             Ok(Some(
@@ -78,16 +78,16 @@ pub(in crate::core) fn await_pickup(
 /// 9.: workloads are only rolled onto a token that works now.
 fn roll(
     observed: &Observed,
-    generation: Generation,
+    serial: Serial,
     stamp: String,
     workloads: BTreeSet<WorkloadRef>,
     pickup: Pickup,
 ) -> Ruling {
-    let why = match observed.try_verification(generation)? {
+    let why = match observed.try_verification(serial)? {
         Ok(Verification::Works { .. }) => {
             let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
             let message = format!("restarting {}", names.join(", "));
-            let step = Step::Stamp { workloads, generation, stamp };
+            let step = Step::Stamp { workloads, serial, stamp };
             return Ok(Some(Decision::act(step, Reason::RollingOut, message).with_pickup(pickup)));
         }
         Err(fault) => return Ok(Some(on_fault(observed, fault).with_pickup(pickup))),

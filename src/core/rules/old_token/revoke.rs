@@ -25,7 +25,7 @@ pub(in crate::core) fn expired(observed: &Observed, record: &Record, previous: &
     if previous.revoke.is_some() || previous.token.expires_at.is_none_or(|expires| expires > observed.now) {
         return Ok(None);
     }
-    Ok(match observed.try_liveness(previous.token.generation)? {
+    Ok(match observed.try_liveness(previous.token.serial)? {
         Ok(Liveness::Dead | Liveness::Gone) => Some(forget(observed, record, previous, "it has expired")),
         Ok(Liveness::Alive | Liveness::Ending | Liveness::StillListed) | Err(_) => None,
     })
@@ -33,7 +33,7 @@ pub(in crate::core) fn expired(observed: &Observed, record: &Record, previous: &
 
 fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str) -> Decision {
     let next = transition::forget(&record.ledger, observed.now);
-    let step = Step::Save { ledger: Box::new(next), change: Change::Forgotten(previous.token.generation) };
+    let step = Step::Save { ledger: Box::new(next), change: Change::Forgotten(previous.token.serial) };
     let message = format!("{} is dead: {how}", previous.token.id);
     Decision::act(step, Reason::Revoked, message).with_pickup(Pickup::proven())
 }
@@ -48,15 +48,15 @@ pub(in crate::core) fn revoke(
     previous: &Superseded,
 ) -> Ruling {
     if previous.token.is_unknown() {
-        let change = Change::Unknown(previous.token.generation);
+        let change = Change::Unknown(previous.token.serial);
         let step = Step::Save { ledger: Box::new(transition::let_go(&record.ledger)), change };
         let message = may_be_alive(&previous.token);
-        return Ok(Some(Decision::act(step, Reason::LeftBehind, message).with_pickup(Pickup::proven())));
+        return Ok(Some(Decision::act(step, Reason::TokenMayRemain, message).with_pickup(Pickup::proven())));
     }
     let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
     if !is_revocable(observed, &previous.token) && due().is_some() {
         let next = transition::let_go(&record.ledger);
-        let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.generation) };
+        let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.serial) };
         let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));
         return Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message).with_pickup(Pickup::proven())));
     }

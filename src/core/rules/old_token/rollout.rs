@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// How often a workload is stamped with one generation before somebody else is believed to take the stamp away.
+/// How often a workload is stamped with one serial before somebody else is believed to take the stamp away.
 const MAX_STAMPS: u32 = 2;
 
 /// Listed workloads that do not exist.
@@ -29,7 +29,7 @@ pub(in crate::core) fn missing(resource: &Resource, consumers: &Consumers) -> Ve
     missing.collect()
 }
 
-/// Workloads of the snapshot whose template does not carry this generation and that may be stamped.
+/// Workloads of the snapshot whose template does not carry this serial and that may be stamped.
 pub(in crate::core) fn unstamped(
     observed: &Observed,
     consumers: &Consumers,

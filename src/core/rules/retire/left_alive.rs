@@ -117,7 +117,7 @@ fn names(ledger: &Ledger) -> String {
     });
     let mut names: Vec<String> = named.collect();
     if let Some(intent) = &ledger.intent {
-        names.push(format!("what rotation {} may have left there", intent.generation));
+        names.push(format!("what rotation {} may have left there", intent.serial));
     }
     if names.is_empty() { "nothing that is known".to_owned() } else { names.join(", ") }
 }

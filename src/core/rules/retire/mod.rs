@@ -65,15 +65,15 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
     let Some(intent) = record.ledger.intent.as_ref().filter(|_| observed.guarded(Guard::RetireSweep)) else {
         return Ok(None);
     };
-    if observed.memory.own != Some(intent.generation) && observed.guarded(Guard::RetireTakeOver) {
+    if observed.memory.own != Some(intent.serial) && observed.guarded(Guard::RetireTakeOver) {
         if let Some(wait) = foreign_intent(observed, intent) {
             let message = "waiting until another replica has ended what it began";
             return Ok(Some(Decision::wait(wait, Reason::Deleting, message)));
         }
         // From here on no other replica can store what it minted, so what is listed and not recorded is left over.
         let next = transition::take_over(&record.ledger);
-        let generation = next.intent.as_ref().map_or(intent.generation, |intent| intent.generation);
-        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(generation) };
+        let serial = next.intent.as_ref().map_or(intent.serial, |intent| intent.serial);
+        let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(serial) };
         return Ok(Some(Decision::act(step, Reason::Deleting, "taking over what another process began")));
     }
     sweep(observed, &record.ledger, &intent.source)?;

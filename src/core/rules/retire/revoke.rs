@@ -69,7 +69,7 @@ pub(in crate::core) fn revoke(observed: &Observed, record: &Record) -> Result<De
         return Ok(decision);
     }
     if let Some(unknown) = ledger.tokens().find(|token| token.is_unknown()) {
-        return Ok(drop_record(observed, record, Reason::LeftBehind, &may_be_alive(unknown)));
+        return Ok(drop_record(observed, record, Reason::TokenMayRemain, &may_be_alive(unknown)));
     }
     Ok(drop_record(observed, record, Reason::Revoked, "every token of this object is dead"))
 }
@@ -88,8 +88,8 @@ fn rest_of_listed(observed: &Observed, ledger: &Ledger, committed: &RevokeIntent
         return Ok(None);
     };
     let listed = observed.listing(source)?;
-    let known = ledger.generations();
-    let unknown = listed.iter().find(|token| !known.contains(&token.generation));
+    let known = ledger.serials();
+    let unknown = listed.iter().find(|token| !known.contains(&token.serial));
     Ok(unknown.map(|token| {
         let message = format!("revoking {}, which the record does not know", token.id);
         let token = Revocable::retired_listed(token, committed);

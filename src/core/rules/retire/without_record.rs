@@ -52,7 +52,7 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
                  the provider for tokens with {} in their names",
                 fault.message, observed.owner.uid
             );
-            return Ok(Decision::act(Step::ReleaseFinalizer, Reason::LeftBehind, message));
+            return Ok(Decision::act(Step::ReleaseFinalizer, Reason::TokenMayRemain, message));
         }
         Err(fault) => return Ok(on_fault(observed, fault)),
     };
@@ -68,10 +68,10 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
     }
     // Make a record of what is alive; the rules for a record go on from there.
     let mut ledger = transition::empty(&observed.owner, resource);
-    ledger.counter = listed.iter().map(|token| token.generation.attempt).max().unwrap_or(0);
+    ledger.counter = listed.iter().map(|token| token.serial.attempt).max().unwrap_or(0);
     let mut tokens = listed.iter().map(|token| rebuild::issued(token, plan, observed)).collect::<Vec<_>>();
-    tokens.sort_by_key(|token| token.generation.attempt);
-    ledger.sequence = tokens.last().map_or(0, |token| token.generation.sequence);
+    tokens.sort_by_key(|token| token.serial.attempt);
+    ledger.sequence = tokens.last().map_or(0, |token| token.serial.sequence);
     ledger.current = tokens.pop().map(|token| Current {
         token,
         reason: Reason::Readopted,
@@ -96,5 +96,5 @@ fn unseen(observed: &Observed, resource: &Resource, orphan: bool) -> Decision {
         "the record is lost, the provider does not list tokens, and {secret} holds one that may be alive: revoke it at the provider by hand, then \
          delete the Secret; or set spec.deletionPolicy: Orphan to leave it"
     );
-    Decision::stall(STALLED_WAKE, Reason::LeftBehind, message)
+    Decision::stall(STALLED_WAKE, Reason::TokenMayRemain, message)
 }

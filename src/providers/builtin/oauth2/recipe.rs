@@ -168,7 +168,7 @@ fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
             ..HttpAnswer::default()
         },
         private: Vec::new(),
-        tell_lost: false,
+        report_lost: false,
         dpop: is_bound,
         values: BTreeMap::from([("token".to_owned(), "$.access_token".to_owned())]),
         id: None,
@@ -177,7 +177,7 @@ fn create(settings: &OAuth2Provider, url: &Url) -> HttpCreate {
         expires: Some(HttpTime {
             path: "$.expires_in".to_owned(),
             format: HttpTimeFormat::SecondsFromNow,
-            otherwise: None,
+            default: None,
         }),
         expires_as_asked: false,
     }
@@ -212,13 +212,13 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
         request: post(url, of_token(&settings.client.client)),
         show_credential: true,
         answer: HttpAnswer {
-            expect: vec![HttpExpectation { path: "$.active".to_owned(), one_of: vec![json!(true)], otherwise: None }],
+            expect: vec![HttpExpectation { path: "$.active".to_owned(), one_of: vec![json!(true)], default: None }],
             ..HttpAnswer::default()
         },
         permissions: has_scopes.then(|| "$.scope".to_owned()),
         permissions_with_spaces: has_scopes,
         probes: BTreeMap::new(),
-        expires: Some(HttpTime { path: "$.exp".to_owned(), format: HttpTimeFormat::UnixSeconds, otherwise: None }),
+        expires: Some(HttpTime { path: "$.exp".to_owned(), format: HttpTimeFormat::UnixSeconds, default: None }),
     })
 }
 
@@ -240,8 +240,8 @@ fn revoke(settings: &OAuth2Provider, url: &Url) -> HttpRevoke {
         "the server cannot revoke tokens of this kind, and it ends when it expires; say spec.oauth2.revocation: Never";
     cases.push(case("unsupported_token_type", HttpMeaning::Refused, advice));
     HttpRevoke {
-        only_if: None,
-        first: Vec::new(),
+        precondition: None,
+        before: Vec::new(),
         request: post(url, of_token(&settings.client.client)),
         answer: HttpAnswer { cases, ..HttpAnswer::default() },
     }
@@ -290,7 +290,7 @@ fn case(code: &str, meaning: HttpMeaning, remedy: &str) -> HttpCase {
 
 fn expectation(path: &str, one_of: &[&str]) -> HttpExpectation {
     let one_of = one_of.iter().map(|value| json!(value)).collect();
-    HttpExpectation { path: path.to_owned(), one_of, otherwise: None }
+    HttpExpectation { path: path.to_owned(), one_of, default: None }
 }
 
 fn post(url: &Url, form: Form) -> HttpRequest {

@@ -86,7 +86,7 @@ pub fn meaning<'a>(answer: &'a AnswerRules, received: &Received) -> Meant<'a> {
     let unmet = answer.expect.iter().find(|expectation| !is_met(expectation, body));
     match unmet.filter(|_| by_status == HttpMeaning::Success) {
         None => meant,
-        Some(unmet) => Meant { meaning: unmet.otherwise, lacks: Some(&unmet.path), is_by_status: false, ..meant },
+        Some(unmet) => Meant { meaning: unmet.default, lacks: Some(&unmet.path), is_by_status: false, ..meant },
     }
 }
 

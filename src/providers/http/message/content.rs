@@ -77,7 +77,7 @@ pub struct Unreadable;
 /// # Errors
 /// What is there cannot be read as a time of that format.
 pub fn time(wanted: &Time, body: &Value, now: Timestamp) -> Result<Option<Timestamp>, Unreadable> {
-    match (said(wanted, body, now), wanted.otherwise) {
+    match (said(wanted, body, now), wanted.default) {
         (Ok(Some(at)), _) => Ok(Some(at)),
         (_, Some(otherwise)) => Ok(Some(schedule::after(now, otherwise))),
         (found, None) => found,
@@ -148,7 +148,7 @@ mod tests {
     fn times_are_read_as_they_are_written() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let read = |format, value: Value| {
-            let wanted = Time { path: JsonPath::parse("$.at").unwrap(), format, otherwise: None };
+            let wanted = Time { path: JsonPath::parse("$.at").unwrap(), format, default: None };
             time(&wanted, &json!({"at": value}), now).map(|at| at.map(|at| at.to_string()))
         };
         let some = |text: &str| Ok(Some(text.to_owned()));
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(read(HttpTimeFormat::SecondsFromNow, json!(i64::MAX)), Err(Unreadable));
         assert_eq!(read(HttpTimeFormat::Date, json!({"day": 1})), Err(Unreadable));
         let day = Some(std::time::Duration::from_secs(86_400));
-        let wanted = Time { path: JsonPath::parse("$.at").unwrap(), format: HttpTimeFormat::Rfc3339, otherwise: day };
+        let wanted = Time { path: JsonPath::parse("$.at").unwrap(), format: HttpTimeFormat::Rfc3339, default: day };
         for (body, at) in [
             (json!({"at": "2026-11-22T11:00:00Z"}), "2026-11-22T11:00:00Z"),
             (json!({"at": "22.11.2026 11:00"}), "2026-11-23T10:00:00Z"),

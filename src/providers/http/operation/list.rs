@@ -39,10 +39,10 @@ impl Account<'_> {
         let Some(list) = &self.recipe().list else { return Ok(None) };
         let mut found = Vec::new();
         self.each_token(list, specification, |item, name, call| {
-            let Some(generation) = naming.parse(&name) else { return Ok(()) };
+            let Some(serial) = naming.parse(&name) else { return Ok(()) };
             let id = list.id.as_ref().and_then(|id| content::scalar(id, item));
             let handle = call.handle(&name, id)?;
-            found.push(Listed { generation, id: name, handle, created_at: None });
+            found.push(Listed { serial, id: name, handle, created_at: None });
             match found.len() > MAX_OURS {
                 true => Err(call.error(Class::Invalid, format!("more than {MAX_OURS} tokens have names of ours"))),
                 false => Ok(()),

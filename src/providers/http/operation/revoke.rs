@@ -21,7 +21,7 @@ use crate::{
     secret_value::TokenSet,
 };
 
-/// How old the answer of `onlyIf` may be when a call is sent that it speaks for: who makes another token meanwhile
+/// How old the answer of `precondition` may be when a call is sent that it speaks for: who makes another token meanwhile
 /// makes it wrong.
 const STILL_TRUE: Duration = Duration::from_secs(1);
 
@@ -60,14 +60,14 @@ impl Account<'_> {
         };
         let revoked = Revoked { specification, values };
         let mut shown_at = None;
-        for operation in revoke.first.iter().chain([&revoke.operation]) {
-            if !call.still_shows(&revoked, revoke.only_if.as_ref(), &mut shown_at).await? {
+        for operation in revoke.before.iter().chain([&revoke.operation]) {
+            if !call.still_shows(&revoked, revoke.precondition.as_ref(), &mut shown_at).await? {
                 return Ok(());
             }
             let last = self.call(doing()).showing(operation, values);
             let prepared = last.identified(operation, &scope).await?;
             // To obtain what the call shows takes its time.
-            if !call.still_shows(&revoked, revoke.only_if.as_ref(), &mut shown_at).await? {
+            if !call.still_shows(&revoked, revoke.precondition.as_ref(), &mut shown_at).await? {
                 return Ok(());
             }
             last.send_revoke(&revoked, operation, prepared).await?;
@@ -88,14 +88,14 @@ impl ProviderCall<'_> {
     async fn still_shows(
         &self,
         revoked: &Revoked<'_>,
-        only_if: Option<&Reading>,
+        precondition: Option<&Reading>,
         shown_at: &mut Option<Instant>,
     ) -> Result<bool, Error> {
-        let Some(only_if) = only_if else { return Ok(true) };
+        let Some(precondition) = precondition else { return Ok(true) };
         if shown_at.is_some_and(|at| at.elapsed() < STILL_TRUE) {
             return Ok(true);
         }
-        let is_it = self.shows(revoked, only_if).await?;
+        let is_it = self.shows(revoked, precondition).await?;
         *shown_at = Some(Instant::now());
         Ok(is_it)
     }

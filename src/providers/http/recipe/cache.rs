@@ -1,7 +1,7 @@
-//! Recipes that were compiled, so that it is done once for each generation of a provider object and not at every look.
+//! Recipes that were compiled, so that it is done once for each serial of a provider object and not at every look.
 //!
-//! A recipe is found again by a digest of what it says: that changes with the generation of its object, and the recipes
-//! that records keep of older generations have no other name.
+//! A recipe is found again by a digest of what it says: that changes with the serial of its object, and the recipes
+//! that records keep of older serials have no other name.
 
 use std::{
     collections::HashMap,

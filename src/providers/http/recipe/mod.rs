@@ -74,9 +74,9 @@ impl Recipe {
     fn operations(&self) -> Vec<(String, &Operation)> {
         let login = self.credential.iter().filter_map(|credential| credential.login.as_ref());
         let revoke = self.revoke.iter().flat_map(|revoke| {
-            let only_if = revoke.only_if.iter().map(|read| ("revoke.onlyIf", &read.operation));
-            let first = revoke.first.iter().map(|operation| ("revoke.first", operation));
-            only_if.chain(first).chain([("revoke", &revoke.operation)])
+            let precondition = revoke.precondition.iter().map(|read| ("revoke.precondition", &read.operation));
+            let first = revoke.before.iter().map(|operation| ("revoke.before", operation));
+            precondition.chain(first).chain([("revoke", &revoke.operation)])
         });
         let present = self.in_place.iter().filter_map(|in_place| in_place.present.as_ref());
         let named = (login.map(|login| ("credential.login", &login.operation)))

@@ -69,7 +69,7 @@ pub struct Case {
 pub struct Expectation {
     pub path: JsonPath,
     pub one_of: Vec<Value>,
-    pub otherwise: api::HttpMeaning,
+    pub default: api::HttpMeaning,
 }
 
 /// A call whose answer has values of a token.
@@ -85,5 +85,5 @@ pub struct Time {
     pub path: JsonPath,
     pub format: api::HttpTimeFormat,
     /// How long from now, where there is none that can be read.
-    pub otherwise: Option<Duration>,
+    pub default: Option<Duration>,
 }

@@ -122,9 +122,9 @@ pub struct LastUsed {
 #[derive(Clone, Debug)]
 pub struct Revoke {
     /// Which token the calls would end, where they do not say.
-    pub only_if: Option<Reading>,
+    pub precondition: Option<Reading>,
     /// What has to be done before.
-    pub first: Vec<Operation>,
+    pub before: Vec<Operation>,
     pub operation: Operation,
     pub by: NamedBy,
 }

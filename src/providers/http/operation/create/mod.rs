@@ -77,7 +77,7 @@ impl Account<'_> {
         if !handle.is_revocable() {
             return unknown(why);
         }
-        let token = Revocable::never_given(request.generation, &request.id, handle);
+        let token = Revocable::never_given(request.serial, &request.id, handle);
         let revoked = async {
             self.revoke(&request.specification, &token, Some(&values)).await?;
             // An answer that says `Gone` may be about something else.

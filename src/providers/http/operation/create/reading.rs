@@ -159,7 +159,7 @@ impl Account<'_> {
     /// What cannot be said of the end of a token, where the answer has nothing at all in the place of its expiry.
     fn endless(&self, body: &Value) -> Option<String> {
         let Some(Expires::Said(wanted)) = &self.recipe().create.expires else { return None };
-        let is_silent = wanted.path.query(body).is_empty() && wanted.otherwise.is_none();
+        let is_silent = wanted.path.query(body).is_empty() && wanted.default.is_none();
         is_silent.then(|| {
             format!(
                 "create.expires ({}) finds nothing in the answer, so the token is taken to live until it is revoked",

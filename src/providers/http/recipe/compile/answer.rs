@@ -87,7 +87,7 @@ impl Compiler<'_> {
         &mut self,
         place: &str,
         expectations: &[api::HttpExpectation],
-        otherwise: api::HttpMeaning,
+        default: api::HttpMeaning,
     ) -> Option<Vec<Expectation>> {
         self.at_most(place, expectations.len(), MAX_EXPECTATIONS, "expectations");
         let compiled: Vec<_> = expectations
@@ -99,13 +99,13 @@ impl Compiler<'_> {
                 if expectation.one_of.is_empty() {
                     self.wrong(&place, "oneOf is empty, so nothing could meet it");
                 }
-                if expectation.otherwise == Some(api::HttpMeaning::Success) {
-                    self.wrong(&place, "otherwise cannot be Success");
+                if expectation.default == Some(api::HttpMeaning::Success) {
+                    self.wrong(&place, "default cannot be Success");
                 }
                 Some(Expectation {
                     path: self.path(&format!("{place}.path"), &expectation.path)?,
                     one_of: expectation.one_of.clone(),
-                    otherwise: expectation.otherwise.unwrap_or(otherwise),
+                    default: expectation.default.unwrap_or(default),
                 })
             })
             .collect();

@@ -111,9 +111,9 @@ impl Compiler<'_> {
 
     /// A time that has passed: one in the future would say of a token that it is in use for ever.
     pub(super) fn past(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
-        if time.is_some_and(|time| time.otherwise.is_some()) {
+        if time.is_some_and(|time| time.default.is_some()) {
             self.wrong(
-                format!("{place}.otherwise"),
+                format!("{place}.default"),
                 "is of no use: it counts from now, and nothing was used in the future",
             );
         }
@@ -126,12 +126,12 @@ impl Compiler<'_> {
     pub(super) fn time(&mut self, place: &str, time: Option<&api::HttpTime>) -> Option<Option<Time>> {
         match time {
             None => Some(None),
-            Some(api::HttpTime { path, format, otherwise }) => {
-                let otherwise = otherwise.map(Duration::from);
-                if otherwise.is_some_and(|span| span.is_zero()) {
-                    self.wrong(format!("{place}.otherwise"), "has to be more than 0");
+            Some(api::HttpTime { path, format, default }) => {
+                let default = default.map(Duration::from);
+                if default.is_some_and(|span| span.is_zero()) {
+                    self.wrong(format!("{place}.default"), "has to be more than 0");
                 }
-                self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format, otherwise }))
+                self.path(&format!("{place}.path"), path).map(|path| Some(Time { path, format: *format, default }))
             }
         }
     }

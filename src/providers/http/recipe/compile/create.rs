@@ -58,7 +58,7 @@ impl Compiler<'_> {
             operation: operation?,
             values,
             private: create.private.iter().cloned().collect(),
-            tells_lost: create.tell_lost,
+            tells_lost: create.report_lost,
             id: id?,
             granted: granted?,
             expires,

@@ -70,8 +70,11 @@ impl Compiler<'_> {
                 self.wrong(place, format!("cannot tell what create.{what} says; leave one of them out"));
             }
         }
-        if self.recipe.revoke.as_ref().is_some_and(|revoke| revoke.only_if.is_none()) {
-            self.wrong("revoke.onlyIf", "is needed with inPlace: revoke must not end what has taken the token's place");
+        if self.recipe.revoke.as_ref().is_some_and(|revoke| revoke.precondition.is_none()) {
+            self.wrong(
+                "revoke.precondition",
+                "is needed with inPlace: revoke must not end what has taken the token's place",
+            );
         }
         let operation = self.operation(place, Known::List, &present.request, &present.answer);
         let values = self.reading(place, &present.values);
@@ -124,7 +127,7 @@ impl Compiler<'_> {
         let gone = |meaning: &api::HttpMeaning| *meaning == api::HttpMeaning::Gone;
         let is_said = answer.statuses.values().any(gone)
             || answer.cases.iter().any(|case| gone(&case.meaning))
-            || answer.expect.iter().any(|expected| expected.otherwise.as_ref().is_some_and(gone));
+            || answer.expect.iter().any(|expected| expected.default.as_ref().is_some_and(gone));
         if !is_said {
             self.wrong(
                 format!("{place}.answer"),
@@ -135,28 +138,29 @@ impl Compiler<'_> {
 
     pub(super) fn revoke(&mut self, revoke: &api::HttpRevoke) -> Option<Revoke> {
         let operation = self.operation("revoke", Known::Revoke, &revoke.request, &revoke.answer);
-        self.at_most("revoke.first", revoke.first.len(), MAX_FIRST, "calls");
+        self.at_most("revoke.before", revoke.before.len(), MAX_FIRST, "calls");
         let first: Vec<_> = (0..)
-            .zip(&revoke.first)
+            .zip(&revoke.before)
             .map(|(index, step)| {
-                self.operation(&format!("revoke.first[{index}]"), Known::Revoke, &step.request, &step.answer)
+                self.operation(&format!("revoke.before[{index}]"), Known::Revoke, &step.request, &step.answer)
             })
             .collect();
-        let only_if = match &revoke.only_if {
+        let precondition = match &revoke.precondition {
             None => None,
-            Some(only_if) => {
-                let operation = self.operation("revoke.onlyIf", Known::List, &only_if.request, &only_if.answer);
-                let values = self.reading("revoke.onlyIf", &only_if.values);
+            Some(precondition) => {
+                let operation =
+                    self.operation("revoke.precondition", Known::List, &precondition.request, &precondition.answer);
+                let values = self.reading("revoke.precondition", &precondition.values);
                 Some(Reading { operation: operation?, values: values? })
             }
         };
         let by = self.revoke_by(revoke);
-        Some(Revoke { only_if, first: first.into_iter().collect::<Option<_>>()?, operation: operation?, by: by? })
+        Some(Revoke { precondition, before: first.into_iter().collect::<Option<_>>()?, operation: operation?, by: by? })
     }
 
     fn revoke_by(&mut self, revoke: &api::HttpRevoke) -> Option<NamedBy> {
         // What is compared is what names it.
-        let compared = revoke.only_if.as_ref().map(|_| NamedBy::Value);
+        let compared = revoke.precondition.as_ref().map(|_| NamedBy::Value);
         let Some(by) = naming(&revoke.request).or(compared) else {
             self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
             return None;
@@ -179,7 +183,7 @@ impl Compiler<'_> {
             .recipe
             .revoke
             .iter()
-            .flat_map(|revoke| revoke.first.iter().map(|step| &step.request).chain([&revoke.request]));
+            .flat_map(|revoke| revoke.before.iter().map(|step| &step.request).chain([&revoke.request]));
         let confirm = self.recipe.confirm.iter().map(|confirm| &confirm.request);
         let last_used = self.recipe.last_used.iter().map(|last_used| &last_used.request);
         of_revoke.chain(confirm).chain(last_used).any(|request| variables(request).contains(&Variable::TokenId))
@@ -206,23 +210,23 @@ impl Compiler<'_> {
             // The next token ends it.
         } else if recipe.revoke.is_none() {
             self.nothing_revokes();
-        } else if recipe.list.is_none() && !self.knows_expiry() && !recipe.create.tell_lost {
-            let why = "is needed where tokens do not expire: one whose answer was lost would live for ever; an API that has none can have create.tellLost";
+        } else if recipe.list.is_none() && !self.knows_expiry() && !recipe.create.report_lost {
+            let why = "is needed where tokens do not expire: one whose answer was lost would live for ever; an API that has none can have create.reportLost";
             self.wrong("list", why);
         }
     }
 
     pub(super) fn tells_lost(&mut self) {
         let create = &self.recipe.create;
-        if !create.tell_lost {
+        if !create.report_lost {
             return;
         }
         let can_be_found = self.recipe.list.is_some() || self.recipe.list_values.is_some();
         if can_be_found || self.recipe.in_place.is_some() || self.knows_expiry() {
-            self.wrong("create.tellLost", "is for tokens that neither expire nor can be listed");
+            self.wrong("create.reportLost", "is for tokens that neither expire nor can be listed");
         }
         if !variables(&create.request).contains(&Variable::Name) {
-            self.wrong("create.tellLost", "needs ${name} in create.request: a person has to find the token by it");
+            self.wrong("create.reportLost", "needs ${name} in create.request: a person has to find the token by it");
         }
     }
 }
