@@ -22,7 +22,7 @@ use tokenturn::{
         ledger::revocable::Revocable,
         token::{Handle, Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
-    providers::{Class, Error, Minted, Provider, Request, Subject, kubernetes::Kubernetes},
+    providers::{Class, Error, Inspect, Minted, Provider, Request, Subject, kubernetes::Kubernetes},
     secret_value::{SecretValue, TokenSet},
     testkit::{SharedControlPlane, TestNamespace},
 };

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Capabilities, Error, Minted, Problem, Provider, Request, Subject, builtin, http, kubernetes};
+use super::{Capabilities, Error, Inspect, Minted, Problem, Provider, Request, Subject, builtin, http, kubernetes};
 use crate::{
     api::{Backend, HttpProvider, ProviderRef, TokenProviderSpec},
     core::{
@@ -55,16 +55,6 @@ impl Driver {
             _ => Err("names several providers; name one".to_owned()),
         }
     }
-
-    /// Name in metrics and logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Kubernetes(_) => "kubernetes",
-            Self::Http(driver) => driver.name(),
-            Self::OAuth2(_) => "oauth2",
-        }
-    }
 }
 
 /// Calls a method of the driver, whichever it is.
@@ -80,7 +70,11 @@ macro_rules! of_driver {
 
 /// What a driver waits for is on the heap: the largest of them would be part of every pass, and of the stack that polls
 /// it.
-impl Provider for Driver {
+impl Inspect for Driver {
+    fn name(&self) -> &'static str {
+        of_driver!(self, driver => driver.name())
+    }
+
     fn capabilities(&self) -> Capabilities {
         of_driver!(self, driver => driver.capabilities())
     }
@@ -97,10 +91,6 @@ impl Provider for Driver {
         of_driver!(self, driver => Box::pin(driver.list(subject)).await)
     }
 
-    async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        of_driver!(self, driver => Box::pin(driver.create(request)).await)
-    }
-
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
         of_driver!(self, driver => Box::pin(driver.verify(subject, values)).await)
     }
@@ -111,10 +101,6 @@ impl Provider for Driver {
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         of_driver!(self, driver => driver.unshown(owner))
-    }
-
-    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        of_driver!(self, driver => Box::pin(driver.revoke(subject, token, values)).await)
     }
 
     async fn liveness(
@@ -133,5 +119,15 @@ impl Provider for Driver {
         values: Option<&TokenSet>,
     ) -> Result<Option<Timestamp>, Error> {
         of_driver!(self, driver => Box::pin(driver.last_use(subject, token, values)).await)
+    }
+}
+
+impl Provider for Driver {
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        of_driver!(self, driver => Box::pin(driver.create(request)).await)
+    }
+
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        of_driver!(self, driver => Box::pin(driver.revoke(subject, token, values)).await)
     }
 }

@@ -68,8 +68,11 @@ pub struct Subject<'a> {
     pub specification: &'a Specification,
 }
 
-/// A driver. Every call has a deadline of its own and is made once.
-pub trait Provider {
+/// What can be asked of a provider. No call changes a token or makes one; each has a deadline of its own and is made once.
+pub trait Inspect {
+    /// Name in metrics and logs.
+    fn name(&self) -> &'static str;
+
     /// What the provider can do.
     fn capabilities(&self) -> Capabilities;
 
@@ -82,9 +85,6 @@ pub trait Provider {
 
     /// Tokens of this owner at the provider: exactly those whose names its naming can read.
     fn list(&self, subject: Subject<'_>) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
-
-    /// Mints one token. Sent once; an error of class [`Class::Unknown`] says that a token may exist.
-    fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
 
     /// Shows a token to the provider and compares what it may do with what was asked for.
     fn verify(
@@ -110,14 +110,6 @@ pub trait Provider {
         Vec::new()
     }
 
-    /// Revokes a token. Revoking what is gone already is success.
-    fn revoke(
-        &self,
-        subject: Subject<'_>,
-        token: &Revocable,
-        values: Option<&TokenSet>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
-
     /// Whether the provider still accepts a token.
     fn liveness(
         &self,
@@ -135,6 +127,20 @@ pub trait Provider {
     ) -> impl Future<Output = Result<Option<Timestamp>, Error>> + Send {
         std::future::ready(Ok(None))
     }
+}
+
+/// A driver: what can be asked, and what changes tokens. Every call has a deadline of its own and is made once.
+pub trait Provider: Inspect {
+    /// Mints one token. Sent once; an error of class [`Class::Unknown`] says that a token may exist.
+    fn create(&self, request: &Request) -> impl Future<Output = Result<Minted, Error>> + Send;
+
+    /// Revokes a token. Revoking what is gone already is success.
+    fn revoke(
+        &self,
+        subject: Subject<'_>,
+        token: &Revocable,
+        values: Option<&TokenSet>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// A mistake in a specification, for the person who wrote it.

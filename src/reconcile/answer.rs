@@ -14,7 +14,7 @@ use crate::{
         token::{Census, Issued, Naming, Proof, Serial, Source, Verification},
     },
     kube_io::{Swap, access, resource, target},
-    providers::{Driver, Provider, Subject},
+    providers::{self, Inspect, Subject},
 };
 
 /// Looks up one question and puts the answer where the next decision finds it.
@@ -30,10 +30,9 @@ pub async fn answer(
             let listing = match reads.inspectors.with_kept(&source, handles.stand_ins()) {
                 Err(fault) => Err(fault),
                 Ok(driver) => {
-                    let call = reads.metrics.call(&observed.owner, &source, driver.name(), "list");
-                    let result = driver.list(subject(observed, &reads.naming(observed), &source)).await;
-                    call.ended(result.as_ref().err());
-                    result.map_err(Fault::from)
+                    let naming = reads.naming(observed);
+                    asked(reads, observed, &source, &driver, "list", driver.list(subject(observed, &naming, &source)))
+                        .await
                 }
             };
             observed.note_listing(listing);
@@ -47,16 +46,10 @@ pub async fn answer(
             let liveness = match known(reads, observed, handles, serial) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
-                    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "liveness");
-                    let result = driver
-                        .liveness(
-                            subject(observed, &reads.naming(observed), &token.source),
-                            token,
-                            observed.values(serial),
-                        )
-                        .await;
-                    call.ended(result.as_ref().err());
-                    result.map_err(Fault::from)
+                    let naming = reads.naming(observed);
+                    let subject = subject(observed, &naming, &token.source);
+                    let answer = driver.liveness(subject, token, observed.values(serial));
+                    asked(reads, observed, &token.source, &driver, "liveness", answer).await
                 }
             };
             observed.answers.liveness.insert(serial, liveness);
@@ -65,16 +58,10 @@ pub async fn answer(
             let last_use = match known(reads, observed, handles, serial) {
                 Err(fault) => Err(fault),
                 Ok((token, driver)) => {
-                    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "last_use");
-                    let result = driver
-                        .last_use(
-                            subject(observed, &reads.naming(observed), &token.source),
-                            token,
-                            observed.values(serial),
-                        )
-                        .await;
-                    call.ended(result.as_ref().err());
-                    result.map_err(Fault::from)
+                    let naming = reads.naming(observed);
+                    let subject = subject(observed, &naming, &token.source);
+                    let answer = driver.last_use(subject, token, observed.values(serial));
+                    asked(reads, observed, &token.source, &driver, "last_use", answer).await
                 }
             };
             observed.answers.last_use.insert(serial, last_use);
@@ -99,18 +86,14 @@ async fn verification(
     let (token, driver) = known(reads, observed, handles, serial)?;
     let Some(values) = observed.values(serial) else { return Err(value_lost(token)) };
     let naming = reads.naming(observed);
-    let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "verify");
-    let result = driver.verify(subject(observed, &naming, &token.source), values).await;
-    call.ended(result.as_ref().err());
-    let verification = result?;
+    let subject = subject(observed, &naming, &token.source);
+    let verification = asked(reads, observed, &token.source, &driver, "verify", driver.verify(subject, values)).await?;
     if !matches!(verification, Verification::Works { .. }) {
         return Ok(verification);
     }
     if has_to_prove(observed, serial) {
-        let call = reads.metrics.call(&observed.owner, &token.source, driver.name(), "prove");
-        let result = driver.prove(subject(observed, &naming, &token.source), token, values).await;
-        call.ended(result.as_ref().err());
-        match result? {
+        let proof = driver.prove(subject, token, values);
+        match asked(reads, observed, &token.source, &driver, "prove", proof).await? {
             Proof::Shown => {}
             Proof::NotYet { why } => return Ok(Verification::Misread { why, may_pass: true }),
             Proof::Wrong { why } => return Ok(Verification::Misread { why, may_pass: false }),
@@ -122,6 +105,21 @@ async fn verification(
 
 fn subject<'a>(observed: &'a Observed, naming: &'a Naming, source: &'a Source) -> Subject<'a> {
     Subject { owner: &observed.owner, naming, specification: &source.specification }
+}
+
+/// Asks a provider, and measures that.
+async fn asked<T>(
+    reads: &Reads,
+    observed: &Observed,
+    source: &Source,
+    driver: &impl Inspect,
+    verb: &'static str,
+    answer: impl Future<Output = Result<T, providers::Error>>,
+) -> Result<T, Fault> {
+    let call = reads.metrics.call(&observed.owner, source, driver.name(), verb);
+    let answer = answer.await;
+    call.ended(answer.as_ref().err());
+    answer.map_err(Fault::from)
 }
 
 fn no_token() -> Fault {
@@ -139,7 +137,7 @@ fn known<'a>(
     observed: &'a Observed,
     handles: &Handles,
     serial: Serial,
-) -> Result<(&'a Issued, Driver), Fault> {
+) -> Result<(&'a Issued, impl Inspect + use<>), Fault> {
     let ledger = observed.record.as_ref().map(|record| &record.ledger);
     let token = ledger.and_then(|ledger| ledger.tokens().find(|token| token.serial == serial));
     let token = token.ok_or_else(no_token)?;
@@ -167,8 +165,7 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
             return Err(Fault { retry_after, ..Fault::passing(Reason::CannotPublish, message) });
         }
     }
-    let call = reads.metrics.call(&observed.owner, &plan.source, driver.name(), "preflight");
-    let result = driver.preflight(subject(observed, &reads.naming(observed), &plan.source)).await;
-    call.ended(result.as_ref().err());
-    result.map_err(Fault::from)
+    let naming = reads.naming(observed);
+    let ready = driver.preflight(subject(observed, &naming, &plan.source));
+    asked(reads, observed, &plan.source, &driver, "preflight", ready).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{ProviderRef, TokenProviderSpec, conditions::Reason},
     core::{ledger::kept::Kept, seen::answers::Fault, token::Source},
-    providers::{Driver, Drivers},
+    providers::{Driver, Drivers, Inspect},
 };
 
 /// The driver for tokens that exist, or may.
@@ -35,6 +35,20 @@ pub fn with_kept(drivers: &Drivers, source: &Source, kept: Option<&Arc<Kept>>) -
 }
 
 /// Asks providers, and cannot change anything there: the drivers are handed out as what asks only.
+///
+/// ```
+/// use tokenturn::{core::token::Source, providers::{Capabilities, Inspect}, reconcile::drivers::Inspectors};
+/// fn ask(inspectors: &Inspectors, source: &Source) -> Option<Capabilities> {
+///     inspectors.of(source).map(|driver| driver.capabilities())
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// use tokenturn::{core::token::Source, providers::{Provider, Request}, reconcile::drivers::Inspectors};
+/// async fn change(inspectors: &Inspectors, source: &Source, request: &Request) {
+///     let _ = inspectors.of(source).unwrap().create(request).await;
+/// }
+/// ```
 pub struct Inspectors(Drivers);
 
 impl Inspectors {
@@ -48,13 +62,13 @@ impl Inspectors {
     ///
     /// # Errors
     /// Why it cannot be asked, in words that follow the object's name.
-    pub fn select(&self, spec: &TokenProviderSpec, reference: &ProviderRef) -> Result<Driver, String> {
+    pub fn select(&self, spec: &TokenProviderSpec, reference: &ProviderRef) -> Result<impl Inspect + use<>, String> {
         Driver::select(spec, reference, &self.0)
     }
 
     /// The same for tokens that exist, or may.
     #[must_use]
-    pub fn of(&self, source: &Source) -> Option<Driver> {
+    pub fn of(&self, source: &Source) -> Option<impl Inspect + use<>> {
         of(&self.0, source)
     }
 
@@ -62,7 +76,7 @@ impl Inspectors {
     ///
     /// # Errors
     /// Why it cannot be asked; for the user.
-    pub fn with_kept(&self, source: &Source, kept: Option<&Arc<Kept>>) -> Result<Driver, Fault> {
+    pub fn with_kept(&self, source: &Source, kept: Option<&Arc<Kept>>) -> Result<impl Inspect + use<>, Fault> {
         with_kept(&self.0, source, kept)
     }
 }

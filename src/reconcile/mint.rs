@@ -17,7 +17,7 @@ use crate::{
         transition,
     },
     kube_io::{Swap, Version, events::Kind, record},
-    providers::{Class, Driver, Minted, Provider, Request, Subject},
+    providers::{Class, Driver, Inspect, Minted, Provider, Request, Subject},
     secret_value::TokenSet,
 };
 

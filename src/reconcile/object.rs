@@ -14,7 +14,7 @@ use crate::{
         token::{Owner, Specification},
     },
     kube_io::{Error, resource},
-    providers::{LostAnswer, Problem, Provider, RevokeBy, Strategy},
+    providers::{Inspect, LostAnswer, Problem, RevokeBy, Strategy},
 };
 
 /// The view of an object; notes what it names.

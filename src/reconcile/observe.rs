@@ -21,7 +21,7 @@ use crate::{
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
-    providers::{Capabilities, Provider},
+    providers::{Capabilities, Inspect},
 };
 
 /// The objects as they were read, to write them by.

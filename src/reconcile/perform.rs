@@ -25,7 +25,7 @@ use crate::{
         token::{Serial, Source},
     },
     kube_io::{Error, Swap, events::Kind, record, resource, target},
-    providers::{Provider, Subject},
+    providers::{Inspect, Provider, Subject},
     secret_value::TokenSet,
 };
 

@@ -13,7 +13,7 @@ use axum::{
 };
 use serde_json::json;
 use tokenturn::{
-    providers::{Class, Provider},
+    providers::{Class, Inspect},
     testkit::contract::{ADMIN, Fault, Operation, Wire},
 };
 

@@ -12,7 +12,7 @@ use tokenturn::{
     },
     core::{seen::answers::Fault, token::Liveness},
     providers::{
-        Class, Provider,
+        Class, Inspect, Provider,
         http::{
             Http, Shared,
             send::egress::{Egress, Profile},

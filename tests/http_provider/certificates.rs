@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokenturn::{
     core::token::{Liveness, Verification},
-    providers::{Class, Provider},
+    providers::{Class, Inspect},
     testkit::contract::Wire,
 };
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Handle, Liveness, Verification},
-    providers::{Class, LostAnswer, Provider, Strategy},
+    providers::{Class, Inspect, LostAnswer, Strategy},
     testkit::{
         Keycloak, Realm,
         contract::{Fault, Operation, Wire},

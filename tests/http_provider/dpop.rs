@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::Verification,
-    providers::{Class, Provider, http::message::dpop::ProofKey},
+    providers::{Class, Inspect, http::message::dpop::ProofKey},
     secret_value::SecretValue,
     testkit::contract::{ADMIN, ContractServer, Operation, Wire},
 };

@@ -15,7 +15,7 @@ use tokenturn::{
         token::{Issued, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
-        Class, Error, Minted, Provider, Request, Subject,
+        Class, Error, Inspect, Minted, Provider, Request, Subject,
         http::{Http, Shared, send::guard::Reach},
     },
     secret_value::{SecretValue, TokenSet},

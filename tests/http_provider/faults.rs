@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenturn::{
     core::token::Liveness,
-    providers::{Class, LostAnswer, Provider},
+    providers::{Class, Inspect, LostAnswer},
     testkit::contract::{Fault, Operation, Wire},
 };
 

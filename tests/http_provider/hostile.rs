@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request, http::StatusCode, response::IntoResponse};
 use serde_json::{Value, json};
-use tokenturn::providers::{Class, Provider};
+use tokenturn::providers::{Class, Inspect};
 
 use crate::typed::Typed;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokenturn::{
     core::token::{Handle, Liveness, Verification},
-    providers::{Class, LostAnswer, Provider, Strategy},
+    providers::{Class, Inspect, LostAnswer, Strategy},
     testkit::contract::{Fault, Operation, Wire},
 };
 

@@ -5,7 +5,7 @@ use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Liveness, Verification},
-    providers::{Class, LostAnswer, Provider},
+    providers::{Class, Inspect, LostAnswer},
     testkit::{Keycloak, Realm},
 };
 

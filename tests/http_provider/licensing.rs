@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenturn::{
     core::token::{Liveness, Verification},
-    providers::{Class, Provider},
+    providers::{Class, Inspect},
     testkit::contract::{Fault, Operation, Wire},
 };
 

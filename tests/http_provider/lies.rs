@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Liveness, Proof, Verification},
-    providers::{Class, Provider},
+    providers::{Class, Inspect},
     testkit::contract::{Fault, Lie, Operation, Wire},
 };
 

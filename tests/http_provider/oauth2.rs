@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokenturn::{
     core::token::{Liveness, Verification},
-    providers::{Class, LostAnswer, Provider, RevokeBy, Strategy},
+    providers::{Class, Inspect, LostAnswer, RevokeBy, Strategy},
 };
 
 use crate::{

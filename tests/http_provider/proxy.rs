@@ -9,7 +9,7 @@ use tokenturn::{
     api::{ProviderKind, ProviderRef},
     core::token::{Liveness, Verification},
     providers::{
-        Class, Error, Provider,
+        Class, Error, Inspect, Provider,
         http::{Http, Shared, send::guard::Reach},
     },
     testkit::contract::{Operation, Wire},

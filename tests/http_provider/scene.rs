@@ -13,7 +13,7 @@ use tokenturn::{
         token::{Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
-        Error, Minted, Provider, Request, Subject, builtin,
+        Error, Inspect, Minted, Provider, Request, Subject, builtin,
         http::{Http, Shared, send::guard::Reach},
     },
     testkit::{

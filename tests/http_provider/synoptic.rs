@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokenturn::{
     core::token::Liveness,
-    providers::{Class, Provider},
+    providers::{Class, Inspect},
     testkit::contract::{Fault, Operation, Wire},
 };
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokenturn::{
     core::token::{Handle, Liveness, Verification},
-    providers::{Class, Expiry, Provider, Strategy},
+    providers::{Class, Expiry, Inspect, Strategy},
     testkit::{
         contract::{self, Fault, Operation, Wire},
         wait::until,

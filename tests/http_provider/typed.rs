@@ -13,7 +13,7 @@ use tokenturn::{
         token::{Issued, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
-        Driver, Drivers, Error, Minted, Provider, Request, Subject,
+        Driver, Drivers, Error, Inspect, Minted, Provider, Request, Subject,
         http::{Shared, send::guard::Reach},
         kubernetes::Kubernetes,
     },

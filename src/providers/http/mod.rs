@@ -32,7 +32,7 @@ use self::{
     identity::account::{Account, Connection},
     message::answer::Received,
 };
-use super::{Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject};
+use super::{Capabilities, Class, Error, Inspect, Minted, Problem, Provider, Request, Subject};
 use crate::{
     api::{HttpProvider, ProviderRef},
     core::{
@@ -89,12 +89,6 @@ impl Http {
         self
     }
 
-    /// Name of the provider in metrics and logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-
     /// Whether the credential is there and can be shown; asks the API server, not the provider.
     ///
     /// # Errors
@@ -138,7 +132,11 @@ impl Http {
     }
 }
 
-impl Provider for Http {
+impl Inspect for Http {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.connection.recipe.capabilities()
     }
@@ -158,10 +156,6 @@ impl Provider for Http {
         Ok(self.in_time("list the tokens", listed).await?.unwrap_or_default())
     }
 
-    async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.account(&request.owner).create(request).await
-    }
-
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
         let account = self.account(subject.owner);
         self.in_time("verify the token", account.verify(subject.specification, values)).await
@@ -174,11 +168,6 @@ impl Provider for Http {
 
     fn unshown(&self, owner: &Owner) -> Vec<String> {
         self.connection.shared.proofs.unshown(&self.account(owner).object)
-    }
-
-    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        let account = self.account(subject.owner);
-        self.in_time("revoke the token", account.revoke(subject.specification, token, values)).await
     }
 
     async fn liveness(
@@ -199,5 +188,16 @@ impl Provider for Http {
     ) -> Result<Option<Timestamp>, Error> {
         let account = self.account(subject.owner);
         self.in_time("ask when the token was used", account.last_use(subject, token, values)).await
+    }
+}
+
+impl Provider for Http {
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        self.account(&request.owner).create(request).await
+    }
+
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        let account = self.account(subject.owner);
+        self.in_time("revoke the token", account.revoke(subject.specification, token, values)).await
     }
 }

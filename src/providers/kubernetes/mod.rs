@@ -40,7 +40,8 @@ use self::{
     specification::{Wanted, understand, wanted},
 };
 use super::{
-    Capabilities, Class, Error, Expiry, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy, Subject,
+    Capabilities, Class, Error, Expiry, Inspect, LostAnswer, Minted, Problem, Provider, Request, RevokeBy, Strategy,
+    Subject,
 };
 use crate::{
     connect::objects::Api,
@@ -141,7 +142,11 @@ pub fn capabilities() -> Capabilities {
     }
 }
 
-impl Provider for Kubernetes {
+impl Inspect for Kubernetes {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
     fn capabilities(&self) -> Capabilities {
         capabilities()
     }
@@ -172,21 +177,6 @@ impl Provider for Kubernetes {
         Ok(found.items.into_iter().filter_map(|secret| bound::listed(secret.metadata, naming)).collect())
     }
 
-    async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        let wanted = wanted(&request.specification)?;
-        let bound = self.create_bound_secret(request).await?;
-        let (value, expires_at) = self.request_token(request, &wanted.account, &bound).await?;
-        Ok(Minted {
-            values: TokenSet::single(value),
-            handle: Handle::BoundObject { name: bound.name, uid: bound.uid },
-            // The API server's clock, like the expiry.
-            issued_at: bound.created,
-            expires_at: Some(expires_at),
-            flaw: None,
-            unshown: Vec::new(),
-        })
-    }
-
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
         let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
@@ -204,23 +194,6 @@ impl Provider for Kubernetes {
                 Ok(Verification::Dead { why: format!("it is a token of {username:?}, not of {expected:?}") })
             }
             Review::Accepted { .. } => self.compare(owner, &wanted, token).await,
-        }
-    }
-
-    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
-        let owner = subject.owner;
-        let (name, uid) = bound_object(token.handle())?;
-        let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
-        match call(self.secrets(owner).delete(name, &params)).await {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is(404) => Ok(()),
-            // Another Secret of that name: then ours is gone. A look makes sure that the conflict was about this.
-            Err(failure) if failure.is(409) && self.bound_secret(owner, name, uid).await? == Presence::Absent => Ok(()),
-            Err(failure) => {
-                Err(failure
-                    .of_repeatable(format!("cannot delete Secret {}/{name} to revoke its token", owner.namespace)))
-            }
         }
     }
 
@@ -258,6 +231,40 @@ impl Provider for Kubernetes {
                     owner.namespace
                 );
                 Err(Error::new(Class::Unavailable, message))
+            }
+        }
+    }
+}
+
+impl Provider for Kubernetes {
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        let wanted = wanted(&request.specification)?;
+        let bound = self.create_bound_secret(request).await?;
+        let (value, expires_at) = self.request_token(request, &wanted.account, &bound).await?;
+        Ok(Minted {
+            values: TokenSet::single(value),
+            handle: Handle::BoundObject { name: bound.name, uid: bound.uid },
+            // The API server's clock, like the expiry.
+            issued_at: bound.created,
+            expires_at: Some(expires_at),
+            flaw: None,
+            unshown: Vec::new(),
+        })
+    }
+
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, _values: Option<&TokenSet>) -> Result<(), Error> {
+        let owner = subject.owner;
+        let (name, uid) = bound_object(token.handle())?;
+        let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(only_this), ..DeleteParams::default() };
+        match call(self.secrets(owner).delete(name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is(404) => Ok(()),
+            // Another Secret of that name: then ours is gone. A look makes sure that the conflict was about this.
+            Err(failure) if failure.is(409) && self.bound_secret(owner, name, uid).await? == Presence::Absent => Ok(()),
+            Err(failure) => {
+                Err(failure
+                    .of_repeatable(format!("cannot delete Secret {}/{name} to revoke its token", owner.namespace)))
             }
         }
     }

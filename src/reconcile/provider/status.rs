@@ -30,7 +30,7 @@ use crate::{
         events::Kind,
         trouble,
     },
-    providers::{Driver, Error, http::Health},
+    providers::{Driver, Error, Inspect, http::Health},
 };
 
 /// What the `kubernetes` provider needs beside what every rotation needs.

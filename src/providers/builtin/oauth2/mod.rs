@@ -23,7 +23,7 @@ use crate::{
         token::{Census, Issued, Listed, Liveness, Owner, Proof, Specification, Verification},
     },
     providers::{
-        Capabilities, Class, Error, Minted, Problem, Provider, Request, Subject,
+        Capabilities, Class, Error, Inspect, Minted, Problem, Provider, Request, Subject,
         http::{Health, Http, Shared},
     },
     secret_value::TokenSet,
@@ -127,7 +127,11 @@ fn driver(
     Http::new("oauth2", &recipe, reference, shared).map_err(|mistakes| mistakes.into_iter().map(renamed).collect())
 }
 
-impl Provider for OAuth2 {
+impl Inspect for OAuth2 {
+    fn name(&self) -> &'static str {
+        "oauth2"
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.shape.capabilities()
     }
@@ -145,10 +149,6 @@ impl Provider for OAuth2 {
         Ok(Vec::new())
     }
 
-    async fn create(&self, request: &Request) -> Result<Minted, Error> {
-        self.at_work(&request.owner.namespace).await?.create(request).await
-    }
-
     async fn verify(&self, subject: Subject<'_>, values: &TokenSet) -> Result<Verification, Error> {
         self.at_work(&subject.owner.namespace).await?.verify(subject, values).await
     }
@@ -161,14 +161,6 @@ impl Provider for OAuth2 {
         self.shape.unshown(owner)
     }
 
-    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
-        // It ends by itself; the server need not be asked for that.
-        if self.settings.revocation == OAuth2Revocation::Never {
-            return Ok(());
-        }
-        self.at_work(&subject.owner.namespace).await?.revoke(subject, token, values).await
-    }
-
     async fn liveness(
         &self,
         subject: Subject<'_>,
@@ -176,5 +168,19 @@ impl Provider for OAuth2 {
         values: Option<&TokenSet>,
     ) -> Result<Liveness, Error> {
         self.at_work(&subject.owner.namespace).await?.liveness(subject, token, values).await
+    }
+}
+
+impl Provider for OAuth2 {
+    async fn create(&self, request: &Request) -> Result<Minted, Error> {
+        self.at_work(&request.owner.namespace).await?.create(request).await
+    }
+
+    async fn revoke(&self, subject: Subject<'_>, token: &Revocable, values: Option<&TokenSet>) -> Result<(), Error> {
+        // It ends by itself; the server need not be asked for that.
+        if self.settings.revocation == OAuth2Revocation::Never {
+            return Ok(());
+        }
+        self.at_work(&subject.owner.namespace).await?.revoke(subject, token, values).await
     }
 }
