@@ -7,6 +7,7 @@
 //! node, which shows that the simulated one does what it should.
 
 pub mod audit;
+pub mod binary;
 pub mod chart;
 mod command_line;
 pub mod consumer;
@@ -20,14 +21,18 @@ pub mod keycloak;
 pub mod kstatus;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod looks;
 pub mod node;
 pub mod operator;
 pub mod process;
+pub mod proxied;
 pub mod proxy;
+pub mod recipe_example;
 pub mod servers;
 pub mod shared;
 pub mod wait;
 pub mod workspace;
+pub mod world;
 
 pub use audit::AuditEvent;
 pub use control_plane::{Audit, Backup, ControlPlane, ControlPlaneOptions, Restore};

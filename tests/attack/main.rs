@@ -1,12 +1,8 @@
 //! Attacks on the two promises: a live container never has its token revoked, and no live token is ever forgotten.
 
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-#[path = "../e2e/world.rs"]
-mod world;
+use tokenturn::testkit::world;
 
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-#[path = "../e2e/network/scene.rs"]
-mod scene;
+use tokenturn::testkit::proxied as scene;
 
 mod aftermath;
 mod apiserver;

@@ -1,13 +1,9 @@
 //! An operator that serves the whole cluster, as the chart installs it by default. It has a control plane to itself, because
 //! it would serve the objects of every other test too.
 
-#[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
-#[path = "../e2e/world.rs"]
-mod world;
+use tokenturn::testkit::world;
 
-#[allow(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
-#[path = "../e2e/http_recipes/example.rs"]
-mod example;
+use tokenturn::testkit::recipe_example as example;
 mod owners;
 
 mod namespace;

@@ -1,7 +1,6 @@
 //! Tables over the decision: what was observed in, one step out. No cluster, no clock, no async.
 
 mod bounds;
-mod builder;
 mod census;
 mod counterexamples;
 mod deaths;
@@ -20,3 +19,5 @@ mod replicas;
 mod sources;
 mod statuses;
 mod world;
+
+use tokenturn::testkit::looks as builder;

@@ -1,9 +1,7 @@
 //! Disasters: a cluster that goes back to a backup, clocks that jump, an API server that is away, objects and namespaces
 //! that are deleted by the hundred, specs that cannot work by the thousand. One test at a time, each for minutes.
 
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-#[path = "../e2e/world.rs"]
-mod world;
+use tokenturn::testkit::world;
 
 mod away;
 mod clock;

@@ -24,4 +24,5 @@ mod refusals;
 mod rotation;
 mod secrecy;
 mod survival;
-mod world;
+
+use tokenturn::testkit::world;

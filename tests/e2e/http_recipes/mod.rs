@@ -2,10 +2,11 @@
 //! the time, and are never refused.
 
 mod chain;
-mod example;
 mod gateway;
 mod keycloak;
 mod kstatus;
 mod lies;
 mod rotations;
 mod troubles;
+
+use tokenturn::testkit::recipe_example as example;

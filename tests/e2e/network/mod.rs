@@ -2,5 +2,6 @@
 
 mod hangs;
 mod past;
-mod scene;
 mod watches;
+
+use tokenturn::testkit::proxied as scene;

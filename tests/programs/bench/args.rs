@@ -1,9 +1,6 @@
 //! What can be said on the command line of the bench, and where the operator's binary is.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use tokenturn::api::GoDuration;
@@ -96,20 +93,7 @@ impl Plan {
             // Sentences of a status are written at most every 30 s, so a late one shows within this time.
             quiet: Duration::from_secs(either(5, 35)),
             trace,
-            binary: operator(binary)?,
+            binary: tokenturn::testkit::binary::operator(binary)?,
         })
     }
-}
-
-/// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
-fn operator(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let here = std::env::current_exe()?;
-    let beside = here.parent().and_then(Path::parent).map(|folder| folder.join("tokenturn"));
-    let binary = named.or(beside).ok_or("the bench does not know where it is; set TOKENTURN_BINARY")?;
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    let binary = binary.display();
-    Err(format!("the operator is not built: {binary} is missing; run cargo build --release, or set TOKENTURN_BINARY")
-        .into())
 }

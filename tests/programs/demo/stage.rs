@@ -127,18 +127,7 @@ impl Stage {
 /// The operator to show: first argument, else `TOKENTURN`, else the one beside the folder of this program.
 fn operator_binary() -> Result<PathBuf, Error> {
     let given = std::env::args_os().nth(1).or_else(|| std::env::var_os("TOKENTURN")).map(PathBuf::from);
-    let binary = match given {
-        Some(given) => given,
-        None => {
-            let own = std::env::current_exe()?;
-            let folder = own.parent().and_then(Path::parent).ok_or("the demo has no folder")?;
-            folder.join("tokenturn")
-        }
-    };
-    if !binary.is_file() {
-        return Err(format!("no operator at {}; build it with: cargo build", binary.display()).into());
-    }
-    Ok(binary)
+    Ok(tokenturn::testkit::binary::operator(given)?)
 }
 
 fn project() -> &'static Path {

@@ -126,19 +126,6 @@ impl Args {
     pub fn wants_fault(&self, fault: tokenturn::connect::faults::plan::Fault) -> bool {
         self.fault.is_empty() || self.fault.contains(&fault_name(fault))
     }
-
-    /// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
-    pub fn operator(&self) -> Result<PathBuf, Failure> {
-        let here = std::env::current_exe()?;
-        let beside = here.parent().and_then(|folder| folder.parent()).map(|folder| folder.join("tokenturn"));
-        let binary =
-            self.binary.clone().or(beside).ok_or("the program does not know where it is; set TOKENTURN_BINARY")?;
-        if binary.is_file() {
-            Ok(binary)
-        } else {
-            Err(format!("{} is missing; run make faults", binary.display()).into())
-        }
-    }
 }
 
 fn mode(name: &str) -> Option<Mode> {

@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<bool, Failure> {
     let args = Args::parse();
     let started = Instant::now();
-    let binary = args.operator()?;
+    let binary = tokenturn::testkit::binary::operator(args.binary.clone())?;
     let wanted = args.wanted()?;
     say("starting etcd, kube-apiserver, kube-controller-manager");
     let stage = Arc::new(Stage::start(binary).await?);

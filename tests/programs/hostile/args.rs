@@ -1,9 +1,6 @@
 //! What can be said on the command line, and what a run does.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use tokenturn::testkit::servers::random_hex;
@@ -74,7 +71,7 @@ impl Plan {
             wave: if short && only.is_empty() { 8 } else { 1 },
             hold: Duration::from_secs(if short { 2 } else { 8 }),
             only,
-            binary: if list { PathBuf::new() } else { operator(binary)? },
+            binary: if list { PathBuf::new() } else { tokenturn::testkit::binary::operator(binary)? },
         })
     }
 
@@ -87,16 +84,4 @@ impl Plan {
     pub fn number(&self, short: usize, full: usize) -> usize {
         if self.short { short } else { full }
     }
-}
-
-/// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
-fn operator(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let here = std::env::current_exe()?;
-    let beside = here.parent().and_then(Path::parent).map(|folder| folder.join("tokenturn"));
-    let binary = named.or(beside).ok_or("the program does not know where it is; set TOKENTURN_BINARY")?;
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    let binary = binary.display();
-    Err(format!("the operator is not built: {binary} is missing; run make hostile, or set TOKENTURN_BINARY").into())
 }

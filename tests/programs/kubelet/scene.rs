@@ -33,7 +33,7 @@ pub struct Scene {
 
 impl Scene {
     pub async fn start(binary: Option<PathBuf>, consumer: &Path) -> Result<Self, Failure> {
-        let binary = operator(binary)?;
+        let binary = tokenturn::testkit::binary::operator(binary)?;
         say(&format!("operator under test: {}", binary.display()));
         let options = ControlPlaneOptions {
             controller_manager_args: vec![
@@ -81,15 +81,4 @@ impl Scene {
             None => Ok(()),
         }
     }
-}
-
-/// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
-fn operator(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let here = std::env::current_exe()?;
-    let beside = here.parent().and_then(Path::parent).map(|folder| folder.join("tokenturn"));
-    let binary = named.or(beside).ok_or("this program does not know where it is; set TOKENTURN_BINARY")?;
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    Err(format!("the operator is not built: {} is missing; build it, or set TOKENTURN_BINARY", binary.display()).into())
 }

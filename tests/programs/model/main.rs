@@ -5,9 +5,7 @@
 //! guard is for; then the large world. The last line is JSON; a promise that is broken, a guard without which nothing is, and
 //! a search of nothing end with an error.
 
-#[allow(dead_code, reason = "shared with the tables of decisions")]
-#[path = "../../decide/builder.rs"]
-mod builder;
+use tokenturn::testkit::looks as builder;
 mod calm;
 mod effects;
 mod events;

@@ -1,10 +1,6 @@
 //! What can be said on the command line of the soak, and what a run does.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use tokenturn::{api::GoDuration, testkit::servers::random_hex};
@@ -83,7 +79,7 @@ impl Plan {
             call_every: Duration::from_millis(if short { 250 } else { 1000 }),
             // A kill costs up to 20 s until another leads, and 65 s of one rule for a pod whose end nobody saw.
             patience: seconds(600),
-            binary: operator(binary)?,
+            binary: tokenturn::testkit::binary::operator(binary)?,
         })
     }
 
@@ -91,16 +87,4 @@ impl Plan {
     pub fn total(&self) -> usize {
         self.tokens * self.rotations
     }
-}
-
-/// Cargo puts examples in a folder beside the programs; an example does not cause the programs to be built.
-fn operator(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let here = std::env::current_exe()?;
-    let beside = here.parent().and_then(Path::parent).map(|folder| folder.join("tokenturn"));
-    let binary = named.or(beside).ok_or("the soak does not know where it is; set TOKENTURN_BINARY")?;
-    if binary.is_file() {
-        return Ok(binary);
-    }
-    let binary = binary.display();
-    Err(format!("the operator is not built: {binary} is missing; run make soak, or set TOKENTURN_BINARY").into())
 }

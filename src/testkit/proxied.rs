@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::testkit::{OperatorProcess, Proxy, wait::until};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use tokenturn::testkit::{OperatorProcess, Proxy, wait::until};
 
-use crate::world::{Outcome, World, is};
+use super::world::{Outcome, World, is};
 
 pub struct Scene {
     pub world: World,
@@ -73,7 +73,7 @@ impl Scene {
 
     /// Waits until the log says something that it did not say before `from`.
     pub async fn logged(&self, from: usize, line: &str) -> Outcome {
-        let logged = until(line, crate::world::PATIENCE, async || self.logs()[from..].contains(line).then_some(()));
+        let logged = until(line, super::world::PATIENCE, async || self.logs()[from..].contains(line).then_some(()));
         Ok(logged.await.map_err(|error| format!("{error}\n{}", self.logs()))?)
     }
 

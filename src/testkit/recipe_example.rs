@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
-use tokenturn::{
+use crate::{
     api::RotatedTokenStatus,
     testkit::{
         Outcome as Call, Seat, Token,
@@ -16,8 +12,12 @@ use tokenturn::{
         wait::until,
     },
 };
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
-use crate::world::{Outcome, World, is};
+use super::world::{Outcome, World, is};
 
 /// The providers, by the name of the workload that calls each.
 struct Providers {

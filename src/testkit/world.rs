@@ -3,6 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::{
+    api::{RotatedToken, RotatedTokenStatus},
+    testkit::{
+        ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
+        TestNamespace, Token, chart, consumer::TokenUse, install, shared, wait::until,
+    },
+};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -15,13 +22,6 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use tokenturn::{
-    api::{RotatedToken, RotatedTokenStatus},
-    testkit::{
-        ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
-        TestNamespace, Token, chart, consumer::TokenUse, install, shared, wait::until,
-    },
-};
 use tokio::sync::OnceCell;
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -155,8 +155,8 @@ impl World {
     }
 
     pub async fn start_operator(&mut self) -> Outcome {
-        let built = env!("CARGO_BIN_EXE_tokenturn").to_owned();
-        let mut options = OperatorOptions::new(std::env::var("TOKENTURN_BINARY").unwrap_or(built));
+        let named = std::env::var_os("TOKENTURN_BINARY").map(Into::into);
+        let mut options = OperatorOptions::new(super::binary::operator(named)?);
         options.namespace = self.system.clone();
         options.name = format!("operator-{}", self.space.name());
         options.args.extend(self.args.iter().cloned());

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
-use tokenturn::{
+use crate::{
     api::{
         Backend, DeletionPolicy, KubernetesProvider, ProviderKind, ProviderRef, RolloutSpec, TokenProviderSpec,
         WorkloadKind, WorkloadRef, conditions::Reason,
@@ -32,6 +31,7 @@ use tokenturn::{
     },
     secret_value::{SecretValue, TokenSet},
 };
+use jiff::Timestamp;
 
 pub const SETTLE: Duration = Duration::from_secs(15);
 pub const UPTIME: Duration = Duration::from_secs(10_000);
@@ -119,7 +119,7 @@ pub fn resource() -> Resource {
             interval: Duration::from_secs(30 * 86_400),
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
-            traits: tokenturn::core::plan::Traits::default(),
+            traits: crate::core::plan::Traits::default(),
             max_live: 4,
             min_interval: None,
         }),
