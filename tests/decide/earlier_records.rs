@@ -1,14 +1,19 @@
 //! Records that earlier versions wrote are read as they were meant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tokenturn::core::{
-    ledger::{failure::Made, record::Ledger},
-    step::{Change, Step},
-    token::Verification,
-    transition,
+use tokenturn::{
+    api::conditions::Reason,
+    core::{
+        ledger::{failure::Made, record::Ledger},
+        pods::consumers::Consumers,
+        seen::views::Target,
+        step::{Change, Step},
+        token::Verification,
+        transition,
+    },
 };
 
 use crate::builder::*;
@@ -18,6 +23,86 @@ fn stored(ledger: &Ledger, change: impl FnOnce(&mut Value)) -> Ledger {
     let mut text = serde_json::to_value(ledger).expect("a ledger is JSON");
     change(&mut text);
     serde_json::from_value(text).expect("a ledger of an earlier version")
+}
+
+/// Written by the version before a failure said what it had made, one for each state of a rotation and of a deletion.
+const LEDGERS: &str = include_str!("earlier_records.json");
+
+fn ledgers() -> BTreeMap<String, Value> {
+    serde_json::from_str(LEDGERS).expect("ledgers by state")
+}
+
+/// Whether everything that was stored is there, as it was.
+fn is_kept(stored: &Value, written: &Value) -> bool {
+    match (stored, written) {
+        (Value::Object(stored), Value::Object(written)) => {
+            stored.iter().all(|(key, value)| written.get(key).is_some_and(|written| is_kept(value, written)))
+        }
+        (Value::Array(stored), Value::Array(written)) => {
+            stored.len() == written.len() && stored.iter().zip(written).all(|(one, other)| is_kept(one, other))
+        }
+        (stored, written) => stored == written,
+    }
+}
+
+#[test]
+fn a_record_of_each_state_is_read_and_written_as_it_was() {
+    let ledgers = ledgers();
+    assert_eq!(ledgers.len(), 16);
+    for (state, stored) in ledgers {
+        let ledger: Ledger = serde_json::from_value(stored.clone()).unwrap_or_else(|error| panic!("{state}: {error}"));
+        let written = serde_json::to_value(&ledger).expect("a ledger is JSON");
+        assert!(is_kept(&stored, &written), "{state}: {stored:#} became {written:#}");
+    }
+}
+
+/// What is done next is what that version would have done next.
+#[test]
+fn a_rotation_or_a_deletion_that_was_under_way_goes_on() {
+    let (one, two) = (serial(1, 1), serial(2, 2));
+    for (state, target, step) in [
+        ("first-intent", Target::Absent, "mint 1.1"),
+        ("first-pending", Target::Absent, "publish 1.1 repair=false"),
+        ("refused", Target::Absent, "wait"),
+        ("at-rest", carrying(one), "wait"),
+        ("intent", carrying(one), "mint 2.2"),
+        ("intent-after-lost-answer", carrying(one), "mint 2.2"),
+        ("pending", carrying(one), "publish 2.2 repair=false"),
+        ("pickup", carrying(two), "wait"),
+        ("pickup-without-snapshot", carrying(two), "save Snapshot"),
+        ("grace", carrying(two), "wait"),
+        ("revoke-intended", carrying(two), "revoke tokenturn-install-uid-1-1-1"),
+        ("at-rest-with-history", carrying(two), "wait"),
+        ("readopted", carrying(one), "save Noted"),
+        ("frozen", carrying(one), "wait"),
+    ] {
+        let ledger = serde_json::from_value(ledgers()[state].clone()).expect("a ledger");
+        assert_eq!(decided(&observed(Some(ledger), target)).step.label(), step, "{state}");
+    }
+    for (state, target, step) in [
+        ("retiring", carrying(one), "delete target"),
+        ("retirement-intended", Target::Absent, "revoke tokenturn-install-uid-1-1-1"),
+    ] {
+        let ledger = serde_json::from_value(ledgers()[state].clone()).expect("a ledger");
+        let mut seen = observed(Some(ledger), target);
+        seen.resource.as_mut().expect("an object").deleting = true;
+        seen.answers.consumers = Some(Ok(Consumers { ended: ["a".to_owned()].into(), ..Consumers::default() }));
+        assert_eq!(decided(&seen).step.label(), step, "{state}: {}", decided(&seen).message);
+    }
+}
+
+/// Reasons were renamed; records have them in both forms.
+#[test]
+fn reasons_of_earlier_versions_are_read() {
+    for (stored, reason) in [
+        ("Rotated", Reason::UpToDate),
+        ("LeftBehind", Reason::TokenMayRemain),
+        ("Contested", Reason::ConflictingWriter),
+        ("MetadataContested", Reason::MetadataConflict),
+    ] {
+        assert_eq!(serde_json::from_value::<Reason>(json!(stored)).expect("a reason"), reason);
+        assert_eq!(serde_json::from_value::<Reason>(json!(reason.as_str())).expect("a reason"), reason);
+    }
 }
 
 /// That a token was rebuilt, and is still to be asked for, was said by its reason.
