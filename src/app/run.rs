@@ -117,18 +117,19 @@ async fn lead(
             PUBLISH_WITHIN.as_secs()
         );
     }
-    let started = Instant::now();
     let mut memories = Memories::default();
     // One for all terms: what providers asked for holds for the whole process.
     tokio::spawn(reach::keep_known(reach.api_server.clone(), client.clone(), config.clone(), stop.clone()));
     let http = Shared::new(client.clone(), &args.operator_namespace, reach);
+    let terms =
+        Terms { args, client, config, http, install, identity, metrics: metrics.clone(), started: Instant::now() };
     loop {
         let lost = CancellationToken::new();
         // The lease is given back after the work has ended, not when the end is asked for.
         let idle = CancellationToken::new();
         let mut keeper = None;
         if args.leader_election {
-            let mut candidate = Candidate::new(client.clone(), &args.operator_namespace, LEASE, &identity);
+            let mut candidate = Candidate::new(terms.client.clone(), &args.operator_namespace, LEASE, &terms.identity);
             if !leader::acquire(&mut candidate, &stop).await {
                 return Ok(());
             }
@@ -137,6 +138,36 @@ async fn lead(
         } else {
             metrics.leading(true);
         }
+        let context = terms.context(memories.next_term().await)?;
+        let outcome = work(args, &context, &stop, &lost).await;
+        idle.cancel();
+        if let Some(keeper) = keeper {
+            keeper.await.context("the task that keeps the lease ended early")?;
+        }
+        // A process that lives on remembers what the records said, and sees when they go back.
+        if !lost.is_cancelled() || stop.is_cancelled() {
+            return outcome;
+        }
+        memories = context.memories.clone();
+    }
+}
+
+/// What all terms of this process as leader share.
+struct Terms<'a> {
+    args: &'a RunArgs,
+    client: Client,
+    config: kube::Config,
+    http: Shared,
+    install: String,
+    identity: String,
+    metrics: Arc<Metrics>,
+    started: Instant,
+}
+
+impl Terms<'_> {
+    /// What the reconciles of the next term share.
+    fn context(&self, memories: Memories) -> anyhow::Result<Arc<Context>> {
+        let Self { args, client, config, http, install, identity, metrics, started } = self;
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         metrics.of_queue(&queue);
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
@@ -152,36 +183,26 @@ async fn lead(
             namespace: args.operator_namespace.clone(),
             install: install.clone(),
             settings: settings(args),
-            started,
+            started: *started,
             metrics: metrics.clone(),
         };
         let effects = Effects {
             reads,
             drivers,
-            events: Events::new(client.clone(), &identity),
+            events: Events::new(client.clone(), identity),
             stamps: Stamps::new(client.clone()),
             client: client.clone(),
             tasks: TaskTracker::new(),
         };
-        let context = Arc::new(Context {
+        Ok(Arc::new(Context {
             effects: Arc::new(effects),
             watched: args.watch_namespaces.clone(),
-            memories: memories.next_term().await,
+            memories,
             pods,
             watch_client,
             stop: CancellationToken::new(),
             queue,
-        });
-        let outcome = work(args, &context, &stop, &lost).await;
-        idle.cancel();
-        if let Some(keeper) = keeper {
-            keeper.await.context("the task that keeps the lease ended early")?;
-        }
-        // A process that lives on remembers what the records said, and sees when they go back.
-        if !lost.is_cancelled() || stop.is_cancelled() {
-            return outcome;
-        }
-        memories = context.memories.clone();
+        }))
     }
 }
 

@@ -4,22 +4,54 @@
 //! situations in which nobody can need the token: it was never published, or pickup of its successor was proven and the
 //! proof is committed in the record, or the object goes and no consumer is left (committed as well).
 //!
-//! A revoke without a proof does not compile:
+//! A revoke without a proof does not compile. This is how one is asked for:
 //!
-//! ```compile_fail
-//! use tokenturn::core::revocable::Revocable;
-//! let token: tokenturn::core::token::Issued = todo!();
-//! let revocable = Revocable { serial: token.serial, id: token.id, handle: token.handle };
+//! ```
+//! use tokenturn::core::{ledger::revocable::Revocable, token::Issued};
+//! fn permission(token: &Issued) -> Revocable {
+//!     Revocable::never_stored(token)
+//! }
 //! ```
 //!
-//! ```compile_fail
-//! // A revoke intent, which `Revocable::superseded` asks for, needs a proof of pickup.
-//! let intent = tokenturn::core::record::RevokeIntent::commit((), jiff::Timestamp::now());
+//! Nobody else makes one:
+//!
+//! ```compile_fail,E0451
+//! use tokenturn::core::{ledger::revocable::Revocable, token::Issued};
+//! fn permission(token: Issued) -> Revocable {
+//!     Revocable { serial: token.serial, id: token.id, handle: token.handle }
+//! }
 //! ```
 //!
-//! ```compile_fail
-//! // And a proof comes from the judgement of what was seen, from nowhere else.
-//! let proof = tokenturn::core::pickup::PickupProof { evidence: Default::default() };
+//! `Revocable::superseded` asks for a revoke intent, which a proof of pickup makes:
+//!
+//! ```
+//! use tokenturn::core::{ledger::record::RevokeIntent, pods::pickup::PickupProof};
+//! fn intent(proof: PickupProof) -> RevokeIntent {
+//!     RevokeIntent::commit(proof, jiff::Timestamp::now())
+//! }
+//! ```
+//!
+//! ```compile_fail,E0308
+//! use tokenturn::core::ledger::record::RevokeIntent;
+//! fn intent() -> RevokeIntent {
+//!     RevokeIntent::commit((), jiff::Timestamp::now())
+//! }
+//! ```
+//!
+//! And a proof comes from the judgement of what was seen, from nowhere else:
+//!
+//! ```
+//! use tokenturn::core::pods::{consumers::Consumers, pickup::{Judgement, judge}};
+//! fn judged(consumers: &Consumers) -> Judgement {
+//!     judge(&Default::default(), &Default::default(), &Default::default(), consumers, Default::default())
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! use tokenturn::core::pods::pickup::PickupProof;
+//! fn proof() -> PickupProof {
+//!     PickupProof { evidence: Default::default() }
+//! }
 //! ```
 
 use crate::core::{
