@@ -47,7 +47,7 @@ impl From<kube_io::Error> for Fault {
             error if error.is_forbidden() => (Reason::AccessDenied, true),
             _ => (Reason::ApiServerUnavailable, false),
         };
-        Self { needs_person, ..Self::passing(reason, error.told()) }
+        Self { needs_person, ..Self::passing(reason, error.describe()) }
     }
 }
 
@@ -57,14 +57,14 @@ pub fn cannot_publish(error: &kube_io::Error) -> Fault {
     match error.code() {
         // Refused for good: a right, a policy, a quota, an immutable Secret, a name that is not possible.
         Some(400 | 401 | 403 | 404 | 422) => {
-            let told = error.told();
-            let message = if told.contains("immutable") {
-                format!("{told}; scale every workload that uses the Secret to 0, delete it, and scale up again")
+            let reported = error.describe();
+            let message = if reported.contains("immutable") {
+                format!("{reported}; scale every workload that uses the Secret to 0, delete it, and scale up again")
             } else {
-                told
+                reported
             };
             Fault::lasting(Reason::CannotPublish, message)
         }
-        _ => Fault::passing(Reason::ApiServerUnavailable, error.told()),
+        _ => Fault::passing(Reason::ApiServerUnavailable, error.describe()),
     }
 }

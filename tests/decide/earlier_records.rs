@@ -48,7 +48,7 @@ fn is_kept(stored: &Value, written: &Value) -> bool {
 #[test]
 fn a_record_of_each_state_is_read_and_written_as_it_was() {
     let ledgers = ledgers();
-    assert_eq!(ledgers.len(), 16);
+    assert_eq!(ledgers.len(), 18);
     for (state, stored) in ledgers {
         let ledger: Ledger = serde_json::from_value(stored.clone()).unwrap_or_else(|error| panic!("{state}: {error}"));
         let written = serde_json::to_value(&ledger).expect("a ledger is JSON");

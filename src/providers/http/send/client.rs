@@ -75,11 +75,11 @@ pub(super) fn build(
 /// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its
 /// certificate.
 pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
+    let mut reported = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        told = inner.to_string();
+        reported = inner.to_string();
         source = inner.source();
     }
-    detail(&told)
+    detail(&reported)
 }

@@ -22,7 +22,7 @@ pub(in crate::providers::http) struct ProxyRoute {
 
 impl ProxyRoute {
     /// What a request is told as that did not get past the proxy.
-    pub fn told(&self, why: &str) -> (Class, String) {
+    pub fn describe(&self, why: &str) -> (Class, String) {
         let host = self.url.host_str().unwrap_or_default();
         match why {
             WANTS_ANOTHER => self.unauthorized(),

@@ -166,7 +166,7 @@ fn failure(error: reqwest::Error, via: Option<&ProxyRoute>, progress: &Progress)
     match via.filter(|_| unsent) {
         None => SendError { class: Class::Unavailable, why, unsent },
         Some(via) => {
-            let (class, why) = via.told(&why);
+            let (class, why) = via.describe(&why);
             SendError { class, why, unsent }
         }
     }
