@@ -118,7 +118,8 @@ fn prose(path: &Path, text: &str) -> String {
     }
     blank_between(&mut text, "<!-- from the code -->", "<!-- to here -->");
     let quoted = text.split('`').enumerate();
-    let kept = quoted.map(|(part, text)| if part % 2 == 1 && text.contains(".rs") { blank(text) } else { text.to_owned() });
+    let kept =
+        quoted.map(|(part, text)| if part % 2 == 1 && text.contains(".rs") { blank(text) } else { text.to_owned() });
     kept.collect::<Vec<_>>().join("`")
 }
 
@@ -142,7 +143,8 @@ fn old_words(path: &Path, text: &str) -> Vec<String> {
     for (old, instead) in WORDS {
         let allowed = ALLOWED.iter().any(|(file, word, _)| path.ends_with(file) && word == old);
         for (at, _) in words.match_indices(&format!(" {old} ")).filter(|_| !allowed) {
-            let line = places.partition_point(|(place, _)| *place <= at + 1).checked_sub(1).map_or(1, |index| places[index].1);
+            let line =
+                places.partition_point(|(place, _)| *place <= at + 1).checked_sub(1).map_or(1, |index| places[index].1);
             found.push((line, format!("{shown}:{line}: \"{old}\"; instead: {instead}")));
         }
     }
