@@ -14,7 +14,7 @@ export RUST_TEST_THREADS ?= 6
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: servers ## two rotations on a real control plane, told in the terminal (two minutes after the first build)
+demo: servers ## two rotations on a real control plane, shown in the terminal (two minutes after the first build)
 	@$(CARGO) build --locked --features testkit --bin tokenturn --example demo
 	@$(CARGO) run --locked --quiet --features testkit --example demo
 
@@ -41,7 +41,7 @@ model-short: tools ## the same, as far as CI looks (six minutes)
 	@$(CARGO) build --locked $(CHECKED) --example model
 	@$(CARGO) run --locked --quiet $(CHECKED) --example model -- --limit 5 --large 40 $(ARGS)
 
-faults: servers ## every effect of the operator with every fault, one run each; ARGS="--help" tells more
+faults: servers ## every effect of the operator with every fault, one run each; ARGS="--help" shows more
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example faults
 	@$(CARGO) run --locked --quiet $(CHECKED) --example faults -- $(ARGS)
 

@@ -5,6 +5,7 @@ mod arrows;
 mod logs;
 mod metrics;
 mod project;
+mod words;
 
 use std::{
     collections::BTreeSet,
