@@ -38,7 +38,7 @@ pub struct Rotations {
 pub async fn run(scene: &Scene, plan: &Plan) -> Result<Rotations, Failure> {
     let history = History::new();
     let node = SimulatedNode::start(&scene.plane.config("node").await?, &history, NodeOptions::named("bench")).await?;
-    let patience = PATIENCE + plan.settle.get() + plan.grace.get();
+    let patience = PATIENCE + plan.settle_time.get() + plan.grace.get();
     let stage = Stage { scene, namespace: scene.namespace("rotations").await?, history, patience };
     let tokens = scene.tokens(&stage.namespace);
     let mut marks = vec![scene.mark()?];

@@ -46,7 +46,7 @@ impl Scene {
         install::apply_yaml(&client, &format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {SYSTEM}}}"), "")
             .await?;
         chart::install(&client, "tokenturn", SYSTEM, &[]).await?;
-        let mut options = OperatorOptions::new(&plan.binary).arg(format!("--settle-time={}", plan.settle));
+        let mut options = OperatorOptions::new(&plan.binary).arg(format!("--settle-time={}", plan.settle_time));
         options.namespace = SYSTEM.to_owned();
         let mut operator = OperatorProcess::start(&plane, options.clone()).await?;
         operator.ready(PATIENCE).await?;

@@ -39,7 +39,7 @@ pub struct Replicas {
 
 impl Replicas {
     pub async fn start(plane: &ControlPlane, client: &Client, plan: &Plan) -> Result<Self, Failure> {
-        let mut options = OperatorOptions::new(&plan.binary).arg(format!("--settle-time={}", plan.settle));
+        let mut options = OperatorOptions::new(&plan.binary).arg(format!("--settle-time={}", plan.settle_time));
         options.namespace = SYSTEM.to_owned();
         options = options.env("RUST_BACKTRACE", "1");
         let leases = Api::namespaced(client.clone(), SYSTEM);
