@@ -156,7 +156,7 @@ async fn refusals_of_the_token_endpoint_are_told_and_nothing_is_sent_to_the_api(
     let (scene, endpoint) = scene(json!({})).await;
     for (status, body, class, told) in [
         (401, json!({"error": "invalid_client", "error_description": ADMIN}), Class::Unauthorized, "invalid_client"),
-        (400, json!({"error": "invalid_scope"}), Class::Invalid, "look at scopes"),
+        (400, json!({"error": "invalid_scope"}), Class::Invalid, "check scopes"),
         (503, json!(ADMIN), Class::Unavailable, "status 503"),
         (200, json!({"access_token": ADMIN, "token_type": "DPoP"}), Class::Invalid, "token_type"),
     ] {
