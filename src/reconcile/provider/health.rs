@@ -33,7 +33,7 @@ pub fn describe(health: Health, complete: &str, now: Timestamp) -> (Reason, Stri
             let side = if ahead.is_positive() { "ahead of" } else { "behind" };
             let minutes = ahead.abs().as_mins();
             let message = format!(
-                "{accepted}; its clock is {minutes} min {side} ours, and lifetimes are off by that: set the clocks"
+                "{accepted}; its clock is {minutes} min {side} the operator's, which shifts the lifetimes of tokens; synchronize the clocks"
             );
             (Reason::ClockSkewed, message)
         }
