@@ -193,7 +193,10 @@ async fn there_is_one_request_at_a_time_within_the_time_of_the_call() {
     let body = json!({"access_token": ADMIN, "token_type": "Bearer", "expires_in": 300});
     endpoint.plan(200, &body, Duration::from_millis(2_700));
     let error = scene.create(1).await.unwrap_err();
-    assert!(error.class() == Class::Unavailable && error.to_string().contains("came too late"), "{error}");
+    assert!(
+        error.class() == Class::Unavailable && error.to_string().contains("obtained its access token too late"),
+        "{error}"
+    );
     assert_eq!(scene.server.count(Operation::Create), 0);
     scene.credential(json!({"clientSecret": "other"})).await;
     endpoint.seen();

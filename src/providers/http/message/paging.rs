@@ -243,8 +243,8 @@ mod tests {
             (&cursor, vec![(json!({"next": {"page": 2}}), None)], "no text and no number"),
             (&cursor, vec![(json!({"next": ["x"]}), None)], "no text and no number"),
             (&cursor, vec![(json!({"next": true}), None)], "no text and no number"),
-            (&cursor, vec![(json!({"next": "x"}), None); 2], "was said before"),
-            (&cursor, ["x", "y", "x"].map(|next| (json!({"next": next}), None)).to_vec(), "was said before"),
+            (&cursor, vec![(json!({"next": "x"}), None); 2], "repeats the cursor"),
+            (&cursor, ["x", "y", "x"].map(|next| (json!({"next": next}), None)).to_vec(), "repeats the cursor"),
             (&cursor, vec![(json!({"next": "x".repeat(5_000)}), None)], "longer than 4 KiB"),
             (&Paging::Link, vec![(json!({}), Some("<>; rel=next"))], "was read already"),
             (
@@ -269,7 +269,7 @@ mod tests {
         let large = |index| (json!({"items": [index], "more": "x".repeat(700_000)}), None);
         let pages: Vec<_> = (0..60).map(large).collect();
         let (asked, end) = walked(&page, &pages);
-        assert!(asked.len() < 30 && end.clone().unwrap_err().contains("after 16 MiB"), "{} {end:?}", asked.len());
+        assert!(asked.len() < 30 && end.clone().unwrap_err().contains("longer than 16 MiB"), "{} {end:?}", asked.len());
     }
 
     /// Regression: fifty pages of 14 s each kept everybody else waiting.
