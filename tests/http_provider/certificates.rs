@@ -95,7 +95,7 @@ async fn a_connection_that_fails_says_what_to_do() {
         (of_client.url, &authority, "is not issued for servers", "extended key usage"),
         (open.url.clone(), &own, "is not trusted; put the certificate of that CA into caBundle", "UnknownIssuer)"),
         (asks.url, &authority, "asks for a client certificate", "CertificateRequired)"),
-        (plain.replace("http://", "https://"), &authority, "does not speak TLS", "InvalidMessage"),
+        (plain.replace("http://", "https://"), &authority, "does not speak TLS", "InvalidContentType"),
         (open.url.replace("https://", "http://"), &authority, "does not answer with HTTP/1.1", "invalid HTTP"),
         ("https://127.0.0.1:1/api".to_owned(), &authority, "accepts no connection; check that it runs", "refused"),
         ("https://no-such-host.invalid/api".to_owned(), &authority, "DNS finds no address of the host", "lookup"),
