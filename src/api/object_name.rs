@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_quoted_and_cut() {
-        let told = check("Secret", &format!("\n{}", "x".repeat(200_000))).unwrap_err().to_string();
-        assert!(told.len() < 256 && !told.contains('\n'), "{told}");
-        assert!(told.starts_with(r#""\nxxx"#) && told.contains("name of a Secret"), "{told}");
+        let reported = check("Secret", &format!("\n{}", "x".repeat(200_000))).unwrap_err().to_string();
+        assert!(reported.len() < 256 && !reported.contains('\n'), "{reported}");
+        assert!(reported.starts_with(r#""\nxxx"#) && reported.contains("name of a Secret"), "{reported}");
     }
 }

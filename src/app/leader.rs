@@ -12,19 +12,19 @@ use crate::{
 
 /// Waits until the lease is ours; false if the process is asked to end before.
 pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> bool {
-    let mut told = false;
+    let mut reported = false;
     loop {
         match candidate.try_hold(Timestamp::now()).await {
             Ok(Leadership::Ours) => {
                 tracing::info!("leading");
                 return true;
             }
-            Ok(Leadership::Theirs) if !told => {
-                told = true;
+            Ok(Leadership::Theirs) if !reported => {
+                reported = true;
                 tracing::info!("standing by, another replica leads");
             }
             Ok(Leadership::Theirs) => {}
-            Err(error) => tracing::warn!(error = error.told(), "could not acquire the lease"),
+            Err(error) => tracing::warn!(error = error.describe(), "could not acquire the lease"),
         }
         tokio::select! {
             () = tokio::time::sleep(RENEW) => {}
@@ -46,7 +46,7 @@ pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: Cancell
             Ok(Leadership::Ours) => held = Instant::now(),
             // A conflict can be our own write whose answer was lost: the next look tells.
             Ok(Leadership::Theirs) => tracing::warn!("another replica holds the lease"),
-            Err(error) => tracing::warn!(error = error.told(), "could not renew the lease"),
+            Err(error) => tracing::warn!(error = error.describe(), "could not renew the lease"),
         }
         if held.elapsed() >= DURATION {
             tracing::error!("lease lost, no further step is begun");
@@ -57,6 +57,6 @@ pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: Cancell
     }
     metrics.leading(false);
     if let Err(error) = candidate.release().await {
-        tracing::warn!(error = error.told(), "could not give the lease back; it expires");
+        tracing::warn!(error = error.describe(), "could not give the lease back; it expires");
     }
 }

@@ -83,8 +83,8 @@ pub async fn keep_known(known: ApiServer, client: Client, config: Config, stop: 
 async fn look(client: &Client, config: &Config) -> Result<BTreeSet<IpAddr>, String> {
     let behind = api_server::endpoints(client).await;
     let mut addresses = behind.map_err(|error| match error.is_forbidden() {
-        true => format!("{}; see the chart's roles", error.told()),
-        false => error.told(),
+        true => format!("{}; see the chart's roles", error.describe()),
+        false => error.describe(),
     })?;
     let environment = std::env::var("KUBERNETES_SERVICE_HOST").ok();
     let hosts = config.cluster_url.host().map(str::to_owned).into_iter().chain(environment);

@@ -234,8 +234,11 @@ mod tests {
             (Tls::InvalidMessage(InvalidMessage::InvalidContentType), "does not speak TLS", "scheme"),
         ] {
             let raw = error.to_string();
-            let told = sentence(&io::Error::new(io::ErrorKind::InvalidData, error), Peer::Provider);
-            assert!(told.contains(what) && told.contains(advice) && told.ends_with(&format!("({raw})")), "{told}");
+            let reported = sentence(&io::Error::new(io::ErrorKind::InvalidData, error), Peer::Provider);
+            assert!(
+                reported.contains(what) && reported.contains(advice) && reported.ends_with(&format!("({raw})")),
+                "{reported}"
+            );
         }
         for (kind, what) in [
             (io::ErrorKind::ConnectionRefused, "accepts no connection"),
@@ -244,10 +247,12 @@ mod tests {
             (io::ErrorKind::HostUnreachable, "no route"),
             (io::ErrorKind::TimedOut, "does not answer in time"),
         ] {
-            let told = sentence(&io::Error::from(kind), Peer::ApiServer);
+            let reported = sentence(&io::Error::from(kind), Peer::ApiServer);
             assert!(
-                told.contains(what) && told.contains("the API server") && told.ends_with(&format!("({kind})")),
-                "{told}"
+                reported.contains(what)
+                    && reported.contains("the API server")
+                    && reported.ends_with(&format!("({kind})")),
+                "{reported}"
             );
         }
         for (raw, what) in [
@@ -255,8 +260,8 @@ mod tests {
             ("connection closed before message completed", "without an answer"),
             ("invalid HTTP version parsed", "does not answer with HTTP/1.1"),
         ] {
-            let told = sentence(&io::Error::other(raw), Peer::Provider);
-            assert!(told.contains(what) && told.ends_with(&format!("({raw})")), "{told}");
+            let reported = sentence(&io::Error::other(raw), Peer::Provider);
+            assert!(reported.contains(what) && reported.ends_with(&format!("({raw})")), "{reported}");
         }
         assert_eq!(sentence(&io::Error::other("something new"), Peer::Provider), "something new");
     }

@@ -59,7 +59,7 @@ pub struct Traits {
     /// Nothing lists its tokens: what no record knows is found by nobody.
     pub unlisted: bool,
     /// What an answer that was lost left behind is found by nobody, and does not end: it has to be told by its name.
-    pub leaves_behind: bool,
+    pub may_orphan: bool,
     /// The same of what ends when it expires: it is told by its name and when that is.
     pub ends_unseen: bool,
     /// What a token may do beyond what was asked for is seen.
@@ -74,7 +74,7 @@ impl Default for Traits {
         Self {
             succession: Succession::Overlap,
             unlisted: false,
-            leaves_behind: false,
+            may_orphan: false,
             ends_unseen: false,
             shows_surplus: true,
             tells_last_use: false,

@@ -74,7 +74,7 @@ impl Memory {
     /// create. Left to the next process, the intent would be a lost attempt.
     #[must_use]
     pub const fn has_to_finish(&self, decision: &Decision) -> bool {
-        self.fresh.is_some() && matches!(decision.step, Step::Mint { .. } | Step::Revoke { .. })
+        self.unsent_intent.is_some() && matches!(decision.step, Step::Mint { .. } | Step::Revoke { .. })
     }
 
     /// Notes with what a reconcile came to rest.

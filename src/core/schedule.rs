@@ -27,7 +27,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(300);
 #[must_use]
 pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option<&Ledger>) -> Option<Reason> {
     let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Some(Reason::FirstIssue) };
-    if current.revived {
+    if current.restored_from_backup {
         return Some(Reason::Restored);
     }
     let seen = ledger.and_then(|ledger| ledger.rotate_now_seen.as_ref());

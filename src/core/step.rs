@@ -123,7 +123,7 @@ pub enum Change {
     RevokeIntended(Serial),
     Forgotten(Serial),
     /// The old token cannot be revoked and is not waited for any longer.
-    LetGo(Serial),
+    LeftToExpiry(Serial),
     /// Of the old token nothing is known but that no pod holds it any more.
     Unknown(Serial),
     Retiring,

@@ -43,7 +43,7 @@ pub fn empty(owner: &Owner, resource: &Resource) -> Ledger {
         previous: None,
         presumed_dead: Vec::new(),
         retirement: None,
-        frozen: false,
+        was_immutable: false,
         rotate_now_seen: None,
         history: Vec::new(),
     }
@@ -91,7 +91,7 @@ pub fn intend(
             attempts,
             failure,
             before,
-            leaves_behind: plan.traits.leaves_behind,
+            may_orphan: plan.traits.may_orphan,
             unseen_until: plan.traits.ends_unseen.then(|| schedule::after(now, plan.lifetime)),
             misread: None,
             source: plan.source.clone(),
@@ -106,11 +106,11 @@ pub fn intend(
 #[must_use]
 pub fn take_over(ledger: &Ledger) -> Ledger {
     let counter = ledger.counter + 1;
-    let told = census::left_unseen(ledger);
+    let reported = census::left_unseen(ledger);
     let intent = ledger.intent.clone().map(|intent| Intent {
         serial: Serial { attempt: counter, ..intent.serial },
-        failure: told.or(intent.failure),
-        leaves_behind: false,
+        failure: reported.or(intent.failure),
+        may_orphan: false,
         unseen_until: None,
         ..intent
     });
@@ -153,10 +153,10 @@ pub fn misread(ledger: &Ledger, failure: Failure) -> Ledger {
 /// The refused token cannot be revoked, or nothing tells whether it is dead: it leaves the record with a sentence
 /// that names it.
 #[must_use]
-pub fn leave_refused(ledger: &Ledger, told: String) -> Ledger {
+pub fn leave_refused(ledger: &Ledger, reported: String) -> Ledger {
     let intent = ledger.intent.clone().map(|intent| Intent {
         misread: intent.misread.map(|misread| Misread { leaves_token: true, ..misread }),
-        failure: Some(Failure::told(told)),
+        failure: Some(Failure::reported(reported)),
         ..intent
     });
     Ledger { refused: None, intent, ..ledger.clone() }
@@ -188,7 +188,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
                 carry(&mut previous, before);
             }
             if let Some(snapshot) = &mut previous.snapshot {
-                snapshot.crowd.append(&mut previous.carried_crowd);
+                snapshot.crowd.append(&mut previous.earlier_crowd);
             }
             // Another round: what was proven of the pods, and the grace served since, no longer count.
             Some(Superseded { revoke: None, grace_served: 0, round: previous.round + 1, ..previous })
@@ -213,13 +213,13 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
             token: Issued { surplus: bounded(surplus), ..token.clone() },
             reason: intent.reason,
             promoted_at: now,
-            revived: false,
+            restored_from_backup: false,
             uninspected: false,
         }),
         previous,
         presumed_dead,
         history,
-        frozen: false,
+        was_immutable: false,
         ..ledger.clone()
     }
 }
@@ -236,12 +236,12 @@ pub fn note_unshown(mut ledger: Ledger, unshown: &[String]) -> Ledger {
 /// Keeps the pods of a snapshot beside those of the next, by digest where there are more than a record has room for.
 fn carry(previous: &mut Superseded, snapshot: Snapshot) {
     let Snapshot { pods, crowd, workloads: _ } = snapshot;
-    previous.carried_crowd.extend(crowd);
+    previous.earlier_crowd.extend(crowd);
     for pod in pods {
-        if previous.carried.len() < Snapshot::MAX_PODS || previous.carried.contains(&pod) {
-            previous.carried.insert(pod);
+        if previous.earlier_pods.len() < Snapshot::MAX_PODS || previous.earlier_pods.contains(&pod) {
+            previous.earlier_pods.insert(pod);
         } else {
-            previous.carried_crowd.insert(digest_of(&pod.uid));
+            previous.earlier_crowd.insert(digest_of(&pod.uid));
         }
     }
 }
@@ -267,8 +267,8 @@ pub fn supersede(token: Issued, snapshot: Option<Snapshot>) -> Superseded {
     Superseded {
         token,
         snapshot,
-        carried: BTreeSet::new(),
-        carried_crowd: BTreeSet::new(),
+        earlier_pods: BTreeSet::new(),
+        earlier_crowd: BTreeSet::new(),
         round: 0,
         grace_served: 0,
         revoke: None,
@@ -298,7 +298,7 @@ pub fn note_wishes(ledger: &Ledger, resource: &Resource) -> Ledger {
 /// Notes that the target was made immutable.
 #[must_use]
 pub fn freeze(ledger: &Ledger) -> Ledger {
-    Ledger { frozen: true, ..ledger.clone() }
+    Ledger { was_immutable: true, ..ledger.clone() }
 }
 
 /// Notes when a re-adopted token expires.
@@ -333,7 +333,7 @@ pub fn reopen(ledger: &Ledger) -> Ledger {
 pub fn snapshot(ledger: &Ledger, taken: Snapshot) -> Ledger {
     change_previous(ledger, |previous| {
         let mut taken = taken;
-        taken.crowd.append(&mut previous.carried_crowd);
+        taken.crowd.append(&mut previous.earlier_crowd);
         previous.snapshot = Some(taken);
     })
 }
@@ -362,7 +362,7 @@ pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
 
 /// The old token, which nothing revokes, is not waited for any longer.
 #[must_use]
-pub fn let_go(ledger: &Ledger) -> Ledger {
+pub fn leave_to_expiry(ledger: &Ledger) -> Ledger {
     without_previous(ledger)
 }
 

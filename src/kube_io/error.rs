@@ -74,7 +74,7 @@ impl Error {
 
     /// One bounded line with the cause.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             // What was being done has the name in it.
             Self::Api { source, .. } if self.is_bad_name() => trouble::why(source),

@@ -34,9 +34,9 @@ impl Driver {
     /// Why there is none, in words that follow the object's name.
     pub fn select(spec: &TokenProviderSpec, reference: &ProviderRef, drivers: &Drivers) -> Result<Self, String> {
         let Backend { kubernetes, http, oauth2, .. } = &spec.backend;
-        let told = |mistakes: Vec<String>| format!("cannot work as it is written: {}", mistakes.join("; "));
+        let reported = |mistakes: Vec<String>| format!("cannot work as it is written: {}", mistakes.join("; "));
         let placed = |name: &str, mistakes: Vec<String>| {
-            told(mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}")).collect())
+            reported(mistakes.into_iter().map(|mistake| format!("spec.{name}.{mistake}")).collect())
         };
         let run = |name, recipe: &HttpProvider| {
             let driver = http::Http::new(name, recipe, reference, &drivers.http);
@@ -47,7 +47,7 @@ impl Driver {
             (None, Some(recipe), None, None) => run("http", recipe),
             (None, None, Some(settings), None) => {
                 let driver = builtin::oauth2::OAuth2::new(settings, reference, &drivers.http);
-                driver.map(|driver| Self::OAuth2(Box::new(driver))).map_err(told)
+                driver.map(|driver| Self::OAuth2(Box::new(driver))).map_err(reported)
             }
             (None, None, None, Some((name, Ok(recipe)))) => run(name, &recipe),
             (None, None, None, Some((name, Err(mistakes)))) => Err(placed(name, mistakes)),

@@ -47,7 +47,7 @@ impl From<kube_io::Error> for Fault {
             error if error.is_forbidden() => (Reason::AccessDenied, true),
             _ => (Reason::ApiServerUnavailable, false),
         };
-        Self { needs_person, ..Self::passing(reason, error.told()) }
+        Self { needs_person, ..Self::passing(reason, error.describe()) }
     }
 }
 
@@ -57,11 +57,11 @@ pub fn cannot_publish(error: &kube_io::Error) -> Fault {
     match error.code() {
         // Refused for good: a right, a policy, a quota, an immutable Secret, a name that is not possible.
         Some(400 | 401 | 403 | 404 | 422) => {
-            let told = error.told();
-            let message = advice(&told).map(|advice| format!("{advice} ({told})")).unwrap_or(told);
+            let reported = error.describe();
+            let message = advice(&reported).map(|advice| format!("{advice} ({reported})")).unwrap_or(reported);
             Fault::lasting(Reason::CannotPublish, message)
         }
-        _ => Fault::passing(Reason::ApiServerUnavailable, error.told()),
+        _ => Fault::passing(Reason::ApiServerUnavailable, error.describe()),
     }
 }
 
@@ -94,9 +94,9 @@ const ADVICE: [(&str, &str); 10] = [
     ),
 ];
 
-fn advice(told: &str) -> Option<&'static str> {
-    let known = ADVICE.iter().find(|(sign, _)| told.contains(sign)).map(|(_, advice)| *advice);
-    let is_of_role = told.contains("is forbidden") && told.contains("cannot ");
+fn advice(reported: &str) -> Option<&'static str> {
+    let known = ADVICE.iter().find(|(sign, _)| reported.contains(sign)).map(|(_, advice)| *advice);
+    let is_of_role = reported.contains("is forbidden") && reported.contains("cannot ");
     known.or_else(|| {
         is_of_role
             .then_some("the operator's role lacks a right on the Secret; compare its roles with those of the chart")

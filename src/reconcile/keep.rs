@@ -23,7 +23,7 @@ pub async fn renewed(effects: &Effects, ledger: &Ledger, kept: &Kept) -> Result<
 pub async fn at_rest(effects: &Effects, observed: &Observed, handles: &Handles) {
     if let Err(error) = renew(effects, observed, handles).await {
         tracing::warn!(
-            error = error.told(),
+            error = error.describe(),
             "the copy of the credential for the case of a deletion could not be renewed"
         );
     }

@@ -79,7 +79,7 @@ pub async fn or_release(
     decision: Decision,
 ) -> Decision {
     loop {
-        match left_alive::or_let_go(observed, decision.clone()) {
+        match left_alive::or_release(observed, decision.clone()) {
             Ok(decision) => return decision,
             Err(question) => answer::answer(reads, observed, handles, looked, question).await,
         }

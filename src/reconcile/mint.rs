@@ -128,13 +128,13 @@ async fn store(
             .await
         {
             Ok(Swap::Done) => {
-                tell_flaw(effects, &mint.owner, &next).await;
+                report_flaw(effects, &mint.owner, &next).await;
                 return Ok(());
             }
             Ok(Swap::Conflict) => break,
             Err(error) if tries >= STORE_TRIES => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(error = error.told(), "could not store the minted token, trying again");
+                tracing::warn!(error = error.describe(), "could not store the minted token, trying again");
                 tokio::time::sleep(Duration::from_millis(250) * 2_u32.pow(tries)).await;
             }
         }
@@ -160,7 +160,7 @@ async fn store(
 }
 
 /// Says why a token is revoked that was never pending.
-async fn tell_flaw(effects: &Effects, owner: &Owner, ledger: &Ledger) {
+async fn report_flaw(effects: &Effects, owner: &Owner, ledger: &Ledger) {
     let failure =
         ledger.intent.as_ref().filter(|_| ledger.refused.is_some()).and_then(|intent| intent.failure.as_ref());
     if let Some(Failure { reason, message, .. }) = failure {

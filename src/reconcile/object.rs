@@ -99,7 +99,7 @@ fn offer(reads: &Reads, object: &RotatedToken, provider: TokenProviderSpec) -> O
     let traits = Traits {
         succession,
         unlisted: !capabilities.label,
-        leaves_behind: capabilities.lost_answer == LostAnswer::TellItsName,
+        may_orphan: capabilities.lost_answer == LostAnswer::TellItsName,
         ends_unseen: capabilities.lost_answer == LostAnswer::Repeat,
         shows_surplus: capabilities.shows_surplus,
         tells_last_use: capabilities.tells_last_use,

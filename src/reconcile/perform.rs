@@ -83,13 +83,13 @@ impl Performance<'_> {
     async fn release(&self) -> Outcome {
         let Some(object) = &self.handles.resource else { return Ok(()) };
         tracing::info!(reason = %self.decision.reason, "releasing the finalizer");
-        self.tell_orphan().await;
+        self.report_orphan().await;
         swapped(resource::remove_finalizer(&self.effects.client, object).await)
     }
 
     async fn drop_record(&self) -> Outcome {
         let Some(version) = &self.handles.record else { return Ok(()) };
-        self.tell_orphan().await;
+        self.report_orphan().await;
         let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
@@ -111,7 +111,7 @@ impl Performance<'_> {
     }
 
     /// Says, before the object goes, which tokens it leaves alive, or may leave.
-    async fn tell_orphan(&self) {
+    async fn report_orphan(&self) {
         let Decision { reason, message, .. } = self.decision;
         if *reason == Reason::LeftAlive {
             tracing::error!("{message}");

@@ -26,7 +26,7 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
             tracing::info!(serial = %serial, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
-            if let Some(failure) = failure.filter(|failure| failure.made == Made::Told) {
+            if let Some(failure) = failure.filter(|failure| failure.made == Made::Reported) {
                 tracing::warn!(serial = %serial, "{}", failure.message);
                 effects.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
@@ -65,7 +65,7 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
             let note = format!("the provider refuses the token of rotation {}", serial.sequence);
             effects.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
-        Change::LetGo(serial) => {
+        Change::LeftToExpiry(serial) => {
             tracing::info!(serial = %serial, "token cannot be revoked and ends when it expires");
             effects.reads.metrics.rotation("finished");
             let note = format!(

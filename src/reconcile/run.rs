@@ -62,7 +62,7 @@ pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration
             return next;
         }
         Ok(Err(error)) => {
-            span.in_scope(|| tracing::warn!(error = error.told(), "reconcile failed"));
+            span.in_scope(|| tracing::warn!(error = error.describe(), "reconcile failed"));
             ("failed", error)
         }
         Err(_) => {
@@ -114,7 +114,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         if began.elapsed() >= LONG {
             break;
         }
-        if context.stop.is_cancelled() && remembered.looked.memory.fresh.is_none() {
+        if context.stop.is_cancelled() && remembered.looked.memory.unsent_intent.is_none() {
             return Ok(None);
         }
         let watch = |observed: &_| context.watch_pods(owner, observed);

@@ -40,13 +40,13 @@ pub async fn failure(context: &Context, owner: &Owner, error: &Error, failures: 
         error if error.is_forbidden() => Reason::AccessDenied,
         _ => Reason::InternalError,
     };
-    let status = report::unseen(&shown, object.metadata.generation, reason, &error.told(), Timestamp::now());
+    let status = report::unseen(&shown, object.metadata.generation, reason, &error.describe(), Timestamp::now());
     if report::says_the_same(&status, &shown) {
         return;
     }
     context.metrics().show(owner, &status);
     if let Err(error) = resource::write_status(&context.effects.client, &object, &status).await {
-        tracing::debug!(error = error.told(), "could not write the status");
+        tracing::debug!(error = error.describe(), "could not write the status");
     }
 }
 

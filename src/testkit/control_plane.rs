@@ -200,9 +200,9 @@ impl ControlPlane {
     }
 
     /// Freezes or thaws the API server: connections stay open and nobody answers.
-    pub fn freeze_apiserver(&self, frozen: bool) {
+    pub fn freeze_apiserver(&self, was_immutable: bool) {
         if let Some(server) = lock(&self.api_server).as_mut() {
-            server.signal(if frozen { Signal::Stop } else { Signal::Continue });
+            server.signal(if was_immutable { Signal::Stop } else { Signal::Continue });
         }
     }
 

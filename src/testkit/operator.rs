@@ -126,8 +126,8 @@ impl OperatorProcess {
     }
 
     /// Stops the process without ending it, or lets it go on: a paused machine, a lost leader.
-    pub fn freeze(&mut self, frozen: bool) {
-        self.process.signal(if frozen { Signal::Stop } else { Signal::Continue });
+    pub fn freeze(&mut self, was_immutable: bool) {
+        self.process.signal(if was_immutable { Signal::Stop } else { Signal::Continue });
     }
 
     /// The exit status once the process has ended.

@@ -35,10 +35,10 @@ async fn no_watch_tells_of_the_end_of_a_pod() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watch_of_pods_is_frozen() -> Outcome {
     let scene = Scene::new("frozen-pods").await?;
-    let frozen = scene.proxy.rule(Fault::Freeze, |asked| asked.watches("pods"));
+    let was_immutable = scene.proxy.rule(Fault::Freeze, |asked| asked.watches("pods"));
     scene.rotates(2, UNSEEN).await?;
     scene.goes(UNSEEN).await?;
-    assert!(frozen.hits() > 0, "no watch was frozen");
+    assert!(was_immutable.hits() > 0, "no watch was frozen");
     Ok(())
 }
 
@@ -49,15 +49,15 @@ async fn every_watch_is_frozen() -> Outcome {
     scene.world.patch(json!({"spec": {"interval": "1m"}})).await?;
     let generation = scene.world.tokens().get("api").await?.metadata.generation;
     scene.world.status("the interval to be seen", |status| status.observed_generation == generation).await?;
-    let frozen = scene.proxy.rule(Fault::Freeze, Asked::is_watch);
+    let was_immutable = scene.proxy.rule(Fault::Freeze, Asked::is_watch);
     // The third begins when the second has ended: its token is a minute old by then.
     until("a third rotation", Duration::from_secs(60) + UNSEEN, async || {
         (scene.world.tokens().get("api").await.ok()?.status?.sequence >= Some(3)).then_some(())
     })
     .await
     .map_err(|error| format!("{error}\n{}", scene.logs()))?;
-    assert!(frozen.hits() > 0, "no watch was frozen");
-    drop(frozen);
+    assert!(was_immutable.hits() > 0, "no watch was frozen");
+    drop(was_immutable);
     let patch = Patch::Merge(json!({"spec": {"interval": "30d"}}));
     scene.world.tokens().patch("api", &PatchParams::default(), &patch).await?;
     scene.rotated(3, UNSEEN).await?;

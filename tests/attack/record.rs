@@ -38,11 +38,11 @@ async fn a_ledger_that_cannot_be_read_is_told_and_survived() -> Outcome {
     world.rotate_now("now").await?;
     pause(6).await;
     let status = world.tokens().get("api").await?.status.unwrap_or_default();
-    let told = !is(&status, "Ready", "True");
+    let reported = !is(&status, "Ready", "True");
     edit(&world, json!({"data": good.data})).await?;
     world.rotate_now("mended").await?;
     still_works(&world).await?;
-    assert!(told, "the status went on saying Ready while nothing could be done: {status:#?}");
+    assert!(reported, "the status went on saying Ready while nothing could be done: {status:#?}");
     Ok(())
 }
 
@@ -60,8 +60,8 @@ async fn numbers_that_nobody_counted_are_told_and_survived() -> Outcome {
         damaged[number] = json!(wrong);
         edit(&world, json!({"stringData": {"ledger": damaged.to_string()}})).await?;
         world.rotate_now(&format!("{number}-{wrong}")).await?;
-        let told = |status: &RotatedTokenStatus| condition(status, "Stalled").1.contains("never counted");
-        world.status("the record to be told", told).await?;
+        let reported = |status: &RotatedTokenStatus| condition(status, "Stalled").1.contains("never counted");
+        world.status("the record to be told", reported).await?;
         edit(&world, json!({"data": good.data})).await?;
     }
     still_works(&world).await

@@ -54,7 +54,7 @@ fn a_request_that_comes_too_soon_begins_no_attempt() {
     let wrong = transition::drop_refused(&wrong);
     for ledger in [ledger, wrong] {
         let mut asked = observed(Some(ledger), carrying(one));
-        asked.memory.fresh = None;
+        asked.memory.unsent_intent = None;
         let resource = asked.resource.as_mut().unwrap();
         resource.rotate_now = Some("now".into());
         let began = |observed: &tokenturn::core::seen::observed::Observed| match decided(observed).step {
@@ -77,7 +77,7 @@ fn a_changed_recipe_starts_anew() {
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 5;
     let mut exhausted = observed(Some(ledger), carrying(one));
-    exhausted.memory.fresh = None;
+    exhausted.memory.unsent_intent = None;
     assert_eq!(decided(&exhausted).reason, Reason::AttemptsExhausted);
     exhausted.resource.as_mut().unwrap().is_recipe_changed = true;
     let Step::Save { ledger, change } = decided(&exhausted).step else { panic!("begins") };
@@ -201,9 +201,9 @@ fn pods_of_many_snapshots_fit_into_a_record() {
         ledger = transition::reopen(&transition::snapshot(&ledger, Snapshot { pods, ..Snapshot::default() }));
     }
     let previous = ledger.previous.as_ref().unwrap();
-    assert_eq!(previous.carried.len() + previous.carried_crowd.len(), 4 * Snapshot::MAX_PODS);
+    assert_eq!(previous.earlier_pods.len() + previous.earlier_crowd.len(), 4 * Snapshot::MAX_PODS);
     assert!(serde_json::to_vec(&ledger).unwrap().len() < 700 * 1024);
     let judged =
-        judge(&BTreeSet::new(), &previous.carried_crowd, &BTreeSet::new(), &Consumers::default(), Duration::ZERO);
+        judge(&BTreeSet::new(), &previous.earlier_crowd, &BTreeSet::new(), &Consumers::default(), Duration::ZERO);
     assert!(matches!(judged, Judgement::Held { .. }));
 }

@@ -189,7 +189,7 @@ pub fn at_rest(current: Serial) -> Ledger {
             token: issued(current),
             reason: Reason::FirstIssue,
             promoted_at: now(),
-            revived: false,
+            restored_from_backup: false,
             uninspected: false,
         }),
         ..empty
@@ -205,7 +205,7 @@ pub fn intended(ledger: Ledger, serial: Serial) -> Ledger {
         attempts: 1,
         failure: None,
         before: None,
-        leaves_behind: false,
+        may_orphan: false,
         unseen_until: None,
         misread: None,
         source: source(),
@@ -241,7 +241,7 @@ pub fn observed(ledger: Option<Ledger>, target: Target) -> Observed {
     answers.listing = Some(Ok(known));
     let mut memory = Memory::default();
     memory.own = ledger.as_ref().and_then(|ledger| ledger.intent.as_ref()).map(|intent| intent.serial);
-    memory.fresh = memory.own;
+    memory.unsent_intent = memory.own;
     Observed {
         owner: owner(),
         now: now(),

@@ -31,7 +31,7 @@ fn next(ledger: &Ledger, now: BTreeSet<String>) -> Ledger {
     let mut observed = observed(Some(ledger.clone()), carrying(serial(1, 1)));
     observed.answers.listing = Some(Ok(vec![]));
     observed.answers.preflight = Some(Ok(Some(now)));
-    observed.memory.fresh = None;
+    observed.memory.unsent_intent = None;
     // Later attempts wait for a while.
     observed.now = ledger.intent.as_ref().expect("an intent").at + jiff::SignedDuration::from_hours(1);
     let Step::Save { ledger, change: Change::Intended(_) } = decided(&observed).step else {
@@ -40,7 +40,7 @@ fn next(ledger: &Ledger, now: BTreeSet<String>) -> Ledger {
     *ledger
 }
 
-fn told(ledger: &Ledger) -> Option<(Reason, String)> {
+fn describe(ledger: &Ledger) -> Option<(Reason, String)> {
     let failure = ledger.intent.as_ref()?.failure.as_ref()?;
     Some((failure.reason, failure.message.clone()))
 }
@@ -49,7 +49,7 @@ fn told(ledger: &Ledger) -> Option<(Reason, String)> {
 fn what_appeared_since_a_lost_create_is_told_once() {
     let ledger = lost(census(["aaaa"]));
     let next_one = next(&ledger, census(["aaaa", "bbbb"]));
-    let (reason, message) = told(&next_one).expect("it is told");
+    let (reason, message) = describe(&next_one).expect("it is told");
     assert!(
         reason == Reason::TokenMayRemain && message.contains("a token appeared") && message.contains("bbbb"),
         "{message}"
@@ -57,7 +57,7 @@ fn what_appeared_since_a_lost_create_is_told_once() {
     assert!(!message.contains("aaaa"), "{message}");
     assert_eq!(next_one.intent.as_ref().and_then(|intent| intent.before.clone()), Some(census(["aaaa", "bbbb"])));
     // One that is listed late counts for the attempts before it.
-    let (_, message) = told(&next(&next_one, census(["aaaa", "bbbb", "cccc", "dddd"]))).expect("it is told");
+    let (_, message) = describe(&next(&next_one, census(["aaaa", "bbbb", "cccc", "dddd"]))).expect("it is told");
     assert!(
         message.contains("2 tokens appeared") && message.contains("cccc, dddd") && !message.contains("bbbb"),
         "{message}"
@@ -66,8 +66,8 @@ fn what_appeared_since_a_lost_create_is_told_once() {
 
 #[test]
 fn a_create_that_was_never_carried_out_leaves_nothing_to_tell() {
-    assert_eq!(told(&next(&lost(census(["aaaa"])), census(["aaaa"]))), None);
-    assert_eq!(told(&next(&lost(census(["aaaa"])), census([]))), None);
+    assert_eq!(describe(&next(&lost(census(["aaaa"])), census(["aaaa"]))), None);
+    assert_eq!(describe(&next(&lost(census(["aaaa"])), census([]))), None);
 }
 
 /// Whatever appeared then is somebody else's.
@@ -77,8 +77,8 @@ fn a_create_that_was_refused_left_nothing_behind() {
     let mut refused = observed(Some(ledger), carrying(serial(1, 1)));
     refused.answers.listing = Some(Ok(vec![]));
     refused.answers.preflight = Some(Ok(Some(census(["aaaa", "bbbb"]))));
-    refused.memory.fresh = None;
-    for (reason, made, told) in [
+    refused.memory.unsent_intent = None;
+    for (reason, made, reported) in [
         (Reason::CredentialRejected, Made::Nothing, Reason::CredentialRejected),
         (Reason::ProviderUnavailable, Made::Nothing, Reason::ProviderUnavailable),
         (Reason::AnswerLost, Made::MayExist, Reason::TokenMayRemain),
@@ -90,7 +90,7 @@ fn a_create_that_was_refused_left_nothing_behind() {
     ] {
         refused.memory.mint_failure = Some(Failure { reason, message: "why".into(), made });
         let Step::Save { ledger, .. } = decided(&refused).step else { panic!("{:?}", decided(&refused)) };
-        assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.reason), Some(told));
+        assert_eq!(ledger.intent.and_then(|intent| intent.failure).map(|failure| failure.reason), Some(reported));
     }
 }
 
@@ -99,7 +99,7 @@ fn a_create_that_was_refused_left_nothing_behind() {
 fn our_own_tokens_are_not_told() {
     let ledger = lost(census([]));
     let own = ledger.current.as_ref().expect("a token").token.fingerprint.clone();
-    assert_eq!(told(&next(&ledger, census([own.as_str()]))), None);
+    assert_eq!(describe(&next(&ledger, census([own.as_str()]))), None);
 }
 
 #[test]

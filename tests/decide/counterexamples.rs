@@ -86,7 +86,7 @@ fn a_token_that_this_process_has_published_is_no_left_over() {
     let (one, two) = (serial(1, 1), serial(2, 2));
     let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
     seen.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
-    seen.memory.fresh = None;
+    seen.memory.unsent_intent = None;
     seen.memory.own = Some(two);
     assert!(matches!(decided(&seen).step, Step::Revoke { published: false, .. }), "its answer was lost");
     seen.memory.published = Some(two);

@@ -39,7 +39,7 @@ fn a_label_that_somebody_else_wins_holds_up_no_rotation() {
 fn a_label_is_repaired_ever_more_seldom_and_who_wins_is_told() {
     let one = serial(1, 1);
     let mut looks = relabelled(observed(Some(at_rest(one)), carrying(one)));
-    let (mut repairs, mut told) = (0, String::new());
+    let (mut repairs, mut reported) = (0, String::new());
     let end = UPTIME + Duration::from_secs(86_400);
     while looks.uptime < end {
         let decision = decided(&looks);
@@ -49,14 +49,14 @@ fn a_label_is_repaired_ever_more_seldom_and_who_wins_is_told() {
             Step::Wait { wake: Some(wake), failed: false } => {
                 let reason = if repairs < 3 { Reason::UpToDate } else { Reason::MetadataConflict };
                 assert_eq!((decision.phase, decision.reason), (Phase::AtRest, reason));
-                told = decision.message;
+                reported = decision.message;
                 looks.uptime += wake;
             }
             other => panic!("{other:?}"),
         }
     }
     assert!((10..=40).contains(&repairs), "{repairs} repairs in a day");
-    assert!(told.contains("label team (field manager policy-engine)"), "{told}");
+    assert!(reported.contains("label team (field manager policy-engine)"), "{reported}");
     // Another wish is fulfilled at once.
     looks.resource.as_mut().unwrap().target.labels.insert("team".into(), "web".into());
     assert!(matches!(decided(&looks).step, Step::Publish { repair: true, .. }), "{:?}", decided(&looks));

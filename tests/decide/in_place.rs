@@ -62,7 +62,7 @@ fn the_token_of_another_provider_is_not_shown() {
 #[test]
 fn the_next_attempt_waits_a_minute() {
     let mut lost = minting(Liveness::Alive);
-    lost.memory.fresh = None;
+    lost.memory.unsent_intent = None;
     let decision = decided(&lost);
     assert!(
         matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == Duration::from_secs(60)),
@@ -76,7 +76,7 @@ fn the_next_attempt_at_a_first_token_waits_a_minute() {
     let blank = Ledger { current: None, sequence: 0, ..intended(at_rest(serial(1, 1)), serial(1, 1)) };
     let mut lost = observed(Some(blank), tokenturn::core::seen::views::Target::Absent);
     lost.answers.listing = Some(Ok(vec![]));
-    lost.memory.fresh = None;
+    lost.memory.unsent_intent = None;
     assert!(matches!(decided(&lost).step, Step::Save { .. }), "{:?}", decided(&lost));
     lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.succession = Succession::Replaced;
     let decision = decided(&lost);
@@ -128,8 +128,8 @@ fn a_condition_says_so_before_the_first_rotation() {
     assert_eq!(shown(&rests), None);
     rests.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.succession =
         Succession::Replaced;
-    let told = shown(&rests).expect("a condition");
-    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "InPlace"));
+    let reported = shown(&rests).expect("a condition");
+    assert_eq!((reported.status.as_str(), reported.reason.as_str()), ("False", "InPlace"));
 }
 
 /// A token that another one displaced works on, so it has a grace period, and it is revoked after that.
@@ -161,7 +161,7 @@ fn a_displaced_token_is_shown_for_its_successor() {
 #[test]
 fn what_nothing_finds_is_told_by_its_name() {
     let mut lost = minting(Liveness::Alive);
-    lost.memory.fresh = None;
+    lost.memory.unsent_intent = None;
     let record = lost.record.as_mut().expect("a record");
     record.ledger.current.as_mut().expect("a token").token.handle = issued(serial(1, 1)).handle;
     let failure = |observed: &Observed| match decided(observed).step {
@@ -169,17 +169,16 @@ fn what_nothing_finds_is_told_by_its_name() {
         other => panic!("{other:?}"),
     };
     assert_eq!(failure(&lost), None);
-    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
-    let told = failure(&lost).expect("it is told");
-    assert_eq!(told.reason, Reason::TokenMayRemain);
-    assert!(told.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", told.message);
+    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").may_orphan = true;
+    let reported = failure(&lost).expect("it is told");
+    assert_eq!(reported.reason, Reason::TokenMayRemain);
+    assert!(reported.message.contains(&format!("{}-2-2", lost.owner.uid)), "{}", reported.message);
     // What the provider is like is noted with each intent.
-    let next = |leaves_behind| {
+    let next = |may_orphan| {
         let mut begins = lost_unseen();
-        begins.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.leaves_behind =
-            leaves_behind;
+        begins.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.may_orphan = may_orphan;
         let Step::Save { ledger, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
-        ledger.intent.expect("another attempt").leaves_behind
+        ledger.intent.expect("another attempt").may_orphan
     };
     assert!(next(true) && !next(false));
     // What was clearly refused left nothing behind.
@@ -217,7 +216,7 @@ fn a_token_that_nothing_displaced_is_not_revoked_and_stands_in_nobodys_way() {
     waits.now = tokenturn::core::schedule::after(waits.now, Duration::from_secs(31 * 86_400));
     let decision = decided(&waits);
     assert!(
-        matches!(decision.step, Step::Save { change: tokenturn::core::step::Change::LetGo(_), .. }),
+        matches!(decision.step, Step::Save { change: tokenturn::core::step::Change::LeftToExpiry(_), .. }),
         "{decision:?}"
     );
 }
@@ -225,14 +224,14 @@ fn a_token_that_nothing_displaced_is_not_revoked_and_stands_in_nobodys_way() {
 /// An attempt whose answer was lost where nothing finds what it left behind.
 fn lost_unseen() -> Observed {
     let mut lost = minting(Liveness::Alive);
-    lost.memory.fresh = None;
+    lost.memory.unsent_intent = None;
     let record = lost.record.as_mut().expect("a record");
     record.ledger.current.as_mut().expect("a token").token.handle = issued(serial(1, 1)).handle;
-    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").leaves_behind = true;
+    lost.record.as_mut().and_then(|record| record.ledger.intent.as_mut()).expect("an intent").may_orphan = true;
     lost
 }
 
-fn told(ledger: Ledger) -> String {
+fn describe(ledger: Ledger) -> String {
     let failure = ledger.intent.expect("another attempt").failure.expect("it is told");
     assert_eq!(failure.reason, Reason::TokenMayRemain);
     failure.message
@@ -251,7 +250,7 @@ fn what_another_process_left_behind_is_told_by_its_own_name() {
     lost.memory.own = Some(serial);
     lost.record.as_mut().expect("a record").ledger = *ledger;
     let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
-    let message = told(*ledger);
+    let message = describe(*ledger);
     assert!(message.contains(&format!("{}-2-2", lost.owner.uid)), "{message}");
 }
 
@@ -262,7 +261,7 @@ fn what_was_left_behind_is_told_also_when_the_next_attempt_goes_elsewhere() {
     let plan = lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan");
     plan.source.specification.provider.name = "other".into();
     let Step::Save { ledger, .. } = decided(&lost).step else { panic!("{:?}", decided(&lost)) };
-    let message = told(*ledger);
+    let message = describe(*ledger);
     assert!(message.contains(&format!("{}-2-2", lost.owner.uid)), "{message}");
 }
 
@@ -307,7 +306,7 @@ fn what_is_found_is_taken_only_where_it_can_be_ours() {
         token.source.specification.parameters.insert("client".into(), "another".into());
     };
     assert_eq!(taken(&elsewhere), (None, false));
-    for (made, is_lost) in [(Made::Nothing, false), (Made::MayExist, true), (Made::Told, true)] {
+    for (made, is_lost) in [(Made::Nothing, false), (Made::MayExist, true), (Made::Reported, true)] {
         let again = |ledger: &mut Ledger| {
             elsewhere(ledger);
             failed(ledger, made);

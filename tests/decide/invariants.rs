@@ -164,7 +164,7 @@ fn s8_s10_another_replicas_intent_is_neither_swept_nor_served() {
     // Its token is between create and store: listed, and in no record.
     theirs.answers.listing = Some(Ok(vec![listed(one), listed(two)]));
     theirs.memory.own = None;
-    theirs.memory.fresh = None;
+    theirs.memory.unsent_intent = None;
     theirs.settings.elected = false;
     theirs.memory.intent_since = Some((two, UPTIME - Duration::from_secs(10)));
     assert!(matches!(decided(&theirs).step, Step::Wait { .. }));
@@ -179,7 +179,7 @@ fn s4_a_create_is_sent_soon_after_its_intent_or_never() {
     let (one, two) = (serial(1, 1), serial(2, 2));
     let since = |age: u64| {
         let mut seen = observed(Some(intended(at_rest(one), two)), carrying(one));
-        (seen.memory.own, seen.memory.fresh) = (Some(two), Some(two));
+        (seen.memory.own, seen.memory.unsent_intent) = (Some(two), Some(two));
         seen.memory.intent_since = Some((two, UPTIME - Duration::from_secs(age)));
         decided(&seen).step
     };
@@ -192,7 +192,7 @@ fn s4_a_create_is_sent_soon_after_its_intent_or_never() {
 fn s10_a_create_is_not_repeated() {
     let (one, two) = (serial(1, 1), serial(2, 2));
     let mut spent = observed(Some(intended(at_rest(one), two)), carrying(one));
-    spent.memory.fresh = None;
+    spent.memory.unsent_intent = None;
     let Step::Save { change, .. } = decided(&spent).step else { panic!("another attempt") };
     assert_eq!(change, Change::Intended(serial(2, 3)));
 }
@@ -289,7 +289,7 @@ fn s1_s2_a_current_token_that_dies_during_pickup_is_replaced_and_no_holder_is_fo
         let previous = ledger.previous.unwrap();
         assert_eq!(previous.token.serial, one);
         let noted =
-            previous.carried.iter().chain(&previous.snapshot.as_ref().unwrap().pods).map(|pod| pod.uid.as_str());
+            previous.earlier_pods.iter().chain(&previous.snapshot.as_ref().unwrap().pods).map(|pod| pod.uid.as_str());
         assert_eq!(noted.collect::<Vec<_>>(), ["a", "b"]);
     }
 }

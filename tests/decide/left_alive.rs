@@ -13,7 +13,7 @@ use tokenturn::{
         plan::Trouble,
         pods::pickup::{Judgement, judge},
         report,
-        rules::retire::left_alive::or_let_go,
+        rules::retire::left_alive::or_release,
         ruling::on_fault,
         seen::{
             answers::{Answers, Fault, FaultClass, Question},
@@ -100,10 +100,10 @@ fn a_credential_that_is_refused_is_shown_for_ten_minutes_in_a_namespace_that_goe
 fn what_fails_while_it_is_carried_out_is_judged_in_the_same_way() {
     let seen = going(Reason::ProviderUnavailable, true);
     let failed = on_fault(&seen, &fault(Reason::CredentialMissing));
-    assert!(matches!(or_let_go(&seen, failed.clone()).unwrap().step, Step::LeaveRecord { .. }));
+    assert!(matches!(or_release(&seen, failed.clone()).unwrap().step, Step::LeaveRecord { .. }));
     let mut stays = seen;
     stays.resource.as_mut().unwrap().deleting = false;
-    assert_eq!(or_let_go(&stays, failed.clone()).unwrap(), failed, "an object that stays keeps its record");
+    assert_eq!(or_release(&stays, failed.clone()).unwrap(), failed, "an object that stays keeps its record");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_token_that_shows_a_wrong_recipe_is_refused_and_nothing_more_is_minted() {
     // A restart makes no difference.
     let mut after = observed(Some(transition::drop_refused(&ledger)), Target::Absent);
     after.memory.own = None;
-    after.memory.fresh = None;
+    after.memory.unsent_intent = None;
     let stalled = decided(&after);
     assert_eq!((stalled.reason, stalled.phase), (Reason::RecipeWrong, Phase::Stalled), "{stalled:?}");
     assert!(stalled.message.contains("list.name") && stalled.message.contains("before it is changed"), "{stalled:?}");
@@ -109,15 +109,15 @@ fn a_token_of_a_flawed_answer_that_cannot_be_revoked_is_named_and_is_the_last_on
     let mut left = observed(Some(flawed), Target::Absent);
     let (ledger, change) = saved(&left);
     assert_eq!(change, Change::RefusedLeft(one));
-    let told = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
-    assert_eq!(told.reason, Reason::TokenMayRemain);
+    let reported = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
+    assert_eq!(reported.reason, Reason::TokenMayRemain);
     for word in [issued(one).id.as_str(), "2026-01-01T09:00:00Z", "create.id ($.x)", "by hand"] {
-        assert!(told.message.contains(word), "{word}: {}", told.message);
+        assert!(reported.message.contains(word), "{word}: {}", reported.message);
     }
     left.record.as_mut().expect("a record").ledger = ledger;
     left.answers.listing = Some(Ok(vec![]));
     left.now = now() + SignedDuration::from_hours(99);
-    left.memory.fresh = None;
+    left.memory.unsent_intent = None;
     let stalled = decided(&left);
     assert_eq!(
         (stalled.reason, stalled.phase),
@@ -164,14 +164,14 @@ fn a_token_of_a_recipe_that_cannot_say_no_is_revoked_and_named() {
     accepted.memory.revoked(one, accepted.uptime.saturating_sub(Duration::from_secs(36)));
     let (ledger, change) = saved(&accepted);
     assert_eq!(change, Change::RefusedLeft(one));
-    let told = ledger.intent.and_then(|intent| intent.failure).expect("it is told").message;
-    assert!(told.contains("verify accepts everything") && told.contains(&issued(one).id), "{told}");
+    let reported = ledger.intent.and_then(|intent| intent.failure).expect("it is told").message;
+    assert!(reported.contains("verify accepts everything") && reported.contains(&issued(one).id), "{reported}");
 }
 
 /// Bug: what a lost answer left was told to nobody where the list that should have found it was shown to be wrong by the next attempt.
 #[test]
 fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
-    let told = |attempts: i64, failure: Option<Failure>, may_pass: bool| {
+    let reported = |attempts: i64, failure: Option<Failure>, may_pass: bool| {
         let mut second = pending();
         misread(&mut second, may_pass);
         second.memory.pending_since = Some((serial(1, 1), Duration::ZERO));
@@ -179,23 +179,23 @@ fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
         ledger.intent = ledger.intent.take().map(|intent| Intent { attempts, failure, ..intent });
         let (ledger, change) = saved(&second);
         assert_eq!(change, Change::Refused(serial(1, 1)));
-        let told = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
-        assert!(told.message.contains("list.name"), "{}", told.message);
-        let is_named = told.message.contains(&format!("{}-1-N", second.owner.uid));
-        assert_eq!(is_named, told.reason == Reason::TokenMayRemain, "{told:?}");
+        let reported = ledger.intent.as_ref().and_then(|intent| intent.failure.clone()).expect("it is told");
+        assert!(reported.message.contains("list.name"), "{}", reported.message);
+        let is_named = reported.message.contains(&format!("{}-1-N", second.owner.uid));
+        assert_eq!(is_named, reported.reason == Reason::TokenMayRemain, "{reported:?}");
         is_named
     };
-    assert!(!told(1, None, true), "the first attempt");
-    assert!(told(2, None, true), "of one before a restart nothing is known");
-    assert!(told(2, Some(Failure::may_have_made(Reason::AnswerLost, "")), true));
-    assert!(told(3, Some(Failure::told("")), true), "it stays told");
+    assert!(!reported(1, None, true), "the first attempt");
+    assert!(reported(2, None, true), "of one before a restart nothing is known");
+    assert!(reported(2, Some(Failure::may_have_made(Reason::AnswerLost, "")), true));
+    assert!(reported(3, Some(Failure::reported("")), true), "it stays told");
     assert!(
-        told(3, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true),
+        reported(3, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true),
         "of the first of them nothing is known"
     );
-    assert!(!told(2, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true), "it left nothing");
-    assert!(!told(2, Some(Failure::nothing_made(Reason::RecipeWrong, "")), true), "it was revoked");
-    assert!(!told(2, None, false), "the list works: it was asked before this attempt");
+    assert!(!reported(2, Some(Failure::nothing_made(Reason::ProviderRefused, "")), true), "it left nothing");
+    assert!(!reported(2, Some(Failure::nothing_made(Reason::RecipeWrong, "")), true), "it was revoked");
+    assert!(!reported(2, None, false), "the list works: it was asked before this attempt");
 }
 
 /// Told nowhere: what a lost answer left where nothing is listed, and where it ends by itself.
@@ -203,7 +203,7 @@ fn what_attempts_before_left_is_told_when_the_list_is_found_to_be_wrong() {
 fn what_ends_by_itself_is_named_too() {
     let one = serial(1, 1);
     let mut lost = observed(Some(intended(Ledger { current: None, ..at_rest(one) }, one)), Target::Absent);
-    lost.memory.fresh = None;
+    lost.memory.unsent_intent = None;
     lost.resource.as_mut().expect("the object").plan.as_mut().expect("a plan").traits.ends_unseen = true;
     let ledger = |observed: &Observed| saved(observed).0.intent.expect("another attempt");
     let intent = ledger(&lost);
@@ -211,10 +211,10 @@ fn what_ends_by_itself_is_named_too() {
     let mut record = lost.record.clone().expect("a record");
     record.ledger.intent.as_mut().expect("an intent").unseen_until = intent.unseen_until;
     lost.record = Some(record);
-    let told = ledger(&lost).failure.expect("it is told");
-    assert_eq!(told.reason, Reason::TokenMayRemain);
+    let reported = ledger(&lost).failure.expect("it is told");
+    assert_eq!(reported.reason, Reason::TokenMayRemain);
     for word in [format!("{}-1-1", lost.owner.uid), "2026-02-15T00:00:00Z".to_owned()] {
-        assert!(told.message.contains(&word), "{word}: {}", told.message);
+        assert!(reported.message.contains(&word), "{word}: {}", reported.message);
     }
 }
 

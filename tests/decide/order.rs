@@ -148,7 +148,7 @@ fn attempts_are_limited_and_a_mended_spec_is_tried_at_once() {
     let mut ledger = intended(at_rest(one), two);
     ledger.intent.as_mut().unwrap().attempts = 5;
     let mut exhausted = observed(Some(ledger), carrying(one));
-    exhausted.memory.fresh = None;
+    exhausted.memory.unsent_intent = None;
     assert_eq!((step(&exhausted), decided(&exhausted).phase), ("wait AttemptsExhausted".to_owned(), Phase::Stalled));
     exhausted.resource.as_mut().unwrap().plan.as_mut().unwrap().source.specification.permissions =
         vec!["list pods".into()];

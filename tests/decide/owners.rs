@@ -186,8 +186,8 @@ fn s15_a_number_that_was_never_counted_to_is_ignored_and_named() {
             let mut attacked = plain.clone();
             attacked.note_listing(Ok(listed));
             assert_eq!(decided(&attacked), decided(&plain), "{forged}");
-            let told = countable::refused(&attacked.answers.refused_names).expect("is told");
-            assert!(told.contains(&listed_as(forged).id), "{told}");
+            let reported = countable::refused(&attacked.answers.refused_names).expect("is told");
+            assert!(reported.contains(&listed_as(forged).id), "{reported}");
         }
     }
 }
@@ -228,16 +228,20 @@ fn s12_at_rest_the_orphaned_tokens_of_earlier_owners_are_named() {
     assert!(decided(&plain).message.contains("no older token is alive"));
     let Target::Ours(mut view) = carrying(one) else { panic!("ours") };
     view.annotations.insert("tokenturn.dev/earlier-orphaned-tokens".into(), "tokenturn-a-b-1-1".into());
-    let told = decided(&Observed { target: Target::Ours(view), ..plain });
-    assert_eq!((told.phase, told.reason), (Phase::AtRest, Reason::UpToDate));
-    assert!(told.message.contains("tokenturn-a-b-1-1") && !told.message.contains("no older"), "{}", told.message);
+    let reported = decided(&Observed { target: Target::Ours(view), ..plain });
+    assert_eq!((reported.phase, reported.reason), (Phase::AtRest, Reason::UpToDate));
+    assert!(
+        reported.message.contains("tokenturn-a-b-1-1") && !reported.message.contains("no older"),
+        "{}",
+        reported.message
+    );
 }
 
 /// A namespace was taken off `allowedNamespaces`, and nothing said that its token lives on.
 #[test]
 fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
     let one = serial(1, 1);
-    for (reason, told) in [(Reason::PolicyForbids, true), (Reason::ProviderMissing, false)] {
+    for (reason, reported) in [(Reason::PolicyForbids, true), (Reason::ProviderMissing, false)] {
         for ledger in [Some(at_rest(one)), None] {
             let (known, target) = (ledger.is_some(), if ledger.is_some() { carrying(one) } else { Target::Absent });
             let mut forbidden = observed(ledger, target);
@@ -246,7 +250,7 @@ fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
             assert_eq!((decision.phase, decision.reason), (Phase::Stalled, reason));
             let named =
                 decision.message.contains(&issued(one).id) && decision.message.contains("delete the RotatedToken");
-            assert_eq!(named, told && known, "{}", decision.message);
+            assert_eq!(named, reported && known, "{}", decision.message);
         }
     }
 }

@@ -156,7 +156,7 @@ fn s1_after_an_immutable_secret_nobody_may_use_it_when_holders_are_counted() {
     let Step::Save { ledger, .. } = decided(&observed(Some(at_rest(one)), Target::Ours(immutable))).step else {
         panic!("notes it")
     };
-    assert!(ledger.frozen);
+    assert!(ledger.was_immutable);
     let mut ledger = intended(*ledger, two);
     ledger.pending = Some(issued(two));
     let mut settled = observed(Some(ledger), carrying(two));
@@ -167,7 +167,7 @@ fn s1_after_an_immutable_secret_nobody_may_use_it_when_holders_are_counted() {
     let Step::Save { ledger, change: Change::Promoted(_) } = decided(&settled).step else {
         panic!("promotes, not {:?}", decided(&settled))
     };
-    assert!(!ledger.frozen, "no node knows the old value any more");
+    assert!(!ledger.was_immutable, "no node knows the old value any more");
 }
 
 /// The one in place is ended by nothing, and waited for; the one that it displaced can be revoked meanwhile.

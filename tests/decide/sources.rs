@@ -103,7 +103,7 @@ fn a_refused_token_that_nothing_revokes_makes_room_for_the_next_attempt() {
     assert_eq!(decided(&fenced).step.label(), "fence 2");
     let Target::Ours(view) = &mut fenced.target else { panic!("ours") };
     view.fence = Some(2);
-    assert_eq!(decided(&fenced).step.label(), "save LetGo(Serial { sequence: 2, attempt: 2 })");
+    assert_eq!(decided(&fenced).step.label(), "save LeftToExpiry(Serial { sequence: 2, attempt: 2 })");
 }
 
 #[test]
@@ -141,14 +141,14 @@ fn what_another_process_began_elsewhere_is_cleared_up_there_first() {
         intent.source.clone()
     };
     let mut found = observed(Some(ledger), carrying(one));
-    (found.memory.own, found.memory.fresh) = (None, None);
+    (found.memory.own, found.memory.unsent_intent) = (None, None);
     let decision = decided(&found);
     assert_eq!(decision.step.label(), "save TakenOver(Serial { sequence: 2, attempt: 3 })");
     let Step::Save { ledger, .. } = decision.step else { panic!("takes over") };
     let three = serial(2, 3);
     assert_eq!(ledger.intent.as_ref().map(|intent| &intent.source), Some(&elsewhere));
     let mut mine = observed(Some(*ledger), carrying(one));
-    (mine.memory.own, mine.memory.fresh) = (Some(three), None);
+    (mine.memory.own, mine.memory.unsent_intent) = (Some(three), None);
     let listing = mine.answers.listing.take();
     let asked = tokenturn::core::decide::decide(&mine).expect_err("asks what is there");
     assert_eq!(asked, Question::Listing(Box::new(elsewhere)));

@@ -79,7 +79,7 @@ async fn a_thousand_objects_that_cannot_work() -> Outcome {
         .buffered(16)
         .try_for_each(|()| std::future::ready(Ok(())))
         .await?;
-    let told = until("every object to be told what is wrong with it", Duration::from_secs(1200), async || {
+    let reported = until("every object to be told what is wrong with it", Duration::from_secs(1200), async || {
         let tokens = world.tokens().list(&ListParams::default()).await.ok()?;
         let all = tokens.iter().all(|token| {
             let number = token.name_any().rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
@@ -91,7 +91,7 @@ async fn a_thousand_objects_that_cannot_work() -> Outcome {
         tokio::time::sleep(Duration::from_secs(2)).await;
         (all && tokens.items.len() == OF_EACH).then_some(())
     });
-    if let Err(error) = told.await {
+    if let Err(error) = reported.await {
         let tokens = world.tokens().list(&ListParams::default()).await?;
         let mut reasons = std::collections::BTreeMap::<(String, String, String), usize>::new();
         for token in tokens {

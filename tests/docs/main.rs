@@ -151,9 +151,9 @@ fn what_is_known_to_be_open_is_told() {
     let page = read(&project().join("docs/guarantees.md"));
     let root = project().join("tests");
     let open: BTreeSet<(String, String)> = files(&root, "rs").iter().flat_map(|path| open_tests(&root, path)).collect();
-    let told = tests_named(&page);
+    let reported = tests_named(&page);
     for test in &open {
-        assert!(told.contains(test), "docs/guarantees.md does not tell of {test:?}");
+        assert!(reported.contains(test), "docs/guarantees.md does not tell of {test:?}");
     }
     for held in page.split("- **Held by**").skip(1).filter_map(|rest| rest.split("- **Remains**").next()) {
         let failing: Vec<_> = tests_named(held).intersection(&open).cloned().collect();

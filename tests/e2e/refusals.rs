@@ -190,8 +190,8 @@ async fn a_token_that_was_granted_less_is_never_published() -> Outcome {
 async fn a_first_token_that_was_granted_less_leaves_nothing_alive() -> Outcome {
     let world = World::new("first-less").await?;
     world.rotated_token(json!({"permissions": ["delete secrets"]})).await?;
-    let told = |status: &tokenturn::api::RotatedTokenStatus| condition(status, "Ready").0 == "PermissionsMissing";
-    let status = world.status("the missing permission to be told", told).await?;
+    let reported = |status: &tokenturn::api::RotatedTokenStatus| condition(status, "Ready").0 == "PermissionsMissing";
+    let status = world.status("the missing permission to be told", reported).await?;
     assert!(said(&status.conditions).1.contains("delete secrets"), "while the token is being revoked as well");
     assert!(world.space.api::<k8s_openapi::api::core::v1::Secret>().get_opt("api-token").await?.is_none());
     world.patch(json!({"spec": {"permissions": ["get configmaps", "list configmaps"]}})).await?;

@@ -154,7 +154,7 @@ async fn a_refused_token_is_dropped() {
 #[tokio::test]
 async fn refusals_of_the_token_endpoint_are_told_and_nothing_is_sent_to_the_api() {
     let (scene, endpoint) = scene(json!({})).await;
-    for (status, body, class, told) in [
+    for (status, body, class, reported) in [
         (401, json!({"error": "invalid_client", "error_description": ADMIN}), Class::Unauthorized, "invalid_client"),
         (400, json!({"error": "invalid_scope"}), Class::Invalid, "check scopes"),
         (503, json!(ADMIN), Class::Unavailable, "status 503"),
@@ -162,7 +162,7 @@ async fn refusals_of_the_token_endpoint_are_told_and_nothing_is_sent_to_the_api(
     ] {
         endpoint.plan(status, &body, Duration::ZERO);
         let error = scene.create(1).await.unwrap_err();
-        assert!(error.class() == class && error.to_string().contains(told), "{body}: {error}");
+        assert!(error.class() == class && error.to_string().contains(reported), "{body}: {error}");
         scene.assert_told(&error);
     }
     scene.credential(json!({"clientSecret": "\n"})).await;

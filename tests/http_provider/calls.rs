@@ -98,8 +98,8 @@ async fn the_rules_for_egress_hold_where_a_request_is_sent() {
         assert_eq!(scene.server.seen().is_empty(), !why.is_empty(), "{rules}: {listed:?}");
         let Err(error) = listed else { continue };
         assert_eq!(error.class(), Class::Forbidden, "{error}");
-        let told = format!("egress rules for TokenProviders do not allow {why}");
-        assert!(!why.is_empty() && error.to_string().contains(&told), "{error}");
+        let reported = format!("egress rules for TokenProviders do not allow {why}");
+        assert!(!why.is_empty() && error.to_string().contains(&reported), "{error}");
         // A create that was refused is one that was never sent.
         assert_eq!(driver.create(&scene.request(1)).await.unwrap_err().class(), Class::Forbidden);
     }

@@ -105,9 +105,9 @@ async fn a_connection_that_fails_says_what_to_do() {
             recipe["caBundle"] = json!(bundle);
         });
         let error = scene.driver.list(scene.subject()).await.unwrap_err();
-        let told = error.to_string();
-        if error.class() != Class::Unavailable || !told.contains(what) || !told.contains(raw) {
-            failed.push(format!("{url}: {told}"));
+        let reported = error.to_string();
+        if error.class() != Class::Unavailable || !reported.contains(what) || !reported.contains(raw) {
+            failed.push(format!("{url}: {reported}"));
         }
         scene.assert_told(&error);
     }
@@ -126,8 +126,8 @@ async fn a_page_in_the_place_of_json_is_called_one() {
     let listed = scene.driver.list(scene.subject()).await.unwrap_err();
     let created = scene.create(1).await.unwrap_err();
     assert_eq!((listed.class(), created.class()), (Class::Invalid, Class::Unknown));
-    for told in [listed.to_string(), created.to_string()] {
-        assert!(told.contains("an HTML page, not JSON: probably of a login page or a proxy"), "{told}");
-        assert!(!told.contains("SWORDFISH"), "{told}");
+    for reported in [listed.to_string(), created.to_string()] {
+        assert!(reported.contains("an HTML page, not JSON: probably of a login page or a proxy"), "{reported}");
+        assert!(!reported.contains("SWORDFISH"), "{reported}");
     }
 }

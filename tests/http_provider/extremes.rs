@@ -153,10 +153,11 @@ async fn an_answer_takes_no_more_than_it_may() {
         let answers = futures::future::join_all(calls).await;
         let taken = resident().saturating_sub(before);
         println!("{path} {length} bytes of {bit}: {taken} MiB");
-        let told: Vec<String> = answers.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
-        assert_eq!(told.len(), 16, "{told:?}");
+        let reported: Vec<String> =
+            answers.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+        assert_eq!(reported.len(), 16, "{reported:?}");
         // Others have found no place at the provider.
-        assert!(told.iter().any(|told| told.contains(why)), "{why}: {told:?}");
+        assert!(reported.iter().any(|reported| reported.contains(why)), "{why}: {reported:?}");
         assert!(taken < 100, "{taken} MiB");
     }
     // A create may have been carried out, whatever its answer is.

@@ -16,7 +16,7 @@ fn plan(scene: &Scene, operation: Operation, status: u16, error: &str) {
 
 #[tokio::test]
 async fn each_refusal_of_the_licensing_api_has_a_condition_and_a_remedy_of_its_own() {
-    for (status, error, is_class, told) in [
+    for (status, error, is_class, reported) in [
         (401, "Invalid token", is_unauthorized as fn(Class) -> bool, "User Token is not accepted"),
         (403, "Access denied", |class| class == Class::Refused, "give it the permission"),
         (429, "Too Many Requests (Reached license limit)", is_quota, "licence's limit of calls"),
@@ -27,7 +27,7 @@ async fn each_refusal_of_the_licensing_api_has_a_condition_and_a_remedy_of_its_o
         plan(&scene, Operation::Create, status, error);
         let refused = scene.create(1).await.unwrap_err();
         assert!(is_class(refused.class()), "{status} {error}: {refused:?}");
-        assert!(refused.to_string().contains(told), "{refused}");
+        assert!(refused.to_string().contains(reported), "{refused}");
         scene.assert_told(&refused);
     }
 }

@@ -112,12 +112,14 @@ async fn refusals_say_what_to_look_at() {
     let server = Server::start();
     let mut scene = typed(&server, json!({"clientId": CLIENT}), json!({"clientSecret": "canary"})).await;
     let error = scene.create(1).await.unwrap_err();
-    let told = error.to_string();
+    let reported = error.to_string();
     assert!(
-        error.class() == Class::Unauthorized && told.contains("invalid_client") && told.contains("billing-client"),
-        "{told}"
+        error.class() == Class::Unauthorized
+            && reported.contains("invalid_client")
+            && reported.contains("billing-client"),
+        "{reported}"
     );
-    assert!(!told.contains("canary"), "{told}");
+    assert!(!reported.contains("canary"), "{reported}");
     scene.secret(json!({"clientSecret": SECRET})).await;
     // A scope that the server leaves out without a word, or refuses.
     scene.source.specification.permissions = vec!["api:read".into(), "api:none".into()];

@@ -45,8 +45,8 @@ async fn scene(mood: Mood, timeout: &str) -> (Scene, Gate, ForwardProxy) {
     (scene, gate, proxy)
 }
 
-fn assert_told(scene: &Scene, error: &Error, class: Class, told: &str) {
-    assert!(error.class() == class && error.to_string().contains(told), "{:?} {error}", error.class());
+fn assert_told(scene: &Scene, error: &Error, class: Class, reported: &str) {
+    assert!(error.class() == class && error.to_string().contains(reported), "{:?} {error}", error.class());
     assert!(!error.to_string().contains("p:a%ss"), "{error}");
     scene.assert_told(error);
 }
@@ -95,7 +95,7 @@ async fn client_certificates_are_shown_to_the_api_through_the_proxy() {
 async fn a_proxy_that_lets_nothing_through_is_told_and_nothing_was_sent() {
     let (scene, _gate, proxy) = scene(ASKS, "1s").await;
     let connection = "refuses the connection to it";
-    for (mood, class, told) in [
+    for (mood, class, reported) in [
         (
             Mood::Answers("407 Proxy Authentication Required"),
             Class::Unauthorized,
@@ -110,7 +110,7 @@ async fn a_proxy_that_lets_nothing_through_is_told_and_nothing_was_sent() {
         proxy.mood(mood.clone());
         let begun = Instant::now();
         let error = scene.create(1).await.unwrap_err();
-        assert_told(&scene, &error, class, told);
+        assert_told(&scene, &error, class, reported);
         assert!(error.to_string().contains("proxy 127.0.0.1"), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{mood:?}");
         assert_eq!(proxy.asked().len(), 1, "{mood:?}: asked once");
@@ -130,8 +130,8 @@ async fn the_proxys_secret_is_read_for_every_call() {
     let (issued, minted) = scene.mint(1).await;
     change(json!({"stringData": {"password": "old"}})).await;
     let error = scene.create(2).await.unwrap_err();
-    let told = format!("the password of the Secret {}/proxy", scene.space.name());
-    assert_told(&scene, &error, Class::Unauthorized, &told);
+    let reported = format!("the password of the Secret {}/proxy", scene.space.name());
+    assert_told(&scene, &error, Class::Unauthorized, &reported);
     change(json!({"stringData": {"password": "p:a%ss wörd"}})).await;
     scene.mint(3).await;
     let passed = proxy.passed();

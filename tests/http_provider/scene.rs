@@ -287,11 +287,11 @@ impl Scene {
 
     /// What a person is told holds no secret, and says where it happened.
     pub fn assert_told(&self, error: &Error) {
-        let told = error.to_string();
+        let reported = error.to_string();
         for secret in self.secrets() {
-            assert!(!told.contains(&secret), "{:?}: {told}", self.wire);
+            assert!(!reported.contains(&secret), "{:?}: {reported}", self.wire);
         }
-        assert!(told.starts_with("cannot "), "{told}");
+        assert!(reported.starts_with("cannot "), "{reported}");
     }
 
     /// Whether left-overs are found by their names.

@@ -220,6 +220,6 @@ fn a_value_that_no_header_can_hold_is_told_without_it() {
     let recipe = compiled(good()).unwrap();
     let values = TokenSet::single(SecretValue::new("canary\r\nX: y"));
     let scope = Scope { token_values: Some(&values), ..Scope::default() };
-    let told = render::request(&recipe.base, &recipe.verify.operation.request, &scope).err().unwrap();
-    assert!(told.contains("header authorization") && !told.contains("canary"), "{told}");
+    let reported = render::request(&recipe.base, &recipe.verify.operation.request, &scope).err().unwrap();
+    assert!(reported.contains("header authorization") && !reported.contains("canary"), "{reported}");
 }

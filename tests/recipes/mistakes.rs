@@ -83,11 +83,11 @@ fn the_costliest_recipe_is_compiled_soon() {
 }
 
 fn assert_told(changes: &[(Value, &str)]) {
-    for (change, told) in changes {
+    for (change, reported) in changes {
         let mut recipe = good();
         merge(&mut recipe, change);
-        let mistakes = compiled(recipe).expect_err(told);
-        assert!(mistakes.iter().any(|mistake| mistake.contains(told)), "{told}: {mistakes:?}");
+        let mistakes = compiled(recipe).expect_err(reported);
+        assert!(mistakes.iter().any(|mistake| mistake.contains(reported)), "{reported}: {mistakes:?}");
     }
 }
 

@@ -117,11 +117,11 @@ async fn watches_lose_events_freeze_and_break() -> Outcome {
     assert_eq!(seen.map(|event| name(&event)), ["one", "two"], "the deletion between them is lost");
     assert_eq!(lost.hits(), 1);
 
-    let frozen = scene.proxy.rule(Fault::Freeze, |asked| asked.watches("configmaps"));
-    until("the watch to freeze", PATIENCE, async || (frozen.hits() > 0).then_some(())).await?;
+    let was_immutable = scene.proxy.rule(Fault::Freeze, |asked| asked.watches("configmaps"));
+    until("the watch to freeze", PATIENCE, async || (was_immutable.hits() > 0).then_some(())).await?;
     scene.create("three").await?;
     assert!(tokio::time::timeout(SHORT, events.try_next()).await.is_err(), "open, and silent");
-    drop(frozen);
+    drop(was_immutable);
     assert_eq!(name(&events.try_next().await?), "three", "held back, not lost");
 
     let cut = scene.proxy.rule(Fault::Cut(Duration::ZERO), |asked| asked.watches("configmaps"));

@@ -19,12 +19,12 @@ const IN_TIME: Duration = Duration::from_secs(2);
 const NOTED: Duration = Duration::from_millis(50);
 
 impl Met {
-    /// Does with a call what is planned. The caller waits for an answer as long as `patience`; `told` is what it makes of a fault.
+    /// Does with a call what is planned. The caller waits for an answer as long as `patience`; `reported` is what it makes of a fault.
     pub async fn carry_out<T>(
         self,
         sent: impl Future<Output = T>,
         patience: Duration,
-        told: impl FnOnce(Instead) -> T,
+        reported: impl FnOnce(Instead) -> T,
     ) -> T {
         let instead = match self.fault {
             Fault::CrashBefore => die(),
@@ -60,7 +60,7 @@ impl Met {
                 return sent.await;
             }
         };
-        told(instead)
+        reported(instead)
     }
 }
 
@@ -78,8 +78,8 @@ fn raise(signal: Signal) {
 
 /// Waits until another process of the run has sent a write, or as long as an answer can be late.
 async fn another_has_acted(journal: &Path, process: &str, latest: Duration) {
-    let (started, told) = (Instant::now(), writes_of_others(journal, process));
-    while started.elapsed() < latest && writes_of_others(journal, process) == told {
+    let (started, reported) = (Instant::now(), writes_of_others(journal, process));
+    while started.elapsed() < latest && writes_of_others(journal, process) == reported {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Sent is not yet carried out.

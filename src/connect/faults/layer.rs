@@ -57,7 +57,7 @@ where
         let sent = self.inner.call(request);
         match met {
             None => sent.boxed(),
-            Some(met) => met.carry_out(sent, GIVEN_UP, |instead| Err(told(instead))).boxed(),
+            Some(met) => met.carry_out(sent, GIVEN_UP, |instead| Err(describe(instead))).boxed(),
         }
     }
 }
@@ -69,7 +69,7 @@ fn content(body: &Body) -> Vec<u8> {
 }
 
 /// A fault as the client would have met it.
-fn told(instead: Instead) -> BoxError {
+fn describe(instead: Instead) -> BoxError {
     match instead {
         Instead::Refused(code) => refusal(code),
         Instead::Broken => io::Error::from(io::ErrorKind::ConnectionReset).into(),

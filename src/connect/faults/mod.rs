@@ -24,11 +24,11 @@ pub fn connect(config: Config) -> kube::Result<Client> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer::Faults).build())
 }
 
-/// Sends a call to a provider, or does with it what is planned. `told` is what the caller makes of a fault.
-pub async fn ask<T>(call: &Call, sent: impl Future<Output = T>, told: impl FnOnce(Instead) -> T) -> T {
+/// Sends a call to a provider, or does with it what is planned. `reported` is what the caller makes of a fault.
+pub async fn ask<T>(call: &Call, sent: impl Future<Output = T>, reported: impl FnOnce(Instead) -> T) -> T {
     // No path: those of providers may hold tokens.
     match plan::meet(&Effect::asked(&call.method, call.purpose), "") {
         None => sent.await,
-        Some(met) => met.carry_out(sent, call.timeout, told).await,
+        Some(met) => met.carry_out(sent, call.timeout, reported).await,
     }
 }

@@ -196,10 +196,11 @@ mod tests {
         assert_eq!(run(), [None, None, None, None, Some(Fault::CrashAfter), None]);
         assert_eq!(run(), [None; 6], "another process has carried it out");
         let journal = fs::read_to_string(&plan.journal).unwrap();
-        let told: Vec<Entry> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let told: Vec<_> = told.iter().map(|entry| format!("{} {}", entry.effect, entry.occurrence)).take(5).collect();
+        let reported: Vec<Entry> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let reported: Vec<_> =
+            reported.iter().map(|entry| format!("{} {}", entry.effect, entry.occurrence)).take(5).collect();
         assert_eq!(
-            told,
+            reported,
             ["POST access-reviews 1", "PUT record 1", "POST access-reviews 2", "PUT record 2", "PUT record 3"]
         );
         fs::remove_dir_all(folder).unwrap();

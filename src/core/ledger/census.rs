@@ -26,7 +26,7 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
         if appeared.len() == 1 { "a token".to_owned() } else { format!("{} tokens", appeared.len()) },
         appeared.join(", ")
     );
-    Some(Failure::told(message))
+    Some(Failure::reported(message))
 }
 
 /// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be told.
@@ -36,7 +36,7 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
     let intent = ledger.intent.as_ref().filter(|_| !is_kept)?;
     let Serial { sequence, attempt } = intent.serial;
     let end = match intent.unseen_until {
-        _ if intent.leaves_behind => "delete that token".to_owned(),
+        _ if intent.may_orphan => "delete that token".to_owned(),
         Some(at) => format!(
             "or one without a name from that time, that token is orphaned and ends at its requested expiry, {at}; revoke it \
              at the provider if it must end before"
@@ -48,7 +48,7 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
          {}-{sequence}-{attempt}, {end}",
         ledger.owner.uid
     );
-    Some(Failure::told(message))
+    Some(Failure::reported(message))
 }
 
 /// What attempts before this one may have left behind, which the list of the recipe does not find, in a sentence that names it.

@@ -23,7 +23,8 @@ pub enum Made {
     /// A token that is in no record may be alive.
     MayExist,
     /// The same, and people were told how to find it, because the operator cannot.
-    Told,
+    #[serde(alias = "Told")]
+    Reported,
 }
 
 impl Failure {
@@ -47,8 +48,8 @@ impl Failure {
 
     /// A token may be alive that nobody but a person can find, by this message.
     #[must_use]
-    pub fn told(message: impl Into<String>) -> Self {
-        Self { reason: Reason::TokenMayRemain, message: message.into(), made: Made::Told }
+    pub fn reported(message: impl Into<String>) -> Self {
+        Self { reason: Reason::TokenMayRemain, message: message.into(), made: Made::Reported }
     }
 }
 
@@ -70,7 +71,7 @@ impl From<Stored> for Failure {
 /// What a reason said in records of earlier versions.
 fn by_reason(reason: Reason) -> Made {
     match reason {
-        Reason::TokenMayRemain => Made::Told,
+        Reason::TokenMayRemain => Made::Reported,
         // A lost answer of the provider; the other ones are of the API server, which did not take what was minted.
         Reason::AnswerLost
         | Reason::ApiServerUnavailable
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_failure_of_an_earlier_version_is_read_by_its_reason() {
         for (reason, made) in [
-            ("TokenMayRemain", Made::Told),
+            ("TokenMayRemain", Made::Reported),
             ("AnswerLost", Made::MayExist),
             ("ApiServerUnavailable", Made::MayExist),
             ("InternalError", Made::MayExist),

@@ -101,7 +101,7 @@ mod tests {
             attempts: 1,
             failure: None,
             before: None,
-            leaves_behind: false,
+            may_orphan: false,
             unseen_until: None,
             misread: None,
             source,

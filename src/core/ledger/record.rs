@@ -74,8 +74,8 @@ pub struct Ledger {
     pub retirement: Option<Retirement>,
     /// The target was seen immutable. A kubelet then keeps its value for as long as a pod of its node uses the Secret, also
     /// when the Secret is deleted and made anew.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub frozen: bool,
+    #[serde(rename = "frozen", default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_immutable: bool,
     /// The last value of the rotate-now annotation that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_now_seen: Option<String>,
@@ -101,8 +101,8 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Census>,
     /// What its create may leave behind is found by nobody where it is made: it has to be told by the name of this attempt.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub leaves_behind: bool,
+    #[serde(rename = "leavesBehind", default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_orphan: bool,
     /// The same of what ends by itself, then at the latest, if the provider keeps to what it is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen_until: Option<Timestamp>,
@@ -134,8 +134,8 @@ pub struct Current {
     pub reason: Reason,
     pub promoted_at: Timestamp,
     /// Superseded once, and back with a restored backup: to be replaced.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub revived: bool,
+    #[serde(rename = "revived", skip_serializing_if = "std::ops::Not::not")]
+    pub restored_from_backup: bool,
     /// Rebuilt from what the target says: whether it works and when it expires is still to be asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub uninspected: bool,
@@ -148,15 +148,21 @@ struct StoredCurrent {
     token: Issued,
     reason: Reason,
     promoted_at: Timestamp,
-    #[serde(default)]
-    revived: bool,
+    #[serde(rename = "revived", default)]
+    restored_from_backup: bool,
     #[serde(default)]
     uninspected: bool,
 }
 
 impl From<StoredCurrent> for Current {
-    fn from(StoredCurrent { token, reason, promoted_at, revived, uninspected }: StoredCurrent) -> Self {
-        Self { token, reason, promoted_at, revived, uninspected: uninspected || reason == Reason::Readopted }
+    fn from(StoredCurrent { token, reason, promoted_at, restored_from_backup, uninspected }: StoredCurrent) -> Self {
+        Self {
+            token,
+            reason,
+            promoted_at,
+            restored_from_backup,
+            uninspected: uninspected || reason == Reason::Readopted,
+        }
     }
 }
 
@@ -168,11 +174,11 @@ pub struct Superseded {
     /// P0: the pods that may hold the old token. `None` when the snapshot has to be taken again.
     pub snapshot: Option<Snapshot>,
     /// Pods of earlier snapshots. Unlike those of `snapshot`, they were not all noted after a settle time.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub carried: BTreeSet<PodRef>,
+    #[serde(rename = "carried", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier_pods: BTreeSet<PodRef>,
     /// The crowd of an earlier snapshot, until there is a new one.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub carried_crowd: BTreeSet<String>,
+    #[serde(rename = "carriedCrowd", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier_crowd: BTreeSet<String>,
     /// How often the snapshot had to be taken again; part of the stamp, so that pods are replaced once more.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: i64,
@@ -309,7 +315,7 @@ impl Ledger {
     pub fn snapshot_pods(&self) -> impl Iterator<Item = &PodRef> {
         let previous = self.previous.iter();
         let snapshots = previous.flat_map(|previous| {
-            previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
+            previous.earlier_pods.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
         });
         snapshots.chain(self.retirement.iter().flat_map(|retirement| &retirement.pods))
     }

@@ -84,8 +84,8 @@ pub(in crate::core) fn another_attempt(
     // What was clearly refused, or not sent, left nothing behind; what was minted and could not be stored did. Of an attempt of another process, or
     // before a restart, nothing is known.
     let latest = observed.memory.mint_failure.clone();
-    let told = census::left_behind(ledger, census).or_else(|| census::left_unseen(ledger));
-    let failure = told.filter(|_| may_be_lost(latest.as_ref())).or(latest);
+    let reported = census::left_behind(ledger, census).or_else(|| census::left_unseen(ledger));
+    let failure = reported.filter(|_| may_be_lost(latest.as_ref())).or(latest);
     let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };

@@ -80,7 +80,7 @@ pub fn refusals(observed: &Observed, serial: Serial, liveness: Liveness) -> Opti
 
 /// What is said of a token that is in doubt.
 #[must_use]
-pub fn told(id: &str, refusals: Refusals, observed: &Observed) -> String {
+pub fn describe(id: &str, refusals: Refusals, observed: &Observed) -> String {
     if !refusals.is_listed {
         return format!(
             "the provider refuses {id}, which nobody here has revoked; one refusal is no death, so it is looked at again until \
@@ -97,7 +97,7 @@ pub fn told(id: &str, refusals: Refusals, observed: &Observed) -> String {
 
 /// A token that workloads use is refused, and not known to be dead: it is looked at again. What lasts is for a person.
 pub(in crate::core) fn doubted(observed: &Observed, token: &Issued, refusals: Refusals) -> Decision {
-    let message = told(&token.id, refusals, observed);
+    let message = describe(&token.id, refusals, observed);
     if refusals.is_listed && refusals.is_lasting(observed.uptime) {
         return Decision::stall(STALLED_WAKE, Reason::TokenRefused, message);
     }

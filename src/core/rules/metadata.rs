@@ -41,7 +41,7 @@ pub fn repair_metadata(observed: &Observed) -> Ruling {
     let record = observed.record.as_ref();
     let Some(current) = record.and_then(|record| record.ledger.current.as_ref()) else { return Ok(None) };
     let serial = current.token.serial;
-    let message = format!("{} changed by another client; restored from spec.secret", told(observed));
+    let message = format!("{} changed by another client; restored from spec.secret", describe(observed));
     Ok(Some(Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, message)))
 }
 
@@ -55,13 +55,13 @@ fn left(observed: &Observed) -> Option<Duration> {
 pub fn contested(observed: &Observed) -> Option<Contested> {
     let repairs = observed.memory.repairs;
     let left = left(observed).filter(|_| is_of_metadata(observed))?;
-    let told = told(observed);
+    let reported = describe(observed);
     let message = if repairs.times < CONTESTED {
-        format!("{told} changed by another client; the operator will restore them")
+        format!("{reported} changed by another client; the operator will restore them")
     } else {
         let next = schedule::minute_after(observed.now, left);
         format!(
-            "{told} changed again after {} repairs, the next of which is made at about {next}; ask for nothing there in spec.secret that \
+            "{reported} changed again after {} repairs, the next of which is made at about {next}; ask for nothing there in spec.secret that \
              another tool or an admission policy decides",
             repairs.times
         )
@@ -70,7 +70,7 @@ pub fn contested(observed: &Observed) -> Option<Contested> {
 }
 
 /// Which labels and annotations differ, and who wrote them.
-fn told(observed: &Observed) -> String {
+fn describe(observed: &Observed) -> String {
     let (Some(resource), Some(view)) = (&observed.resource, observed.ours()) else { return String::new() };
     let of = |kind: &'static str, wanted: &BTreeMap<String, String>, actual: &BTreeMap<String, String>| {
         let wrong = wanted.iter().filter(|(key, value)| actual.get(*key) != Some(value));

@@ -81,7 +81,7 @@ fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
         current: ledger.current.clone(),
         // A request that this record has not served is not lost with it, and one whose rotation has only begun was not served.
         rotate_now_seen: ledger.rotate_now_seen.clone().filter(|_| !is_serving_request(ledger)),
-        frozen: ledger.frozen,
+        was_immutable: ledger.was_immutable,
         ..transition::empty(&observed.owner, resource)
     }
 }

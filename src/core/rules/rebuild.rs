@@ -81,8 +81,8 @@ pub(in crate::core) fn rebuild(
     let is_same = |known: &Current| known.token.serial == token.serial && known.token.fingerprint == token.fingerprint;
     let known = base.current.filter(|known| cause != Cause::WentBack && is_same(known));
     let (reason, message) = cause.report();
-    let (uninspected, revived) = (cause != Cause::WentBack, cause == Cause::WentBack);
-    let found = |token| Current { uninspected, revived, ..current(token, reason, observed) };
+    let (uninspected, restored_from_backup) = (cause != Cause::WentBack, cause == Cause::WentBack);
+    let found = |token| Current { uninspected, restored_from_backup, ..current(token, reason, observed) };
     ledger.current = Some(known.unwrap_or_else(|| found(token)));
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: Some(values) }, reason, message)
 }
@@ -114,8 +114,8 @@ fn unknown_value(mut ledger: Ledger, plan: &Plan, observed: &Observed, listed: &
     let newest = newest.map(|token| issued(token, plan, observed));
     let stand_in = newest.or_else(|| ledger.current.take().map(|current| current.token));
     let stand_in = stand_in.or_else(|| in_the_secret(observed, plan).filter(|_| observed.guarded(Guard::LostHolders)));
-    let revived = cause == Cause::WentBack;
-    ledger.current = stand_in.map(|token| Current { revived, ..current(token, reason, observed) });
+    let restored_from_backup = cause == Cause::WentBack;
+    ledger.current = stand_in.map(|token| Current { restored_from_backup, ..current(token, reason, observed) });
     Decision::act(Step::Readopt { ledger: Box::new(ledger), values: None }, reason, message)
 }
 
@@ -142,7 +142,7 @@ fn plan_target(observed: &Observed) -> String {
 }
 
 fn current(token: Issued, reason: Reason, observed: &Observed) -> Current {
-    Current { token, reason, promoted_at: observed.now, revived: false, uninspected: false }
+    Current { token, reason, promoted_at: observed.now, restored_from_backup: false, uninspected: false }
 }
 
 /// What can be said of a token that is known from a list only.

@@ -53,12 +53,16 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             }
         }
     }
-    if let Some(told) = unrevoked(observed, record, refused)? {
-        return save(transition::leave_refused(&record.ledger, told.clone()), Change::RefusedLeft(serial), &told);
+    if let Some(reported) = unrevoked(observed, record, refused)? {
+        return save(
+            transition::leave_refused(&record.ledger, reported.clone()),
+            Change::RefusedLeft(serial),
+            &reported,
+        );
     }
     if !refused.handle.is_revocable() {
         let message = format!("the refused token {} cannot be revoked at its provider; {}", refused.id, ends(refused));
-        return save(transition::drop_refused(&record.ledger), Change::LetGo(serial), &message);
+        return save(transition::drop_refused(&record.ledger), Change::LeftToExpiry(serial), &message);
     }
     let revocable = || Revocable::refused(&record.ledger, observed.target_serial());
     match liveness_or_revoke(observed, refused, false, revocable)? {

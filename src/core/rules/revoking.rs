@@ -140,7 +140,7 @@ fn await_expiry(observed: &Observed, token: &Issued) -> Ruling {
         },
     };
     if let Some(refusals) = doubt {
-        let message = life::told(&token.id, refusals, observed);
+        let message = life::describe(&token.id, refusals, observed);
         return Ok(Some(Decision::wait(life::LOOK_AGAIN, Reason::AwaitingExpiry, message)));
     }
     let left = token.expires_at.map(|at| schedule::until(observed.now, at)).filter(|left| !left.is_zero());

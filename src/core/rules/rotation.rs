@@ -56,7 +56,7 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
         return another_attempt(observed, resource, ledger, intent);
     }
     let live = sweep(observed, ledger, &intent.source)?;
-    let fresh = observed.memory.fresh == Some(intent.serial) && is_recent(observed, intent);
+    let fresh = observed.memory.unsent_intent == Some(intent.serial) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
         let replaces = replaced(observed, ledger, intent)?;
         return create(resource, ledger, intent, live, replaces).map(Some);
@@ -106,7 +106,7 @@ fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
 /// Whether an attempt before this one may have made a token.
 fn is_open(ledger: &Ledger, intent: &Intent) -> bool {
     match &intent.failure {
-        Some(failure) => matches!(failure.made, Made::MayExist | Made::Told),
+        Some(failure) => matches!(failure.made, Made::MayExist | Made::Reported),
         // An attempt that was not heard of again, or a record that was lost.
         None => intent.attempts > 1 || (knows_none(ledger) && intent.serial.attempt > 1),
     }

@@ -88,7 +88,7 @@ fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found
 /// Writes down that the target is immutable: whoever deletes it to mend that also deletes the only sign of it.
 pub fn note_immutable(observed: &Observed) -> Ruling {
     let (Some(record), Some(view)) = (&observed.record, observed.ours()) else { return Ok(None) };
-    if !view.immutable || record.ledger.frozen {
+    if !view.immutable || record.ledger.was_immutable {
         return Ok(None);
     }
     let step = Step::Save { ledger: Box::new(transition::freeze(&record.ledger)), change: Change::Noted };

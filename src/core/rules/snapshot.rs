@@ -35,7 +35,7 @@ pub(in crate::core) fn settled_snapshot(
         let message = format!("{workload} has pods and the API server lists none of them; waiting for a whole list");
         return Err(Decision::wait(Duration::from_secs(5), Reason::AwaitingPickup, message).into());
     }
-    if let Some(decision) = frozen(observed, consumers) {
+    if let Some(decision) = was_immutable(observed, consumers) {
         return Err(decision.into());
     }
     let vanished = consumers.vanished().filter(|_| observed.guarded(Guard::SnapshotVanished));
@@ -45,10 +45,10 @@ pub(in crate::core) fn settled_snapshot(
 
 /// A target that was immutable is in the caches of kubelets for as long as their pods use it, settle time or not: only when
 /// nobody uses it does a pod that starts get the new value.
-fn frozen(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
+fn was_immutable(observed: &Observed, consumers: &Consumers) -> Option<Decision> {
     let (resource, record) = (observed.resource.as_ref()?, observed.record.as_ref()?);
     let pods = consumers.users().count();
-    (record.ledger.frozen && pods > 0 && observed.guarded(Guard::Frozen)).then(|| {
+    (record.ledger.was_immutable && pods > 0 && observed.guarded(Guard::Frozen)).then(|| {
         let message = format!(
             "Secret {} was immutable, so nodes go on handing out its old value while one of their pods uses it; scale every \
              workload that uses it to 0 and up again when this condition is gone ({pods} pods left)",

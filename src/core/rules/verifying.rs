@@ -118,7 +118,7 @@ fn misread(
     let message = format!("the new token is not published, because the recipe is wrong: {why}");
     // A list that does not find this one finds nothing of the attempts before it.
     let failure = match census::left_unfound(&record.ledger).filter(|_| may_pass) {
-        Some(left) => Failure::told(format!("{message}; {left}")),
+        Some(left) => Failure::reported(format!("{message}; {left}")),
         None => Failure::nothing_open(Reason::RecipeWrong, message),
     };
     let Failure { reason, message, .. } = failure.clone();

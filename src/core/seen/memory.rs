@@ -29,7 +29,7 @@ pub struct Memory {
     /// The highest counter of attempts that this process has seen in the record.
     pub highest: i64,
     /// An intent that this process committed and whose create it has not sent.
-    pub fresh: Option<Serial>,
+    pub unsent_intent: Option<Serial>,
     /// The last intent that this process committed, whether its create was sent or not.
     pub own: Option<Serial>,
     /// The intent that this pass decided to write, and when; it counts as known since then if the write is acknowledged.
@@ -169,7 +169,7 @@ impl Memory {
 
     /// A create is about to be sent: whatever happens now, this attempt creates no second token.
     pub fn minting(&mut self) {
-        self.fresh = None;
+        self.unsent_intent = None;
     }
 
     /// A write of the target is about to be sent: an answer that gets lost is no proof that it was not written.
@@ -190,7 +190,7 @@ impl Memory {
         }
         match change {
             Change::Intended(serial) => {
-                self.fresh = Some(serial);
+                self.unsent_intent = Some(serial);
                 self.own = Some(serial);
                 self.intent_since = self.intended.take().filter(|(intended, _)| *intended == serial);
                 self.mint_failure = None;
@@ -214,7 +214,7 @@ impl Memory {
             | Change::Snapshot
             | Change::RevokeIntended(_)
             | Change::Forgotten(_)
-            | Change::LetGo(_)
+            | Change::LeftToExpiry(_)
             | Change::Unknown(_)
             | Change::Retiring
             | Change::RetirementIntended => {}

@@ -65,10 +65,10 @@ impl Http {
         shared: &Shared,
     ) -> Result<Self, Vec<String>> {
         let recipe = shared.recipes.get(spec)?;
-        let told = |(place, base): (String, &Url)| Some(format!("{place}: {}", shared.reach.check(base).err()?));
+        let reported = |(place, base): (String, &Url)| Some(format!("{place}: {}", shared.reach.check(base).err()?));
         let proxy = recipe.proxy.as_ref();
         let proxy = proxy.and_then(|proxy| Some(format!("proxy.url: {}", shared.reach.check_host(&proxy.url).err()?)));
-        let out_of_reach: Vec<String> = recipe.bases().into_iter().filter_map(told).chain(proxy).collect();
+        let out_of_reach: Vec<String> = recipe.bases().into_iter().filter_map(reported).chain(proxy).collect();
         if !out_of_reach.is_empty() {
             return Err(out_of_reach);
         }

@@ -271,6 +271,6 @@ async fn kubernetes(context: &Context, namespace: &str) -> Judged {
             // No change of the provider object tells that the rights were given.
             unfinished(Reason::AccessDenied, message, true)
         }
-        Err(error) => unfinished(Reason::ApiServerUnavailable, error.told(), false),
+        Err(error) => unfinished(Reason::ApiServerUnavailable, error.describe(), false),
     }
 }

@@ -142,7 +142,7 @@ impl PodWatches {
         let mut failures = 0;
         loop {
             if let Err(error) = self.follow(&namespace, &mut failures).await {
-                tracing::warn!(namespace, error = error.told(), "watch of pods was interrupted");
+                tracing::warn!(namespace, error = error.describe(), "watch of pods was interrupted");
                 failures += 1;
             }
             tokio::time::sleep(pause(failures)).await;

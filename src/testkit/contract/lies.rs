@@ -44,7 +44,7 @@ impl Lie {
         }
     }
 
-    pub(super) fn told(self, operation: Operation, mut answer: Answer) -> Answer {
+    pub(super) fn describe(self, operation: Operation, mut answer: Answer) -> Answer {
         let body = answer.body.as_mut();
         match self {
             Self::Lacks(of, field) if of == operation => body.into_iter().for_each(|body| {

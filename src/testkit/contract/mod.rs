@@ -204,7 +204,7 @@ impl Shared {
             return Answer::refused(status);
         }
         let answer = self.wire.answer(operation, asked, &mut store);
-        lies.iter().fold(answer, |answer, lie| lie.told(operation, answer))
+        lies.iter().fold(answer, |answer, lie| lie.describe(operation, answer))
     }
 }
 

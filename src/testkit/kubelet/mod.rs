@@ -52,7 +52,7 @@ pub struct KubeletNode {
 #[derive(Clone, Debug)]
 pub struct Equipment {
     node: String,
-    told: PathBuf,
+    reported: PathBuf,
     api_url: String,
     ca_pem: String,
 }
@@ -62,12 +62,12 @@ impl KubeletNode {
     pub async fn start(plane: &ControlPlane, name: &str, consumer: &Path, history: &History) -> Result<Self, Error> {
         let machine = Machine::start(plane, name).await?;
         // Beside the logs, because they are kept or removed together.
-        let told = plane.dir().join("logs").join(plane.workspace().unique(&format!("told-{name}")));
-        fs::create_dir(&told).map_err(Error::io("make a folder for diaries"))?;
+        let reported = plane.dir().join("logs").join(plane.workspace().unique(&format!("told-{name}")));
+        fs::create_dir(&reported).map_err(Error::io("make a folder for diaries"))?;
         let runtime = Runtime::start(plane, &machine, name, consumer).await?;
-        let diaries = Diaries::follow(&told, name, history);
+        let diaries = Diaries::follow(&reported, name, history);
         let ca_pem = plane.ca_pem().to_owned();
-        let equipment = Equipment { node: name.to_owned(), told, api_url: plane.url(), ca_pem };
+        let equipment = Equipment { node: name.to_owned(), reported, api_url: plane.url(), ca_pem };
         let mut node = Self { kubelet: None, runtime, machine, diaries, equipment };
         node.start_kubelet(plane).await?;
         Ok(node)
@@ -144,7 +144,7 @@ impl Equipment {
         spec["hostNetwork"] = json!(true);
         spec["automountServiceAccountToken"] = json!(false);
         spec["nodeSelector"] = json!({"kubernetes.io/hostname": self.node});
-        push(spec, "volumes", json!({"name": "told", "hostPath": {"path": self.told, "type": "Directory"}}));
+        push(spec, "volumes", json!({"name": "told", "hostPath": {"path": self.reported, "type": "Directory"}}));
         let containers = ["initContainers", "containers"];
         let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
         let lists = spec.as_object_mut().into_iter().flat_map(|fields| fields.iter_mut());

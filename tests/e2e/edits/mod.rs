@@ -113,13 +113,13 @@ async fn rest(world: &World, watch: &Watch, before: Option<&str>) -> Option<()> 
 async fn orphans_are_told(world: &World, watch: &Watch) -> Outcome {
     let uid = world.tokens().get("api").await?.uid();
     let events = world.space.api::<Event>().list(&ListParams::default()).await?.items;
-    let told: String = events
+    let reported: String = events
         .iter()
         .filter(|event| event.reason.as_deref() == Some("Orphaned"))
         .filter_map(|event| event.message.as_deref())
         .collect();
     for (owner, alive) in watch.alive().into_iter().filter(|(owner, _)| uid.as_ref() != Some(owner)) {
-        if let Some(forgotten) = alive.iter().find(|id| !told.contains(id.as_str())) {
+        if let Some(forgotten) = alive.iter().find(|id| !reported.contains(id.as_str())) {
             return Err(format!("{forgotten} of {owner} is alive and nobody says so\n{}", logs(world)).into());
         }
     }

@@ -79,10 +79,10 @@ async fn every_recipe_rotates_under_its_consumers() -> Outcome {
     let events = world.space.api::<Event>().list(&kube::api::ListParams::default()).await?;
     // What ends when it expires is told too, at OAuth 2.0 by its name.
     let of = |event: &&Event| event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some("weather");
-    let mut told = events.items.iter().filter(|event| event.reason.as_deref() == Some("TokenMayRemain")).filter(of);
-    let told = told.next().ok_or("what a lost answer left behind at Synoptic Data is not told")?;
+    let mut reported = events.items.iter().filter(|event| event.reason.as_deref() == Some("TokenMayRemain")).filter(of);
+    let reported = reported.next().ok_or("what a lost answer left behind at Synoptic Data is not told")?;
     assert_eq!(
-        (told.regarding.as_ref().and_then(|object| object.name.as_deref()), told.type_.as_deref()),
+        (reported.regarding.as_ref().and_then(|object| object.name.as_deref()), reported.type_.as_deref()),
         (Some("weather"), Some("Warning"))
     );
     let logs: String = world.operators.iter().map(|operator| operator.logs()).collect();

@@ -90,7 +90,7 @@ impl Crowd {
 
     /// Waits until all tokens are issued; the most memory seen meanwhile.
     async fn issued(&self, scene: &Scene) -> Result<f64, Failure> {
-        let (started, mut peak, mut told) = (Instant::now(), 0_f64, 0);
+        let (started, mut peak, mut reported) = (Instant::now(), 0_f64, 0);
         loop {
             peak = peak.max(scene.rss_mib()?);
             let tokens = scene.tokens(&self.namespace).list(&ListParams::default()).await?;
@@ -108,8 +108,8 @@ impl Crowd {
                 )
                 .into());
             }
-            if done >= told + 100 {
-                told = done;
+            if done >= reported + 100 {
+                reported = done;
                 say(&format!("{done} of {} tokens issued", self.made));
             }
             // A look at a thousand tokens is no small thing for the API server.

@@ -67,7 +67,7 @@ impl Figures {
         };
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Lease) {
             let (first, average) = (first_issue.count(&[kind]), self.per_rotation(&[kind]));
-            println!("  {:<46}{first:>8}{average:>14.1}   {}", kind.told(), each(&[kind]));
+            println!("  {:<46}{first:>8}{average:>14.1}   {}", kind.describe(), each(&[kind]));
         }
         let unsuccessful: usize = rotations.iter().map(Writes::unsuccessful).sum();
         println!("  {} rotations, {unsuccessful} writes among them without success", rotations.len());
@@ -102,7 +102,7 @@ impl Figures {
         println!("  {:<46}{:>8.1} MiB", format!("{tokens} tokens at rest, after a restart"), self.rss_restarted_mib);
         println!("\nRestart with {tokens} tokens");
         aim("writes besides lease and reviews", self.restart.stored() as f64, 0.0);
-        println!("  {:<46}{:>8}", Kind::Review.told(), self.restart.count(&[Kind::Review]));
+        println!("  {:<46}{:>8}", Kind::Review.describe(), self.restart.count(&[Kind::Review]));
         let rate = growth.rate();
         let writes = growth_writes.besides_lease() as f64 / growth.tokens.max(1) as f64;
         println!("\nIssuing {} tokens", growth.tokens);

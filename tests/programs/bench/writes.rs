@@ -35,7 +35,7 @@ impl Kind {
         Self::Other,
     ];
 
-    pub fn told(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Record => "record",
             Self::Target => "target",
@@ -109,7 +109,7 @@ impl Writes {
         self.events.iter().filter(|(kind, _)| *kind != Kind::Lease).map(|(kind, event)| {
             let AuditEvent { received, verb, resource, subresource, namespace, name, code, .. } = event;
             let slash = if subresource.is_empty() { "" } else { "/" };
-            format!("{received} {code} {verb} {resource}{slash}{subresource} {namespace}/{name} ({})", kind.told())
+            format!("{received} {code} {verb} {resource}{slash}{subresource} {namespace}/{name} ({})", kind.describe())
         })
     }
 }

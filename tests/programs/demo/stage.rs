@@ -116,11 +116,11 @@ impl Stage {
     pub async fn last_words(&self) -> String {
         let token = self.rotated_tokens().get(NAME).await;
         let conditions = token.ok().and_then(|token| token.status).map(|status| status.conditions).unwrap_or_default();
-        let told = |condition: &Condition| {
+        let reported = |condition: &Condition| {
             let Condition { type_, status, reason, message, .. } = condition;
             format!("\n  {type_}={status} {reason}: {message}")
         };
-        format!("the RotatedToken says:{}", conditions.iter().map(told).collect::<String>())
+        format!("the RotatedToken says:{}", conditions.iter().map(reported).collect::<String>())
     }
 }
 

@@ -87,25 +87,25 @@ impl Teller {
     }
 
     async fn rotated_token(self) {
-        let mut told = (String::new(), String::new());
+        let mut reported = (String::new(), String::new());
         self.each(|token: RotatedToken| {
             let Some(status) = token.status.filter(|_| token.metadata.name.as_deref() == Some(NAME)) else { return };
             let now = in_short(&status);
-            if now != told {
+            if now != reported {
                 let (reason, message) = &now;
                 self.say(Voice::Operator, &format!("{reason}: {message}"));
-                told = now;
+                reported = now;
             }
         })
         .await;
     }
 
     async fn events(self) {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         self.each(|event: KubeEvent| {
             let is_ours = event.regarding.as_ref().is_some_and(|object| object.kind.as_deref() == Some("RotatedToken"));
             let said = (event.uid(), event.note.clone());
-            if is_ours && told.insert(said) {
+            if is_ours && reported.insert(said) {
                 let (reason, note) = (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
                 self.say(Voice::Operator, &format!("Event {reason}: {note}"));
             }
@@ -114,11 +114,11 @@ impl Teller {
     }
 
     async fn pods(self) {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         self.each(|pod: Pod| {
             // The watch may be slower than the end of the container.
             let runs = self.history.holding(NAMESPACE).keys().any(|seat| Some(&*seat.uid) == pod.uid().as_deref());
-            if runs && pod.metadata.deletion_timestamp.is_some() && told.insert(pod.uid()) {
+            if runs && pod.metadata.deletion_timestamp.is_some() && reported.insert(pod.uid()) {
                 self.say(Voice::Pod, &format!("{} is asked to end", pod.name_any()));
             }
         })

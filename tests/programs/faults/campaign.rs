@@ -49,7 +49,7 @@ pub async fn run(
         return Err("these modes have none of these faults: there is nothing to run".into());
     }
     super::say(&format!("{} runs, {} at the same time", keys.len(), args.parallel));
-    let (mut told, total) = (Instant::now(), keys.len());
+    let (mut reported, total) = (Instant::now(), keys.len());
     let mut verdicts = spread(keys).map(|key| {
         let (stage, field) = (stage.clone(), (key.scenario, key.mode));
         let reference = &references[&field];
@@ -61,8 +61,8 @@ pub async fn run(
     let mut running = stream::iter(&mut verdicts).buffer_unordered(args.parallel);
     while let Some(Some((key, verdict))) = interrupt.run_until_cancelled(running.next()).await {
         report.add(&key, verdict);
-        if told.elapsed() > PACE || report.runs() == total {
-            told = Instant::now();
+        if reported.elapsed() > PACE || report.runs() == total {
+            reported = Instant::now();
             super::say(&format!("{} of {total} runs, {} failures", report.runs(), report.failures()));
         }
     }

@@ -172,7 +172,7 @@ impl Contract {
     }
 
     /// Whether a token whose answer was lost cannot be ended but by its expiry.
-    pub fn leaves_behind(&self) -> bool {
+    pub fn may_orphan(&self) -> bool {
         let ends_unseen =
             [LostAnswer::Repeat, LostAnswer::TellAndRepeat, LostAnswer::Human].contains(&self.lost_answer);
         ends_unseen || !self.is_listed

@@ -100,7 +100,7 @@ pub fn invariants(scenario: &Scenario, key: &Key, outcome: &Outcome) -> Vec<Stri
     expect(outcome.target_is_whole, "what the target has beside the token does not belong to it".to_owned());
     let seen = &outcome.seen;
     let live = scenario.end.live();
-    let most = live + if outcome.leaves_behind { most_cost(key) } else { 0 };
+    let most = live + if outcome.may_orphan { most_cost(key) } else { 0 };
     expect((live..=most).contains(&seen.live.len()), format!("{} tokens are alive instead of {live}", seen.live.len()));
     let mut attempts: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     for (sequence, attempt) in &seen.published {

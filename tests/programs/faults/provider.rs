@@ -19,7 +19,7 @@ pub fn wrong(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Vec<S
         }
         let origin = account.origins.get(token).unwrap_or(token);
         let is_told = |message: &String| message.contains(token.as_str()) || message.contains(origin);
-        if outcome.tells && !outcome.told.iter().any(is_told) {
+        if outcome.tells && !outcome.reported.iter().any(is_told) {
             wrong.push(format!("{token} was left behind, and nobody was told"));
         }
     }
@@ -35,6 +35,7 @@ fn creates(scenario: &Scenario, outcome: &Outcome, account: &Account) -> Option<
     let &Account { creates, nonces, .. } = account;
     let is_once = creates <= sent
         && i64::try_from(sent - nonces.min(sent)).is_ok_and(|sent| attempts.is_none_or(|most| sent <= most));
-    let told = format!("{sent} creates were sent and {creates} came, {nonces} for a nonce, in {attempts:?} attempts");
-    (!is_once).then_some(told)
+    let reported =
+        format!("{sent} creates were sent and {creates} came, {nonces} for a nonce, in {attempts:?} attempts");
+    (!is_once).then_some(reported)
 }

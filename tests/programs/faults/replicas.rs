@@ -200,8 +200,8 @@ impl Replicas {
 
     fn thaw(&mut self) {
         for replica in self.running.iter_mut().filter(|replica| !replica.thawed) {
-            let frozen = |entry: &Entry| entry.process == replica.name && entry.fault == Some(Fault::Frozen);
-            let Some(at) = self.entries.iter().position(frozen) else { continue };
+            let was_immutable = |entry: &Entry| entry.process == replica.name && entry.fault == Some(Fault::Frozen);
+            let Some(at) = self.entries.iter().position(was_immutable) else { continue };
             let acted = self.entries[at..].iter().any(|entry| entry.process != replica.name && entry.writes);
             let stands = jiff::Timestamp::now().as_millisecond() - self.entries[at].at;
             if acted || stands > FROZEN.as_millis() as i64 {
@@ -243,15 +243,15 @@ impl Replicas {
 
     /// The last lines of every log.
     pub fn tails(&self, lines: usize) -> String {
-        let mut told = String::new();
+        let mut reported = String::new();
         for path in &self.logs {
             let text = fs::read_to_string(path).unwrap_or_default();
             let all: Vec<&str> = text.lines().collect();
             let from = all.len().saturating_sub(lines);
-            told.push_str(&format!("  {}\n", path.display()));
-            all[from..].iter().for_each(|line| told.push_str(&format!("    {line}\n")));
+            reported.push_str(&format!("  {}\n", path.display()));
+            all[from..].iter().for_each(|line| reported.push_str(&format!("    {line}\n")));
         }
-        told
+        reported
     }
 }
 

@@ -41,9 +41,9 @@ impl Report {
             Verdict::Unreached { certain: false } => row.unreached += 1,
             Verdict::Failed { wrong, logs } => {
                 row.failures += 1;
-                let told = format!("{key}\n  {}", wrong.join("\n  "));
-                super::say(&format!("FAILED {told}\n{logs}"));
-                self.failed.push(told);
+                let reported = format!("{key}\n  {}", wrong.join("\n  "));
+                super::say(&format!("FAILED {reported}\n{logs}"));
+                self.failed.push(reported);
             }
         }
     }

@@ -46,7 +46,7 @@ pub struct Outcome {
     /// What became of the tokens of an HTTP provider.
     pub account: Option<Account>,
     /// Whether it may have tokens at the end that a lost answer left behind, and whether they have to be told.
-    pub leaves_behind: bool,
+    pub may_orphan: bool,
     pub tells: bool,
     /// Fingerprints of the tokens that consumers ever called with, and of those that are to be alive.
     pub held: BTreeSet<String>,
@@ -54,7 +54,7 @@ pub struct Outcome {
     /// Where a new token ends the one before it: who was asked for a new first one.
     pub person: Option<Person>,
     /// What was told of tokens that were left behind.
-    pub told: Vec<String>,
+    pub reported: Vec<String>,
     /// Whether the token in the target is accepted; `None` where there is no target.
     pub target_lives: Option<bool>,
     /// Whether what the target has beside the token belongs to it.
@@ -89,10 +89,10 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
     if matches!(scenario.end, End::AwaitingExpiry { .. } | End::Replaced { .. }) {
         expected.extend(held.iter().cloned());
     }
-    let mut told = world.told("TokenMayRemain").await?;
-    told.extend(replicas.lines_with("the answer to a create was lost"));
+    let mut reported = world.describe("TokenMayRemain").await?;
+    reported.extend(replicas.lines_with("the answer to a create was lost"));
     let conditions = object.iter().filter_map(|object| object["status"]["conditions"].as_array()).flatten();
-    told.extend(
+    reported.extend(
         conditions
             .filter(|condition| condition["reason"] == "TokenMayRemain")
             .map(|condition| condition["message"].to_string()),
@@ -123,12 +123,12 @@ pub async fn perform(stage: Arc<Stage>, scenario: &Scenario, key: &Key) -> Resul
         fired: replicas.fired(),
         refused: stage.history.refused(&world.name),
         account: contract.map(|contract| contract.account()),
-        leaves_behind: world.leaves_behind(),
+        may_orphan: world.may_orphan(),
         tells,
         held,
         expected,
         person: in_place.map(|_| person),
-        told,
+        reported,
         target_lives,
         target_is_whole,
         rollouts,
@@ -206,7 +206,7 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
     let seen = world.seen();
     // How many may be left behind is judged in the end.
     let surplus = seen.live.len().checked_sub(end.live());
-    if surplus.is_none_or(|surplus| surplus > 0 && !world.leaves_behind()) {
+    if surplus.is_none_or(|surplus| surplus > 0 && !world.may_orphan()) {
         return Ok(Some(format!("{} tokens are alive", seen.live.len())));
     }
     if world.contract.as_ref().is_some_and(|contract| contract.misleads()) {
@@ -218,10 +218,11 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
         End::RecipeWrong => {
             let conditions = seen.object.and_then(|object| object.status).unwrap_or_default().conditions;
             // What may be alive is the reason where there is such a thing.
-            let is_told = |told: &Condition| {
-                let says_so = told.reason == "RecipeWrong"
-                    || (told.reason == "TokenMayRemain" && told.message.contains("because the recipe is wrong"));
-                told.type_ == "Stalled" && told.status == "True" && says_so
+            let is_told = |reported: &Condition| {
+                let says_so = reported.reason == "RecipeWrong"
+                    || (reported.reason == "TokenMayRemain"
+                        && reported.message.contains("because the recipe is wrong"));
+                reported.type_ == "Stalled" && reported.status == "True" && says_so
             };
             if !conditions.iter().any(is_told) {
                 return Ok(Some(format!("it is not said that the recipe is wrong: {conditions:?}")));
@@ -243,8 +244,8 @@ async fn missing(world: &World, end: End, consumers: usize) -> Result<Option<Str
         false => status.previous.is_none() && says("Reconciling", "False"),
     };
     if status.sequence != Some(sequence) || !rests || !says("Ready", "True") || !says("ProviderReady", "True") {
-        let told = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
-        return Ok(Some(told.collect::<Vec<_>>().join(", ")));
+        let reported = status.conditions.iter().map(|condition| format!("{}={}", condition.type_, condition.message));
+        return Ok(Some(reported.collect::<Vec<_>>().join(", ")));
     }
     if status.conditions.iter().any(|condition| condition.reason == "TokenRefused") {
         return Ok(Some("the token is in doubt".to_owned()));

@@ -179,8 +179,8 @@ impl World {
     }
 
     /// Whether a token whose answer was lost cannot be ended but by its expiry.
-    pub fn leaves_behind(&self) -> bool {
-        self.contract.as_ref().is_some_and(|contract| contract.leaves_behind())
+    pub fn may_orphan(&self) -> bool {
+        self.contract.as_ref().is_some_and(|contract| contract.may_orphan())
     }
 
     /// Whether a token is accepted now.
@@ -192,11 +192,11 @@ impl World {
     }
 
     /// What Events with this reason say.
-    pub async fn told(&self, reason: &str) -> Result<Vec<String>, kube::Error> {
+    pub async fn describe(&self, reason: &str) -> Result<Vec<String>, kube::Error> {
         let events = self.stage.get(&self.path("apis/events.k8s.io/v1", "events")).await?.unwrap_or_default();
         let events = events["items"].as_array().cloned().unwrap_or_default().into_iter();
-        let told = events.filter(|event| event["reason"] == reason);
-        Ok(told.filter_map(|event| event["note"].as_str().map(str::to_owned)).collect())
+        let reported = events.filter(|event| event["reason"] == reason);
+        Ok(reported.filter_map(|event| event["note"].as_str().map(str::to_owned)).collect())
     }
 
     pub async fn target(&self) -> Result<Option<Value>, kube::Error> {

@@ -100,8 +100,9 @@ impl Calm {
         passes(world, state);
         state.node_ready = true;
         // Somebody does what the status says of an immutable target: scale to nothing, delete it.
-        let frozen = state.own.iter().any(|own| world.operator.facts(own.record).is_some_and(|facts| facts.frozen));
-        if frozen && state.target.immutable {
+        let was_immutable =
+            state.own.iter().any(|own| world.operator.facts(own.record).is_some_and(|facts| facts.was_immutable));
+        if was_immutable && state.target.immutable {
             state.budget.deletes = 1;
             world.happen(state, Event::DeleteTarget);
         }
@@ -111,10 +112,10 @@ impl Calm {
         }
         for slot in 0..PODS {
             let pod = state.pods[slot];
-            let replaced = pod.life == Life::Running && (pod.outdated || frozen || !state.wanted);
+            let replaced = pod.life == Life::Running && (pod.outdated || was_immutable || !state.wanted);
             if replaced || pod.life == Life::Terminating {
                 world.happen(state, Event::End(slot));
-                if state.wanted && state.target.exists && !frozen {
+                if state.wanted && state.target.exists && !was_immutable {
                     let token = state.target.carries;
                     state.start(token);
                 }

@@ -100,7 +100,7 @@ impl TokenModel {
         }
         // Before somebody deletes what is immutable, every process has looked at it.
         let facts = self.world.operator.facts(state[state.target.of].record);
-        let noted = !state.target.immutable || facts.is_some_and(|facts| facts.frozen);
+        let noted = !state.target.immutable || facts.is_some_and(|facts| facts.was_immutable);
         if budget.deletes > 0 && state.target.exists && noted {
             events.push(Event::DeleteTarget);
         }
@@ -124,7 +124,7 @@ impl TokenModel {
 
     pub(super) fn pods(&self, state: &State, events: &mut Vec<Event>) {
         let readable: Vec<Token> = {
-            let set = state.readable[0] | state.readable[1] | state.frozen.bit();
+            let set = state.readable[0] | state.readable[1] | state.was_immutable.bit();
             state.created.iter().copied().filter(|token| !token.is_none() && set & token.bit() != 0).collect()
         };
         if state.budget.starts > 0 && state.wanted && state.pods.iter().any(|pod| pod.life == Life::None) {

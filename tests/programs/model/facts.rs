@@ -20,7 +20,7 @@ pub struct Facts {
     pub unknown_until: u8,
     pub begun: bool,
     /// The target was immutable once.
-    pub frozen: bool,
+    pub was_immutable: bool,
     /// The last request for a rotation that was acted on.
     pub seen: u8,
     /// The evidence for a revoke of the previous token is committed.
@@ -51,7 +51,7 @@ pub fn facts(ledger: &Ledger) -> Facts {
         known: bits(&mut ledger.tokens()),
         presumed_dead: bits(&mut ledger.presumed_dead.iter()),
         unknown_until: small(ledger.unknown_until),
-        frozen: ledger.frozen,
+        was_immutable: ledger.was_immutable,
         seen: ledger.rotate_now_seen.as_ref().and_then(|seen| seen.parse().ok()).unwrap_or(0),
         begun: ledger.intent.is_some() || ledger.refused.is_some(),
         revoking: previous.is_some_and(|previous| previous.revoke.is_some()),

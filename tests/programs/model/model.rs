@@ -50,7 +50,7 @@ impl Model for TokenModel {
             mute: 0,
             muted_for: 0,
             wanting: 0,
-            frozen: Token::NONE,
+            was_immutable: Token::NONE,
             readable: [0; 2],
             held: 0,
             pods: Default::default(),
@@ -178,7 +178,7 @@ impl TokenModel {
     }
 
     /// An event with what it carries out or answers.
-    pub fn told(&self, before: &State, event: Event) -> String {
+    pub fn describe(&self, before: &State, event: Event) -> String {
         let of = match event {
             Event::Advance(replica, _) => match before.replicas[replica].activity {
                 Activity::Idle => "looks at the target".to_owned(),

@@ -28,7 +28,9 @@ use crate::{
     facts::{Facts, facts},
     keep::{Kept, Memo},
     scenarios::Ends,
-    shown::{ask, consumers, issued_as, listed_as, liveness, owner_of, revoked, told, values_as, verification, view},
+    shown::{
+        ask, consumers, issued_as, listed_as, liveness, owner_of, reported, revoked, values_as, verification, view,
+    },
     state::{Answers, Ask, EffectId, MemoryId, RecordId, StampId, Target, Wish},
     token::{Token, Viewer},
     world::Habit,
@@ -103,7 +105,7 @@ pub enum Ruling {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Look {
     /// The memory when the look began, and as it is now: time may have passed.
-    pub frozen: MemoryId,
+    pub was_immutable: MemoryId,
     pub memory: MemoryId,
     /// A tick has passed since it began.
     pub old: bool,
@@ -281,8 +283,8 @@ impl Operator {
     }
 
     fn ask_core(&self, look: &Look) -> Ruling {
-        let frozen = self.memories.get(look.frozen.0);
-        let observed = self.observed(look, (*frozen).clone());
+        let was_immutable = self.memories.get(look.was_immutable.0);
+        let observed = self.observed(look, (*was_immutable).clone());
         let decision = match decide(&observed) {
             Ok(decision) => decision,
             Err(question) => return Ruling::Ask(ask(&observed, look.viewer, &question)),
@@ -380,8 +382,10 @@ impl Operator {
             namespace_ends: None,
             listing: tokens.map(|tokens| Ok(tokens.map(listed_as).collect())),
             preflight: answers.preflight.then_some(Ok(None)),
-            verification: told(&answers.verified).map(|(token, verdict)| (token, Ok(verification(verdict)))).collect(),
-            liveness: told(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
+            verification: reported(&answers.verified)
+                .map(|(token, verdict)| (token, Ok(verification(verdict))))
+                .collect(),
+            liveness: reported(&answers.lives).map(|(token, seen)| (token, Ok(liveness(seen)))).collect(),
             consumers: answers
                 .consumers
                 .map(|listed| Ok(consumers(&listed, self.usage(), |stamp| self.stamps.get(stamp.0)))),

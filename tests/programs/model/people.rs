@@ -10,7 +10,7 @@ impl State {
     pub(super) fn freeze(&mut self) {
         self.budget.freezes -= 1;
         self.target.immutable = true;
-        self.frozen = self.target.carries;
+        self.was_immutable = self.target.carries;
         self.target_changed();
     }
 

@@ -67,7 +67,7 @@ impl State {
     /// Notes what pods and kubelets hold after an event.
     pub(super) fn note_holders(&mut self) {
         if self.pods.iter().all(|pod| pod.life == Life::None) {
-            self.frozen = if self.target.immutable { self.target.carries } else { Token::NONE };
+            self.was_immutable = if self.target.immutable { self.target.carries } else { Token::NONE };
         }
         for pod in self.pods {
             if pod.life != Life::None {

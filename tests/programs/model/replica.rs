@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    fn decide(&self, state: &mut State, number: usize, base: Base, frozen: MemoryId, answers: Answers) {
+    fn decide(&self, state: &mut State, number: usize, base: Base, was_immutable: MemoryId, answers: Answers) {
         // The object was read before anything else; a later wish is seen by the next look.
         let wish = match state.replicas[number].activity {
             Activity::Asking { wish, .. } => wish,
@@ -74,11 +74,13 @@ impl World {
         };
         let Replica { memory, watching, .. } = state.replicas[number];
         let Base { target, record, old, viewer, .. } = base;
-        let look = Look { frozen, memory, old, viewer, target, record, wish, answers };
+        let look = Look { was_immutable, memory, old, viewer, target, record, wish, answers };
         state.replicas[number] = match self.operator.decide(look) {
-            Ruling::Ask(ask) => {
-                Replica { memory, watching, activity: Activity::Asking { base, wish, memory: frozen, answers, ask } }
-            }
+            Ruling::Ask(ask) => Replica {
+                memory,
+                watching,
+                activity: Activity::Asking { base, wish, memory: was_immutable, answers, ask },
+            },
             Ruling::Act { effect, memory } => Replica { memory, watching, activity: Activity::Acting { base, effect } },
             Ruling::Rest { memory } => Replica { memory, watching, activity: Activity::Idle },
         };

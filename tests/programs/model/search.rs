@@ -89,7 +89,7 @@ pub fn search(scenario: &Scenario, without: Option<Without>, limits: Limits) -> 
     let model = checker.model();
     let shortest = checker.discoveries().into_iter().map(|(name, path)| {
         let last = path.last_state().clone();
-        let events = path.into_vec().into_iter().filter_map(|(before, event)| Some(model.told(&before, event?)));
+        let events = path.into_vec().into_iter().filter_map(|(before, event)| Some(model.describe(&before, event?)));
         (name, events.collect::<Vec<_>>(), last)
     });
     let broken = shortest.min_by_key(|(_, events, _)| events.len()).map(|(name, events, last)| {

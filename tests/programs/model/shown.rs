@@ -134,7 +134,7 @@ pub fn consumers(listed: &Listed, uses: Usage, text: impl Fn(StampId) -> String)
 }
 
 /// Answers that were given, by serial.
-pub fn told<T: Copy>(answers: &[(Token, T)]) -> impl Iterator<Item = (Serial, T)> {
+pub fn reported<T: Copy>(answers: &[(Token, T)]) -> impl Iterator<Item = (Serial, T)> {
     let given = answers.iter().filter(|(token, _)| !token.is_none());
     given.map(|(token, answer)| (token.serial(), *answer))
 }

@@ -285,7 +285,7 @@ pub struct State {
     /// Attempts whose tokens may do too little.
     pub wanting: u32,
     /// What the kubelet keeps of an immutable target while a pod uses it.
-    pub frozen: Token,
+    pub was_immutable: Token,
     /// What starting pods may still read: contents of the target in this tick and in the one before.
     pub readable: [u32; 2],
     /// Attempts that a pod held in this tick.

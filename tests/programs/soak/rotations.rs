@@ -120,7 +120,7 @@ async fn measured_until(
     plan: &Plan,
     wanted: impl Fn(Option<&str>, Duration) -> bool,
 ) -> Result<Option<String>, Failure> {
-    let (mut leader, mut since, mut told) = (None, Instant::now(), Instant::now());
+    let (mut leader, mut since, mut reported) = (None, Instant::now(), Instant::now());
     loop {
         let now = replicas.leader().await;
         if now != leader {
@@ -130,8 +130,8 @@ async fn measured_until(
         if wanted(leader.as_deref(), since.elapsed()) {
             return Ok(leader);
         }
-        if told.elapsed() > Duration::from_secs(30) {
-            told = Instant::now();
+        if reported.elapsed() > Duration::from_secs(30) {
+            reported = Instant::now();
             say(&format!("{} of {} rotations", done.load(Ordering::Relaxed), plan.total()));
         }
         tokio::time::sleep(PACE.min(Duration::from_millis(500 + since.elapsed().as_millis() as u64 / 8))).await;

@@ -104,8 +104,8 @@ impl Verdict {
         promise(kills >= plan.least_kills, format!("only {kills} kills"));
         let logs: Vec<String> = replicas.logs().collect();
         promise(!logs.iter().any(|log| log.contains("panicked")), "a replica panicked".to_owned());
-        let told = values.values().filter(|value| logs.iter().any(|log| log.contains(value.as_str()))).count();
-        promise(told == 0, format!("{told} tokens are in a log"));
+        let reported = values.values().filter(|value| logs.iter().any(|log| log.contains(value.as_str()))).count();
+        promise(reported == 0, format!("{reported} tokens are in a log"));
 
         let rss_end_mib = replicas.leaders_mib().ok_or("nobody leads at the end")?;
         for (identity, samples) in replicas.samples() {
@@ -217,9 +217,9 @@ fn grown(samples: &[Sample], start: f64) -> Option<String> {
 fn course(samples: &[Sample]) -> String {
     let step = samples.len().div_ceil(10).max(1);
     let shown = samples.iter().step_by(step).chain(samples.last());
-    let told = shown
+    let reported = shown
         .map(|Sample { at, leading, mib }| format!("{}s {mib:.1}{}", at.as_secs(), if *leading { "*" } else { "" }));
-    told.collect::<Vec<_>>().join("  ")
+    reported.collect::<Vec<_>>().join("  ")
 }
 
 fn round(value: f64) -> f64 {

@@ -25,7 +25,7 @@ fn number(reply: &Reply, name: &str) -> i64 {
 }
 
 /// The headers that are about waiting, by name.
-fn told(reply: &Reply) -> Vec<String> {
+fn describe(reply: &Reply) -> Vec<String> {
     let names = reply.headers.keys().map(|name| name.as_str().to_owned());
     let mut names: Vec<String> =
         names.filter(|name| name.contains("ratelimit") || name.starts_with("x-") || name == "retry-after").collect();
@@ -62,7 +62,7 @@ async fn after_so_many_calls_all_are_refused_until_the_reset() {
             assert_eq!(refused.status, 429, "{dialect:?}");
             let asked = wait(dialect, &refused);
             assert!(asked.is_none_or(|seconds| (3_595..=3_601).contains(&seconds)), "{dialect:?} {asked:?}");
-            assert_eq!(told(&refused).is_empty(), dialect == Dialect::Silent, "{refused:?}");
+            assert_eq!(describe(&refused).is_empty(), dialect == Dialect::Silent, "{refused:?}");
         }
         let using = Call::new("GET /api/org").bearer("unknown").send(&server).await;
         assert_eq!(using.status, 429, "consumers too: {dialect:?}");
@@ -101,7 +101,7 @@ async fn what_is_left_is_told_with_every_answer() {
 #[tokio::test]
 async fn too_many_at_once_has_a_limit_of_zero() {
     let server = server(Dialect::Concurrency, None).await;
-    assert!(told(&list(&server).await).is_empty());
+    assert!(describe(&list(&server).await).is_empty());
     list(&server).await;
     let refused = list(&server).await;
     assert_eq!((number(&refused, X[0]), number(&refused, X[1])), (0, 0));

@@ -44,8 +44,8 @@ async fn a_token_is_bound_to_the_key_of_a_proof_with_a_nonce() {
     assert_eq!((minted.status, minted.text("/token_type")), (200, "DPoP".to_owned()), "{minted:?}");
     let token = minted.text("/access_token");
     let form = [("token", token.as_str())];
-    let told = Call::new("POST /token/introspection").basic(ADMIN, ADMIN).form(&form).send(&server).await;
-    assert_eq!(told.text("/cnf/jkt"), key.thumbprint());
+    let reported = Call::new("POST /token/introspection").basic(ADMIN, ADMIN).form(&form).send(&server).await;
+    assert_eq!(reported.text("/cnf/jkt"), key.thumbprint());
     assert_eq!(server.store().find(&token).unwrap().bound_to.as_ref(), Some(&key.thumbprint()));
     // Each is good once.
     let again = create(&server, &shown).await;

@@ -45,7 +45,7 @@ pub(in crate::core) fn await_pickup(
     let stamp = stamp::value(serial, previous.round);
     let nobody = Snapshot::default();
     let (counted, carried) = match observed.guarded(Guard::Pickup) {
-        true => (snapshot, &previous.carried),
+        true => (snapshot, &previous.earlier_pods),
         false => (&nobody, &nobody.pods),
     };
     match judge(&counted.pods, &counted.crowd, carried, consumers, observed.settings.contact) {
@@ -109,7 +109,7 @@ fn held(
     previous: &Superseded,
     snapshot: &Snapshot,
 ) -> Decision {
-    let total = snapshot.pods.union(&previous.carried).count() + snapshot.crowd.len();
+    let total = snapshot.pods.union(&previous.earlier_pods).count() + snapshot.crowd.len();
     let message = format!("of {total} pods some may still hold the old token; see status.pickup.blockers");
     awaiting(observed, resource, record, current, PICKUP_WAKE, message)
 }

@@ -49,14 +49,14 @@ pub(in crate::core) fn revoke(
 ) -> Ruling {
     if previous.token.is_unknown() {
         let change = Change::Unknown(previous.token.serial);
-        let step = Step::Save { ledger: Box::new(transition::let_go(&record.ledger)), change };
+        let step = Step::Save { ledger: Box::new(transition::leave_to_expiry(&record.ledger)), change };
         let message = may_be_alive(&previous.token);
         return Ok(Some(Decision::act(step, Reason::TokenMayRemain, message).with_pickup(Pickup::proven())));
     }
     let due = || schedule::due(observed, resource, resource.plan.as_ref().ok()?, Some(&record.ledger));
     if !is_revocable(observed, &previous.token) && due().is_some() {
-        let next = transition::let_go(&record.ledger);
-        let step = Step::Save { ledger: Box::new(next), change: Change::LetGo(previous.token.serial) };
+        let next = transition::leave_to_expiry(&record.ledger);
+        let step = Step::Save { ledger: Box::new(next), change: Change::LeftToExpiry(previous.token.serial) };
         let message = format!("{} cannot be revoked at its provider; {}", previous.token.id, ends(&previous.token));
         return Ok(Some(Decision::act(step, Reason::AwaitingExpiry, message).with_pickup(Pickup::proven())));
     }

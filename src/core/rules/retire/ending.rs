@@ -14,16 +14,16 @@ use crate::{
 pub(in crate::core) fn drop_record(observed: &Observed, record: &Record, reason: Reason, message: &str) -> Decision {
     match left_behind(observed, &record.ledger) {
         None => Decision::act(Step::DropRecord, reason, message),
-        Some(told) => Decision::act(Step::DropRecord, Reason::TokenMayRemain, format!("{message}; {told}")),
+        Some(reported) => Decision::act(Step::DropRecord, Reason::TokenMayRemain, format!("{message}; {reported}")),
     }
 }
 
 fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
     let intent = ledger.intent.as_ref()?;
     let memory = &observed.memory;
-    let is_sent = memory.fresh != Some(intent.serial);
+    let is_sent = memory.unsent_intent != Some(intent.serial);
     let now = census::left_unseen(ledger).filter(|_| is_sent && may_be_lost(memory.mint_failure.as_ref()));
-    let before = || intent.failure.clone().filter(|failure| failure.made == Made::Told);
+    let before = || intent.failure.clone().filter(|failure| failure.made == Made::Reported);
     now.or_else(before).map(|failure| failure.message)
 }
 

@@ -30,7 +30,7 @@ pub(in crate::core) const TRIES_FOR: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// The question whether the namespace is being deleted.
-pub fn or_let_go(observed: &Observed, decision: Decision) -> Result<Decision, Question> {
+pub fn or_release(observed: &Observed, decision: Decision) -> Result<Decision, Question> {
     let goes = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
     if !goes || !matches!(decision.step, Step::Wait { .. }) {
         return Ok(decision);

@@ -19,7 +19,7 @@ use crate::{
             refused::clear_refused,
             retire::{
                 ending::{drop_record, orphaned},
-                left_alive::{may_be_marked, or_let_go},
+                left_alive::{may_be_marked, or_release},
                 revoke::revoke,
                 without_record::without_record,
             },
@@ -35,8 +35,8 @@ use crate::{
 /// Leads an object that is being deleted, or is gone, to its end.
 pub fn leave(observed: &Observed) -> Ruling {
     match way_out(observed) {
-        Ok(Some(decision)) => Ok(Some(or_let_go(observed, decision)?)),
-        Err(Stop::Do(decision)) => Ok(Some(or_let_go(observed, *decision)?)),
+        Ok(Some(decision)) => Ok(Some(or_release(observed, decision)?)),
+        Err(Stop::Do(decision)) => Ok(Some(or_release(observed, *decision)?)),
         other => other,
     }
 }

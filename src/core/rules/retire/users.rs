@@ -87,7 +87,7 @@ fn noted(
     let retirement = ledger.retirement.as_ref();
     let before = retirement.iter().flat_map(|noted| &noted.pods).filter(|pod| is_held(pod));
     let old = ledger.previous.iter().flat_map(|previous| {
-        previous.carried.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
+        previous.earlier_pods.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.pods))
     });
     for pod in before.chain(old) {
         if pods.len() < Snapshot::MAX_PODS || pods.contains(pod) {
@@ -98,7 +98,7 @@ fn noted(
     }
     crowd.extend(retirement.iter().flat_map(|noted| noted.crowd.clone()));
     crowd.extend(ledger.previous.iter().flat_map(|previous| {
-        previous.carried_crowd.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.crowd)).cloned()
+        previous.earlier_crowd.iter().chain(previous.snapshot.iter().flat_map(|snapshot| &snapshot.crowd)).cloned()
     }));
     (pods, crowd)
 }

@@ -76,7 +76,7 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
         token,
         reason: Reason::Readopted,
         promoted_at: observed.now,
-        revived: false,
+        restored_from_backup: false,
         uninspected: true,
     });
     ledger.previous = tokens.pop().map(|token| transition::supersede(token, None));

@@ -150,8 +150,8 @@ mod tests {
             ("https://a:b@as.example/", "names a user"),
             ("ftp://as.example/", "https://"),
         ] {
-            let told = Issuer::parse(wrong).unwrap_err();
-            assert!(told.starts_with("spec.oauth2.issuer: ") && told.contains(why), "{told}");
+            let reported = Issuer::parse(wrong).unwrap_err();
+            assert!(reported.starts_with("spec.oauth2.issuer: ") && reported.contains(why), "{reported}");
         }
     }
 

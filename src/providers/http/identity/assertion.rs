@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_key_that_cannot_sign_is_told_without_it() {
-        for (key, algorithm, told) in [
+        for (key, algorithm, reported) in [
             ("rsa-pkcs1", SigningAlgorithm::Rs256, "not in PKCS#8"),
             ("p256-sec1", SigningAlgorithm::Es256, "not in PKCS#8"),
             ("p256-encrypted", SigningAlgorithm::Es256, "is encrypted with a passphrase"),
@@ -198,7 +198,7 @@ mod tests {
             ("", SigningAlgorithm::EdDsa, "holds no private key in PEM"),
         ] {
             let why = signed(key, algorithm).unwrap_err();
-            assert!(why.contains(told) && !why.contains("hunter2"), "{key}: {why}");
+            assert!(why.contains(reported) && !why.contains("hunter2"), "{key}: {why}");
         }
     }
 }

@@ -213,7 +213,7 @@ mod tests {
             body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             body
         };
-        for (status, body, class, told) in [
+        for (status, body, class, reported) in [
             (
                 401,
                 json!({"error": "invalid_client", "error_description": "canary"}),
@@ -231,7 +231,7 @@ mod tests {
             (200, ok(json!({"access_token": ""})), Class::Invalid, "access_token"),
         ] {
             let error = read_of(status, &body).err().unwrap();
-            assert!(error.class() == class && error.to_string().contains(told), "{body}: {error}");
+            assert!(error.class() == class && error.to_string().contains(reported), "{body}: {error}");
             assert!(!error.to_string().contains("canary"), "{error}");
         }
     }

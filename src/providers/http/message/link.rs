@@ -244,8 +244,8 @@ mod tests {
             (&["https://api.example.com/?page=2; rel=next"], "cannot be read"),
             (&[long.as_str()], "longer than 16 KiB"),
         ] {
-            let told = of(links).unwrap_err();
-            assert!(told.contains(why), "{links:?}: {told}");
+            let reported = of(links).unwrap_err();
+            assert!(reported.contains(why), "{links:?}: {reported}");
         }
     }
 }

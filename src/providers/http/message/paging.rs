@@ -255,8 +255,8 @@ mod tests {
             (&Paging::Link, vec![(json!({}), Some("<https://b.example.com/>; rel=next"))], "is not followed"),
             (&Paging::Link, vec![(json!({}), Some("garbage"))], "cannot be read"),
         ] {
-            let told = ending(paging, pages);
-            assert!(told.contains(why), "{why}: {told}");
+            let reported = ending(paging, pages);
+            assert!(reported.contains(why), "{why}: {reported}");
         }
     }
 

@@ -61,8 +61,11 @@ mod tests {
             ("/secret", "another path of the same host"),
             ("secret", "another address"),
         ] {
-            let told = advice(&received(302, location)).unwrap();
-            assert!(told.contains(named) && told.contains("base URL") && !told.contains("secret"), "{told}");
+            let reported = advice(&received(302, location)).unwrap();
+            assert!(
+                reported.contains(named) && reported.contains("base URL") && !reported.contains("secret"),
+                "{reported}"
+            );
         }
         assert_eq!(advice(&received(304, "/")), None);
         assert_eq!(advice(&received(200, "/")), None);

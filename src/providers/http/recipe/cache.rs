@@ -46,12 +46,12 @@ impl Recipes {
     /// # Errors
     /// Every mistake.
     pub fn get(&self, recipe: &HttpProvider) -> Compiled {
-        let written = compile::written(recipe).map_err(|mistakes| told(&mistakes))?;
+        let written = compile::written(recipe).map_err(|mistakes| describe(&mistakes))?;
         let digest = Sha256::digest(&written).into();
         if let Some(known) = self.known(&digest) {
             return known;
         }
-        let compiled = compile::compile(recipe).map(Arc::new).map_err(|mistakes| told(&mistakes));
+        let compiled = compile::compile(recipe).map(Arc::new).map_err(|mistakes| describe(&mistakes));
         self.keep(digest, written.len(), &compiled);
         compiled
     }
@@ -80,7 +80,7 @@ impl Recipes {
     }
 }
 
-fn told(mistakes: &[Mistake]) -> Vec<String> {
+fn describe(mistakes: &[Mistake]) -> Vec<String> {
     mistakes.iter().map(ToString::to_string).collect()
 }
 

@@ -38,7 +38,7 @@ pub struct Credential {
 impl Credential {
     /// What a person has to look at.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match (&self.secret, &self.service_account) {
             (Some(secret), _) => format!("the Secret {secret} of its credential"),
             (None, Some(account)) => format!("the ServiceAccount {} of its credential", account.name),

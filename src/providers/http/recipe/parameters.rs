@@ -28,14 +28,14 @@ impl Recipe {
             let name = detail(name);
             Problem::UnknownPermission(format!("spec.permissions: the provider does not know {name:?}; {known}"))
         });
-        let told = match (self.create.asks, specification.permissions.len()) {
+        let reported = match (self.create.asks, specification.permissions.len()) {
             (Asks::Permissions | Asks::OnePermission, 0) => {
                 Some("spec.permissions is empty; list what the token may do")
             }
             (Asks::OnePermission, 2..) => Some("spec.permissions: a token of this provider has exactly one of them"),
             _ => None,
         };
-        let none = told.map(|told| Problem::UnknownPermission(told.to_owned()));
+        let none = reported.map(|reported| Problem::UnknownPermission(reported.to_owned()));
         let parameters = check_parameters(&self.parameters, &specification.parameters);
         permissions.chain(none).chain(parameters.into_iter().map(Problem::Parameter)).collect()
     }

@@ -247,8 +247,8 @@ mod tests {
             ("$.[*".to_owned(), "is no JSONPath"),
         ] {
             let began = Instant::now();
-            let told = parse(&path).expect_err(&path);
-            assert!(told.contains(why), "{path}: {told}");
+            let reported = parse(&path).expect_err(&path);
+            assert!(reported.contains(why), "{path}: {reported}");
             assert!(began.elapsed() < Duration::from_millis(50), "{path}: {:?}", began.elapsed());
         }
     }

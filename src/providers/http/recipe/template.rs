@@ -323,8 +323,8 @@ mod tests {
             ("${expires|days}", "formats of it: rfc3339"),
             ("${}", "is not known"),
         ] {
-            let told = Template::parse(wrong).unwrap_err();
-            assert!(told.contains(why), "{wrong}: {told}");
+            let reported = Template::parse(wrong).unwrap_err();
+            assert!(reported.contains(why), "{wrong}: {reported}");
         }
     }
 

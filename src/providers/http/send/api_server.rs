@@ -46,8 +46,8 @@ impl ApiServer {
     /// They could not be found now. What was known stays.
     pub fn not_found(&self, why: String) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Err(told) = &mut *known {
-            *told = why;
+        if let Err(reported) = &mut *known {
+            *reported = why;
         }
     }
 

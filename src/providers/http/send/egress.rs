@@ -163,8 +163,8 @@ providers:
         let allowed = rules("{allow: ['::ffff:192.0.2.2']}").unwrap();
         assert!(allowed.host_refusal("192.0.2.2").is_none() && allowed.host_refusal("192.0.2.3").is_some());
         for never in ["*.2.2", "*.2", "192.0.2", "*.192.0.2.2", "2130706433", "a.0x7f", "'*.::1'", "192.0.2.02"] {
-            let told = rules(&format!("{{deny: ['{}']}}", never.trim_matches('\''))).err();
-            assert!(told.is_some_and(|told| told.contains("tokenProviders.hosts.deny[0]")), "{never}");
+            let reported = rules(&format!("{{deny: ['{}']}}", never.trim_matches('\''))).err();
+            assert!(reported.is_some_and(|reported| reported.contains("tokenProviders.hosts.deny[0]")), "{never}");
         }
     }
 
@@ -190,7 +190,7 @@ tokenProviders: {hosts: {allow: ['https://example.com', '*']}, addresses: {deny:
 namespaces: {Shop: {}}
 providers: {'../x': {}}
 ";
-        let told = Egress::read(wrong, Profile::Open).unwrap_err();
+        let reported = Egress::read(wrong, Profile::Open).unwrap_err();
         for part in [
             "tokenProviders.hosts.allow[0]: \"https://example.com\"",
             "tokenProviders.hosts.allow[1]",
@@ -198,10 +198,10 @@ providers: {'../x': {}}
             "\"Shop\" cannot be the name of a namespace",
             "providers: \"../x\"",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(reported.contains(part), "{part}: {reported}");
         }
-        let told = Egress::read("tokenProvider: {}", Profile::Open).unwrap_err();
-        assert!(told.contains("unknown field `tokenProvider`"), "{told}");
+        let reported = Egress::read("tokenProvider: {}", Profile::Open).unwrap_err();
+        assert!(reported.contains("unknown field `tokenProvider`"), "{reported}");
         assert!(Egress::read("", Profile::Open).is_ok());
     }
 }

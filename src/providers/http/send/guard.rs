@@ -269,7 +269,8 @@ mod tests {
         let refusal = |address: &str| reach.refusal(address.parse().unwrap());
         api_server.not_found("no answer".to_owned());
         assert!(
-            refusal("1.1.1.1").is_some_and(|told| told.class == Class::Unavailable && told.why.contains("no answer"))
+            refusal("1.1.1.1")
+                .is_some_and(|reported| reported.class == Class::Unavailable && reported.why.contains("no answer"))
         );
         assert_eq!(reach.check_host(&"https://1.1.1.1/".parse().unwrap()), Ok(()), "no mistake of the recipe");
         api_server.found(BTreeSet::from(["10.96.0.1".parse().unwrap()]));

@@ -22,7 +22,7 @@ pub(in crate::providers::http) struct ProxyRoute {
 
 impl ProxyRoute {
     /// The error of a request that did not get past the proxy, from its raw cause and the sentence for that.
-    pub fn told(&self, raw: &str, why: &str) -> (Class, String) {
+    pub fn describe(&self, raw: &str, why: &str) -> (Class, String) {
         let host = self.url.host_str().unwrap_or_default();
         match raw {
             WANTS_ANOTHER => self.unauthorized(),

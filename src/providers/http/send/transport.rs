@@ -183,7 +183,7 @@ fn failure(error: reqwest::Error, via: Option<&ProxyRoute>, progress: &Progress)
     match via.filter(|_| unsent) {
         None => SendError { class: Class::Unavailable, why, unsent },
         Some(via) => {
-            let (class, why) = via.told(&cause(&error), &why);
+            let (class, why) = via.describe(&cause(&error), &why);
             SendError { class, why, unsent }
         }
     }

@@ -76,11 +76,11 @@ impl Speech for OAuth2 {
                 match access.or_else(|| store.good_refresh(&field("token"))) {
                     Some(permissions) => {
                         let scopes: Vec<&str> = permissions.iter().filter_map(Value::as_str).collect();
-                        let mut told = json!({"active": true, "scope": scopes.join(" "), "token_type": kind(key)});
+                        let mut reported = json!({"active": true, "scope": scopes.join(" "), "token_type": kind(key)});
                         if let Some(thumbprint) = key {
-                            told["cnf"] = json!({"jkt": thumbprint});
+                            reported["cnf"] = json!({"jkt": thumbprint});
                         }
-                        Answer::json(200, told)
+                        Answer::json(200, reported)
                     }
                     None => Answer::json(200, json!({"active": false})),
                 }

@@ -60,10 +60,10 @@ async fn roll(stage: &Stage<'_>, holders: usize) -> Result<String, Failure> {
     let written = stage.rotate().await?;
     stage.held(&written.new, holders).await?;
     stage.released(&written).await?;
-    told(stage, &written)
+    describe(stage, &written)
 }
 
-fn told(stage: &Stage<'_>, written: &Written) -> Result<String, Failure> {
+fn describe(stage: &Stage<'_>, written: &Written) -> Result<String, Failure> {
     let new = written.new.fingerprint();
     let starts = stage.starts_after(written.at);
     let wrong = starts.iter().find(|(_, _, held)| held.as_ref() != Some(&new));

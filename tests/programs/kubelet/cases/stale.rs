@@ -103,7 +103,7 @@ impl<'a> Groups<'a> {
 
     /// How many of each delay start with an older value.
     async fn measure(&self) -> Result<String, Failure> {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut round = 0;
         for (delay, count) in DELAYS {
             let mut stale = 0;
@@ -111,9 +111,9 @@ impl<'a> Groups<'a> {
                 round += 1;
                 stale += self.round(round, delay).await?;
             }
-            told.push(format!("{} s: {stale} of {}", delay.as_secs_f64(), count * GROUP));
+            reported.push(format!("{} s: {stale} of {}", delay.as_secs_f64(), count * GROUP));
         }
-        Ok(format!("stale by delay of creation: {}", told.join(", ")))
+        Ok(format!("stale by delay of creation: {}", reported.join(", ")))
     }
 
     /// Writes a new value, creates a group of pods after a delay, and counts those that started with an older one.

@@ -59,7 +59,7 @@ impl Known {
         }
     }
 
-    pub(super) fn told(self) -> &'static str {
+    pub(super) fn describe(self) -> &'static str {
         match self {
             Self::Create => {
                 "create knows name, permissions, permission, random, expires, lifetime, parameters, credential and with inPlace replaced"

@@ -102,7 +102,7 @@ impl Compiler<'_> {
         let mut good = true;
         for variable in template.variables() {
             if !known.knows(variable) {
-                self.wrong(place, format!("`${{{variable}}}` is not known here; {}", known.told()));
+                self.wrong(place, format!("`${{{variable}}}` is not known here; {}", known.describe()));
                 good = false;
             }
             match variable {
