@@ -343,7 +343,7 @@ async fn without_an_api_server_reads_can_be_repeated_and_a_create_is_of_unknown_
     let away = driver(config);
     let error = scene.list(&away).await.unwrap_err();
     assert_eq!(error.class(), Class::Unavailable);
-    assert!(error.to_string().ends_with("could not be reached: connection refused"), "{error}");
+    assert!(error.to_string().contains("the API server accepts no connection; "), "{error}");
     assert_eq!(away.preflight(scene.subject(&specification(&[]))).await.unwrap_err().class(), Class::Unavailable);
     assert_eq!(away.create(&scene.request(1)).await.unwrap_err().class(), Class::Unknown);
 }

@@ -10,7 +10,7 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// No pod can still hold a token older than the current one.
 pub const PICKED_UP: &str = "PickedUp";
-/// A pod, node or workload keeps the old token alive until someone acts; only shown where one does.
+/// A pod, node or workload keeps the old token alive until a user acts; only shown where one does.
 pub const PICKUP_BLOCKED: &str = "PickupBlocked";
 /// The provider answered as needed.
 pub const PROVIDER_READY: &str = "ProviderReady";
@@ -82,7 +82,7 @@ reasons! {
     ExpiresSoon,
     /// Permissions, parameters or provider were changed.
     SpecChanged,
-    /// Somebody set the rotate-now annotation.
+    /// A user set the rotate-now annotation.
     RotateNow,
     /// The value is neither in the record nor in the Secret.
     ValueLost,
@@ -98,7 +98,7 @@ reasons! {
     RollingOut,
     /// Pods that may hold the old token are still there.
     AwaitingPickup,
-    /// Something keeps the old token alive until someone acts.
+    /// Something keeps the old token alive until a user acts.
     ActionNeeded,
     /// No pod can hold the old token any more.
     PickedUp,
@@ -115,15 +115,15 @@ reasons! {
     TokenMayRemain,
     /// A token that was never published was revoked.
     UnpublishedRevoked,
-    /// The Secret was changed by somebody else and was repaired from the record.
+    /// The Secret was changed by another client and was restored from the record.
     DriftRepaired,
     /// The record was lost and rebuilt from the Secret and the provider.
     Readopted,
     /// The record went back: the data of the cluster was restored from a backup.
     Restored,
-    /// The record is marked for deletion by somebody else.
+    /// The record is marked for deletion by another client.
     RecordDeleted,
-    /// The Secret exists and belongs to somebody else.
+    /// The Secret exists and belongs to another owner.
     ForeignSecret,
     /// The object belongs to another installation of tokenturn.
     OtherInstallation,
@@ -153,11 +153,11 @@ reasons! {
     AnswerLost,
     /// The old token was used when no pod could hold it any more.
     StillInUse,
-    /// The provider refuses a token that nobody here has revoked, and it is not known to be dead.
+    /// The provider refuses a token that the operator has not revoked, and it is not known to be dead.
     TokenRefused,
     /// The provider answers each revoke with success, and the token is there still.
     RevokeWithoutEffect,
-    /// Labels or annotations of the Secret are changed by somebody else after each repair.
+    /// Labels or annotations of the Secret are changed by another client after each repair.
     #[serde(alias = "MetadataContested")]
     MetadataConflict,
     /// The provider grants lives so short that rotations come more often than the interval says.
@@ -202,10 +202,10 @@ reasons! {
     WriteRefused,
     /// The API server of the cluster did not answer as needed.
     ApiServerUnavailable,
-    /// Somebody undoes what the operator writes, again and again.
+    /// Another client undoes what the operator writes, again and again.
     #[serde(alias = "Contested")]
     ConflictingWriter,
-    /// The pass failed in an unexpected way.
+    /// The reconcile failed in an unexpected way.
     InternalError,
 }
 

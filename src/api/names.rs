@@ -57,13 +57,13 @@ pub const SERIAL_ANNOTATION: &str = "tokenturn.dev/generation";
 /// Annotation on a target: an attempt that was refused; writing it invalidates every write based on an older read.
 pub const FENCE_ANNOTATION: &str = "tokenturn.dev/fence";
 
-/// Annotation on a target that was left behind by `deletionPolicy: Orphan`: the live token that nobody rotates now.
+/// Annotation on a target that `deletionPolicy: Orphan` leaves: its orphaned token, which the operator no longer rotates.
 pub const ORPHANED_ANNOTATION: &str = "tokenturn.dev/orphaned-token";
 
-/// Annotation on a target that was adopted: live tokens of owners before, which nobody rotates. It stays until a person takes it off.
+/// Annotation on a target that was adopted: live tokens of owners before, which the operator does not rotate. It stays until a user removes it.
 pub const EARLIER_ORPHANED_ANNOTATION: &str = "tokenturn.dev/earlier-orphaned-tokens";
 
-/// Annotation that a user sets on an existing Secret to hand it over: the name of the `RotatedToken` that may write it.
+/// Annotation that a user sets on an existing Secret to let it be adopted: the name of the `RotatedToken` that may write it.
 pub const ADOPT_ANNOTATION: &str = "tokenturn.dev/adopt";
 
 /// Annotation on a `RotatedToken` and on its target: the installation of tokenturn that holds the record, by the first eight

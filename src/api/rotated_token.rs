@@ -36,7 +36,7 @@ use super::{duration::GoDuration, object_name, status::RotatedTokenStatus};
     printcolumn(name = "EXPIRES", type_ = "string", json_path = ".status.current.expiresAt", description = "when the token expires at the provider (UTC), if it does", priority = 1),
     printcolumn(name = "RECONCILING", type_ = "string", json_path = ".status.conditions[?(@.type==\"Reconciling\")].status", priority = 1),
     printcolumn(name = "STALLED", type_ = "string", json_path = ".status.conditions[?(@.type==\"Stalled\")].status", priority = 1),
-    printcolumn(name = "BLOCKED", type_ = "string", json_path = ".status.conditions[?(@.type==\"PickupBlocked\")].status", description = "whether the old token is kept alive until someone acts", priority = 1),
+    printcolumn(name = "BLOCKED", type_ = "string", json_path = ".status.conditions[?(@.type==\"PickupBlocked\")].status", description = "whether a pod, node or workload keeps the old token alive until a user acts", priority = 1),
     printcolumn(name = "HANDLED", type_ = "string", json_path = ".status.lastHandledRotateNow", description = "the value of tokenturn.dev/rotate-now that was handled last", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
@@ -45,8 +45,8 @@ pub struct RotatedTokenSpec {
     /// The provider that issues the token. A change rotates the token.
     pub provider_ref: ProviderRef,
 
-    /// What the token may do, in the words of the provider; unknown words are refused before anything is minted, and a token
-    /// that was granted less is never published. For the `kubernetes` provider: `verb resource[.group][:subresource][/name]`,
+    /// What the token may do, in the permission names of the provider. An unknown name is refused before a token is minted, and a token
+    /// with fewer permissions is never published. For the `kubernetes` provider: `verb resource[.group][:subresource][/name]`,
     /// for example `get configmaps`, `list deployments.apps`, `get pods:log`, `get secrets/tls`. A change rotates the token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
@@ -65,8 +65,8 @@ pub struct RotatedTokenSpec {
     #[x_kube(validation = Rule::new("!self.matches('^[0-9.hms]+$') || duration(self) >= duration('1m')").message("interval must be at least 1m"))]
     pub interval: GoDuration,
 
-    /// How long the old token stays valid after it is proven that no pod holds it any more: time for consumers that the
-    /// cluster does not show. Default: one hour, and at most half of `interval`. `0s` revokes as soon as pickup is proven. The next rotation
+    /// How long the old token stays valid after no pod can hold it any more: time for consumers outside the
+    /// cluster. Default: one hour, and at most half of `interval`. `0s` revokes as soon as pickup is proven. The next rotation
     /// begins after it, so one that is not shorter than `interval` makes rotations rarer than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period: Option<GoDuration>,
@@ -76,13 +76,13 @@ pub struct RotatedTokenSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<GoDuration>,
 
-    /// Starts no new rotation while true. A rotation that is under way is finished, and drift of the Secret is repaired.
+    /// Starts no new rotation while true. A rotation that is under way is finished, and drift of the Secret is corrected.
     /// A suspended token can expire.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 
-    /// The Secret that the workloads read. It is created if it is missing; a Secret that somebody else made is never
-    /// overwritten unless it carries the annotation `tokenturn.dev/adopt: <name of this RotatedToken>`.
+    /// The Secret that the workloads read. It is created if it is missing; a Secret that another client created is never
+    /// overwritten unless a user adopts it with the annotation `tokenturn.dev/adopt: <name of this RotatedToken>`.
     pub secret: SecretSpec,
 
     /// Which workloads are restarted after a rotation.
@@ -90,8 +90,8 @@ pub struct RotatedTokenSpec {
     pub rollout: RolloutSpec,
 
     /// What happens to the live token when this object is deleted. `Revoke` (default): wait until no pod uses the Secret, delete
-    /// the Secret, revoke the token, then let the object go. `Orphan`: leave Secret and token alive; an Event and an annotation on
-    /// the Secret name what nobody rotates now. May be changed while the deletion waits.
+    /// the Secret, revoke the token, then release the finalizer. `Orphan`: leave Secret and token alive; an Event and an annotation on
+    /// the Secret name the orphaned token, which the operator no longer rotates. May be changed while the deletion waits.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -171,8 +171,8 @@ pub struct SecretSpec {
 #[x_kube(validation = Rule::new("self.mode == 'Listed' ? has(self.targets) && self.targets.size() > 0 : !has(self.targets)").message("rollout.targets is needed for mode Listed, and only there"))]
 pub struct RolloutSpec {
     /// `Auto` (default): every Deployment, StatefulSet and DaemonSet of the namespace whose pod template uses the Secret.
-    /// `Listed`: those in `targets`, also if they do not name the Secret. `None`: nothing is restarted; the old token is held
-    /// until the pods that may hold it are gone for other reasons.
+    /// `Listed`: those in `targets`, also if they do not name the Secret. `None`: nothing is restarted; the old token stays valid
+    /// until the pods that may hold it are replaced for other reasons.
     #[serde(default)]
     pub mode: RolloutMode,
 
@@ -234,10 +234,10 @@ impl std::fmt::Display for WorkloadRef {
 /// What happens to the live token when the RotatedToken is deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// Wait until no pod uses the Secret, delete the Secret, revoke the token, then let the object go.
+    /// Wait until no pod uses the Secret, delete the Secret, revoke the token, then release the finalizer.
     #[default]
     Revoke,
-    /// Leave the Secret and its token alive; an Event and an annotation on the Secret name the token that nobody rotates now.
+    /// Leave the Secret and its token alive; an Event and an annotation on the Secret name the orphaned token, which the operator no longer rotates.
     Orphan,
 }
 

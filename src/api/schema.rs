@@ -19,7 +19,7 @@ pub(super) fn finished(mut definition: CustomResourceDefinition) -> CustomResour
     definition
 }
 
-/// An object that nobody has seen has no status of its own. By these defaults it says so, and kstatus takes it for
+/// An object that no operator has seen has no status of its own. By these defaults it says so, and kstatus takes it for
 /// InProgress.
 fn default_status(schema: &mut JSONSchemaProps) {
     let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) else { return };

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// How many rotations `status.history` remembers.
 pub const HISTORY_LENGTH: usize = 10;
 
-/// What the operator did and sees. Written for people and tools; the operator itself never reads it back.
+/// What the operator did and observes. Written for users and tools; the operator itself never reads it back.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RotatedTokenStatus {
     /// `Ready`: the Secret holds a working token. `Reconciling`: the operator is between the intent of a rotation and
-    /// its promotion. `Stalled`: it cannot go on without help; the message says what to do. `PickedUp`: no pod can
+    /// its promotion. `Stalled`: it cannot go on before a user acts; the message says what to do. `PickedUp`: no pod can
     /// still hold a token older than the current one. `PickupBlocked`: a pod, node or workload keeps the old token
-    /// alive until someone acts. `ProviderReady`: the provider answered as needed. `LeastPrivilege`: False when the
+    /// alive until a user acts. `ProviderReady`: the provider answered as needed. `LeastPrivilege`: False when the
     /// token may do more than was asked for. docs/conditions.md has all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -69,7 +69,7 @@ pub struct TokenStatus {
     /// The name under which the provider knows the token.
     pub id: String,
 
-    /// First 12 hexadecimal digits of the SHA-256 of the value: enough to tell tokens apart, useless to guess one.
+    /// First 12 hexadecimal digits of the SHA-256 of the value: enough to distinguish tokens, useless to guess one.
     pub fingerprint: String,
 
     /// When the provider issued it.
@@ -79,7 +79,7 @@ pub struct TokenStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
-    /// What it was asked for.
+    /// What it was requested for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
 }
@@ -97,7 +97,7 @@ pub struct PickupStatus {
     /// `done/total`, for the PICKUP column.
     pub summary: String,
 
-    /// The pods and workloads that hold up the revoke, at most ten.
+    /// The pods and workloads that delay the revoke, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub blockers: Vec<Blocker>,
@@ -117,7 +117,7 @@ pub struct Blocker {
     /// Why it may still hold the old token, and what would change that.
     pub why: String,
 
-    /// It does not end by itself: someone has to do what `why` says. Condition `PickupBlocked` is True then.
+    /// It does not end by itself: a user has to do what `why` says. Condition `PickupBlocked` is True then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub action_needed: bool,
 }
@@ -135,7 +135,7 @@ pub struct HistoryEntry {
     /// When its token became current.
     pub at: Time,
 
-    /// When the token before it was shown to be dead; absent for the first one.
+    /// When the token before it was verified to be rejected; absent for the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
 }

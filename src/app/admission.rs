@@ -97,7 +97,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
             // That of one connection, or no file descriptor is left: the next may succeed, soon.
             Err(error) => {
-                tracing::debug!(%error, "could not take a connection");
+                tracing::debug!(%error, "could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }

@@ -29,7 +29,7 @@ pub enum Command {
 pub struct RunArgs {
     /// Namespace of the operator: its records, with the token values, and its lease are kept there.
     ///
-    /// Nobody but the operator should be able to read Secrets in it.
+    /// Only the operator should be able to read Secrets in it.
     #[arg(long, env = "POD_NAMESPACE", default_value = "tokenturn-system", value_parser = namespace)]
     pub operator_namespace: String,
 
@@ -39,19 +39,19 @@ pub struct RunArgs {
     #[arg(long, env = "TOKENTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// Settle time: how long after the Secret is written a pod that starts may still be given the old value.
+    /// Settle time: how long a node may still hand out the old value after the Secret is written.
     ///
-    /// Kubelets serve Secrets from a cache. Pods that exist when this time is over are taken to hold the old token; later
-    /// ones are not. Raise it to 90s where API servers are known to be slow.
+    /// Kubelets serve Secrets from a cache. Pods that exist when this time is over count as holders of the old token; later
+    /// ones do not. Raise it to 90s where API servers are known to be slow.
     #[arg(long, default_value = "15s", value_name = "DURATION")]
     pub settle_time: GoDuration,
 
-    /// Sync period of the kubelets (syncFrequency): a pod that vanished without a last report counts as ended when its
-    /// node has been in contact for one and a half of it.
+    /// Sync period of the kubelets (syncFrequency): a pod that disappeared without a last report counts as ended when its
+    /// node has been in contact for one and a half of this period.
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     pub kubelet_sync_period: GoDuration,
 
-    /// How long kubelets pause at most before they try again to pull an image.
+    /// Longest pause of the kubelets between two attempts to pull an image.
     ///
     /// Where pods name the Secret among their imagePullSecrets, the old token is kept for the settle time and this, and while an image of
     /// theirs cannot be pulled. Such pods are not restarted: no process of theirs holds the token.
@@ -61,7 +61,7 @@ pub struct RunArgs {
     /// How long the cluster calls a node Ready whose kubelet has fallen silent (kube-controller-manager's
     /// --node-monitor-grace-period; 50s by default, managed clusters differ).
     ///
-    /// A node counts as in contact only after it was Ready for ten seconds longer than this: before, Ready may be old news.
+    /// A node counts as in contact only after it was Ready for ten seconds longer than this: before that, Ready may be out of date.
     #[arg(long, default_value = "50s", value_name = "DURATION")]
     pub node_monitor_grace_period: GoDuration,
 
@@ -78,7 +78,7 @@ pub struct RunArgs {
 
     /// Lets providers of kind `http` be at loopback addresses: for a sidecar, or for a test.
     ///
-    /// Whoever may write a TokenProvider chooses where the operator connects to, so loopback, link-local addresses and the API
+    /// A user who may write a TokenProvider chooses where the operator connects to. So loopback, link-local addresses and the API
     /// server are refused; the last two always.
     #[arg(long)]
     pub allow_loopback_providers: bool,
@@ -87,7 +87,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub allow_plain_http: bool,
 
-    /// Where providers may be that the rules of --egress-policy say nothing of.
+    /// Which hosts providers may use that no rule of --egress-policy covers.
     #[arg(long, value_enum, default_value_t = EgressProfile::Open, value_name = "PROFILE")]
     pub egress: EgressProfile,
 
@@ -96,7 +96,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub egress_policy: Option<PathBuf>,
 
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
@@ -108,7 +108,7 @@ pub struct RunArgs {
     #[arg(long, env = "TOKENTURN_LOG", default_value = "info", value_name = "LEVEL")]
     pub log_level: LogFilter,
 
-    /// Whether replicas agree on one that works. Two that work at the same time do no harm, they only do things twice.
+    /// Whether replicas elect one that works. Two that work at the same time do no harm, but do some work twice.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub leader_election: bool,
 
@@ -132,7 +132,7 @@ pub enum EgressProfile {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For users.
     Text,
     /// For collectors: one JSON object a line.
     Json,

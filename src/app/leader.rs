@@ -24,7 +24,7 @@ pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> boo
                 tracing::info!("standing by, another replica leads");
             }
             Ok(Leadership::Theirs) => {}
-            Err(error) => tracing::warn!(error = error.describe(), "could not take the lease"),
+            Err(error) => tracing::warn!(error = error.describe(), "could not acquire the lease"),
         }
         tokio::select! {
             () = tokio::time::sleep(RENEW) => {}

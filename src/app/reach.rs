@@ -65,7 +65,7 @@ pub async fn keep_known(known: ApiServer, client: Client, config: Config, stop: 
             Err(why) => {
                 tracing::warn!(
                     error = why,
-                    "cannot find the addresses of the API server; until they are known no HTTP provider is asked"
+                    "cannot find the addresses of the API server; until they are known no HTTP provider is called"
                 );
                 known.not_found(why);
                 wait = (wait * 2).min(LONGEST_WAIT);

@@ -3,6 +3,7 @@
 //!
 //! The one place where a build with the feature `faults` puts its layer under every call.
 
+pub mod cause;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod objects;

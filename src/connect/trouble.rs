@@ -2,7 +2,10 @@
 
 use kube::{Error, runtime::watcher};
 
-use super::objects::bad_name;
+use super::{
+    cause::{self, Peer},
+    objects::bad_name,
+};
 use crate::api::text;
 
 /// What the client gives as the reason of an answer that was no `Status`; its message is the raw body then.
@@ -22,11 +25,14 @@ pub fn sentence(status: &kube::core::Status) -> Option<String> {
 pub fn why(error: &Error) -> String {
     match error {
         Error::Api(status) => sentence(status).filter(|sentence| !sentence.is_empty()).unwrap_or_else(|| {
-            format!("the API server, or what stands before it, answered {} without saying why", status.code)
+            format!("the API server, or a proxy in front of it, answered {} without a reason", status.code)
         }),
         // The reader quotes what it could not read.
-        Error::SerdeError(_) | Error::FromUtf8(_) => "the answer of the API server could not be read".to_owned(),
-        other => bad_name(other).map_or_else(|| text::line(&other.to_string(), text::SENTENCE), str::to_owned),
+        Error::SerdeError(_) | Error::FromUtf8(_) => {
+            "the answer of the API server is not the JSON that it should be; check what is in front of it".to_owned()
+        }
+        other => bad_name(other)
+            .map_or_else(|| text::line(&cause::sentence(other, Peer::ApiServer), text::SENTENCE), str::to_owned),
     }
 }
 
@@ -35,12 +41,12 @@ pub fn why(error: &Error) -> String {
 pub fn of_watch(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error) => format!("its list failed: {}", why(error)),
-        watcher::Error::WatchStartFailed(error) => format!("it could not be started: {}", why(error)),
-        watcher::Error::WatchFailed(error) => format!("it broke: {}", why(error)),
+        watcher::Error::WatchStartFailed(error) => format!("its start failed: {}", why(error)),
+        watcher::Error::WatchFailed(error) => format!("the connection failed: {}", why(error)),
         watcher::Error::WatchError(status) => {
             format!("the API server ended it: {}", sentence(status).unwrap_or_default())
         }
-        watcher::Error::NoResourceVersion => "the API server gave no version".to_owned(),
+        watcher::Error::NoResourceVersion => "the API server gave no resourceVersion".to_owned(),
     }
 }
 

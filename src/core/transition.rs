@@ -162,7 +162,7 @@ pub fn leave_refused(ledger: &Ledger, reported: String) -> Ledger {
     Ledger { refused: None, intent, ..ledger.clone() }
 }
 
-/// The refused token is dead.
+/// The refused token is rejected by the provider.
 #[must_use]
 pub fn drop_refused(ledger: &Ledger) -> Ledger {
     Ledger { refused: None, ..ledger.clone() }
@@ -350,7 +350,7 @@ pub fn intend_revoke(ledger: &Ledger, proof: PickupProof, now: Timestamp) -> Led
     change_previous(ledger, |previous| previous.revoke = Some(RevokeIntent::commit(proof, now)))
 }
 
-/// 12. Forget: the old token is dead.
+/// 12. Forget: the old token is verified to be rejected.
 #[must_use]
 pub fn forget(ledger: &Ledger, now: Timestamp) -> Ledger {
     let mut next = without_previous(ledger);

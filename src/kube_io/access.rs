@@ -49,8 +49,10 @@ pub async fn missing(cluster: &Reader, namespace: &str, needed: &[Right<'_>]) ->
             ..SelfSubjectAccessReview::default()
         };
         async move {
-            let answer =
-                api.create(&PostParams::default(), &review).await.map_err(Error::api("asking for our own rights"))?;
+            let answer = api
+                .create(&PostParams::default(), &review)
+                .await
+                .map_err(Error::api("reading the operator's own rights"))?;
             let allowed = answer.status.is_some_and(|status| status.allowed);
             Ok::<_, Error>((!allowed).then(|| format!("{} {}", right.verb, right.resource)))
         }

@@ -16,10 +16,10 @@ pub enum Error {
         source: kube::Error,
     },
     /// An answer that is older than one before it.
-    #[error("the API server answered with an older version of {what} than before; looking again")]
+    #[error("the API server answered with an older version of {what} than before; the operator reconciles again")]
     Outdated { what: String },
     /// What was not done in the time that one reconcile has.
-    #[error("{doing} took too long, looking again: the API server answers slowly")]
+    #[error("{doing} took too long, because the API server answers slowly; the operator reconciles again")]
     Overdue { doing: &'static str },
     /// An object that cannot be what it claims to be.
     #[error("{what}: {why}")]

@@ -123,12 +123,12 @@ async fn asked<T>(
 }
 
 fn no_token() -> Fault {
-    let message = "the record does not know the token that it was asked for; this is a bug, please report it";
+    let message = "the record lacks the token that was asked about; this is a bug, please report it";
     Fault::lasting(Reason::InternalError, message)
 }
 
 fn value_lost(token: &Issued) -> Fault {
-    let message = format!("the value of {} is missing in the record, so it cannot be tried", token.id);
+    let message = format!("the value of {} is missing in the record, so the operator cannot verify it", token.id);
     Fault::lasting(Reason::ValueLost, message)
 }
 
@@ -160,7 +160,7 @@ async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Res
     match dry_run.map_err(|error| cannot_publish(&error))? {
         Swap::Done => {}
         Swap::Conflict => {
-            let message = format!("Secret {} is being changed by somebody else", resource.target.name);
+            let message = format!("another client is changing Secret {}", resource.target.name);
             let retry_after = Some(Duration::from_secs(1));
             return Err(Fault { retry_after, ..Fault::passing(Reason::CannotPublish, message) });
         }

@@ -1,4 +1,4 @@
-//! Errors of the edge in the words of the core: a reason, a sentence, whether a person has to act.
+//! Errors of the edge in the words of the core: a reason, a sentence, whether a user or an administrator has to act.
 
 use crate::{
     api::conditions::Reason,
@@ -58,13 +58,83 @@ pub fn cannot_publish(error: &kube_io::Error) -> Fault {
         // Refused for good: a right, a policy, a quota, an immutable Secret, a name that is not possible.
         Some(400 | 401 | 403 | 404 | 422) => {
             let reported = error.describe();
-            let message = if reported.contains("immutable") {
-                format!("{reported}; scale every workload that uses the Secret to 0, delete it, and scale up again")
-            } else {
-                reported
-            };
+            let message = advice(&reported).map(|advice| format!("{advice} ({reported})")).unwrap_or(reported);
             Fault::lasting(Reason::CannotPublish, message)
         }
         _ => Fault::passing(Reason::ApiServerUnavailable, error.describe()),
+    }
+}
+
+/// What the API server says of a Secret that it does not take, and what to do about it. The first one that fits counts.
+const ADVICE: [(&str, &str); 10] = [
+    (
+        "type: Invalid value",
+        "the type of an existing Secret cannot be changed; delete the Secret, or correct spec.secret.type",
+    ),
+    (
+        "immutable",
+        "the Secret is immutable; scale every workload that uses the Secret to 0, delete it, and scale up again",
+    ),
+    ("exceeded quota", "a ResourceQuota of the namespace is used up; raise it, or delete Secrets"),
+    (
+        "admission webhook",
+        "an admission webhook rejects the Secret; change spec.secret as it asks, or ask its owner for an exception",
+    ),
+    (
+        "ValidatingAdmissionPolicy",
+        "an admission policy rejects the Secret; change spec.secret as it asks, or ask its owner for an exception",
+    ),
+    ("is being terminated", "the namespace is being deleted; nothing new can be created in it"),
+    ("metadata.labels", "the API server rejects a label of the Secret; correct spec.secret.labels"),
+    ("metadata.annotations", "the API server rejects an annotation of the Secret; correct spec.secret.annotations"),
+    ("metadata.name", "the API server rejects the name of the Secret; correct spec.secret.name"),
+    (
+        "data[",
+        "the API server rejects the keys of the Secret; correct spec.secret.data, or spec.secret.type, which needs certain keys",
+    ),
+];
+
+fn advice(reported: &str) -> Option<&'static str> {
+    let known = ADVICE.iter().find(|(sign, _)| reported.contains(sign)).map(|(_, advice)| *advice);
+    let is_of_role = reported.contains("is forbidden") && reported.contains("cannot ");
+    known.or_else(|| {
+        is_of_role
+            .then_some("the operator's role lacks a right on the Secret; compare its roles with those of the chart")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer 422 to a label named no field of the spec.
+    #[test]
+    fn what_the_api_server_refuses_names_the_field_and_what_to_do() {
+        for (said, what) in [
+            (
+                r#"Secret "api" is invalid: metadata.labels: Invalid value: "a b": a valid label must be"#,
+                "spec.secret.labels",
+            ),
+            (r#"Secret "api" is invalid: metadata.annotations: Too long"#, "spec.secret.annotations"),
+            (
+                r#"Secret "api" is invalid: data: Forbidden: field is immutable when `immutable` is set"#,
+                "scale every workload",
+            ),
+            (r#"Secret "api" is invalid: type: Invalid value: "Opaque": field is immutable"#, "spec.secret.type"),
+            (r#"Secret "api" is invalid: data[tls.crt]: Required value"#, "spec.secret.data"),
+            (r#"secrets "api" is forbidden: exceeded quota: few, requested: secrets=1"#, "ResourceQuota"),
+            (r#"secrets "api" is forbidden: User "x" cannot create resource "secrets""#, "compare its roles"),
+            (r#"admission webhook "w" denied the request: no"#, "admission webhook"),
+        ] {
+            let status =
+                serde_json::from_value(serde_json::json!({"code": 422, "message": said, "reason": "Invalid"})).unwrap();
+            let message =
+                cannot_publish(&kube_io::Error::api("writing Secret shop/api")(kube::Error::Api(Box::new(status))))
+                    .message;
+            assert!(
+                message.contains(what) && message.ends_with(&format!("(writing Secret shop/api: {said})")),
+                "{message}"
+            );
+        }
     }
 }

@@ -63,7 +63,7 @@ async fn list(cluster: &Reader, evidence: &dyn PodEvidence, namespace: &str) -> 
 
 fn older_than_the_watch(uid: &str) -> Fault {
     let message = format!(
-        "the API server's list of pods lacks the pod with UID {uid}, which exists by its own watch; looking again"
+        "the API server's list of pods lacks the pod with UID {uid}, which its watch shows; the operator reconciles again"
     );
     let retry_after = Some(Duration::from_secs(2));
     Fault { retry_after, ..Fault::passing(Reason::ApiServerUnavailable, message) }

@@ -90,7 +90,7 @@ pub async fn or_release(
 #[must_use]
 pub fn overdue() -> Fault {
     let message = format!(
-        "a reconcile of this object took longer than {} s and was ended, so that others have their turn; its provider answers too slowly",
+        "a reconcile of this object took longer than {} s and was ended, so that other objects are reconciled; its provider answers too slowly",
         DEADLINE.as_secs()
     );
     Fault::passing(Reason::ProviderUnavailable, message)

@@ -53,7 +53,8 @@ pub struct Mint {
 /// Why no token is pending. A token whose answer was lost, or that could not be stored, is revoked or swept.
 pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
     let Some(driver) = effects.driver(&mint.source) else {
-        let message = "the provider names no driver that this version has".to_owned();
+        let message =
+            "the provider object names no provider that this version supports; upgrade the operator".to_owned();
         return Err(Failure::nothing_made(Reason::ProviderMissing, message));
     };
     if effects.reads.uptime() > mint.send_until {
@@ -148,7 +149,7 @@ async fn store(
     if !token.handle.is_revocable() {
         tracing::warn!(
             token_id = token.id,
-            "another replica is ahead; nothing revokes the token that was minted here, it is left to its end"
+            "another replica is ahead; the token that was minted here cannot be revoked and ends when it expires"
         );
         return Ok(());
     }

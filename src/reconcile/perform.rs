@@ -82,7 +82,7 @@ impl Performance<'_> {
 
     async fn release(&self) -> Outcome {
         let Some(object) = &self.handles.resource else { return Ok(()) };
-        tracing::info!(reason = %self.decision.reason, "letting the object go");
+        tracing::info!(reason = %self.decision.reason, "releasing the finalizer");
         self.report_orphan().await;
         swapped(resource::remove_finalizer(&self.effects.client, object).await)
     }
@@ -104,7 +104,7 @@ impl Performance<'_> {
             let secret = record::name(uid);
             tracing::error!(secret = %format_args!("{namespace}/{secret}"), "{message}");
             let note =
-                format!("{message}; what it knew of them is kept in this Secret: delete it when they are revoked");
+                format!("{message}; this Secret keeps what the operator knew of them; delete it when they are revoked");
             events.write_on_record(namespace, uid, self.decision.reason, "Delete", &note).await;
         }
         swapped(Ok(left))
@@ -156,7 +156,7 @@ impl Performance<'_> {
         let Some(record) = &self.observed.record else { return Ok(()) };
         let mut all = record.values.clone();
         all.insert(serial, values);
-        tracing::warn!(serial = %serial, "value was missing in the record, put back from the Secret");
+        tracing::warn!(serial = %serial, "value was missing in the record; restored from the Secret");
         swapped(self.write_record(&record.ledger, &all).await)
     }
 
@@ -176,7 +176,7 @@ impl Performance<'_> {
         let Self { effects, observed, handles, .. } = *self;
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else { return Ok(()) };
         if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
-            tracing::warn!(serial = %serial, "too much time went by before the token could be published, looking again");
+            tracing::warn!(serial = %serial, "publishing the token took too long; the operator reconciles again");
             return Ok(());
         }
         let owner = &observed.owner;
@@ -199,7 +199,7 @@ impl Performance<'_> {
             effects.events.write(owner, Kind::Warning, Reason::Orphaned, "Adopt", &note).await;
         }
         if repair {
-            tracing::warn!(serial = %serial, secret, "target was changed by somebody else, repaired");
+            tracing::warn!(serial = %serial, secret, "another client changed the target; restored");
             let message = &self.decision.message;
             effects.events.write(owner, Kind::Warning, Reason::DriftRepaired, "Repair", message).await;
         } else {
@@ -286,7 +286,9 @@ impl Performance<'_> {
                     tracing::info!(serial = %serial, %workload, "workload is being restarted");
                     self.looked.memory.stamped(workload, stamp, effects.reads.uptime());
                 }
-                Ok(Swap::Conflict) => tracing::debug!(%workload, "workload has changed meanwhile"),
+                Ok(Swap::Conflict) => {
+                    tracing::debug!(%workload, "another client changed the workload; the operator tries again")
+                }
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
@@ -302,7 +304,7 @@ impl Performance<'_> {
 
 fn swapped(result: Result<Swap, Error>) -> Outcome {
     if result? == Swap::Conflict {
-        tracing::debug!("somebody else was faster, looking again");
+        tracing::debug!("another client changed the object first; the operator reconciles again");
     }
     Ok(())
 }

@@ -35,14 +35,16 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let (reason, message) =
                 failure.map_or((Reason::Verifying, ""), |failure| (failure.reason, &failure.message));
-            tracing::warn!(serial = %serial, %reason, error = message, "new token did not pass and is not published");
+            tracing::warn!(serial = %serial, %reason, error = message, "new token failed verification and is not published");
             effects.reads.metrics.rotation("refused");
             effects.events.write(owner, Kind::Warning, reason, "Verify", message).await;
         }
-        Change::Died(serial) => tracing::warn!(serial = %serial, "published token died and is replaced"),
+        Change::Died(serial) => {
+            tracing::warn!(serial = %serial, "published token is rejected by the provider and is replaced")
+        }
         Change::Noted => tracing::debug!("noted"),
-        Change::TakenOver(serial) => tracing::info!(serial = %serial, "took over what another process began"),
-        Change::RefusedGone(serial) => tracing::info!(serial = %serial, "refused token is dead"),
+        Change::TakenOver(serial) => tracing::info!(serial = %serial, "took over the work of another process"),
+        Change::RefusedGone(serial) => tracing::info!(serial = %serial, "refused token is rejected by the provider"),
         Change::RefusedLeft(serial) => {
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             let message = failure.map_or("", |failure| &failure.message);
@@ -53,18 +55,18 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
             tracing::warn!(serial = %serial, "refused token was already published and counts")
         }
         Change::Promoted(serial) => promoted(effects, owner, ledger, serial).await,
-        Change::Reopened => tracing::warn!("target was changed during pickup, pods are counted anew"),
-        Change::Snapshot => tracing::info!(pods = snapshot(ledger), "noted who may hold the old token"),
-        Change::GraceServed => tracing::debug!("noted the grace served"),
+        Change::Reopened => tracing::warn!("target was changed during pickup; the operator counts the pods again"),
+        Change::Snapshot => tracing::info!(pods = snapshot(ledger), "recorded the pods that may hold the old token"),
+        Change::GraceServed => tracing::debug!("recorded the grace period served"),
         Change::RevokeIntended(_) => picked_up(effects, owner, ledger).await,
         Change::Forgotten(serial) => {
-            tracing::info!(serial = %serial, "old token is dead");
+            tracing::info!(serial = %serial, "old token is verified to be rejected");
             effects.reads.metrics.rotation("finished");
-            let note = format!("the token of rotation {} is refused by the provider", serial.sequence);
+            let note = format!("the provider refuses the token of rotation {}", serial.sequence);
             effects.events.write(owner, Kind::Normal, Reason::Revoked, "Revoke", &note).await;
         }
         Change::LeftToExpiry(serial) => {
-            tracing::info!(serial = %serial, "token cannot be revoked and is left to its expiry");
+            tracing::info!(serial = %serial, "token cannot be revoked and ends when it expires");
             effects.reads.metrics.rotation("finished");
             let note = format!(
                 "the token of rotation {} cannot be revoked at its provider and ends by itself when it expires",
@@ -146,7 +148,7 @@ async fn picked_up(effects: &Effects, owner: &Owner, ledger: &Ledger) {
     audit(owner, Some(&previous.token.id), evidence);
     let pods = evidence.map_or(0, |evidence| evidence.pods);
     let next = match previous.token.is_unknown() {
-        true => "nobody knows its name, so it is not revoked".to_owned(),
+        true => "its name is not known, so it is not revoked".to_owned(),
         false => format!("revoking {}", previous.token.id),
     };
     let note = format!("all {pods} pods that could hold the old token are gone; {next}");
@@ -169,6 +171,6 @@ fn audit(owner: &Owner, token: Option<&str>, evidence: Option<&Evidence>) {
         kubelet_in_contact,
         node_gone,
         grace_seconds = grace_served,
-        "revoke decided, nobody can hold the token"
+        "revoke decided, no pod can hold the token"
     );
 }

@@ -86,7 +86,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 fn ended_early() -> Fault {
-    let message = "the look at the pods of the namespace ended early, which is a bug; please report it".to_owned();
+    let message = "reading the pods of the namespace ended early, which is a bug; please report it".to_owned();
     Fault::passing(Reason::InternalError, message)
 }
 

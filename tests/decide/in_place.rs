@@ -212,7 +212,7 @@ fn a_token_that_nothing_displaced_is_not_revoked_and_stands_in_nobodys_way() {
     let mut waits = moved_to_another_client();
     let decision = decided(&waits);
     assert_eq!(decision.reason, Reason::AwaitingExpiry, "{decision:?}");
-    assert!(decision.message.contains("end it at the provider by hand"), "{}", decision.message);
+    assert!(decision.message.contains("revoke it at the provider by hand"), "{}", decision.message);
     waits.now = tokenturn::core::schedule::after(waits.now, Duration::from_secs(31 * 86_400));
     let decision = decided(&waits);
     assert!(

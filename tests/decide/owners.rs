@@ -300,7 +300,7 @@ fn s1_when_the_secret_has_become_somebody_elses_the_pods_of_a_deleted_object_are
     taken.answers.consumers = Some(Ok(consumers(&["started-since"], None)));
     taken.memory.target_since = taken.uptime;
     let waits = decided(&taken);
-    assert!(matches!(waits.step, Step::Wait { .. }) && waits.message.contains("our value"), "{waits:?}");
+    assert!(matches!(waits.step, Step::Wait { .. }) && waits.message.contains("the token of this object"), "{waits:?}");
 
     taken.memory.target_since = Default::default();
     let Step::Save { ledger, change: Change::Retiring } = decided(&taken).step else { panic!("{:?}", decided(&taken)) };

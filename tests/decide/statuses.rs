@@ -110,7 +110,7 @@ fn a_bare_pod_is_reported_with_the_time_since_when() {
     let first = status(&blocked);
     let condition = find(&first, "PickupBlocked").expect("it blocks");
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "ActionNeeded"));
-    let says = format!("since {} the old token is kept alive by {} (container app): bare pod", now(), pod("a").name);
+    let says = format!("since {} this keeps the old token valid: {} (container app): bare pod", now(), pod("a").name);
     assert!(condition.message.starts_with(&says), "{}", condition.message);
     blocked.now = schedule::after(now(), Duration::from_secs(600));
     assert!(report::says_the_same(&after(&blocked, &first), &first));

@@ -1,4 +1,4 @@
-//! Rotations under traffic: nobody is refused, one rollout each, the old token is dead at the end.
+//! Rotations under traffic: nobody is refused, one rollout each, the old token is verified to be rejected at the end.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
@@ -22,7 +22,10 @@ async fn two_rotations_under_traffic_refuse_no_call() -> Outcome {
         let token = world.token().await?;
         world.holders(&world.fingerprint().await?, 3).await?;
         assert!(!tokens.contains(&token), "a new value each time");
-        assert!(!world.accepts(tokens.last().ok_or("no token")?).await?, "the old token is dead when it is forgotten");
+        assert!(
+            !world.accepts(tokens.last().ok_or("no token")?).await?,
+            "the old token is verified to be rejected when it is forgotten"
+        );
         tokens.push(token);
     }
     world.assert_nobody_noticed().await?;

@@ -156,7 +156,7 @@ async fn refusals_of_the_token_endpoint_are_told_and_nothing_is_sent_to_the_api(
     let (scene, endpoint) = scene(json!({})).await;
     for (status, body, class, reported) in [
         (401, json!({"error": "invalid_client", "error_description": ADMIN}), Class::Unauthorized, "invalid_client"),
-        (400, json!({"error": "invalid_scope"}), Class::Invalid, "look at scopes"),
+        (400, json!({"error": "invalid_scope"}), Class::Invalid, "check scopes"),
         (503, json!(ADMIN), Class::Unavailable, "status 503"),
         (200, json!({"access_token": ADMIN, "token_type": "DPoP"}), Class::Invalid, "token_type"),
     ] {
@@ -193,7 +193,10 @@ async fn there_is_one_request_at_a_time_within_the_time_of_the_call() {
     let body = json!({"access_token": ADMIN, "token_type": "Bearer", "expires_in": 300});
     endpoint.plan(200, &body, Duration::from_millis(2_700));
     let error = scene.create(1).await.unwrap_err();
-    assert!(error.class() == Class::Unavailable && error.to_string().contains("came too late"), "{error}");
+    assert!(
+        error.class() == Class::Unavailable && error.to_string().contains("obtained its access token too late"),
+        "{error}"
+    );
     assert_eq!(scene.server.count(Operation::Create), 0);
     scene.credential(json!({"clientSecret": "other"})).await;
     endpoint.seen();

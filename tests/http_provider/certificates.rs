@@ -1,5 +1,6 @@
 //! A server that asks for client certificates.
 
+use axum::{Router, response::Html};
 use serde_json::json;
 use tokenturn::{
     core::token::{Liveness, Verification},
@@ -75,4 +76,58 @@ async fn a_client_certificate_that_cannot_be_used_is_told_without_its_key() {
     let error = list(&scene).await;
     assert_eq!(error.class(), Class::Unavailable, "{error}");
     assert_eq!(scene.server.seen().len(), 0);
+}
+
+/// Regression: a self-signed certificate was reported as `Other(OtherError(CaUsedAsEndEntity))`.
+#[tokio::test]
+async fn a_connection_that_fails_says_what_to_do() {
+    let mut scene = Scene::new(Wire::Grafana).await;
+    let plain = scene.server.url();
+    let own = text("self-signed.crt");
+    let self_signed = Gate::showing(&own, &text("self-signed.key"), &plain).await;
+    let of_client = Gate::showing(&text("client-one.crt"), &text("client-one.key"), &plain).await;
+    let open = Gate::open(&plain).await;
+    let asks = Gate::before(&plain).await;
+    let authority = text("authority.crt");
+    let mut failed = Vec::new();
+    for (url, bundle, what, raw) in [
+        (self_signed.url.clone(), &own, "presents a CA certificate", "CaUsedAsEndEntity)"),
+        (of_client.url, &authority, "is not issued for servers", "extended key usage"),
+        (open.url.clone(), &own, "is not trusted; put the certificate of that CA into caBundle", "UnknownIssuer)"),
+        (asks.url, &authority, "asks for a client certificate", "CertificateRequired)"),
+        (plain.replace("http://", "https://"), &authority, "does not speak TLS", "InvalidContentType"),
+        (open.url.replace("https://", "http://"), &authority, "does not answer with HTTP/1.1", "invalid HTTP"),
+        ("https://127.0.0.1:1/api".to_owned(), &authority, "accepts no connection; check that it runs", "refused"),
+        ("https://no-such-host.invalid/api".to_owned(), &authority, "DNS finds no address of the host", "lookup"),
+    ] {
+        scene.mend(|recipe| {
+            recipe["baseUrl"] = json!(url);
+            recipe["caBundle"] = json!(bundle);
+        });
+        let error = scene.driver.list(scene.subject()).await.unwrap_err();
+        let reported = error.to_string();
+        if error.class() != Class::Unavailable || !reported.contains(what) || !reported.contains(raw) {
+            failed.push(format!("{url}: {reported}"));
+        }
+        scene.assert_told(&error);
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Regression: a login page was reported as an answer that lacks what the recipe reads.
+#[tokio::test]
+async fn a_page_in_the_place_of_json_is_called_one() {
+    let page = Router::new().fallback(async || Html("<html>Please log in, SWORDFISH</html>"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, page).await });
+    let mut scene = Scene::new(Wire::GitLab).await;
+    scene.mend(|recipe| recipe["baseUrl"] = json!(url));
+    let listed = scene.driver.list(scene.subject()).await.unwrap_err();
+    let created = scene.create(1).await.unwrap_err();
+    assert_eq!((listed.class(), created.class()), (Class::Invalid, Class::Unknown));
+    for reported in [listed.to_string(), created.to_string()] {
+        assert!(reported.contains("an HTML page, not JSON: probably of a login page or a proxy"), "{reported}");
+        assert!(!reported.contains("SWORDFISH"), "{reported}");
+    }
 }

@@ -134,10 +134,10 @@ fn resident() -> usize {
 async fn an_answer_takes_no_more_than_it_may() {
     for (path, bit, length, why) in [
         ("/tokens", r#"{"":0}"#, 4 << 20, "longer than 1024 KiB"),
-        ("/tokens", r#"{"":0}"#, 1_000_000, "takes more than 12 MiB when it is read"),
-        ("/tokens", "[]", 1_000_000, "takes more than 12 MiB when it is read"),
+        ("/tokens", r#"{"":0}"#, 1_000_000, "needs more than 12 MiB of memory"),
+        ("/tokens", "[]", 1_000_000, "needs more than 12 MiB of memory"),
         ("/me", r#"{"":0}"#, 4 << 20, "longer than 256 KiB"),
-        ("/me", r#"{"":0}"#, 200_000, "takes more than 2 MiB when it is read"),
+        ("/me", r#"{"":0}"#, 200_000, "needs more than 2 MiB of memory"),
     ] {
         let scene = Extreme::new(|_| {}, Arc::new(move |_| said(filled(bit, length)))).await;
         let before = resident();
@@ -261,7 +261,7 @@ async fn a_status_that_the_recipe_does_not_read_is_shown() {
     };
     assert!(why.contains("status 400, token_revoked"), "{why}");
     assert!(
-        why.contains("verify answered 400, which the recipe does not read; say in verify.answer.statuses"),
+        why.contains("verify answered 400, which the recipe does not map; set its meaning in verify.answer.statuses"),
         "{why}"
     );
     let provider = serde_json::from_value(json!({})).unwrap();

@@ -68,6 +68,9 @@ async fn redirects_are_not_followed() {
         }
         let error = scene.create(1).await.unwrap_err();
         assert_eq!(error.class(), Class::Invalid, "{error}");
+        let reported = error.to_string();
+        let says = ["redirects to 127.0.0.1", "never follows a redirect", "set the base URL to the final address"];
+        assert!(says.iter().all(|what| reported.contains(what)), "{reported}");
         let listed = scene.driver.list(scene.subject()).await;
         assert_eq!(listed.is_err(), scene.has_list());
         assert!(elsewhere.server.seen().is_empty() && elsewhere.server.strange().is_empty(), "{:?}", scene.wire);
@@ -86,7 +89,7 @@ async fn refusals_are_classified() {
         (404, Class::Invalid, "baseUrl"),
         (409, Class::Conflict, "name already"),
         (422, Class::Invalid, "recipe"),
-        (429, slow_down, "slow down"),
+        (429, slow_down, "limits the rate"),
         (500, Class::Unknown, "does not work"),
         (503, Class::Unknown, "does not work"),
     ] {

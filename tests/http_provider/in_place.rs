@@ -70,7 +70,7 @@ async fn a_create_that_has_no_time_left_is_not_sent() {
     let scene = scene().await;
     scene.server.plan(Operation::Verify, Fault::Slow(Duration::from_millis(800)));
     let error = scene.replace(1, None).await.unwrap_err();
-    assert!(error.class() == Class::Unavailable && error.to_string().contains("look at timeout"), "{error}");
+    assert!(error.class() == Class::Unavailable && error.to_string().contains("set a longer timeout"), "{error}");
     assert_eq!(scene.server.count(Operation::Refresh), 0);
 }
 

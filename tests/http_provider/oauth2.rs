@@ -93,7 +93,7 @@ async fn what_it_can_do_is_known_before_the_server_answers() {
     assert!(error.class() == Class::Unavailable && error.to_string().contains("metadata"), "{error}");
     scene.mend(|settings| settings["issuer"] = json!(format!("{}/nowhere", server.url)));
     let error = scene.preflight().await.unwrap_err();
-    assert!(error.class() == Class::Invalid && error.to_string().contains("look at issuer"), "{error}");
+    assert!(error.class() == Class::Invalid && error.to_string().contains("check issuer"), "{error}");
     // To the letter (RFC 8414, section 3.3).
     scene.mend(|settings| settings["issuer"] = json!(format!("{}/", server.url)));
     let error = scene.preflight().await.unwrap_err();
@@ -104,7 +104,7 @@ async fn what_it_can_do_is_known_before_the_server_answers() {
         settings["issuer"] = json!("https://as.example");
         settings["scopes"] = json!(["a", "a"]);
     });
-    assert!(mistakes.err().unwrap().contains("spec.oauth2.scopes: \"a\" stands there twice"));
+    assert!(mistakes.err().unwrap().contains("spec.oauth2.scopes: \"a\" is listed twice"));
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn refusals_say_what_to_look_at() {
     scene.mend(|settings| settings["resource"] = json!("no URI"));
     let error = scene.create(3).await.unwrap_err();
     assert!(error.class() == Class::Invalid && error.to_string().contains("invalid_target"), "{error}");
-    assert!(error.to_string().contains("look at resource"), "{error}");
+    assert!(error.to_string().contains("check resource"), "{error}");
 }
 
 /// A token that nothing answers for at the server is tried at the API; here that is the server's own introspection,

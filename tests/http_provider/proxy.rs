@@ -87,14 +87,14 @@ async fn client_certificates_are_shown_to_the_api_through_the_proxy() {
     assert_eq!((gate.shown().as_slice(), proxy.passed()), (["client-one"].as_slice(), 1));
     scene.mend(|recipe| recipe["caBundle"] = Value::Null);
     let error = scene.create(2).await.unwrap_err();
-    assert_told(&scene, &error, Class::Unavailable, "through the proxy 127.0.0.1: invalid peer certificate");
+    assert_told(&scene, &error, Class::Unavailable, "through the proxy 127.0.0.1: the CA that signed the certificate");
 }
 
 /// Nothing was minted, and that is known: no unknown outcome.
 #[tokio::test]
 async fn a_proxy_that_lets_nothing_through_is_told_and_nothing_was_sent() {
     let (scene, _gate, proxy) = scene(ASKS, "1s").await;
-    let connection = "makes no connection to it";
+    let connection = "refuses the connection to it";
     for (mood, class, reported) in [
         (
             Mood::Answers("407 Proxy Authentication Required"),

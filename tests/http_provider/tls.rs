@@ -46,6 +46,16 @@ pub fn acceptor(asks: bool) -> TlsAcceptor {
 }
 
 impl Gate {
+    /// Shows a certificate of the tests as its own, with this key.
+    pub async fn showing(certificate: &str, key: &str, behind: &str) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        Self::with(TlsAcceptor::from(Arc::new(config)), behind).await
+    }
+
     /// Passes on to `behind`, whose URL is plain HTTP, who shows a certificate.
     pub async fn before(behind: &str) -> Self {
         Self::with(acceptor(true), behind).await

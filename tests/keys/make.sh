@@ -16,6 +16,8 @@ subjectAltName=IP:127.0.0.1,DNS:localhost"
   openssl x509 -req -in "$name.csr" -CA authority.crt -CAkey authority.key -CAcreateserial -days 36500 \
     -extfile <(printf '%s\nbasicConstraints=critical,CA:FALSE\n' "$use") -out "$name.crt"
 done
+key self-signed
+openssl req -x509 -new -key self-signed.key -days 36500 -subj "/CN=self-signed" -addext "subjectAltName=IP:127.0.0.1" -out self-signed.crt
 rm -f ./*.csr ./*.srl authority.key
 
 # Keys that sign assertions: every kind that is supported, and some that are not.

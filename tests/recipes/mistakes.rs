@@ -111,7 +111,7 @@ fn what_does_not_go_together_is_told() {
             json!({"credential": {"login": {"request": {"path": "/login"}, "value": "s"}}}),
             "credential.login.value: is no JSONPath",
         ),
-        (json!({"credential": {"secretRef": null}}), "credential: say secretRef or serviceAccount"),
+        (json!({"credential": {"secretRef": null}}), "credential: set secretRef or serviceAccount"),
         (json!({"create": {"private": ["nope"]}}), "create.private: \"nope\" is none of create.values"),
         (json!({"create": {"private": ["token"]}}), "create.private: leaves nothing to be published"),
         (
@@ -155,17 +155,17 @@ fn ends_that_do_not_go_together_are_told() {
         (json!({"list": {"lastUsed": {"path": "$["}}}), "list.lastUsed.path: is no JSONPath"),
         (
             json!({"lastUsed": {"request": {"path": "/x"}, "time": {"path": "$.at"}}}),
-            "lastUsed.request: never says which token",
+            "lastUsed.request: never names the token",
         ),
-        (json!({"confirm": request()}), "confirm.request: never says which token"),
-        (json!({"confirm": request()}), "confirm.answer: never says Gone"),
+        (json!({"confirm": request()}), "confirm.request: never names the token"),
+        (json!({"confirm": request()}), "confirm.answer: never maps an answer to Gone"),
         (
             json!({"revoke": {"before": [{"request": {"path": "/${name}"}}]}}),
             "revoke.before[0].request.path: `${name}` is not known here",
         ),
         (
             json!({"create": {"id": null}, "revoke": {"request": {"path": "/${token.name}"}, "before": [{"request": {"path": "/${token.id}"}}]}}),
-            "create.id: is needed, because ${token.id} is said",
+            "create.id: is needed, because ${token.id} is used",
         ),
         (
             json!({"list": null, "inPlace": {"present": {"request": {"path": "/x"}, "values": {"other": "$.x"}}}}),

@@ -49,7 +49,7 @@ fn of_addresses_parameters_and_permissions() {
             "parameters.project: the default \"b\" is none of its values",
         ),
         ("/parameters/a b", json!({}), "parameters.a b: a parameter's name has"),
-        ("/permissions/1", json!({"name": "read"}), "permissions: \"read\" stands there twice"),
+        ("/permissions/1", json!({"name": "read"}), "permissions: \"read\" is listed twice"),
         ("/permissions", json!([]), "permissions: is empty, and create.request says ${permissions}"),
         // Regression: it was sent as it stands.
         (
@@ -70,11 +70,11 @@ fn of_the_credential() {
         ),
         ("/credential/headers", json!({"bad name": "x"}), "credential.headers.bad name: is no name of a header"),
         ("/credential/headers", json!({"Host": "x"}), "credential.headers.Host: is not for a recipe to say"),
-        ("/credential/basic", json!({}), "credential: say headers or basic, not both"),
+        ("/credential/basic", json!({}), "credential: set headers or basic, not both"),
         (
             "/credential/assertion",
             json!({"clientId": "a", "clientIdKey": "b", "audience": "c"}),
-            "credential.assertion: say clientId or clientIdKey, not both",
+            "credential.assertion: set clientId or clientIdKey, not both",
         ),
         (
             "/credential/oauth2",
@@ -112,7 +112,7 @@ fn of_create() {
         ("/create/permissions", json!("scope"), "create.permissions: is no JSONPath"),
         ("/create/values", json!({}), "create.values: is empty"),
         ("/create/values/token", json!("token"), "create.values.token: is no JSONPath (RFC 9535)"),
-        ("/create/id", Value::Null, "create.id: is needed, because ${token.id} is said"),
+        ("/create/id", Value::Null, "create.id: is needed, because ${token.id} is used"),
         ("/create/expires", json!({"path": "$["}), "create.expires.path: is no JSONPath"),
     ]);
 }
@@ -154,7 +154,7 @@ fn of_answers() {
         (
             "/revoke/answer",
             json!({"cases": [{"path": "$.error", "meaning": "Refused"}]}),
-            "revoke.answer.cases[0]: say path and oneOf together",
+            "revoke.answer.cases[0]: set path and oneOf together",
         ),
         ("/revoke/answer", json!({"cases": [{"status": 99, "meaning": "Gone"}]}), "cases[0].status: is no HTTP status"),
     ]);
@@ -163,13 +163,13 @@ fn of_answers() {
 #[test]
 fn of_requests() {
     assert_reported(&[
-        ("/create/request/json/scopes", json!("x"), "create.request: never says ${permissions}"),
+        ("/create/request/json/scopes", json!("x"), "create.request: never uses ${permissions}"),
         (
             "/create/request/json/scopes",
             json!("a ${permissions}"),
             "create.request.json.scopes: a list can stand alone only",
         ),
-        ("/create/request/json", json!({"scopes": "${permissions}"}), "create.request: never says ${name}, so list"),
+        ("/create/request/json", json!({"scopes": "${permissions}"}), "create.request: never uses ${name}, so list"),
         (
             "/create/request/json/deep",
             json!([{"x": ["${nope}"]}]),
@@ -214,7 +214,7 @@ fn of_requests() {
             json!("/${token.values.other}"),
             "verify.request.path: `${token.values.other}` is none of create.values",
         ),
-        ("/revoke/request/path", json!("/tokens"), "revoke.request: never says which token"),
+        ("/revoke/request/path", json!("/tokens"), "revoke.request: never names the token"),
     ]);
 }
 
@@ -224,14 +224,14 @@ fn of_lists_and_ends() {
         ("/revoke", Value::Null, "create.expires: is needed without revoke"),
         ("/list", Value::Null, "list: is needed where tokens do not expire"),
         ("/revoke", Value::Null, "list: is of no use without revoke"),
-        ("/listValues", json!({"request": {"path": "/all"}, "values": "$[*]"}), "say list or listValues, not both"),
+        ("/listValues", json!({"request": {"path": "/all"}, "values": "$[*]"}), "set list or listValues, not both"),
         ("/list/values", json!({"nope": "$.x"}), "list.values.nope: is none of create.values"),
         ("/inPlace", json!({}), "list: is of no use with inPlace"),
         ("/inPlace", json!({"initial": {"nope": "key"}}), "inPlace.initial.nope: is none of create.values"),
         ("/verify/probes", json!({"nope": {"request": {"path": "/x"}}}), "verify.probes.nope: is none of permissions"),
-        ("/list/id", Value::Null, "list.id: is needed, because ${token.id} is said"),
+        ("/list/id", Value::Null, "list.id: is needed, because ${token.id} is used"),
         ("/list/items", json!("$.[*"), "list.items: is no JSONPath"),
-        ("/list/paging", json!({}), "list.paging: say exactly one of page, cursor and link"),
+        ("/list/paging", json!({}), "list.paging: set exactly one of page, cursor and link"),
     ]);
 }
 

@@ -12,7 +12,7 @@ use crate::api::object_name;
 /// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("say headers or basic, not both"), validation = Rule::new("has(self.secretRef) || has(self.serviceAccount)").message("say secretRef or serviceAccount"), validation = Rule::new("!(has(self.oauth2) && has(self.login))").message("say oauth2 or login, not both"), validation = Rule::new("!(has(self.oauth2) && has(self.basic))").message("say oauth2 or basic, not both"), validation = Rule::new("!has(self.oauth2) || !(has(self.oauth2.clientId) && has(self.oauth2.clientIdKey))").message("say clientId or clientIdKey, not both"))]
+#[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("set headers or basic, not both"), validation = Rule::new("has(self.secretRef) || has(self.serviceAccount)").message("set secretRef or serviceAccount"), validation = Rule::new("!(has(self.oauth2) && has(self.login))").message("set oauth2 or login, not both"), validation = Rule::new("!(has(self.oauth2) && has(self.basic))").message("set oauth2 or basic, not both"), validation = Rule::new("!has(self.oauth2) || !(has(self.oauth2.clientId) && has(self.oauth2.clientIdKey))").message("set clientId or clientIdKey, not both"))]
 pub struct HttpCredential {
     /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +141,7 @@ fn certificate_private_key() -> String {
 /// id, `jti` is random. A key of the Secret named `assertion` cannot be shown beside it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.clientId) && has(self.clientIdKey))").message("say clientId or clientIdKey, not both"))]
+#[x_kube(validation = Rule::new("!(has(self.clientId) && has(self.clientIdKey))").message("set clientId or clientIdKey, not both"))]
 pub struct HttpAssertion {
     /// The client's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,11 +16,11 @@ use crate::api::duration::GoDuration;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.exchange) ? !has(self.user) && !has(self.credentialsRef) : has(self.user) && has(self.credentialsRef)").message("say either credentialsRef and user, or exchange"))]
 pub struct FossaProvider {
-    /// Where the API is. `baseUrl` is `https://app.fossa.com/api`; installations of your own have the same paths under their own address unless it says another one.
+    /// Where the API is. Default `baseUrl`: `https://app.fossa.com/api`. Self-hosted installations have the same paths under their own address.
     #[serde(flatten)]
     pub endpoint: Endpoint,
 
-    /// A full token of the same user, with which the operator mints, lists and deletes tokens. Key `token` unless it says another one.
+    /// A full token of the same user, with which the operator mints, lists and deletes tokens. Default key: `token`.
     /// A push-only token cannot do that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_ref: Option<SecretKeyReference>,
@@ -56,7 +56,7 @@ pub struct FossaExchange {
     /// The ServiceAccount of the cluster that FOSSA trusts, and the audience that the trust names.
     pub service_account: HttpServiceAccount,
 
-    /// How long tokens live: `15m` to `12h`, which is the default. They are minted anew when a third of that is left.
+    /// How long tokens live: `15m` to `12h`, which is the default. The next one is minted when a third of that is left.
     #[serde(default = "lifetime")]
     pub lifetime: GoDuration,
 }

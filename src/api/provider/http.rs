@@ -1,4 +1,4 @@
-//! The `http` provider: how tokens are minted, found, tried and revoked at an HTTP API, as data.
+//! The `http` provider: how tokens are minted, found, verified and revoked at an HTTP API, as data.
 
 use std::collections::BTreeMap;
 
@@ -60,46 +60,46 @@ pub struct HttpProvider {
     pub permissions: Vec<HttpPermission>,
 
     /// A new token ends the old one at the provider, so the two never overlap: workloads may be refused between the create and their
-    /// restart. Say this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list, and revoke but with `present`.
+    /// restart. Set this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list, and revoke but with `present`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_place: Option<HttpInPlace>,
 
     /// Mints a token. Sent once, never repeated.
     pub create: HttpCreate,
 
-    /// Lists tokens. Without it an answer that was lost leaves a token behind that only its expiry ends. The first token of a recipe is published
+    /// Lists tokens. Without it a lost answer to a create leaves an orphaned token that only its expiry ends. The first token of a recipe is published
     /// only when it is listed, alive, under its name and with the id that create gave; a list may take as long as `activation` for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<HttpList>,
 
     /// Lists the values of all tokens of the account, instead of `list`, for APIs whose tokens have no names. A revoked token counts as
-    /// dead when its value is gone; and what appeared while the answer to a create was lost is told, never revoked.
+    /// dead when its value is gone; and tokens that appeared while the answer to a create was lost are reported, never revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_values: Option<HttpListValues>,
 
-    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `Ready` says what came of
-    /// it. Without it the list is asked for where that needs no parameters; else the condition says only that the credential is there.
+    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `Ready` reports the
+    /// result. Without it the operator reads the list where that needs no parameters; else the condition reports only that the Secret exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<HttpCheck>,
 
-    /// Tries a token with its own value. Before the first token of a recipe is published, it is also shown a value that was made up, once, which
-    /// it has to refuse; a recipe that accepts everything publishes nothing (reason `RecipeWrong`). Not with `inPlace`.
+    /// Verifies a token with its own value. Before the first token of a recipe is published, the call is also made once with an invented value,
+    /// which the provider has to refuse; a recipe that accepts everything publishes nothing (reason `RecipeWrong`). Not with `inPlace`.
     pub verify: HttpVerify,
 
     /// Asks about a token that was revoked, for an API that can be asked for one: `Gone` says that it is dead, `Success` that it is not. A token
-    /// counts as dead when `verify` does not accept it and this says so too; instead of it, `list` is looked through. Its answer has to say by itself
+    /// counts as dead when `verify` does not accept it and this says so too; without it, `list` is read. Its answers have to name
     /// what means `Gone`, as `statuses: {"404": Gone}`: a gateway says 404 as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<HttpStep>,
 
-    /// Asks when a token was used last. An old token that was used after every pod had the new one is in use somewhere else: it is not revoked before
-    /// it was left alone for `spec.gracePeriod`, and condition reason `StillInUse` says so. APIs that say it in their list have
+    /// Asks when a token was used last. An old token that was used after every pod had the new one is in use outside of the cluster: it is not revoked before
+    /// it was unused for `spec.gracePeriod`, and condition reason `StillInUse` says so. APIs that say it in their list have
     /// `list.lastUsed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<HttpLastUsed>,
 
-    /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to say: they are minted anew in time, and
-    /// the old one is left to its expiry.
+    /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to report: the next one is minted in time, and
+    /// the old one ends at its expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<HttpRevoke>,
 
@@ -116,7 +116,7 @@ pub struct HttpProvider {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpParameter {
-    /// What it is for, in words; told when it is missing.
+    /// What it is for, in words; shown in the error when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub description: Option<String>,
@@ -244,13 +244,13 @@ pub struct HttpCreate {
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     pub private: Vec<String>,
 
-    /// For tokens that neither expire nor can be listed: what an answer that was lost may have left behind is told by its name (condition and Event
-    /// `LeftBehind`), for a person to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
+    /// For tokens that neither expire nor can be listed: the token that a lost answer may have created is reported by its name (condition and Event
+    /// `TokenMayRemain`), for an administrator to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub report_lost: bool,
 
     /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the
-    /// value `dpopKey`, the private key as a JWK, which whoever uses the token needs. Where the token is tried with the credential, the
+    /// value `dpopKey`, the private key as a JWK, which the workload needs to use the token. Where the token is verified with the credential, the
     /// answer has to name the key (`cnf.jkt`); else the call shows a proof. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop: bool,
@@ -260,8 +260,8 @@ pub struct HttpCreate {
     #[schemars(length(min = 1, max = 1024))]
     pub id: Option<String>,
 
-    /// Where the answer says what was granted, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. A token that
-    /// was granted less is not taken. An answer that says nothing there grants what was asked for.
+    /// Where the answer says what was granted, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. A token with
+    /// fewer permissions is not published. An answer without this field counts as one that grants all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub permissions: Option<String>,
@@ -270,7 +270,7 @@ pub struct HttpCreate {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
-    /// When the token expires. Without it tokens are taken to live until they are revoked. A time that is over, or less than a minute away, is a
+    /// When the token expires. Default: tokens live until they are revoked. A time in the past, or less than a minute away, is a
     /// mistake of the recipe: the token is revoked and not published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
@@ -281,11 +281,11 @@ pub struct HttpCreate {
     pub expires_as_asked: bool,
 }
 
-/// How the credential is tried.
+/// How the credential is checked.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
-    /// What is sent, with the credential. It has to change nothing, and knows no parameters.
+    /// What is sent, with the credential. It has to be a read, and cannot use parameters.
     pub request: HttpRequest,
 
     /// What answers mean.
@@ -297,7 +297,7 @@ pub struct HttpCheck {
     pub expires: Option<HttpTime>,
 }
 
-/// How a token is tried.
+/// How a token is verified.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpVerify {
@@ -316,7 +316,7 @@ pub struct HttpVerify {
     pub answer: HttpAnswer,
 
     /// Where the answer says what the token may do: the values of `permissions`, one by one (JSONPath, RFC 9535): `$.scopes[*]`.
-    /// With it a token that was granted less is never published, and what it may do beyond is told.
+    /// With it a token that was granted less is never published, and permissions beyond those are reported in `LeastPrivilege`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub permissions: Option<String>,

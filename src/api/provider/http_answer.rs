@@ -18,17 +18,17 @@ pub enum HttpMeaning {
     Gone,
     /// The credential that was shown is not accepted.
     Unauthorized,
-    /// It is not allowed, or will never work as asked for: a person has to look.
+    /// It is not allowed, or the request can never succeed: an administrator has to act.
     Refused,
     /// A token of this name exists already.
     Duplicate,
-    /// Too many calls; later again.
+    /// Too many calls; the operator tries again later.
     RateLimited,
-    /// The API does not work now; later again.
+    /// The API does not work now; the operator tries again later.
     Unavailable,
-    /// The plan's limit of calls or tokens is used up: nothing is sent for at least 15 minutes, and a person is told.
+    /// The plan's limit of calls or tokens is used up: nothing is sent for at least 15 minutes, and `Stalled` reports it.
     QuotaExceeded,
-    /// The account may not use the API at all now, for example because its licence has run out: a person has to look.
+    /// The account may not use the API at all now, for example because its licence has expired: an administrator has to act.
     AccountSuspended,
 }
 
@@ -36,7 +36,7 @@ pub enum HttpMeaning {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpExpectation {
-    /// Where to look (JSONPath, RFC 9535): `$.success`.
+    /// Where the value is (JSONPath, RFC 9535): `$.success`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
 
@@ -44,7 +44,7 @@ pub struct HttpExpectation {
     #[schemars(length(min = 1, max = 32), extend("items" = {"x-kubernetes-preserve-unknown-fields": true}))]
     pub one_of: Vec<Value>,
 
-    /// What it means if it is not. Default `Refused`; when a token is tried, `Unauthorized`.
+    /// What the answer means if it is not. Default `Refused`; of `verify`, `Unauthorized`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<HttpMeaning>,
 }
@@ -59,7 +59,7 @@ pub struct HttpCase {
     #[schemars(range(min = 100, max = 599))]
     pub status: Option<i32>,
 
-    /// Where to look in the body (JSONPath, RFC 9535): `$.error`. Default: nowhere.
+    /// Where the value is in the body (JSONPath, RFC 9535): `$.error`. Default: the body is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
@@ -72,7 +72,7 @@ pub struct HttpCase {
     /// What the answer means.
     pub meaning: HttpMeaning,
 
-    /// What a person can do about it; told in the condition.
+    /// What a user can do about it; shown in the condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub remedy: Option<String>,

@@ -21,8 +21,8 @@ pub struct HttpInPlace {
     #[schemars(extend("maxProperties" = 16))]
     pub initial: BTreeMap<String, String>,
 
-    /// For an API that shows the token that it has now. It is read before a create: if it is another one than the one to be replaced, it is what
-    /// a lost answer, or a person, left there, and it is taken instead of making one more.
+    /// For an API that shows the token that it has now. It is read before a create: if it is another one than the one to be replaced, a create whose answer was lost, or
+    /// an administrator, made it, and it is used instead of making one more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<HttpPresent>,
 }
@@ -47,8 +47,8 @@ pub struct HttpPresent {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRevoke {
-    /// For an API whose calls do not say which token they end, as "the former secret": what is asked before. The token is revoked only if
-    /// its values are those that the answer shows; otherwise it is taken for gone, and trying it has to prove that.
+    /// For an API whose calls do not say which token they end, as "the former secret": what is read before. The token is revoked only if
+    /// its values are those that the answer shows; otherwise it counts as gone, and `verify` has to confirm that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precondition: Option<HttpPrecondition>,
 
@@ -61,12 +61,12 @@ pub struct HttpRevoke {
     /// What is sent.
     pub request: HttpRequest,
 
-    /// What answers mean. `Gone` counts as success; that the token is dead is proven by trying it.
+    /// What answers mean. `Gone` counts as success; `verify` then confirms that the token is rejected.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 }
 
-/// What tells whether a token may be revoked.
+/// How the operator finds out whether a token may be revoked.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpPrecondition {

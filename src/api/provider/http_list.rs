@@ -80,7 +80,7 @@ pub struct HttpListValues {
 /// How the next page is asked for: exactly one of these.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.page), has(self.cursor), has(self.link)].filter(x, x).size() == 1").message("say exactly one of page, cursor and link"))]
+#[x_kube(validation = Rule::new("[has(self.page), has(self.cursor), has(self.link)].filter(x, x).size() == 1").message("set exactly one of page, cursor and link"))]
 pub struct HttpPaging {
     /// By the number of the page, until a page brings nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,27 +13,27 @@ use super::{
 use crate::api::object_name;
 
 /// Access tokens of the licensing API of software-licensing.io (<https://docs.software-licensing.io/authorization.html>), minted with
-/// a User Token. They live 24 hours and nothing revokes them: they are minted anew when a third of their life is left, and at once
+/// a User Token. They live 24 hours and nothing revokes them: the next one is minted when a third of the life is left, and at once
 /// when the API does not accept the current one any more.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.userToken) || !has(self.probes)").message("probes are of access tokens; leave them out with userToken"))]
 pub struct LicensingProvider {
-    /// Where the API is. `baseUrl` is `https://api.software-licensing.io/v1` unless it says another one.
+    /// Where the API is. Default `baseUrl`: `https://api.software-licensing.io/v1`.
     #[serde(flatten)]
     pub endpoint: Endpoint,
 
-    /// The User Token, which a person makes in the web portal of the tenant. Key `userToken` unless it says another one.
+    /// The User Token, which an administrator creates in the web portal of the tenant. Default key: `userToken`.
     pub credentials_ref: SecretKeyReference,
 
-    /// A read that every User Token of the tenant may try, to see whether a token is accepted; being forbidden it shows that too. Default
+    /// A read that every User Token of the tenant may request, to see whether a token is accepted; the answer 403 shows that too. Default
     /// `/products`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
     pub verify_path: Option<String>,
 
-    /// A read that only a token of this tenant may do, as one whose path names the tenant. It is tried instead of `verifyPath`, and being forbidden
-    /// it shows that the User Token is another tenant's: such a token is never published.
+    /// A read that only a token of this tenant may do, as one whose path names the tenant. It is requested instead of `verifyPath`, and the answer 403
+    /// shows that the User Token is another tenant's: such a token is never published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), pattern(r"^/"))]
     pub tenant_path: Option<String>,
@@ -53,12 +53,12 @@ pub struct LicensingProvider {
 
     /// Rotates the User Token itself, in place, instead of minting access tokens: the answer to a leak. It ends the old User Token and all
     /// access tokens at once. The RotatedToken has to write the Secret of `credentialsRef`, with the same key: from there the operator, and
-    /// whoever else mints access tokens with it, take the new one. The User Token needs the permission Edit User Tokens.
+    /// every other client that mints access tokens with it, read the new one. The User Token needs the permission Edit User Tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_token: Option<UserTokenRefresh>,
 }
 
-/// How a User Token is replaced. The provider's documentation says that it can be, not by which call: it has to be said here.
+/// How a User Token is replaced. The provider's documentation says that it can be, not by which call: set it here.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct UserTokenRefresh {

@@ -69,7 +69,7 @@ pub struct Backend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesProvider>,
 
-    /// Tokens of any HTTP API, by a recipe: requests as templates, and what their answers mean.
+    /// Tokens of any HTTP API, by a recipe: requests as templates, and the meaning of their answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpProvider>>,
 
@@ -91,7 +91,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Which account it is: its address and whoever the operator is there. One that says another one is another account.
+    /// Which account it is: its address, and the identity of the operator there.
     #[must_use]
     pub fn account(&self) -> (&'static str, Vec<Option<String>>) {
         let Self { kubernetes: _, http, fossa, licensing, synoptic, oauth2 } = self;
@@ -142,12 +142,12 @@ impl Backend {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Where the API begins, without `/` at its end; HTTPS. Default: the provider's own address; an installation of your own has another.
+    /// Base URL of the API, HTTPS, without `/` at its end. Redirects are never followed. Default: the public address of the provider; set it for a self-hosted installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub base_url: Option<String>,
 
-    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
+    /// CA certificates in PEM that may sign the certificate of the API, instead of the public CAs. A server certificate itself does not belong here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
@@ -165,7 +165,7 @@ pub struct Endpoint {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct KubernetesProvider {}
 
-/// Limits for the RotatedTokens that use a provider. What is left out is not limited.
+/// Limits for the RotatedTokens that use a provider. A limit that is not set does not apply.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderPolicy {
@@ -175,12 +175,12 @@ pub struct ProviderPolicy {
     #[schemars(length(max = 256), inner(length(min = 1, max = 63), pattern(object_name::NAMESPACE_OR_STAR)))]
     pub allowed_namespaces: Vec<String>,
 
-    /// Permissions that may be asked for, word by word as in `RotatedToken.spec.permissions`. Empty: any.
+    /// Permissions that may be requested, written exactly as in `RotatedToken.spec.permissions`. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub allowed_permissions: Vec<String>,
 
-    /// Shortest `interval` that a RotatedToken may declare, and shortest time between two rotations that somebody asks for with
+    /// Shortest `interval` that a RotatedToken may declare, and shortest time between two rotations that a user requests with
     /// `tokenturn.dev/rotate-now`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_interval: Option<GoDuration>,
@@ -189,18 +189,18 @@ pub struct ProviderPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_interval: Option<GoDuration>,
 
-    /// How many live tokens one RotatedToken may have at the provider; at this number nothing more is minted until old ones
+    /// How many live tokens one RotatedToken may have at the provider; at this number no more are minted until old ones
     /// are revoked. At least 2, because old and new overlap. Default 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 100))]
     pub max_live_tokens: Option<i32>,
 }
 
-/// What the operator found out about a provider.
+/// What the operator observed of a provider.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenProviderStatus {
-    /// `Ready`: True when tokens can be minted and revoked. `Stalled`: True when they cannot before someone acts; the message
+    /// `Ready`: True when tokens can be minted and revoked. `Stalled`: True when they cannot before a user or an administrator acts; the message
     /// says what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -14,7 +14,7 @@ use crate::api::duration::GoDuration;
 /// valid together until the old one is revoked (RFC 7009); what is alive is found out by introspection (RFC 7662).
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.issuer) != has(self.endpoints)").message("say exactly one of issuer and endpoints"), validation = Rule::new("!has(self.endpoints) || has(self.endpoints.introspection) || has(self.verify)").message("say endpoints.introspection or verify.url, with which tokens are tried"))]
+#[x_kube(validation = Rule::new("has(self.issuer) != has(self.endpoints)").message("set exactly one of issuer and endpoints"), validation = Rule::new("!has(self.endpoints) || has(self.endpoints.introspection) || has(self.verify)").message("set endpoints.introspection or verify.url, with which tokens are verified"))]
 pub struct OAuth2Provider {
     /// The authorization server, as it names itself: its endpoints are read from its metadata (OpenID Connect Discovery 1.0, RFC 8414)
     /// before each operation, and the metadata has to name the same issuer. HTTPS; plain HTTP only where the operator's flag
@@ -63,7 +63,7 @@ pub struct OAuth2Provider {
     #[serde(default)]
     pub token_type: OAuth2TokenType,
 
-    /// How a token is tried. Default: by introspection, which also says its scopes.
+    /// How a token is verified. Default: by introspection, which also reports its scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<OAuth2Verify>,
 
@@ -88,7 +88,7 @@ pub struct OAuth2Endpoints {
     #[schemars(length(min = 1, max = 2048))]
     pub token: String,
 
-    /// Where tokens are tried (RFC 7662). Needed without `verify.url`.
+    /// Where tokens are verified (RFC 7662). Needed without `verify.url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub introspection: Option<String>,
@@ -103,7 +103,7 @@ pub struct OAuth2Endpoints {
 /// operator's own namespace. It is read anew for every call, so that it can be replaced at any time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.clientId) && has(self.clientIdKey))").message("say clientId or clientIdKey, not both"))]
+#[x_kube(validation = Rule::new("!(has(self.clientId) && has(self.clientIdKey))").message("set clientId or clientIdKey, not both"))]
 pub struct OAuth2ProviderClient {
     /// The Secret.
     pub secret_ref: SecretReference,
@@ -117,7 +117,7 @@ pub struct OAuth2ProviderClient {
     pub client_certificate: Option<HttpClientCertificate>,
 }
 
-/// How a token is tried at the API that it is for, instead of by introspection. A server that issues self-contained tokens, which APIs
+/// How a token is verified at the API that it is for, instead of by introspection. A server that issues self-contained tokens, which APIs
 /// accept without asking it, is told from one that does not only so.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -143,7 +143,7 @@ pub enum OAuth2Revocation {
 /// What a token is (RFC 6749, section 7.1).
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OAuth2TokenType {
-    /// Whoever has it can use it (RFC 6750).
+    /// Every client that has the token can use it (RFC 6750).
     #[default]
     Bearer,
     /// It is bound to a key of its own (RFC 9449). The token set has the value `dpopKey` beside `token`: the private key as a JWK, which

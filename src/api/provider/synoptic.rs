@@ -11,15 +11,15 @@ use crate::api::object_name;
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SynopticProvider {
-    /// Where the API is. `baseUrl` is `https://api.synopticdata.com` unless it says another one.
+    /// Where the API is. Default `baseUrl`: `https://api.synopticdata.com`.
     #[serde(flatten)]
     pub endpoint: Endpoint,
 
-    /// The private API key of the account. Key `apiKey` unless it says another one.
+    /// The private API key of the account. Default key: `apiKey`.
     pub credentials_ref: SecretKeyReference,
 
     /// Key of a token, in the same Secret, whose settings each new token is given: restrictions to origins, public data only, and what else
-    /// is set on it (`cloneSettings`). It has to stay alive; give it to nobody. Without it new tokens have no restrictions.
+    /// is set on it (`cloneSettings`). It has to stay valid; do not use it elsewhere. Without it new tokens have no restrictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub settings_from: Option<String>,

@@ -87,7 +87,7 @@ impl Line<'_> {
         }
         let mut line = format!("{} {} {}", dim(&self.time(), colour), self.level(colour), text::line(&said, LONGEST));
         if self.left_out > 0 {
-            let _ = write!(line, " ({} lines like it were left out before)", self.left_out);
+            let _ = write!(line, " ({} similar lines were omitted before)", self.left_out);
         }
         line
     }

@@ -280,6 +280,6 @@ mod tests {
             own: &Fields::default(),
             left_out: 3,
         };
-        assert!(text.text(false).ends_with("(3 lines like it were left out before)"));
+        assert!(text.text(false).ends_with("(3 similar lines were omitted before)"));
     }
 }

@@ -21,8 +21,8 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
         return None;
     }
     let message = format!(
-        "the answer to a create may have been lost, and since then {} appeared at the provider whose SHA-256 begins with {}; if neither a \
-         person nor another RotatedToken made it, it is what the lost answer left behind: it ends when it expires, or disable it",
+        "the answer to a create may have been lost, and since then {} appeared at the provider whose SHA-256 begins with {}; unless \
+         an administrator or another RotatedToken created it, it is orphaned: it ends when it expires, or disable it",
         if appeared.len() == 1 { "a token".to_owned() } else { format!("{} tokens", appeared.len()) },
         appeared.join(", ")
     );
@@ -36,16 +36,15 @@ pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
     let intent = ledger.intent.as_ref().filter(|_| !is_kept)?;
     let Serial { sequence, attempt } = intent.serial;
     let end = match intent.unseen_until {
-        _ if intent.may_orphan => "delete that".to_owned(),
+        _ if intent.may_orphan => "delete that token".to_owned(),
         Some(at) => format!(
-            "or one without a name of that time, it ends when it expires, which was asked to be at {at}; end it \
-             there if it must not live \
-             until then"
+            "or one without a name from that time, that token is orphaned and ends at its requested expiry, {at}; revoke it \
+             at the provider if it must end before"
         ),
         None => return None,
     };
     let message = format!(
-        "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has one whose name ends in \
+        "the answer to a create may have been lost, and nothing lists the tokens of this provider: if it has a token whose name ends in \
          {}-{sequence}-{attempt}, {end}",
         ledger.owner.uid
     );
@@ -66,8 +65,8 @@ pub fn left_unfound(ledger: &Ledger) -> Option<String> {
     let uid = &ledger.owner.uid;
     may_be_left.then(|| {
         format!(
-            "the answer to a create before this one may have been lost: if the provider has a token whose name has {uid}-{sequence}-N in it, N \
-             less than {attempt}, nothing else ends it; delete that"
+            "the answer to a create before this one may have been lost: if the provider has a token whose name contains {uid}-{sequence}-N, with N \
+             less than {attempt}, it is orphaned; delete it"
         )
     })
 }

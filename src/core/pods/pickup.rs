@@ -226,7 +226,7 @@ fn why_held(view: &PodView) -> (String, bool) {
     match view.controller.as_deref() {
         _ if view.uses == Some(Usage::Pull) => ("its node pulls its images with the Secret".to_owned(), false),
         _ if view.pod.node.is_none() => ("not started yet; it counts until it has been replaced".to_owned(), false),
-        None => ("bare pod; nobody recreates it, so delete it when it can be replaced".to_owned(), true),
+        None => ("bare pod; no controller recreates it, so delete it when it can be replaced".to_owned(), true),
         Some(controller) if controller.starts_with("Job ") => {
             (format!("run by {controller}; held until it ends"), false)
         }

@@ -22,12 +22,12 @@ use crate::{
 
 /// What has to be known before the first rotation in place.
 const REPLACED: &str = "this provider rotates in place: it ends the old token when it makes the new one, so a workload \
-                        may be refused from then until it is restarted; there is no grace period and no way back. The \
-                        first token ends what was there before tokenturn, and nothing restarts workloads for that";
+                        may be refused from then until it is restarted; there is no grace period, and the old token cannot be restored. The \
+                        first token ends the one from before tokenturn; restart the workloads by hand then";
 
 const DISPLACED: &str = "this provider rotates in place: it keeps the old token when it makes the new one, but only \
                          for a time of its own, which has to be longer than the restart of all workloads takes; \
-                         there is no way back. Workloads that hold a secret from before tokenturn have to be \
+                         the old token cannot be restored. Workloads that hold a secret from before tokenturn have to be \
                          restarted by hand after the first one";
 
 pub(super) fn conditions(
@@ -92,7 +92,7 @@ fn pickup_blocked(list: &mut Conditions<'_>, decision: &Decision) {
         others => format!("; and {others} more, see status.pickup.blockers"),
     };
     let since = list.since(PICKUP_BLOCKED, "True").0;
-    let message = format!("since {since} the old token is kept alive by {}{others}", who(first));
+    let message = format!("since {since} this keeps the old token valid: {}{others}", who(first));
     list.set(PICKUP_BLOCKED, true, Reason::ActionNeeded, &message);
 }
 
@@ -123,18 +123,16 @@ fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<
         return;
     }
     if !health::provider_exists(observed) {
-        let message = "the provider object is gone, so nothing shows what the token may do";
+        let message = "the provider object does not exist, so the permissions of the token are not known";
         return list.unknown(LEAST_PRIVILEGE, Reason::ProviderMissing, message);
     }
     let surplus = &current.token.surplus;
     if surplus.is_empty() {
-        let message = "the token may do what was asked for and nothing else";
+        let message = "the token has the requested permissions and no others";
         return list.set(LEAST_PRIVILEGE, true, Reason::PermissionsExact, message);
     }
-    let message = format!(
-        "the token may also: {}; narrow it at the provider, or ask for it in spec.permissions",
-        shorten(surplus)
-    );
+    let message =
+        format!("the token may also: {}; narrow it at the provider, or add it to spec.permissions", shorten(surplus));
     list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
 }
 
@@ -148,7 +146,7 @@ fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
     let every = minutes(schedule::until(current.promoted_at, at));
     Some(format!(
         "the provider grants a life of {life}, so the token is rotated, and workloads are restarted, about every \
-         {every} and not every {} as spec.interval says: have the provider grant longer lives, shorten \
+         {every} and not every {} as spec.interval says: let the provider grant longer lifetimes, shorten \
          spec.renewBefore if it is set, or lower spec.interval to what is meant",
         GoDuration::from(plan.interval)
     ))

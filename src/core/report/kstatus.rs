@@ -17,8 +17,8 @@ use crate::{
 };
 
 const IDLE: &str = "the operator is not between the intent of a rotation and its promotion";
-const FREE: &str = "nothing stands in the way";
-const HELP: &str = "help is needed, see condition Stalled";
+const FREE: &str = "nothing blocks the operator";
+const HELP: &str = "a user has to act; see condition Stalled";
 
 pub(super) fn set(list: &mut Conditions<'_>, observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) {
     let Decision { phase, reason, message, .. } = decision;

@@ -74,14 +74,14 @@ pub fn keep(observed: &Observed) -> Ruling {
     if ledger.deletion_policy != resource.deletion_policy || ledger.rollout != resource.rollout {
         let next = transition::note_wishes(ledger, resource);
         let step = Step::Save { ledger: Box::new(next), change: Change::Noted };
-        return Ok(Some(Decision::act(step, Reason::UpToDate, "noted what the spec says about deletion and rollout")));
+        return Ok(Some(Decision::act(step, Reason::UpToDate, "recorded deletionPolicy and rollout of the spec")));
     }
     if let Some(decision) = readopt::inspect(observed)? {
         return Ok(Some(decision));
     }
     if record.deleting {
         // A deletion mark cannot be taken off. The target holds the one live token, so the record can be made anew.
-        let message = "somebody deleted the record of this object; making it anew from the Secret";
+        let message = "another client deleted the record of this object; the operator rebuilds it from the Secret";
         return Ok(Some(Decision::act(Step::DropRecord, Reason::RecordDeleted, message)));
     }
     let Some(current) = ledger.current.as_ref().map(|current| &current.token) else { return Ok(None) };

@@ -77,7 +77,7 @@ pub(in crate::core) fn another_attempt(
         let next = transition::take_over(ledger);
         let serial = next.intent.as_ref().map_or(intent.serial, |intent| intent.serial);
         let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(serial) };
-        let message = "taking over what another process began elsewhere";
+        let message = "taking over the attempt of another process";
         return Ok(Some(Decision::act(step, Reason::Minting, message)));
     }
     let census = observed.preflight()?;

@@ -90,7 +90,7 @@ pub fn describe(id: &str, refusals: Refusals, observed: &Observed) -> String {
     }
     let since = schedule::minute_before(observed.now, observed.uptime.saturating_sub(refusals.first));
     format!(
-        "the provider has refused {id} since about {since} and still lists it, so it is not taken for dead; look at the provider and at what \
+        "the provider has refused {id} since about {since} and still lists it, so it is not taken for dead; check the provider and at what \
          stands before it, and if the token is of no use any more, set tokenturn.dev/rotate-now"
     )
 }

@@ -41,7 +41,7 @@ pub fn repair_metadata(observed: &Observed) -> Ruling {
     let record = observed.record.as_ref();
     let Some(current) = record.and_then(|record| record.ledger.current.as_ref()) else { return Ok(None) };
     let serial = current.token.serial;
-    let message = format!("{} changed by somebody else; restored from spec.secret", describe(observed));
+    let message = format!("{} changed by another client; restored from spec.secret", describe(observed));
     Ok(Some(Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, message)))
 }
 
@@ -57,7 +57,7 @@ pub fn contested(observed: &Observed) -> Option<Contested> {
     let left = left(observed).filter(|_| is_of_metadata(observed))?;
     let reported = describe(observed);
     let message = if repairs.times < CONTESTED {
-        format!("{reported} changed by somebody else, and will be restored")
+        format!("{reported} changed by another client; the operator will restore them")
     } else {
         let next = schedule::minute_after(observed.now, left);
         format!(

@@ -122,7 +122,7 @@ pub fn lost_value(observed: &Observed) -> Ruling {
     let mut lost = known.filter(missing);
     Ok(lost.find_map(|token| {
         let values = values(resource, view).filter(|values| values.fingerprint() == token.fingerprint)?;
-        let message = "the value of the token was missing in the record; put back from the Secret";
+        let message = "the value of the token was missing in the record; the operator restored it from the Secret";
         let step = Step::RestoreValue { serial: token.serial, values };
         Some(Decision::act(step, Reason::Readopted, message))
     }))
@@ -139,7 +139,7 @@ pub fn inspect(observed: &Observed) -> Ruling {
         Ok(Verification::Works { expires_at, .. }) => {
             let next = transition::note_expiry(&record.ledger, *expires_at);
             let step = Step::Save { ledger: Box::new(next), change: Change::Noted };
-            Some(Decision::act(step, Reason::Readopted, "noted when the re-adopted token expires"))
+            Some(Decision::act(step, Reason::Readopted, "recorded when the re-adopted token expires"))
         }
         // Whether it is dead is asked at rest; a provider that does not answer is asked again then.
         Ok(_) | Err(_) => None,

@@ -39,7 +39,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             return save(transition::reinstate(&record.ledger), Change::Reinstated(serial), message);
         }
         Some(view) if view.fence != Some(serial.attempt) && observed.guarded(Guard::Fence) => {
-            let message = "fencing off the refused token";
+            let message = "preventing other replicas from publishing the refused token";
             return Ok(Some(Decision::act(Step::Fence { attempt: serial.attempt }, Reason::Verifying, message)));
         }
         Some(_) => {}
@@ -71,9 +71,11 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
             Some(Failure { reason, message, .. }) => Decision { reason, message, ..decision },
             None => decision,
         })),
-        None => {
-            save(transition::drop_refused(&record.ledger), Change::RefusedGone(serial), "the refused token is dead")
-        }
+        None => save(
+            transition::drop_refused(&record.ledger),
+            Change::RefusedGone(serial),
+            "the refused token is verified to be rejected",
+        ),
     }
 }
 
@@ -93,9 +95,9 @@ fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<O
     let what = if !refused.handle.is_revocable() {
         "cannot be revoked by it"
     } else if sent.is_some() && is_blind()? {
-        "was revoked, and nothing tells whether it is dead"
+        "was revoked, and nothing shows whether it is rejected"
     } else if is_late && matches!(observed.try_liveness(refused.serial)?, Ok(Liveness::Alive)) {
-        "was revoked, and verify accepts it still, which says nothing with this recipe"
+        "was revoked, and verify still accepts it, which proves nothing with this recipe"
     } else {
         return Ok(None);
     };
@@ -106,5 +108,5 @@ fn unrevoked(observed: &Observed, record: &Record, refused: &Issued) -> Result<O
     };
     let end = refused.expires_at.map(|at| format!(" and expires at {at}")).unwrap_or_default();
     let name = &refused.id;
-    Ok(Some(format!("{why}; the token {name}{id} {what}{end}: look for it at the provider, and end it by hand")))
+    Ok(Some(format!("{why}; the token {name}{id} {what}{end}: find it at the provider, and revoke it by hand")))
 }

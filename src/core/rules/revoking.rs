@@ -95,9 +95,9 @@ fn still_there(observed: &Observed, token: &Issued, taken: Revokes, liveness: Li
     let poll = (since_first / 8).clamp(CONFIRM_POLL, STALLED_WAKE).min(left);
     let id = &token.id;
     let shown = match liveness {
-        Liveness::StillListed => "the provider refuses it, and lists it still",
-        Liveness::Ending => "it is gone, and the provider accepts it still",
-        Liveness::Alive | Liveness::Dead | Liveness::Gone => "the provider accepts it still",
+        Liveness::StillListed => "the provider refuses it, but still lists it",
+        Liveness::Ending => "it is gone from the list, but the provider still accepts it",
+        Liveness::Alive | Liveness::Dead | Liveness::Gone => "the provider still accepts it",
     };
     if since_first < INEFFECTIVE.max(patience.saturating_mul(2)) {
         let message = format!("{id} was revoked; {shown}");
@@ -172,8 +172,7 @@ fn was_replaced(observed: &Observed, token: &Issued) -> bool {
 pub fn ends(token: &Issued) -> String {
     match token.expires_at {
         None if token.handle.is_in_place() => {
-            "only a token that replaces it ends it: end it at the provider by hand, or set spec.deletionPolicy: Orphan"
-                .to_owned()
+            "only a new token ends it; revoke it at the provider by hand, or set spec.deletionPolicy: Orphan".to_owned()
         }
         Some(at) => format!("it ends by itself when it expires, at {at}"),
         None => "it ends by itself when it expires".to_owned(),

@@ -38,7 +38,7 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
     };
     if matches!(drift, Some(Drift::Values | Drift::Missing)) {
         let step = Step::Publish { serial, repair: true };
-        return Ok(Some(Decision::act(step, Reason::DriftRepaired, "the Secret was changed by somebody else")));
+        return Ok(Some(Decision::act(step, Reason::DriftRepaired, "another client changed the Secret")));
     }
     let surplus = match observed.verification(serial)? {
         Verification::Works { surplus, .. } => surplus.clone(),
@@ -92,5 +92,5 @@ pub fn note_immutable(observed: &Observed) -> Ruling {
         return Ok(None);
     }
     let step = Step::Save { ledger: Box::new(transition::freeze(&record.ledger)), change: Change::Noted };
-    Ok(Some(Decision::act(step, Reason::CannotPublish, "the Secret is immutable, noted that nodes keep its value")))
+    Ok(Some(Decision::act(step, Reason::CannotPublish, "the Secret is immutable; recorded that nodes keep its value")))
 }

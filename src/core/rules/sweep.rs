@@ -37,7 +37,7 @@ pub(in crate::core) fn sweep(observed: &Observed, ledger: &Ledger, source: &Sour
     {
         return Err(decision.into());
     }
-    let message = format!("revoking {}, left over from an attempt whose answer was lost", token.id());
+    let message = format!("revoking the orphaned token {} of an attempt whose answer was lost", token.id());
     let step = Step::Revoke { token, source: Box::new(source.clone()), values: None, published: false };
     Err(Decision::act(step, Reason::Minting, message).into())
 }

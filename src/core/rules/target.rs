@@ -35,7 +35,7 @@ pub fn foreign_target(observed: &Observed) -> Ruling {
     }
     let Observed { owner, .. } = observed;
     let secret = format!("Secret {}/{}", owner.namespace, resource.target.name);
-    let hand_over = format!("hand it over with the annotation tokenturn.dev/adopt={}", owner.name);
+    let hand_over = format!("let it be adopted with the annotation tokenturn.dev/adopt={}", owner.name);
     let message = match whose {
         Foreign::Token(name) => {
             format!(
@@ -43,7 +43,7 @@ pub fn foreign_target(observed: &Observed) -> Ruling {
             )
         }
         Foreign::Unmanaged => format!(
-            "{secret} exists and was not made by tokenturn; choose another spec.secret.name, {hand_over}, or delete it"
+            "{secret} exists and was not created by tokenturn; choose another spec.secret.name, {hand_over}, or delete it"
         ),
         Foreign::Leftover => format!(
             "{secret} was left by a RotatedToken that is gone; {hand_over}, delete it if nothing uses it, or choose another \
@@ -67,7 +67,7 @@ pub fn repair_drift(observed: &Observed) -> Ruling {
     };
     Ok(drifted.filter(|drift| *drift != Drift::Metadata).map(|_| {
         let message = format!(
-            "Secret {} was changed or deleted by somebody else; restored from the record",
+            "another client changed or deleted Secret {}; the operator restored it from the record",
             resource.target.name
         );
         Decision::act(Step::Publish { serial, repair: true }, Reason::DriftRepaired, message)

@@ -83,7 +83,7 @@ fn keep(observed: &Observed, pending: &Issued, reason: Reason, why: &str) -> Dec
 /// What to do about a token that may do too little.
 pub(in crate::core) fn insufficient(missing: &[String]) -> String {
     format!(
-        "the token may not {}; grant it at the provider, or ask for less in spec.permissions",
+        "the token may not {}; grant it at the provider, or remove it from spec.permissions",
         missing.join(", nor ")
     )
 }
@@ -152,7 +152,7 @@ fn refuse(
 ) -> Result<Decision, Stop> {
     let serial = pending.serial;
     if observed.memory.published == Some(serial) && observed.guarded(Guard::KeepPublished) {
-        let message = format!("the token that was published no longer passes: {message}");
+        let message = format!("the published token fails verification: {message}");
         return Ok(match life::life(observed, serial)? {
             Life::Dead => {
                 let next = transition::replace_dead(&record.ledger, message.clone());

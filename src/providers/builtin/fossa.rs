@@ -16,7 +16,7 @@ pub(super) fn recipe(spec: &FossaProvider) -> Result<HttpProvider, Vec<String>> 
     let (credentials_ref, user) = match (credentials_ref, user, exchange) {
         (Some(credentials_ref), Some(user), None) => (credentials_ref, user),
         (None, None, Some(exchange)) => return fossa_exchange::recipe(exchange, endpoint, scheme),
-        _ => return Err(vec!["exchange: say either credentialsRef and user, or exchange".to_owned()]),
+        _ => return Err(vec!["exchange: set either credentialsRef and user, or exchange".to_owned()]),
     };
     let marks = [("<scheme>", scheme), ("<key>", key(credentials_ref, "token")?), ("<user>", &user.to_string())];
     let mut recipe = parse(include_str!("fossa.yaml"), &marks)?;

@@ -49,7 +49,7 @@ pub(super) fn recipe(spec: &LicensingProvider) -> Result<HttpProvider, Vec<Strin
     if let Some(refresh) = user_token {
         return match probes.is_empty() {
             true => licensing_user_token::recipe(refresh, recipe),
-            false => Err(vec!["probes: are of access tokens; leave them out with userToken".to_owned()]),
+            false => Err(vec!["probes: are for access tokens; remove them, or userToken".to_owned()]),
         };
     }
     recipe.verify.request.path = verify_path.clone().unwrap_or_else(|| "/products".to_owned());

@@ -147,7 +147,7 @@ impl Inspect for Http {
 
     async fn preflight(&self, subject: Subject<'_>) -> Result<Option<Census>, Error> {
         let account = self.account(subject.owner);
-        self.in_time("look at the account", account.preflight(subject.specification)).await
+        self.in_time("read the account", account.preflight(subject.specification)).await
     }
 
     async fn list(&self, subject: Subject<'_>) -> Result<Vec<Listed>, Error> {

@@ -143,9 +143,8 @@ impl Need {
 /// once.
 pub async fn check_own_rights(client: &Client, namespace: &str, account: &str) -> Result<(), Error> {
     let reviews = NEEDS.iter().map(|need| may(client, need.attributes(namespace, account)));
-    let answers = try_join_all(reviews)
-        .await
-        .map_err(|failure| failure.of_repeatable("cannot find out what tokenturn may do"))?;
+    let answers =
+        try_join_all(reviews).await.map_err(|failure| failure.of_repeatable("cannot read the rights of tokenturn"))?;
     let missing: Vec<String> =
         NEEDS.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(need, _)| need.what()).collect();
     if missing.is_empty() {

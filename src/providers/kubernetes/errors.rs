@@ -9,7 +9,11 @@ use tokio::time::timeout;
 
 use crate::{
     api::text,
-    connect::{objects::bad_name, trouble},
+    connect::{
+        cause::{self, Peer},
+        objects::bad_name,
+        trouble,
+    },
     providers::{Class, Error},
 };
 
@@ -50,7 +54,7 @@ async fn call_within<T>(
 impl CallError {
     /// An answer with success that made no sense; never says what it was.
     pub fn unreadable() -> Self {
-        Self::NoAnswer { why: "the answer could not be read".to_owned() }
+        Self::NoAnswer { why: "the answer is not the JSON that it should be".to_owned() }
     }
 
     /// Whether the API server answered with this HTTP status.
@@ -116,21 +120,23 @@ impl From<&kube::Error> for CallError {
             }
             kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => match bad_name(error) {
                 Some(why) => Self::BadName { why: why.to_owned() },
-                None => Self::NotSent { why: "the request could not be built" },
+                None => Self::NotSent { why: "the request could not be built; please report this as a bug" },
             },
-            kube::Error::Auth(_) => Self::NotSent { why: "the operator's own credential could not be read" },
+            kube::Error::Auth(_) => Self::NotSent {
+                why: "the operator could not read its own credential for the API server; check its ServiceAccount or kubeconfig",
+            },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::unreadable(),
             other => Self::NoAnswer { why: transport_reason(other) },
         }
     }
 }
 
-/// The kind of the I/O error at the bottom, for example `connection refused`; other causes may quote what was read.
+/// What to do about the I/O error at the bottom, or its kind; other causes may quote what was read.
 fn transport_reason(error: &kube::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>().filter(|io| io.get_ref().is_none()) {
-            return format!("the API server could not be reached: {}", io.kind());
+            return cause::sentence(io, Peer::ApiServer);
         }
         cause = error.source();
     }
@@ -173,7 +179,10 @@ mod tests {
             CallError::from(&kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset))));
         assert_eq!(lost.clone().of_repeatable("tried").class(), Class::Unavailable);
         assert_eq!(lost.clone().of_create("tried").class(), Class::Unknown);
-        assert_eq!(lost.of_create("tried").to_string(), "tried: the API server could not be reached: connection reset");
+        assert_eq!(
+            lost.of_create("tried").to_string(),
+            "tried: the API server, or a proxy or firewall before it, closed the connection; check their logs (connection reset)"
+        );
         assert_eq!(CallError::unreadable().of_create("tried").class(), Class::Unknown);
         assert_eq!(CallError::NotSent { why: "why" }.of_create("tried").class(), Class::Unavailable);
     }

@@ -92,12 +92,12 @@ impl Kubernetes {
     async fn review(&self, token: &str) -> Result<Review, Error> {
         review::review(&self.client, token)
             .await
-            .map_err(|failure| failure.of_repeatable("cannot have the token reviewed by the API server"))
+            .map_err(|failure| failure.of_repeatable("cannot verify the token at the API server"))
     }
 
     /// Tries the token: asks with it for the rules that it was granted, and compares.
     async fn compare(&self, owner: &Owner, wanted: &Wanted, token: &str) -> Result<Verification, Error> {
-        let tried = || format!("cannot ask for the rules of the new token in namespace {}", owner.namespace);
+        let tried = || format!("cannot read the permissions of the new token in namespace {}", owner.namespace);
         let client = review::client_with(&self.config, token).map_err(|failure| failure.of_repeatable(tried()))?;
         let granted = match access::granted_rules(&client, &owner.namespace).await {
             Ok(granted) => granted,

@@ -57,7 +57,8 @@ pub fn is_final(why: &str) -> bool {
 
 /// A POST of an object as JSON.
 pub fn post(path: &str, body: &impl serde::Serialize) -> Result<http::Request<Vec<u8>>, CallError> {
-    const UNBUILT: CallError = CallError::NotSent { why: "the request could not be built" };
+    const UNBUILT: CallError =
+        CallError::NotSent { why: "the request could not be built; please report this as a bug" };
     let body = serde_json::to_vec(body).map_err(|_| UNBUILT)?;
     http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json").body(body).map_err(|_| UNBUILT)
 }

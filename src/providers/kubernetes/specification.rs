@@ -22,13 +22,13 @@ pub fn understand(specification: &Specification) -> Result<Wanted, Vec<Problem>>
     let mut problems = Vec::new();
     for name in specification.parameters.keys().filter(|name| *name != SERVICE_ACCOUNT) {
         problems.push(Problem::Parameter(format!(
-            "parameter {name:?} is not known to the kubernetes provider; it takes {SERVICE_ACCOUNT:?} only"
+            "parameter {name:?} is not known to the kubernetes provider; it has {SERVICE_ACCOUNT:?} only"
         )));
     }
     let account = specification.parameters.get(SERVICE_ACCOUNT).cloned().unwrap_or_default();
     if account.is_empty() {
         problems.push(Problem::Parameter(format!(
-            "parameter {SERVICE_ACCOUNT:?} is missing; name the ServiceAccount of the same namespace whose tokens are wanted"
+            "parameter {SERVICE_ACCOUNT:?} is missing; set it to the ServiceAccount of the same namespace that the token is issued for"
         )));
     } else if !object_name::is_subdomain(&account) {
         problems.push(Problem::Parameter(format!(

@@ -95,7 +95,7 @@ impl Vocabulary {
         let similar = self.resources.keys().filter(|(_, resource)| distance(resource, asked) <= asked.len().min(6) / 3);
         let meant = namesakes.chain(aliased).chain(similar).next();
         meant.map_or_else(
-            || "; `kubectl api-resources` lists what there is".to_owned(),
+            || "; `kubectl api-resources` lists all of them".to_owned(),
             |(group, resource)| format!("; perhaps {} is meant", qualified(group, resource)),
         )
     }
@@ -209,7 +209,7 @@ mod tests {
             ("get cm", "perhaps \"configmaps\" is meant"),
             ("get confgimaps", "perhaps \"configmaps\" is meant"),
             ("get deploymnts.apps", "perhaps \"deployments.apps\" is meant"),
-            ("get unicorns", "`kubectl api-resources` lists what there is"),
+            ("get unicorns", "`kubectl api-resources` lists all of them"),
             ("get pods:logs", "pods has no subresource logs; it has: exec, log"),
             ("get configmaps:log", "configmaps has no subresource log; it has: none"),
             ("delete pods", "pods does not know delete; it knows: get, list"),

@@ -149,11 +149,7 @@ impl Families {
             "How long the object waits that is due for the longest time; 0 if none waits",
             self.queue_oldest.clone(),
         );
-        ours.add(
-            "remembered_objects",
-            "How many things something is held in memory of, by kind",
-            self.remembered.clone(),
-        );
+        ours.add("remembered_objects", "Objects that the operator keeps in memory, by kind", self.remembered.clone());
         ours.add("leader", "1 if this replica leads, else 0", self.leader.clone());
         ours.add(
             "build",

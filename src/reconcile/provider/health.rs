@@ -33,7 +33,7 @@ pub fn describe(health: Health, complete: &str, now: Timestamp) -> (Reason, Stri
             let side = if ahead.is_positive() { "ahead of" } else { "behind" };
             let minutes = ahead.abs().as_mins();
             let message = format!(
-                "{accepted}; its clock is {minutes} min {side} ours, and lifetimes are off by that: set the clocks"
+                "{accepted}; its clock is {minutes} min {side} the operator's, which shifts the lifetimes of tokens; synchronize the clocks"
             );
             (Reason::ClockSkewed, message)
         }
@@ -57,7 +57,7 @@ mod tests {
         let (reason, message) = said(Some(14), None);
         assert!(reason == Reason::CredentialExpiring && message.contains("2026-12-06"), "{message}");
         let (reason, message) = said(None, Some(-7));
-        assert!(reason == Reason::ClockSkewed && message.contains("7 min behind ours"), "{message}");
+        assert!(reason == Reason::ClockSkewed && message.contains("7 min behind the operator's"), "{message}");
         assert_eq!(said(Some(15), Some(9)).0, Reason::ClockSkewed, "an expiry that is far away hides nothing");
         let (reason, message) = describe(Health::default(), "the recipe is complete", now);
         assert_eq!(

@@ -197,8 +197,8 @@ impl Judged {
     fn status(&self, generation: Option<i64>, shown: &[Condition]) -> TokenProviderStatus {
         let Self { reason, message, needs_person, .. } = self;
         let (ready, stalled) = match needs_person {
-            true => ("help is needed, see condition Stalled", (*reason, message.as_str())),
-            false => (message.as_str(), (Reason::NotStalled, "nothing stands in the way")),
+            true => ("a user has to act; see condition Stalled", (*reason, message.as_str())),
+            false => (message.as_str(), (Reason::NotStalled, "nothing blocks the operator")),
         };
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
         let condition = |type_: &str, holds: bool, reason: Reason, message: &str| {

@@ -47,7 +47,8 @@ pub(in crate::core) fn serve_grace(
                 let next = transition::serve_grace(&record.ledger, served);
                 let step = Step::Save { ledger: Box::new(next), change: Change::GraceServed };
                 return Ok(Some(
-                    Decision::act(step, Reason::InGrace, "noted the grace served").with_pickup(Pickup::proven()),
+                    Decision::act(step, Reason::InGrace, "recorded the grace period served")
+                        .with_pickup(Pickup::proven()),
                 ));
             }
             let ends = schedule::minute_after(observed.now, left);

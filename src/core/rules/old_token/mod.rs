@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// What is said of a target that is not as it was left.
-const DRIFT: &str = "the Secret was changed or deleted by somebody else; restored from the record";
+const DRIFT: &str = "another client changed or deleted the Secret; the operator restored it from the record";
 
 /// Goes on with an old token that is not yet dead.
 pub fn finish(observed: &Observed) -> Ruling {
@@ -132,5 +132,5 @@ fn snapshot(observed: &Observed, resource: &Resource, record: &Record) -> Ruling
     let snapshot = settled_snapshot(observed, resource, record.ledger.sequence)?;
     let next = stamp::renew(observed, transition::snapshot(&record.ledger, snapshot))?;
     let step = Step::Save { ledger: Box::new(next), change: Change::Snapshot };
-    Ok(Some(Decision::act(step, Reason::AwaitingPickup, "noted the pods that may hold the old token")))
+    Ok(Some(Decision::act(step, Reason::AwaitingPickup, "recorded the pods that may hold the old token")))
 }

@@ -37,7 +37,7 @@ pub(in crate::core) fn in_the_way(
         return Err((wake, message));
     };
     let sequence = record.ledger.sequence + 1;
-    let message = format!("{message}; rotation {sequence} ({reason}) is due and begins when the old token is dead");
+    let message = format!("{message}; rotation {sequence} ({reason}) is due and begins after the old token is revoked");
     match current.token.expires_at {
         Some(expires) if reason == Reason::ExpiresSoon => {
             let message = format!(

@@ -34,7 +34,7 @@ pub(in crate::core) fn expired(observed: &Observed, record: &Record, previous: &
 fn forget(observed: &Observed, record: &Record, previous: &Superseded, how: &str) -> Decision {
     let next = transition::forget(&record.ledger, observed.now);
     let step = Step::Save { ledger: Box::new(next), change: Change::Forgotten(previous.token.serial) };
-    let message = format!("{} is dead: {how}", previous.token.id);
+    let message = format!("{} is verified to be rejected: {how}", previous.token.id);
     Decision::act(step, Reason::Revoked, message).with_pickup(Pickup::proven())
 }
 

@@ -29,5 +29,8 @@ fn left_behind(observed: &Observed, ledger: &Ledger) -> Option<String> {
 
 /// What is said of tokens that are left alive on purpose.
 pub(in crate::core) fn orphaned(ids: &[&str]) -> String {
-    format!("left alive as spec.deletionPolicy says, nobody rotates or revokes it now: {}", ids.join(", "))
+    format!(
+        "spec.deletionPolicy is Orphan: the operator no longer rotates or revokes the orphaned token: {}",
+        ids.join(", ")
+    )
 }

@@ -46,11 +46,11 @@ pub fn or_release(observed: &Observed, decision: Decision) -> Result<Decision, Q
     }
     let namespace = &observed.owner.namespace;
     let lost = format!(
-        "namespace {namespace} is being deleted, and the credential that would revoke the tokens of this object went before it ({})",
+        "namespace {namespace} is being deleted, and the credential that revokes the tokens of this object is already deleted ({})",
         decision.message
     );
     let Some(record) = &observed.record else {
-        let message = format!("{lost}; its record is lost too, so look at the provider for tokens that nobody uses");
+        let message = format!("{lost}; its record is lost too; check the provider for orphaned tokens");
         return Ok(Decision::act(Step::ReleaseFinalizer, Reason::LeftAlive, message));
     };
     let message = format!("{lost}; revoke by hand: {}", names(&record.ledger));
@@ -66,10 +66,14 @@ fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
         return None;
     }
     let minutes = TRIES_FOR.as_secs() / 60;
-    let tried =
-        format!("more than {minutes} min were not enough to revoke what was never published ({})", decision.message);
+    let tried = format!(
+        "for more than {minutes} min the operator could not revoke a token that was never published ({})",
+        decision.message
+    );
     let alive = |what: &str| {
-        format!("left alive as spec.deletionPolicy says, nobody rotates or revokes it now: {what}; {tried}")
+        format!(
+            "spec.deletionPolicy is Orphan: the operator no longer rotates or revokes the orphaned token: {what}; {tried}"
+        )
     };
     let Some(record) = &observed.record else {
         let name = &resource.target.name;
@@ -117,7 +121,7 @@ fn names(ledger: &Ledger) -> String {
     });
     let mut names: Vec<String> = named.collect();
     if let Some(intent) = &ledger.intent {
-        names.push(format!("what rotation {} may have left there", intent.serial));
+        names.push(format!("orphaned tokens of rotation {}, if there are any", intent.serial));
     }
     if names.is_empty() { "nothing that is known".to_owned() } else { names.join(", ") }
 }

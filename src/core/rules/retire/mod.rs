@@ -67,14 +67,14 @@ fn unpublished(observed: &Observed, record: &Record) -> Ruling {
     };
     if observed.memory.own != Some(intent.serial) && observed.guarded(Guard::RetireTakeOver) {
         if let Some(wait) = foreign_intent(observed, intent) {
-            let message = "waiting until another replica has ended what it began";
+            let message = "waiting until another replica has finished its work";
             return Ok(Some(Decision::wait(wait, Reason::Deleting, message)));
         }
         // From here on no other replica can store what it minted, so what is listed and not recorded is left over.
         let next = transition::take_over(&record.ledger);
         let serial = next.intent.as_ref().map_or(intent.serial, |intent| intent.serial);
         let step = Step::Save { ledger: Box::new(next), change: Change::TakenOver(serial) };
-        return Ok(Some(Decision::act(step, Reason::Deleting, "taking over what another process began")));
+        return Ok(Some(Decision::act(step, Reason::Deleting, "taking over the work of another process")));
     }
     sweep(observed, &record.ledger, &intent.source)?;
     Ok(None)

@@ -38,7 +38,11 @@ pub(in crate::core) fn revoke(observed: &Observed, record: &Record) -> Result<De
         if let Some(retirement) = ledger.retirement.as_ref().filter(|retirement| retirement.revoke.is_some()) {
             let next = transition::retire(ledger, retirement.pods.clone(), retirement.crowd.clone());
             let step = Step::Save { ledger: Box::new(next), change: Change::Retiring };
-            return Ok(Decision::act(step, Reason::Deleting, "the Secret came back, counting its consumers anew"));
+            return Ok(Decision::act(
+                step,
+                Reason::Deleting,
+                "the Secret exists again; the operator counts its consumers again",
+            ));
         }
         let message = "no pod uses the Secret any more; deleting it";
         return Ok(Decision::act(Step::DeleteTarget, Reason::Deleting, message));
@@ -49,7 +53,7 @@ pub(in crate::core) fn revoke(observed: &Observed, record: &Record) -> Result<De
     }
     let Some(committed) = ledger.retirement.as_ref().and_then(|retirement| retirement.revoke.as_ref()) else {
         if let Some(left) = still_published(observed) {
-            let message = "waiting until nothing that was decided before the deletion can still be written";
+            let message = "waiting until no write from before the deletion can still arrive";
             return Ok(Decision::wait(left, Reason::Deleting, message));
         }
         let next = transition::intend_retirement(ledger, proof, observed.now);
@@ -71,7 +75,7 @@ pub(in crate::core) fn revoke(observed: &Observed, record: &Record) -> Result<De
     if let Some(unknown) = ledger.tokens().find(|token| token.is_unknown()) {
         return Ok(drop_record(observed, record, Reason::TokenMayRemain, &may_be_alive(unknown)));
     }
-    Ok(drop_record(observed, record, Reason::Revoked, "every token of this object is dead"))
+    Ok(drop_record(observed, record, Reason::Revoked, "every token of this object is verified to be rejected"))
 }
 
 /// Time in which another replica, which has not heard of the deletion, may still publish: the settle

@@ -45,13 +45,13 @@ pub(in crate::core) fn nobody_left(observed: &Observed, ledger: &Ledger) -> Resu
     }
     if is_to_be_counted(observed, retirement, handed_over) || (!handed_over && !holders.iter().all(is_known)) {
         if handed_over && let Some(left) = observed.unsettled() {
-            let message = "the Secret belongs to somebody else now; waiting until no pod can start with our value";
+            let message = "the Secret belongs to another owner now; the operator waits until no pod can start with the token of this object";
             return Err(Decision::wait(left, Reason::Deleting, message).into());
         }
         let (pods, crowd) = noted(ledger, &holders, |pod| is_held(pod, consumers, contact));
         let next = if handed_over { transition::retire_handed_over } else { transition::retire };
         let step = Step::Save { ledger: Box::new(next(ledger, pods, crowd)), change: Change::Retiring };
-        return Err(Decision::act(step, Reason::Deleting, "noted the pods that use the Secret").into());
+        return Err(Decision::act(step, Reason::Deleting, "recorded the pods that use the Secret").into());
     }
     let mut blockers = if handed_over { Vec::new() } else { wanting(consumers) };
     let remaining = match retirement.map_or_else(|| judged(&Retirement::default()), judged) {
@@ -116,7 +116,7 @@ fn wanting(consumers: &Consumers) -> Vec<Blocker> {
             pod: view.workload.to_string(),
             container: None,
             why: format!(
-                "wants {} pods that use the Secret; delete it, scale it to 0, or take the reference out",
+                "wants {} pods that use the Secret; delete it, scale it to 0, or remove the reference",
                 view.wanted
             ),
             action_needed: true,

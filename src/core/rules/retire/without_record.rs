@@ -22,7 +22,7 @@ use crate::{
 /// No record: either nothing was ever minted, or the record was lost and the provider's list says what is alive.
 pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, Stop> {
     let Some(resource) = &observed.resource else {
-        return Ok(Decision::wait(STALLED_WAKE, Reason::Deleting, "nothing is left of this object"));
+        return Ok(Decision::wait(STALLED_WAKE, Reason::Deleting, "nothing remains of this object"));
     };
     let release = Decision::act(Step::ReleaseFinalizer, Reason::Deleting, "no token of this object is alive");
     let orphan = resource.deletion_policy == DeletionPolicy::Orphan;
@@ -88,8 +88,9 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
 fn unseen(observed: &Observed, resource: &Resource, orphan: bool) -> Decision {
     let secret = format!("Secret {}/{}", observed.owner.namespace, resource.target.name);
     if orphan {
-        let message =
-            format!("left alive as spec.deletionPolicy says: the token in {secret}, if it is; its record is lost");
+        let message = format!(
+            "spec.deletionPolicy is Orphan: the token in {secret} may be valid, and the operator no longer rotates it; its record is lost"
+        );
         return Decision::act(Step::ReleaseFinalizer, Reason::Orphaned, message);
     }
     let message = format!(

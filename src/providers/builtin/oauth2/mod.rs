@@ -57,7 +57,7 @@ impl OAuth2 {
         let endpoints = match (&issuer, &settings.endpoints) {
             (Some(issuer), None) => issuer.stand_ins(),
             (None, Some(said)) => Endpoints::parse(said)?,
-            _ => return Err(vec!["spec.oauth2: say exactly one of issuer and endpoints".to_owned()]),
+            _ => return Err(vec!["spec.oauth2: set exactly one of issuer and endpoints".to_owned()]),
         };
         let timeout = settings.timeout.map_or(TIMEOUT, Duration::from);
         let shape = driver(settings, &endpoints, timeout, reference, shared)?;
@@ -83,7 +83,7 @@ impl OAuth2 {
         let endpoints = self.endpoints(namespace, issuer, timeout, &doing).await?;
         let left = timeout.saturating_sub(started.elapsed());
         if left < LEAST {
-            let why = format!("{doing}: it took all the time of the operation; look at timeout");
+            let why = format!("{doing}: it took all the time of the operation; set a longer timeout");
             return Err(Error::new(Class::Unavailable, why));
         }
         driver(&self.settings, &endpoints, timeout, &self.reference, &self.shared)
@@ -103,11 +103,12 @@ impl OAuth2 {
         for address in issuer.addresses() {
             let left = timeout.saturating_sub(started.elapsed());
             let Some(received) = self.shape.look_up(namespace, address, left, doing).await? else { continue };
-            let body = received.body.json().ok_or_else(|| invalid("it is no JSON; look at issuer"))?;
+            let not_json = || invalid(&format!("{}; check issuer", received.not_json()));
+            let body = received.body.json().ok_or_else(not_json)?;
             return metadata::read(body, issuer, self.settings.client.client.method).map_err(|why| invalid(&why));
         }
         let [one, other] = issuer.addresses();
-        Err(invalid(&format!("there is nothing at {one} and {other}; look at issuer, or say endpoints")))
+        Err(invalid(&format!("there is nothing at {one} and {other}; check issuer, or set endpoints")))
     }
 }
 

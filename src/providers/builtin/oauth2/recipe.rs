@@ -52,7 +52,7 @@ pub fn recipe(
         (OAuth2Revocation::Revoke, None) if is_said => None,
         (OAuth2Revocation::Revoke, None) => {
             mistakes.push(
-                "the server has no revocation_endpoint; with spec.oauth2.revocation: Never tokens are left to their expiry"
+                "the server has no revocation_endpoint; set spec.oauth2.revocation: Never to let tokens end at their expiry"
                     .to_owned(),
             );
             None
@@ -204,7 +204,7 @@ fn verify(settings: &OAuth2Provider, endpoints: &Endpoints) -> Result<HttpVerify
     }
     let Some(url) = &endpoints.introspection else {
         return Err(
-            "the server has no introspection_endpoint; say spec.oauth2.verify.url, where tokens are tried instead"
+            "the server has no introspection_endpoint; set spec.oauth2.verify.url, where tokens are verified instead"
                 .to_owned(),
         );
     };
@@ -236,8 +236,7 @@ fn check(settings: &OAuth2Provider, endpoints: &Endpoints) -> Option<HttpCheck> 
 /// That a token is dead is proven by trying it: success is also said of what was not revoked (RFC 7009, section 2.2).
 fn revoke(settings: &OAuth2Provider, url: &Url) -> HttpRevoke {
     let mut cases = cases(&settings.client.secret_ref.name);
-    let advice =
-        "the server cannot revoke tokens of this kind, and it ends when it expires; say spec.oauth2.revocation: Never";
+    let advice = "the server cannot revoke tokens of this kind, and the token ends when it expires; set spec.oauth2.revocation: Never";
     cases.push(case("unsupported_token_type", HttpMeaning::Refused, advice));
     HttpRevoke {
         precondition: None,
@@ -257,7 +256,7 @@ fn of_token(client: &OAuth2Client) -> Form {
 /// The error codes of RFC 6749, section 5.2, and RFC 8707, section 2.
 fn cases(secret: &str) -> Vec<HttpCase> {
     let refused = HttpMeaning::Refused;
-    let client = format!("look at client: its id, its method, and the secret or key in the Secret {secret}");
+    let client = format!("check client: its id, its method, and the secret or key in the Secret {secret}");
     let known = [
         ("invalid_client", HttpMeaning::Unauthorized, client.as_str()),
         (
@@ -265,15 +264,11 @@ fn cases(secret: &str) -> Vec<HttpCase> {
             HttpMeaning::Unauthorized,
             "allow the client the client credentials grant at the server",
         ),
-        (
-            "invalid_scope",
-            refused,
-            "the server does not give the client a scope that is asked for; look at spec.permissions",
-        ),
-        ("invalid_target", refused, "look at resource and audience"),
+        ("invalid_scope", refused, "the server does not grant the client a requested scope; check spec.permissions"),
+        ("invalid_target", refused, "check resource and audience"),
         ("unsupported_grant_type", refused, "the server has no client credentials grant; allow it there"),
-        ("invalid_dpop_proof", refused, "look at the clocks of the operator and of the server"),
-        ("invalid_request", refused, "the server misses something in it; look at resource and audience"),
+        ("invalid_dpop_proof", refused, "check the clocks of the operator and of the server"),
+        ("invalid_request", refused, "the request lacks something that the server needs; check resource and audience"),
     ];
     known.map(|(name, meaning, advice)| case(name, meaning, advice)).to_vec()
 }

@@ -101,7 +101,7 @@ impl<'a> Account<'a> {
     /// What to look at where the credential is not accepted.
     pub fn remedy(&self) -> String {
         match &self.recipe().credential {
-            Some(credential) => format!("look at {}", credential.describe()),
+            Some(credential) => format!("check {}", credential.describe()),
             None => "the provider object names no credential".to_owned(),
         }
     }

@@ -91,7 +91,7 @@ fn signature(
     let der = key.secret_der();
     let rsa = |padding: &'static dyn RsaEncoding| {
         let pair = RsaKeyPair::from_pkcs8(der).map_err(|_| {
-            format!("is no RSA key of 2048 to 4096 bits, which {} needs; look at algorithm", algorithm.name())
+            format!("is no RSA key of 2048 to 4096 bits, which {} needs; check algorithm", algorithm.name())
         })?;
         let mut signature = vec![0; pair.public().modulus_len()];
         pair.sign(padding, random, input, &mut signature).map_err(|_| "cannot sign".to_owned())?;
@@ -102,14 +102,14 @@ fn signature(
         SigningAlgorithm::Ps256 => rsa(&RSA_PSS_SHA256),
         SigningAlgorithm::Es256 => {
             let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, random)
-                .map_err(|_| "is no key of the curve P-256, which ES256 needs; look at algorithm".to_owned())?;
+                .map_err(|_| "is no key of the curve P-256, which ES256 needs; check algorithm".to_owned())?;
             let signature = pair.sign(random, input).map_err(|_| "cannot sign".to_owned())?;
             Ok(signature.as_ref().to_vec())
         }
         SigningAlgorithm::EdDsa => {
             // Without its public half, as OpenSSL writes it.
             let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-                .map_err(|_| "is no Ed25519 key, which EdDSA needs; look at algorithm".to_owned())?;
+                .map_err(|_| "is no Ed25519 key, which EdDSA needs; check algorithm".to_owned())?;
             Ok(pair.sign(input).as_ref().to_vec())
         }
     }

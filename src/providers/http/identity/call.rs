@@ -7,7 +7,10 @@ use crate::{
     providers::{
         Class, Error,
         http::{
-            message::render::{self, Rendered, Scope},
+            message::{
+                answer::Received,
+                render::{self, Rendered, Scope},
+            },
             recipe::{operation::Operation, template::Variable},
             send::throttle::{AccountLimiter, Closed, Leave, Pause},
         },
@@ -60,7 +63,12 @@ impl ProviderCall<'_> {
 
     /// The answer lacks what the recipe reads.
     pub fn unreadable(&self) -> Error {
-        self.error(Class::Invalid, "the answer does not say what the recipe expects; look at its paths")
+        self.error(Class::Invalid, "the answer lacks a field that the recipe reads; check the paths of the recipe")
+    }
+
+    /// The answer is not JSON.
+    pub fn not_json(&self, received: &Received) -> Error {
+        self.error(Class::Invalid, format!("{}; check the base URL and the path", received.not_json()))
     }
 
     /// A request of the recipe.
@@ -91,11 +99,14 @@ impl ProviderCall<'_> {
     fn stay_away(&self, closed: Closed) -> Error {
         let later = |wait| Class::RateLimited { retry_after: Some(wait) };
         let (class, why) = match closed {
-            Closed::Paused(left, Pause::Asked) => (later(left), "it asked for a pause that is not over"),
-            Closed::Paused(left, Pause::Quota) => {
-                (Class::QuotaExceeded { retry_after: left }, "the limit of the plan was used up a moment ago")
+            Closed::Paused(left, Pause::Asked) => {
+                (later(left), "it asked for a pause that is not over; the operator waits")
             }
-            Closed::Busy(wait) => (later(wait), "other calls to it have not been answered yet"),
+            Closed::Paused(left, Pause::Quota) => (
+                Class::QuotaExceeded { retry_after: left },
+                "the limit of the plan is used up; the operator waits until the provider resets it",
+            ),
+            Closed::Busy(wait) => (later(wait), "other calls to it are not answered yet; the operator waits"),
         };
         self.error(class, why)
     }

@@ -13,6 +13,7 @@ use crate::{
         http::{
             message::{
                 answer::{Meant, Received},
+                redirect,
                 wait::{back_at_work, retry_after},
             },
             send::throttle::Pause,
@@ -28,7 +29,7 @@ impl ProviderCall<'_> {
     pub fn refusal(&self, meant: Meant<'_>, received: &Received) -> Error {
         let status = said(meant, received);
         let (class, what, advice) = self.judged(meant, received);
-        let advice = meant.remedy.map(str::to_owned).or(advice);
+        let advice = meant.remedy.map(str::to_owned).or_else(|| redirect::advice(received)).or(advice);
         let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
         self.error(class, format!("{what} ({status}){advice}"))
     }
@@ -39,17 +40,27 @@ impl ProviderCall<'_> {
             HttpMeaning::RateLimited => {
                 let retry_after = asked();
                 self.pause(retry_after);
-                (Class::RateLimited { retry_after }, "it asks to slow down", None)
+                (
+                    Class::RateLimited { retry_after },
+                    "it limits the rate of requests; the operator waits and tries again",
+                    None,
+                )
             }
             HttpMeaning::QuotaExceeded => {
                 let retry_after = asked().map_or(QUOTA_PAUSE, |wait| wait.max(QUOTA_PAUSE));
                 self.limiter.pause(retry_after, Pause::Quota);
-                (Class::QuotaExceeded { retry_after }, "the limit of the plan is used up", None)
+                (
+                    Class::QuotaExceeded { retry_after },
+                    "the limit of the plan is used up; wait until the provider resets it, or ask for a higher limit",
+                    None,
+                )
             }
-            HttpMeaning::AccountSuspended => (Class::AccountSuspended, "the account may not use it now", None),
+            HttpMeaning::AccountSuspended => {
+                (Class::AccountSuspended, "it has suspended the account; renew its licence or subscription there", None)
+            }
             HttpMeaning::Unavailable => {
                 self.pause(back_at_work(&received.headers, Timestamp::now()));
-                (Class::Unavailable, "it does not work now", None)
+                (Class::Unavailable, "it does not work now; the operator tries again", None)
             }
             HttpMeaning::Unauthorized => {
                 (Class::Unauthorized, "it does not accept the operator's credential", Some(self.account.remedy()))
@@ -59,16 +70,16 @@ impl ProviderCall<'_> {
             }
             HttpMeaning::Duplicate => (Class::Conflict, "it has a token of this name already", None),
             HttpMeaning::Gone => {
-                let advice = "look at baseUrl, path and parameters".to_owned();
-                (Class::Invalid, "it finds nothing there", Some(advice))
+                let advice = "check baseUrl, path and parameters".to_owned();
+                (Class::Invalid, "it has nothing at that address", Some(advice))
             }
             HttpMeaning::Refused | HttpMeaning::Success => match meant.lacks {
                 Some(path) => {
-                    let advice = format!("look at what is expected of {path}");
-                    (Class::Invalid, "the answer is not as it should be", Some(advice))
+                    let advice = format!("check what the recipe expects of {path}");
+                    (Class::Invalid, "the answer is not as the recipe expects", Some(advice))
                 }
                 None => {
-                    let advice = "look at the recipe and the parameters".to_owned();
+                    let advice = "check the request of the recipe, and the parameters".to_owned();
                     (Class::Invalid, "it refuses the request", Some(advice))
                 }
             },

@@ -173,8 +173,8 @@ pub(super) fn basic_header(data: &BTreeMap<String, Vec<u8>>, basic: &HttpBasic) 
 /// The header of HTTP Basic authentication.
 pub(super) fn basic_value(username: &str, password: &str) -> Result<HeaderValue, String> {
     let shown = Zeroizing::new(BASE64_STANDARD.encode(Zeroizing::new(format!("{username}:{password}"))));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", *shown)).map_err(|_| "it cannot stand in a header".to_owned())?;
+    let mut value = HeaderValue::try_from(format!("Basic {}", *shown))
+        .map_err(|_| "it has characters that a header cannot carry".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -103,7 +103,7 @@ impl Account<'_> {
                 return Err(call.refusal(meant, &received));
             }
             let now = Timestamp::now();
-            let body = received.body.json().ok_or_else(|| call.unreadable())?;
+            let body = received.body.json().ok_or_else(|| call.not_json(&received))?;
             let token = content::scalar(&login.value, body).map(Zeroizing::new).ok_or_else(|| call.unreadable())?;
             let expires = login.expires.as_ref().map(|wanted| content::time(wanted, body, now)).transpose();
             let expires = expires.map_err(|_| call.unreadable())?.flatten();

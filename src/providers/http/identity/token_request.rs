@@ -19,6 +19,7 @@ use crate::{
         http::{
             message::{
                 answer::{self, Received},
+                redirect,
                 render::Rendered,
                 wait,
             },
@@ -105,14 +106,14 @@ pub fn read(received: &Received, secret: &str, now: Timestamp) -> Result<AccessT
     if !status.is_success() {
         return Err(refusal(received, secret, now));
     }
-    let unusable = |what: &str| Error::new(Class::Invalid, format!("it answers success, but {what}; look at tokenUrl"));
-    let body = received.body.json().ok_or_else(|| unusable("no JSON"))?;
+    let unusable = |what: &str| Error::new(Class::Invalid, format!("it answers success, but {what}; check tokenUrl"));
+    let body = received.body.json().ok_or_else(|| unusable(received.not_json()))?;
     let kind = body["token_type"].as_str().unwrap_or_default();
     if !kind.eq_ignore_ascii_case("Bearer") {
-        return Err(unusable("the token is none that a bearer can show (token_type)"));
+        return Err(unusable("its token_type is not Bearer"));
     }
     let token = body["access_token"].as_str().filter(|token| !token.is_empty());
-    let token = token.ok_or_else(|| unusable("gives no access_token"))?;
+    let token = token.ok_or_else(|| unusable("it gives no access_token"))?;
     let seconds = body["expires_in"].as_f64().or_else(|| body["expires_in"].as_str()?.parse().ok());
     let lifetime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(AccessToken { token: Zeroizing::new(token.to_owned()), lifetime })
@@ -127,14 +128,25 @@ fn refusal(received: &Received, secret: &str, now: Timestamp) -> Error {
         None => match status {
             _ if status == StatusCode::TOO_MANY_REQUESTS || answer::asks_to_wait(received) => {
                 let retry_after = wait::retry_after(&received.headers, now);
-                (Class::RateLimited { retry_after }, "it asks to slow down".to_owned())
+                (
+                    Class::RateLimited { retry_after },
+                    "it limits the rate of requests; the operator tries again later".to_owned(),
+                )
             }
-            StatusCode::REQUEST_TIMEOUT => (Class::Unavailable, "it does not work now".to_owned()),
-            _ if status.is_server_error() => (Class::Unavailable, "it does not work now".to_owned()),
+            StatusCode::REQUEST_TIMEOUT => {
+                (Class::Unavailable, "it does not work now; the operator tries again".to_owned())
+            }
+            _ if status.is_server_error() => {
+                (Class::Unavailable, "it does not work now; the operator tries again".to_owned())
+            }
+            _ if status.is_redirection() => {
+                let advice = redirect::advice(received).unwrap_or_else(|| "check tokenUrl".to_owned());
+                (Class::Invalid, format!("it refuses the request; {advice}"))
+            }
             StatusCode::UNAUTHORIZED => (Class::Unauthorized, CODES[0].2.to_owned()),
             StatusCode::FORBIDDEN => (Class::Refused, CODES[0].2.to_owned()),
-            StatusCode::NOT_FOUND => (Class::Invalid, "it finds nothing there; look at tokenUrl".to_owned()),
-            _ => (Class::Invalid, "it refuses the request; look at tokenUrl and method".to_owned()),
+            StatusCode::NOT_FOUND => (Class::Invalid, "it has nothing at that address; check tokenUrl".to_owned()),
+            _ => (Class::Invalid, "it refuses the request; check tokenUrl and method".to_owned()),
         },
     };
     let code = known.map(|(code, ..)| format!(", {code}")).unwrap_or_default();
@@ -151,19 +163,19 @@ const CODES: [(&str, Class, &str); 8] = [
     (
         "invalid_client",
         Class::Unauthorized,
-        "it does not accept the client; look at its id, its secret or key, and method",
+        "it does not accept the client; check its id, its secret or key, and method",
     ),
     (
         "unauthorized_client",
         Class::Unauthorized,
-        "the client may not use the client credentials grant, or its secret is wrong; look at both",
+        "the client may not use the client credentials grant, or its secret is wrong; check both",
     ),
     ("access_denied", Class::Refused, "the client may not have this; allow it at the authorization server"),
-    ("invalid_scope", Class::Invalid, "it does not give a scope that is asked for; look at scopes"),
-    ("invalid_target", Class::Invalid, "it does not know what the token is for; look at resource and audience"),
-    ("unsupported_grant_type", Class::Invalid, "it knows no client credentials grant; look at tokenUrl"),
-    ("temporarily_unavailable", Class::Unavailable, "it does not work now"),
-    ("server_error", Class::Unavailable, "it does not work now"),
+    ("invalid_scope", Class::Invalid, "it does not grant a requested scope; check scopes"),
+    ("invalid_target", Class::Invalid, "it does not know what the token is for; check resource and audience"),
+    ("unsupported_grant_type", Class::Invalid, "it does not support the client credentials grant; check tokenUrl"),
+    ("temporarily_unavailable", Class::Unavailable, "it does not work now; the operator tries again"),
+    ("server_error", Class::Unavailable, "it does not work now; the operator tries again"),
 ];
 
 #[cfg(test)]
@@ -209,11 +221,11 @@ mod tests {
                 "invalid_client",
             ),
             (400, json!({"error": "unauthorized_client"}), Class::Unauthorized, "or its secret is wrong"),
-            (400, json!({"error": "invalid_scope"}), Class::Invalid, "look at scopes"),
-            (400, json!({"error": "canary"}), Class::Invalid, "look at tokenUrl"),
+            (400, json!({"error": "invalid_scope"}), Class::Invalid, "check scopes"),
+            (400, json!({"error": "canary"}), Class::Invalid, "check tokenUrl"),
             (401, json!("canary"), Class::Unauthorized, "ns/client"),
             (503, json!({}), Class::Unavailable, "status 503"),
-            (429, json!({}), Class::RateLimited { retry_after: None }, "slow down"),
+            (429, json!({}), Class::RateLimited { retry_after: None }, "limits the rate"),
             (200, json!("canary"), Class::Invalid, "token_type"),
             (200, ok(json!({"token_type": "DPoP"})), Class::Invalid, "token_type"),
             (200, ok(json!({"access_token": ""})), Class::Invalid, "access_token"),

@@ -1,6 +1,6 @@
 //! What an answer means. Pure: status, headers and body in, meaning out.
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -20,6 +20,21 @@ pub struct Received {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Body,
+}
+
+impl Received {
+    /// What a body is that is not JSON, and what that says.
+    #[must_use]
+    pub fn not_json(&self) -> &'static str {
+        let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let is_html = kind.to_ascii_lowercase().starts_with(b"text/html");
+        match &self.body {
+            Body::Empty => "the answer is empty, not JSON",
+            Body::Json(_) => "the answer is JSON",
+            Body::Other if is_html => "the answer is an HTML page, not JSON: probably of a login page or a proxy",
+            Body::Other => "the answer is not JSON",
+        }
+    }
 }
 
 /// What a status means, where a recipe says nothing else.

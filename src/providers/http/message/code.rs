@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use serde_json::Value;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::render::{Rendered, Scope};
@@ -42,6 +43,18 @@ impl RequestSecrets {
         Self(joined(&parts.chain(basics.iter().map(|pair| pair.as_slice())).chain(body).collect::<Vec<_>>()))
     }
 
+    /// Whether the host of an address repeats one of them, in any case of letters. What stands in the host that was asked is no secret.
+    pub(super) fn contains_host(&self, host: &str) -> bool {
+        let within = |long: &[u8], word: &[u8]| long.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+        let url = self.0.split(|byte| *byte == b' ').next().and_then(|url| std::str::from_utf8(url).ok());
+        let asked = url.and_then(|url| Url::parse(url).ok()).and_then(|url| url.host_str().map(str::to_owned));
+        let asked = asked.unwrap_or_default();
+        let words = self.0.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+        let mut secrets = words.filter(|word| word.len() >= MIN_SECRET && !within(asked.as_bytes(), word));
+        secrets.any(|word| within(host.as_bytes(), word))
+    }
+
+    /// Whether a text has something in common with them.
     fn has_to_do_with(&self, code: &str) -> bool {
         let mut words = self.0.split(|byte| !is_of_code(*byte)).filter(|word| word.len() >= MIN_SECRET);
         let code = code.as_bytes();

@@ -7,5 +7,6 @@ pub mod content;
 pub mod dpop;
 pub mod link;
 pub(super) mod paging;
+pub(super) mod redirect;
 pub mod render;
 pub mod wait;

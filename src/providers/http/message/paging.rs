@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
         (!left.is_zero()).then_some(left).ok_or_else(|| {
             let (pages, seconds) = (self.pages, MAX_TIME.as_secs());
             let why = format!(
-                "{pages} pages took {seconds} s, and there are more; have it give larger pages, or fewer tokens, by list.request.query"
+                "{pages} pages took {seconds} s, and there are more; set larger pages, or a filter, in list.request.query"
             );
             PagingStopped { class: Class::Unavailable, why }
         })
@@ -109,11 +109,11 @@ impl<'a> Walk<'a> {
             return Ok(false);
         };
         if self.pages >= MAX_PAGES {
-            return Err(wrong(format!("it goes on after {MAX_PAGES} pages; look at list.paging")));
+            return Err(wrong(format!("the list has more than {MAX_PAGES} pages; check list.paging")));
         }
         if self.length > MAX_LENGTH {
             let most = MAX_LENGTH >> 20;
-            return Err(wrong(format!("it goes on after {most} MiB; have it give fewer tokens by list.request.query")));
+            return Err(wrong(format!("the list is longer than {most} MiB; set a filter in list.request.query")));
         }
         self.next = next;
         Ok(true)
@@ -163,14 +163,16 @@ impl<'a> Walk<'a> {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
             Some(Value::Bool(true) | Value::Array(_) | Value::Object(_)) => {
-                return Err(wrong("what says the next page is no text and no number; look at list.paging.cursor.next"));
+                return Err(wrong(
+                    "the cursor of the next page is no text and no number; check list.paging.cursor.next",
+                ));
             }
         };
         if cursor.len() > MAX_CURSOR {
-            return Err(wrong(format!("what says the next page is longer than {} KiB", MAX_CURSOR >> 10)));
+            return Err(wrong(format!("the cursor of the next page is longer than {} KiB", MAX_CURSOR >> 10)));
         }
         if !self.asked.insert(cursor.clone()) {
-            return Err(wrong("what says the next page was said before; look at list.paging.cursor"));
+            return Err(wrong("the answer repeats the cursor of a page; check list.paging.cursor"));
         }
         Ok(Some(Next::Cursor(cursor)))
     }
@@ -241,8 +243,8 @@ mod tests {
             (&cursor, vec![(json!({"next": {"page": 2}}), None)], "no text and no number"),
             (&cursor, vec![(json!({"next": ["x"]}), None)], "no text and no number"),
             (&cursor, vec![(json!({"next": true}), None)], "no text and no number"),
-            (&cursor, vec![(json!({"next": "x"}), None); 2], "was said before"),
-            (&cursor, ["x", "y", "x"].map(|next| (json!({"next": next}), None)).to_vec(), "was said before"),
+            (&cursor, vec![(json!({"next": "x"}), None); 2], "repeats the cursor"),
+            (&cursor, ["x", "y", "x"].map(|next| (json!({"next": next}), None)).to_vec(), "repeats the cursor"),
             (&cursor, vec![(json!({"next": "x".repeat(5_000)}), None)], "longer than 4 KiB"),
             (&Paging::Link, vec![(json!({}), Some("<>; rel=next"))], "was read already"),
             (
@@ -263,11 +265,11 @@ mod tests {
         let page = Paging::Page { parameter: "page".to_owned(), first: 1 };
         let pages: Vec<_> = (0..60).map(|index| (json!({"items": [index]}), None)).collect();
         let (asked, end) = walked(&page, &pages);
-        assert_eq!((asked.len(), end), (50, Err("it goes on after 50 pages; look at list.paging".to_owned())));
+        assert_eq!((asked.len(), end), (50, Err("the list has more than 50 pages; check list.paging".to_owned())));
         let large = |index| (json!({"items": [index], "more": "x".repeat(700_000)}), None);
         let pages: Vec<_> = (0..60).map(large).collect();
         let (asked, end) = walked(&page, &pages);
-        assert!(asked.len() < 30 && end.clone().unwrap_err().contains("after 16 MiB"), "{} {end:?}", asked.len());
+        assert!(asked.len() < 30 && end.clone().unwrap_err().contains("longer than 16 MiB"), "{} {end:?}", asked.len());
     }
 
     /// Regression: fifty pages of 14 s each kept everybody else waiting.

@@ -86,7 +86,7 @@ impl ProviderCall<'_> {
     fn left(&self, started: Instant) -> Result<Duration, Error> {
         let timeout = self.account.connection.timeout;
         let left = timeout.saturating_sub(started.elapsed());
-        let late = "what had to be asked for first took all of its time; look at timeout";
+        let late = "the calls that come before it took all of its time; set a longer timeout";
         (left >= LEAST.min(timeout / 2)).then_some(left).ok_or_else(|| self.error(Class::Unavailable, late))
     }
 
@@ -95,7 +95,7 @@ impl ProviderCall<'_> {
         match dpop::refused_proof(&received) {
             None => Ok(received),
             Some(code) => {
-                let why = format!("it does not accept the proof ({code}); look at the clocks of both sides");
+                let why = format!("it does not accept the proof ({code}); check the clocks of both sides");
                 Err(self.error(Class::Unavailable, why))
             }
         }
@@ -118,7 +118,7 @@ impl ProviderCall<'_> {
         let rendered = &mut prepared.rendered;
         let claims = ProofClaims { method: &rendered.method, url: &rendered.url, token, nonce, now: Timestamp::now() };
         let proof = key.proof(&claims).and_then(|proof| {
-            HeaderValue::try_from(proof).map_err(|_| "the proof cannot stand in a header".to_owned())
+            HeaderValue::try_from(proof).map_err(|_| "the proof has characters that a header cannot carry".to_owned())
         });
         let mut proof = proof.map_err(|why| self.error(Class::Unavailable, why))?;
         proof.set_sensitive(true);

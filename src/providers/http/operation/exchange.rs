@@ -91,7 +91,7 @@ impl ProviderCall<'_> {
     pub(super) async fn send(&self, purpose: Purpose, prepared: Prepared) -> Result<Received, (Error, bool)> {
         let Prepared { rendered, known, client, timeout, access_token } = prepared;
         if access_token.is_some() && timeout < LEAST.min(self.account.connection.timeout / 2) {
-            let why = "what the operator has to obtain first came too late; look at timeout";
+            let why = "the operator obtained its access token too late; set a longer timeout";
             return Err((self.error(Class::Unavailable, why), true));
         }
         let sent = transport::send(&client, purpose, rendered, &known, timeout).await;
@@ -115,7 +115,7 @@ impl ProviderCall<'_> {
 fn bearer(token: &str) -> Result<HeaderValue, String> {
     let written = Zeroizing::new(format!("Bearer {token}"));
     let value = HeaderValue::try_from(written.as_str());
-    let mut value = value.map_err(|_| "the access token that it gets cannot stand in a header".to_owned())?;
+    let mut value = value.map_err(|_| "the access token has characters that a header cannot carry".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

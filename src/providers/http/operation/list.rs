@@ -44,7 +44,10 @@ impl Account<'_> {
             let handle = call.handle(&name, id)?;
             found.push(Listed { serial, id: name, handle, created_at: None });
             match found.len() > MAX_OURS {
-                true => Err(call.error(Class::Invalid, format!("more than {MAX_OURS} tokens have names of ours"))),
+                true => Err(call.error(
+                    Class::Invalid,
+                    format!("more than {MAX_OURS} tokens have names of this object; delete those that are not in use"),
+                )),
                 false => Ok(()),
             }
         })
@@ -83,7 +86,7 @@ impl Account<'_> {
         if meant.meaning != HttpMeaning::Success {
             return Err(call.refusal(meant, &received));
         }
-        let body = received.body.json().ok_or_else(|| call.unreadable())?;
+        let body = received.body.json().ok_or_else(|| call.not_json(&received))?;
         let values = list.values.query(body);
         let values = values.iter().filter_map(|value| value.as_str());
         Ok(Some(values.map(|value| TokenSet::single(SecretValue::new(value)).fingerprint()).collect()))
@@ -119,7 +122,7 @@ impl Account<'_> {
             // What was not in time may have been, if the pages before it had taken less.
             let (page, received) = asked.map_err(|error| walk.left().map_err(stopped).err().unwrap_or(error))?;
             let has_more = aside(received.body.length(), || {
-                let body = received.body.json().ok_or_else(|| call.unreadable())?;
+                let body = received.body.json().ok_or_else(|| call.not_json(&received))?;
                 let items = list.items.query(body).all();
                 for item in &items {
                     look(item, &call)?;

@@ -15,6 +15,7 @@ use crate::{
             identity::{account::Account, refusal::status},
             message::{
                 answer::{self, Received},
+                redirect,
                 render::Rendered,
             },
             recipe::operation::AnswerRules,
@@ -41,7 +42,11 @@ impl Account<'_> {
             HttpMeaning::RateLimited | HttpMeaning::Unavailable => {
                 Err(call.refusal(answer::meaning(&AnswerRules::default(), &received), &received))
             }
-            _ => Err(call.error(Class::Invalid, format!("it is not given to us ({})", status(received.status)))),
+            _ => {
+                let advice = redirect::advice(&received).map(|advice| format!("; {advice}")).unwrap_or_default();
+                let status = status(received.status);
+                Err(call.error(Class::Invalid, format!("the server refuses to show it ({status}){advice}")))
+            }
         }
     }
 }

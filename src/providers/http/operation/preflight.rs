@@ -73,7 +73,7 @@ impl Account<'_> {
     /// Asks the provider, where the recipe says how.
     async fn ask_about_credential(&self) -> Result<Health, Error> {
         let Some(check) = &self.recipe().check else { return self.ask_for_a_session().await };
-        let call = self.call(format!("cannot try the credential at {}", self.host(&check.operation)));
+        let call = self.call(format!("cannot check the credential at {}", self.host(&check.operation)));
         let prepared = call.identified(&check.operation, &Scope::default()).await?;
         let received = call.ask(Purpose::Check, prepared).await?;
         let now = Timestamp::now();

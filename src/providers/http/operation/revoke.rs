@@ -47,7 +47,7 @@ impl Account<'_> {
         let values = match values {
             None if revoke.by == NamedBy::Value => {
                 shown = self.listed_values(token.id(), specification).await?;
-                let lost = "it is revoked by its value, and that is lost; revoke the token of this name at the provider by hand";
+                let lost = "it is revoked by its value, and the value is lost; revoke the token of this name at the provider by hand";
                 Some(shown.as_ref().ok_or_else(|| call.error(Class::Invalid, lost))?)
             }
             known => known,
@@ -132,7 +132,7 @@ impl ProviderCall<'_> {
         let meant = answer::meaning(&reading.operation.answer, &received);
         match meant.meaning {
             HttpMeaning::Success => {
-                let body = received.body.json().ok_or_else(|| self.unreadable())?;
+                let body = received.body.json().ok_or_else(|| self.not_json(&received))?;
                 content::values(&reading.values, body).map(Some).map_err(|_| self.unreadable())
             }
             HttpMeaning::Gone => Ok(None),

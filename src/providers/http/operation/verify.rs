@@ -15,7 +15,7 @@ use crate::{
             identity::{account::Account, refusal::said},
             message::{
                 answer::{self, Meant, Received},
-                content,
+                content, redirect,
                 render::Scope,
             },
             recipe::parameters::asked,
@@ -32,7 +32,7 @@ impl Account<'_> {
         values: &TokenSet,
     ) -> Result<(HttpMeaning, Received), Error> {
         let verify = &self.recipe().verify;
-        let call = self.call(format!("cannot try the token at {}", self.host(&verify.operation)));
+        let call = self.call(format!("cannot verify the token at {}", self.host(&verify.operation)));
         let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
         let call = if verify.shows_credential { call } else { call.of_token(values) };
         let received = match (verify.shows_credential, self.recipe().create.is_bound) {
@@ -59,14 +59,15 @@ impl Account<'_> {
         let host = self.host(&verify.operation);
         if meaning != HttpMeaning::Success {
             let meant = answer::meaning(&verify.operation.answer, &received);
-            let remedy = meant.remedy.map(str::to_owned).or_else(|| unread("verify", meant, &received));
+            let remedy = meant.remedy.map(str::to_owned).or_else(|| redirect::advice(&received));
+            let remedy = remedy.or_else(|| unread("verify", meant, &received));
             let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
             let why = format!("{host} does not accept it ({}){remedy}", said(meant, &received));
             return Ok(Verification::NotYet { why });
         }
         let body = received.body.json().unwrap_or(&Value::Null);
         if self.recipe().create.is_bound && verify.shows_credential {
-            let key = self.call(format!("cannot try the token at {host}")).token_key(values)?;
+            let key = self.call(format!("cannot verify the token at {host}")).token_key(values)?;
             if body["cnf"]["jkt"] != key.thumbprint() {
                 return Ok(Verification::Insufficient { missing: vec!["the binding to its key".to_owned()] });
             }
@@ -104,7 +105,7 @@ impl Account<'_> {
         let mut missing = Vec::new();
         for name in asked(specification) {
             let Some(operation) = self.recipe().verify.probes.get(name) else { continue };
-            let doing = format!("cannot try whether the token has {name:?} at {}", self.host(operation));
+            let doing = format!("cannot check whether the token has {name:?} at {}", self.host(operation));
             let call = self.call(doing).of_token(values);
             let scope = Scope { token_values: Some(values), ..self.scope(specification, &[]) };
             let prepared = call.anonymous(operation, &scope).await?;
@@ -126,8 +127,8 @@ pub(super) fn unread(place: &str, meant: Meant<'_>, received: &Received) -> Opti
     let is_unread = meant.meaning == HttpMeaning::Refused && !meant.is_said;
     is_unread.then(|| {
         format!(
-            "{place} answered {status}, which the recipe does not read; say in {place}.answer.statuses what it means, as \"{status}\": Unauthorized where \
-             it says so of a token that is dead"
+            "{place} answered {status}, which the recipe does not map; set its meaning in {place}.answer.statuses, as \"{status}\": Unauthorized where \
+             it means that the token is revoked"
         )
     })
 }

@@ -30,7 +30,7 @@ impl Recipe {
         });
         let reported = match (self.create.asks, specification.permissions.len()) {
             (Asks::Permissions | Asks::OnePermission, 0) => {
-                Some("spec.permissions is empty; say what the token may do")
+                Some("spec.permissions is empty; list what the token may do")
             }
             (Asks::OnePermission, 2..) => Some("spec.permissions: a token of this provider has exactly one of them"),
             _ => None,

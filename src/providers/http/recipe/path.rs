@@ -185,7 +185,7 @@ impl Scan {
 
 fn not_in_filters(what: &str) -> String {
     format!(
-        "is a JSONPath with {what} in a filter: a filter can look at one place of the item only, as `[?@.kind == 'api']`"
+        "is a JSONPath with {what} in a filter: a filter can read one place of the item only, as `[?@.kind == 'api']`"
     )
 }
 

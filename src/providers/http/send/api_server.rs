@@ -31,7 +31,7 @@ impl ApiServer {
     /// They are still to be found: until then nothing is connected to.
     #[must_use]
     pub fn unknown() -> Self {
-        Self(Arc::new(RwLock::new(Err("nobody has looked yet".to_owned()))))
+        Self(Arc::new(RwLock::new(Err("the operator has not read them yet".to_owned()))))
     }
 
     /// They were found. Those that were known before stay: an old address may be in use for a while.

@@ -1,6 +1,6 @@
 //! A client: where it may go, whom it trusts, what it shows, and through what.
 
-use std::{error::Error as _, sync::Arc};
+use std::sync::Arc;
 
 use reqwest::{Certificate, Proxy, redirect, retry};
 use zeroize::Zeroizing;
@@ -10,7 +10,10 @@ use super::{
     guard::{GuardedResolver, Reachable},
     proxy::ProxyRoute,
 };
-use crate::providers::{error::detail, http::message::body::Room};
+use crate::{
+    connect::cause,
+    providers::{error::detail, http::message::body::Room},
+};
 
 /// A client certificate with its private key, in PEM.
 pub(in crate::providers::http) struct Identity {
@@ -53,33 +56,32 @@ pub(super) fn build(
         .dns_resolver(Arc::new(GuardedResolver { reach: reach.clone() }))
         .connector_layer(Watching);
     if let Some(ProxyRoute { url, authorization, .. }) = via {
-        let proxy = Proxy::all(url.clone()).map_err(|error| format!("no proxy can be used: {}", cause(&error)))?;
+        let proxy = Proxy::all(url.clone()).map_err(|error| format!("proxy.url cannot be used ({})", cause(&error)))?;
         let shown = authorization.iter().fold(proxy, |proxy, header| proxy.custom_http_auth(header.clone()));
         builder = builder.proxy(shown);
     }
     if let Some(pem) = ca_bundle {
-        let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "caBundle is no PEM".to_owned())?;
+        let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| {
+            "caBundle is not PEM; put CA certificates there, each between BEGIN CERTIFICATE and END CERTIFICATE"
+                .to_owned()
+        })?;
         if certificates.is_empty() {
-            return Err("caBundle holds no certificate".to_owned());
+            return Err("caBundle holds no certificate; put CA certificates there, each between BEGIN CERTIFICATE and END CERTIFICATE".to_owned());
         }
         builder = builder.tls_certs_only(certificates);
     }
     if let Some(Identity { pem }) = identity {
         let identity = reqwest::Identity::from_pem(pem)
-            .map_err(|error| format!("the client certificate cannot be used: {}", cause(&error)))?;
+            .map_err(|error| format!("the client certificate cannot be used; tls.crt needs a certificate and tls.key its private key, both as PEM ({})", cause(&error)))?;
         builder = builder.identity(identity);
     }
-    builder.build().map_err(|error| format!("no client can be made: {}", cause(&error)))
+    builder.build().map_err(|error| {
+        format!("the certificates cannot be used; check caBundle and the client certificate ({})", cause(&error))
+    })
 }
 
-/// The innermost cause: what a person can do something about. It can hold words of the other side, as the names in its
+/// The innermost cause. It can hold words of the other side, as the names in its
 /// certificate.
 pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut reported = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        reported = inner.to_string();
-        source = inner.source();
-    }
-    detail(&reported)
+    detail(&cause::innermost(error))
 }

@@ -21,14 +21,15 @@ pub(in crate::providers::http) struct ProxyRoute {
 }
 
 impl ProxyRoute {
-    /// What a request is told as that did not get past the proxy.
-    pub fn describe(&self, why: &str) -> (Class, String) {
+    /// The error of a request that did not get past the proxy, from its raw cause and the sentence for that.
+    pub fn describe(&self, raw: &str, why: &str) -> (Class, String) {
         let host = self.url.host_str().unwrap_or_default();
-        match why {
+        match raw {
             WANTS_ANOTHER => self.unauthorized(),
-            REFUSED => {
-                (Class::Unavailable, format!("the proxy {host} makes no connection to it; look at what it allows"))
-            }
+            REFUSED => (
+                Class::Unavailable,
+                format!("the proxy {host} refuses the connection to it; check the access rules of the proxy"),
+            ),
             _ => (Class::Unavailable, format!("through the proxy {host}: {why}")),
         }
     }

@@ -14,13 +14,18 @@ use super::{
     proxy::ProxyRoute,
 };
 use crate::{
-    connect::{self, Call, Instead, Purpose},
+    connect::{
+        self, Call, Instead, Purpose,
+        cause::{Peer, sentence},
+    },
     providers::{
         Class, Error,
+        error::detail,
         http::message::{
             answer::{Body, Received},
             body::Limits,
             code::{self, RequestSecrets},
+            redirect,
             render::Rendered,
         },
     },
@@ -59,8 +64,10 @@ fn instead(instead: Instead) -> Result<Received, SendError> {
             let wait = is_asked_to_wait.then_some((header::RETRY_AFTER, HeaderValue::from_static("2")));
             Ok(Received { status, headers: wait.into_iter().collect(), body: Body::Empty })
         }
-        Instead::Broken => Err(lost("the connection broke")),
-        Instead::Silence => Err(lost("no answer in time")),
+        Instead::Broken => Err(lost("the server closed the connection without an answer; check its logs")),
+        Instead::Silence => {
+            Err(lost("no answer in time; check that the server is not overloaded, or set a longer timeout"))
+        }
     }
 }
 
@@ -93,18 +100,26 @@ async fn exchange(
         let (class, why) = via.unauthorized();
         return Err(SendError { class, why, unsent: true });
     }
-    let (status, headers) = (response.status(), response.headers().clone());
+    let (status, mut headers) = (response.status(), response.headers().clone());
+    redirect::hide_secrets(&mut headers, &shown);
     let limits = Limits::of(purpose);
     let (bytes, _arrived) = arriving(client, response, limits, timeout).await.map_err(|stopped| match stopped {
         BodyStopped::Broken(error) => failed(error),
-        BodyStopped::TooLong => {
-            lost(format!("the answer (status {}) is longer than {} KiB", status.as_u16(), limits.bytes >> 10))
-        }
-        BodyStopped::NoRoom => lost("the answers to other calls left no room for this one in time"),
+        BodyStopped::TooLong => lost(format!(
+            "the answer (status {}) is longer than {} KiB, so it is not read; request fewer fields or smaller pages",
+            status.as_u16(),
+            limits.bytes >> 10
+        )),
+        BodyStopped::NoRoom => lost(
+            "the answers to other calls use all the memory for answers; the operator sends the request again later",
+        ),
     })?;
     let too_much = |_| {
         let most = limits.memory >> 20;
-        lost(format!("the answer (status {}) is JSON that takes more than {most} MiB when it is read", status.as_u16()))
+        lost(format!(
+            "the answer (status {}) is JSON that needs more than {most} MiB of memory, so it is not read; request fewer fields or smaller pages",
+            status.as_u16()
+        ))
     };
     let mut body = client.room.read(bytes, limits).await.map_err(too_much)?;
     if !status.is_success() {
@@ -159,14 +174,16 @@ fn failure(error: reqwest::Error, via: Option<&ProxyRoute>, progress: &Progress)
     let unsent = error.is_connect() || error.is_builder() || progress.is_connecting();
     let error = error.without_url();
     let why = match error.is_timeout() {
-        true if unsent => "no connection in time".to_owned(),
-        true => "no answer in time".to_owned(),
-        false => cause(&error),
+        true if unsent => {
+            "no connection in time; check host and port of the base URL, network policies and firewalls".to_owned()
+        }
+        true => "no answer in time; check that the server is not overloaded, or set a longer timeout".to_owned(),
+        false => detail(&sentence(&error, Peer::Provider)),
     };
     match via.filter(|_| unsent) {
         None => SendError { class: Class::Unavailable, why, unsent },
         Some(via) => {
-            let (class, why) = via.describe(&why);
+            let (class, why) = via.describe(&cause(&error), &why);
             SendError { class, why, unsent }
         }
     }

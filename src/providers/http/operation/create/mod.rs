@@ -85,7 +85,7 @@ impl Account<'_> {
         };
         match revoked.await {
             Ok((HttpMeaning::Unauthorized | HttpMeaning::Gone, _)) => {
-                let advice = "grant it there, or ask for less in spec.permissions";
+                let advice = "grant it at the provider, or remove it from spec.permissions";
                 call.error(Class::Refused, format!("{why}; {advice}"))
             }
             Ok(_) => unknown(format!("{why}; it was revoked and is still accepted")),
@@ -98,7 +98,8 @@ impl ProviderCall<'_> {
     /// The body of the answer to a create that succeeded.
     fn success<'b>(&self, received: &'b Received) -> Result<&'b serde_json::Value, Error> {
         let unknown = || {
-            let why = "it answered success, but JSON is not where the recipe says; the token is looked for by its name";
+            let what = received.not_json();
+            let why = format!("it answered success, but {what}; the operator looks for the token by its name");
             self.error(Class::Unknown, why)
         };
         // A success that says nothing may still be one.

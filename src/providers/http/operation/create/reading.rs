@@ -65,14 +65,13 @@ impl Account<'_> {
         let says_nothing = !has_values && id.is_none() && expires_at.is_none();
         let is_found = recipe.list.is_some() && self.shared().proofs.is_known(&self.object);
         if !flaws.is_empty() && (recipe.in_place.is_some() || (says_nothing && is_found)) {
-            return Err(lost(format!("{}; the token is looked for by its name", flaws.join("; "))));
+            return Err(lost(format!("{}; the operator looks for the token by its name", flaws.join("; "))));
         }
         let handle = match recipe.revoke_by() {
             // Where the list cannot say it now, it is asked again before anything else is minted.
-            Some(NamedBy::Id) if id.is_none() => self
-                .handle_by_name(request)
-                .await
-                .map_err(|error| lost(format!("{}; the token is looked for by its name: {error}", flaws.join("; "))))?,
+            Some(NamedBy::Id) if id.is_none() => self.handle_by_name(request).await.map_err(|error| {
+                lost(format!("{}; the operator looks for the token by its name: {error}", flaws.join("; ")))
+            })?,
             Some(NamedBy::Value) if !has_values && !self.lists_values() => Handle::Nothing {},
             _ => call.handle(&request.id, id)?,
         };
@@ -118,16 +117,14 @@ impl Account<'_> {
         let has_no_end = self.recipe().revoke.is_none() || (self.recipe().list.is_none() && !create.tells_lost);
         let needs_end = has_no_end && self.recipe().in_place.is_none();
         match &create.expires {
-            None if needs_end => Err("says no expiry, which is what would end it".to_owned()),
+            None if needs_end => Err("has no expiry, and nothing else ends the token".to_owned()),
             None => Ok(None),
             Some(Expires::AsAsked) => Ok(Some(schedule::after(now, request.lifetime))),
             Some(Expires::Said(wanted)) => {
                 let place = format!("create.expires ({})", wanted.path);
                 match content::time(wanted, body, now) {
-                    Err(content::Unreadable) => {
-                        Err(format!("{place} finds no time that is written as its format says"))
-                    }
-                    Ok(None) if needs_end => Err(format!("{place} finds no expiry, which is what would end it")),
+                    Err(content::Unreadable) => Err(format!("{place} finds no time in its format")),
+                    Ok(None) if needs_end => Err(format!("{place} finds no expiry, and nothing else ends the token")),
                     Ok(None) => Ok(None),
                     Ok(Some(at)) => match too_near(at, answered) {
                         None => Ok(Some(at)),
@@ -162,7 +159,7 @@ impl Account<'_> {
         let is_silent = wanted.path.query(body).is_empty() && wanted.default.is_none();
         is_silent.then(|| {
             format!(
-                "create.expires ({}) finds nothing in the answer, so the token is taken to live until it is revoked",
+                "create.expires ({}) finds nothing in the answer, so the token counts as valid until it is revoked",
                 wanted.path
             )
         })

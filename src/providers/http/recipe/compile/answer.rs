@@ -62,11 +62,11 @@ impl Compiler<'_> {
         }
         let status = status.flatten();
         if status.is_none() && case.path.is_none() {
-            self.wrong(place, "says neither status nor path, so it would fit every answer");
+            self.wrong(place, "has neither status nor path, so it would match every answer");
         }
         self.at_most(format!("{place}.oneOf"), case.one_of.len(), MAX_ONE_OF, "values");
         if case.path.is_some() == case.one_of.is_empty() {
-            self.wrong(place, "say path and oneOf together");
+            self.wrong(place, "set path and oneOf together");
         }
         if case.meaning == api::HttpMeaning::Success && !status.is_some_and(can_succeed) {
             self.wrong(format!("{place}.meaning"), "can be Success with a status of 2xx only, and in verify with 403");

@@ -26,7 +26,7 @@ impl Compiler<'_> {
         let mut values = BTreeMap::new();
         self.at_most("create.values", create.values.len(), MAX_VALUES, "values");
         if create.values.is_empty() {
-            self.wrong("create.values", "is empty: say where the token is in the answer");
+            self.wrong("create.values", "is empty; set where the token is in the answer");
         }
         for (name, path) in &create.values {
             let place = format!("create.values.{name}");
@@ -82,7 +82,7 @@ impl Compiler<'_> {
                 Some(Expires::AsAsked)
             }
             (Some(_), true) => {
-                self.wrong("create", "say expires or expiresAsAsked, not both");
+                self.wrong("create", "set expires or expiresAsAsked, not both");
                 None
             }
         })
@@ -100,7 +100,7 @@ impl Compiler<'_> {
         };
         let (known, probes) = (&self.recipe.permissions, &self.recipe.verify.probes);
         if asks == Asks::Nothing && !known.iter().all(|permission| probes.contains_key(&permission.name)) {
-            self.wrong("create.request", "never says ${permissions}, so no token would get those that are asked for");
+            self.wrong("create.request", "never uses ${permissions}, so no token would get the requested ones");
         }
         if known.is_empty() && asks != Asks::Nothing {
             self.wrong("permissions", "is empty, and create.request says ${permissions}: list those that there are");

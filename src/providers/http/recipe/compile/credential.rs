@@ -27,19 +27,19 @@ impl Compiler<'_> {
             }
             (None, true) => Some(Presentation::Nowhere),
             (Some(_), false) => {
-                self.wrong("credential", "say headers or basic, not both");
+                self.wrong("credential", "set headers or basic, not both");
                 None
             }
         };
         if let Some(api::HttpAssertion { client_id: Some(_), client_id_key: Some(_), .. }) = &credential.assertion {
-            self.wrong("credential.assertion", "say clientId or clientIdKey, not both");
+            self.wrong("credential.assertion", "set clientId or clientIdKey, not both");
         }
         let oauth2 = match &credential.oauth2 {
             None => None,
             Some(oauth2) => Some(self.oauth2(credential, oauth2)?),
         };
         if credential.secret_ref.is_none() && credential.service_account.is_none() {
-            self.wrong("credential", "say secretRef or serviceAccount");
+            self.wrong("credential", "set secretRef or serviceAccount");
         }
         let login = credential.login.as_ref().map(|login| self.login(credential, login));
         Some(Credential {
@@ -59,7 +59,7 @@ impl Compiler<'_> {
     fn login(&mut self, credential: &api::HttpCredential, login: &api::HttpLogin) -> Option<Login> {
         let place = "credential.login";
         if credential.oauth2.is_some() {
-            self.wrong("credential", "say oauth2 or login, not both");
+            self.wrong("credential", "set oauth2 or login, not both");
         }
         let session = Variable::Credential(SESSION.to_owned());
         if variables(&login.request).contains(&session) {
@@ -78,10 +78,10 @@ impl Compiler<'_> {
         let mut url: Url = self.base(&format!("{place}.tokenUrl"), address)?;
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         if credential.basic.is_some() {
-            self.wrong("credential", "say oauth2 or basic, not both");
+            self.wrong("credential", "set oauth2 or basic, not both");
         }
         if credential.headers.keys().any(|name| name.eq_ignore_ascii_case(header::AUTHORIZATION.as_str())) {
-            self.wrong("credential.headers.Authorization", "is what oauth2 shows; say one of them");
+            self.wrong("credential.headers.Authorization", "is what oauth2 sends; set one of them");
         }
         for wrong in client_mistakes(&settings.client) {
             self.wrong(place, wrong);
@@ -97,7 +97,7 @@ impl Compiler<'_> {
 pub fn client_mistakes(client: &OAuth2Client) -> Vec<String> {
     let mut mistakes = Vec::new();
     if client.client_id.is_some() && client.client_id_key.is_some() {
-        mistakes.push("say clientId or clientIdKey, not both".to_owned());
+        mistakes.push("set clientId or clientIdKey, not both".to_owned());
     }
     let signs = client.method == OAuth2Method::PrivateKeyJwt;
     let of_signing = [

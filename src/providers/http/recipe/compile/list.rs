@@ -19,7 +19,7 @@ impl Compiler<'_> {
         let operation = self.operation("list", Known::List, &list.request, &list.answer);
         let names = variables(&self.recipe.create.request).contains(&Variable::Name);
         if !names {
-            self.wrong("create.request", "never says ${name}, so list could not tell whose a token is");
+            self.wrong("create.request", "never uses ${name}, so list could not find the tokens of an object");
         }
         let items = self.path("list.items", &list.items);
         let name = self.path("list.name", &list.name);
@@ -66,7 +66,7 @@ impl Compiler<'_> {
     pub(super) fn list_values(&mut self, list: &api::HttpListValues) -> Option<ListValues> {
         let operation = self.operation("listValues", Known::List, &list.request, &list.answer);
         if self.recipe.list.is_some() {
-            self.wrong("listValues", "say list or listValues, not both");
+            self.wrong("listValues", "set list or listValues, not both");
         }
         if !self.recipe.create.values.keys().eq(["token"]) {
             self.wrong("listValues", "needs create.values to be one value, named token");
@@ -85,7 +85,7 @@ impl Compiler<'_> {
             }
             (None, None, Some(api::HttpLink {})) => Some(Paging::Link),
             _ => {
-                self.wrong("list.paging", "say exactly one of page, cursor and link");
+                self.wrong("list.paging", "set exactly one of page, cursor and link");
                 None
             }
         }

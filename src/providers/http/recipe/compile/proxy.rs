@@ -17,7 +17,7 @@ impl Compiler<'_> {
             self.wrong(place, "names a user; put username and password into the Secret of proxy.credentialsRef");
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            self.wrong(place, "has a path, a query or a fragment; say host and port only");
+            self.wrong(place, "has a path, a query or a fragment; set host and port only");
         }
         // What the client cannot read as a proxy's address it would take for no proxy at all.
         if url.as_str().parse::<Uri>().is_err() {

@@ -61,7 +61,7 @@ impl Compiler<'_> {
             + usize::from(!request.form.is_empty())
             + usize::from(!request.multipart.is_empty());
         if bodies > 1 {
-            self.wrong(place, "has several bodies; say one of json, form and multipart");
+            self.wrong(place, "has several bodies; set one of json, form and multipart");
         }
         let body = match &request.json {
             Some(json) => self.json(&at("json"), known, json).map(BodyTemplate::Json),

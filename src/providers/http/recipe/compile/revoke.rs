@@ -101,7 +101,10 @@ impl Compiler<'_> {
             self.wrong("confirm", "is of no use without revoke");
         }
         if naming(&confirm.request).is_none() {
-            self.wrong("confirm.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
+            self.wrong(
+                "confirm.request",
+                "never names the token: use ${token.id}, ${token.name} or ${token.values.NAME}",
+            );
         }
         self.says_gone("confirm", &confirm.answer);
         self.operation("confirm", Known::Revoke, &confirm.request, &confirm.answer)
@@ -112,7 +115,7 @@ impl Compiler<'_> {
         if naming(&last_used.request).is_none() {
             self.wrong(
                 format!("{place}.request"),
-                "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}",
+                "never names the token: use ${token.id}, ${token.name} or ${token.values.NAME}",
             );
         }
         self.says_gone(place, &last_used.answer);
@@ -131,7 +134,7 @@ impl Compiler<'_> {
         if !is_said {
             self.wrong(
                 format!("{place}.answer"),
-                "never says Gone: say which answer means that, as statuses: { \"404\": Gone }",
+                "never maps an answer to Gone; set which answer means it, as statuses: { \"404\": Gone }",
             );
         }
     }
@@ -162,15 +165,18 @@ impl Compiler<'_> {
         // What is compared is what names it.
         let compared = revoke.precondition.as_ref().map(|_| NamedBy::Value);
         let Some(by) = naming(&revoke.request).or(compared) else {
-            self.wrong("revoke.request", "never says which token: ${token.id}, ${token.name} or ${token.values.NAME}");
+            self.wrong(
+                "revoke.request",
+                "never names the token: use ${token.id}, ${token.name} or ${token.values.NAME}",
+            );
             return None;
         };
         if self.names_ids() {
             if self.recipe.create.id.is_none() {
-                self.wrong("create.id", "is needed, because ${token.id} is said");
+                self.wrong("create.id", "is needed, because ${token.id} is used");
             }
             if self.recipe.list.as_ref().is_some_and(|list| list.id.is_none()) {
-                self.wrong("list.id", "is needed, because ${token.id} is said");
+                self.wrong("list.id", "is needed, because ${token.id} is used");
             }
             return Some(NamedBy::Id);
         }
@@ -196,7 +202,10 @@ impl Compiler<'_> {
     /// Without a revoke the expiry is what ends a token, so it has to be known.
     fn nothing_revokes(&mut self) {
         if !self.knows_expiry() {
-            self.wrong("create.expires", "is needed without revoke: tokens have to be minted anew before they end");
+            self.wrong(
+                "create.expires",
+                "is needed without revoke: the next token has to be minted before the old one ends",
+            );
         }
         if self.recipe.list.is_some() {
             self.wrong("list", "is of no use without revoke: what is found could not be revoked");
@@ -211,7 +220,7 @@ impl Compiler<'_> {
         } else if recipe.revoke.is_none() {
             self.nothing_revokes();
         } else if recipe.list.is_none() && !self.knows_expiry() && !recipe.create.report_lost {
-            let why = "is needed where tokens do not expire: one whose answer was lost would live for ever; an API that has none can have create.reportLost";
+            let why = "is needed where tokens do not expire: a token whose answer was lost would stay valid for ever; for an API without a list set create.reportLost";
             self.wrong("list", why);
         }
     }
@@ -226,7 +235,10 @@ impl Compiler<'_> {
             self.wrong("create.reportLost", "is for tokens that neither expire nor can be listed");
         }
         if !variables(&create.request).contains(&Variable::Name) {
-            self.wrong("create.reportLost", "needs ${name} in create.request: a person has to find the token by it");
+            self.wrong(
+                "create.reportLost",
+                "needs ${name} in create.request: an administrator has to find the token by it",
+            );
         }
     }
 }

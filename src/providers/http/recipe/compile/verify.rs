@@ -22,7 +22,7 @@ impl Compiler<'_> {
         let known = if verify.show_credential { Known::Introspect } else { Known::Verify };
         let operation = self.operation("verify", known, &verify.request, &verify.answer);
         if !variables(&verify.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
-            self.wrong("verify.request", "never shows the token: say ${token.values.token} where the API expects it");
+            self.wrong("verify.request", "never shows the token; use ${token.values.token} where the API expects it");
         }
         let granted = self.granted("verify.permissions", verify.permissions.as_ref(), verify.permissions_with_spaces);
         self.at_most("verify.probes", verify.probes.len(), MAX_PROBES, "probes");
@@ -45,7 +45,7 @@ impl Compiler<'_> {
         if !variables(&probe.request).iter().any(|variable| matches!(variable, Variable::TokenValue(_))) {
             self.wrong(
                 format!("{place}.request"),
-                "never shows the token: say ${token.values.token} where the API expects it",
+                "never shows the token; use ${token.values.token} where the API expects it",
             );
         }
         let operation = self.operation(&place, Known::Verify, &probe.request, &probe.answer)?;
@@ -54,7 +54,7 @@ impl Compiler<'_> {
 
     pub(super) fn check(&mut self, check: &api::HttpCheck) -> Option<Check> {
         if self.recipe.credential.is_none() {
-            self.wrong("check", "needs credential: there is none to try");
+            self.wrong("check", "needs credential; there is none to check");
         }
         let operation = self.operation("check", Known::Check, &check.request, &check.answer);
         let expires = self.time("check.expires", check.expires.as_ref());

@@ -75,7 +75,7 @@ impl Compiler<'_> {
                 self.wrong("permissions", why);
             }
             if known.insert(name.clone(), value).is_some() {
-                self.wrong("permissions", format!("{name:?} stands there twice"));
+                self.wrong("permissions", format!("{name:?} is listed twice"));
             }
         }
         known

@@ -1,0 +1,91 @@
+//! Redirects, which are never followed: what is said about one.
+
+use http::{HeaderMap, header};
+use url::Url;
+
+use super::{answer::Received, code::RequestSecrets};
+
+/// Takes the address of a redirect out of an answer if it repeats something that the request shows.
+pub fn hide_secrets(headers: &mut HeaderMap, shown: &RequestSecrets) {
+    let host = headers.get(header::LOCATION).and_then(|value| host(value.to_str().ok()?));
+    if host.is_some_and(|host| shown.contains_host(&host)) {
+        headers.remove(header::LOCATION);
+    }
+}
+
+/// What happened and what to do, if the answer is a redirect.
+#[must_use]
+pub fn advice(received: &Received) -> Option<String> {
+    let is_redirect = matches!(received.status.as_u16(), 300..=303 | 307 | 308);
+    is_redirect.then(|| {
+        let location = received.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let host = match location.map(|location| (host(location), location.starts_with('/'))) {
+            Some((Some(host), _)) => host,
+            Some((None, true)) => "another path of the same host".to_owned(),
+            _ => "another address".to_owned(),
+        };
+        format!(
+            "it redirects to {host}, and the operator never follows a redirect; set the base URL to the final address. A login page, \
+             or http:// where the server needs https://, also redirects"
+        )
+    })
+}
+
+/// The host of an address: not its path or its query, which may hold secrets.
+fn host(location: &str) -> Option<String> {
+    let location = match location.strip_prefix("//") {
+        Some(rest) => Url::parse(&format!("https://{rest}")),
+        None => Url::parse(location),
+    };
+    Some(location.ok()?.host_str()?.chars().take(253).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Method, StatusCode};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::providers::http::message::{answer::Body, render::Rendered};
+
+    fn received(status: u16, location: &str) -> Received {
+        let headers = HeaderMap::from_iter([(header::LOCATION, HeaderValue::try_from(location).unwrap())]);
+        Received { status: StatusCode::from_u16(status).unwrap(), headers, body: Body::Empty }
+    }
+
+    #[test]
+    fn a_redirect_names_the_host_and_no_more() {
+        for (location, named) in [
+            ("https://user:secret@login.example.com/secret?secret", "redirects to login.example.com,"),
+            ("//login.example.com/secret", "redirects to login.example.com,"),
+            ("/secret", "another path of the same host"),
+            ("secret", "another address"),
+        ] {
+            let reported = advice(&received(302, location)).unwrap();
+            assert!(
+                reported.contains(named) && reported.contains("base URL") && !reported.contains("secret"),
+                "{reported}"
+            );
+        }
+        assert_eq!(advice(&received(304, "/")), None);
+        assert_eq!(advice(&received(200, "/")), None);
+    }
+
+    #[test]
+    fn a_host_that_repeats_the_credential_is_hidden() {
+        let authorization =
+            HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer SwordFish"))]);
+        let url = "https://api.example.com/v1".parse().unwrap();
+        let request = Rendered { method: Method::GET, url, headers: authorization, body: None::<Zeroizing<Vec<u8>>> };
+        let shown = RequestSecrets::of(&request, b"");
+        for (location, is_shown) in [
+            ("https://swordfish.example.com/", false),
+            ("https://login.example.com/", true),
+            ("https://api.example.com/", true),
+        ] {
+            let Received { mut headers, .. } = received(302, location);
+            hide_secrets(&mut headers, &shown);
+            assert_eq!(headers.contains_key(header::LOCATION), is_shown, "{location}");
+        }
+    }
+}
