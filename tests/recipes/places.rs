@@ -79,7 +79,7 @@ fn of_the_credential() {
         (
             "/credential/oauth2",
             json!({"tokenUrl": "https://as.example/token?a=b", "scopes": []}),
-            "credential.headers.Authorization: is what oauth2 shows",
+            "credential.headers.Authorization: is what oauth2 sends",
         ),
         (
             "/credential/oauth2",

@@ -56,17 +56,17 @@ async fn what_is_wrong_with_a_provider_is_told() -> Outcome {
         "{}",
         condition.message
     );
-    describe("revoke.request.path").await?;
+    reported("revoke.request.path").await?;
     // The credential is missing.
     example.objects[0]["spec"]["http"]["revoke"] = revoke;
     world.apply(&example.objects[0].to_string()).await?;
     ready("the credential to be missed", "does not exist; create it").await?;
-    describe("does not exist; create it").await?;
+    reported("does not exist; create it").await?;
     assert!(server.seen().is_empty());
     // It is there, and wrong; then it is right.
     let secret = json!({"metadata": {"name": "grafana-admin"}, "stringData": {"token": "wrong"}});
     world.space.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
-    describe("does not accept the operator's credential").await?;
+    reported("does not accept the operator's credential").await?;
     let right = Patch::Merge(json!({"stringData": {"token": ADMIN}}));
     world.space.api::<Secret>().patch("grafana-admin", &PatchParams::default(), &right).await?;
     rotate(&world, "dashboards", "mended").await?;
