@@ -77,7 +77,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let server = tokio::spawn(admin::serve(listener, admin, ended.clone()));
     let outcome = lead(&args, reach, client, config, metrics, ready, stop).await;
     ended.cancel();
-    server.await.context("the admin endpoints ended early")?.context("the admin endpoints failed")?;
+    server.await.context("the HTTP endpoints ended early")?.context("the HTTP endpoints failed")?;
     outcome
 }
 

@@ -287,7 +287,7 @@ impl Performance<'_> {
                     self.looked.memory.stamped(workload, stamp, effects.reads.uptime());
                 }
                 Ok(Swap::Conflict) => {
-                    tracing::debug!(%workload, "another client changed the workload; the operator tries again")
+                    tracing::debug!(%workload, "another client changed the workload; the operator retries")
                 }
                 Err(error) => fault = fault.or(Some(error)),
             }

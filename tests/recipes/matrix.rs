@@ -41,13 +41,13 @@ fn row(name: &str, Capabilities { strategy, revoke_by, expiry, lost_answer, fiel
     };
     let lost_answer = match lost_answer {
         LostAnswer::ListAndRevoke => "found by its name and revoked",
-        LostAnswer::ListAndRevokeIfShown => "found by its name, revoked if its value is shown, else told",
+        LostAnswer::ListAndRevokeIfShown => "found by its name, revoked if its value is shown, else reported",
         LostAnswer::Recover => "read again",
         LostAnswer::Repeat => "ends when it expires",
-        LostAnswer::TellAndRepeat => "told, ends when it expires",
-        LostAnswer::TellItsName => "told by its name, for a person to delete",
+        LostAnswer::TellAndRepeat => "reported, ends when it expires",
+        LostAnswer::TellItsName => "reported by its name, for an administrator to delete",
         LostAnswer::ReplaceAgain => "replaced by the next attempt",
-        LostAnswer::Human if strategy == "in place" => "told, a person gives a new first token",
+        LostAnswer::Human if strategy == "in place" => "reported, an administrator gives a new first token",
         LostAnswer::Human => "told, for a person to revoke",
     };
     format!("| {name} | {strategy} | {revoke_by} | {expiry} | {lost_answer} | {} |\n", fields.join(", "))

@@ -99,7 +99,7 @@ fn of_the_credential() {
         (
             "/credential/oauth2",
             json!({"tokenUrl": "https://as.example/token?a=b", "clientId": "a", "clientIdKey": "b"}),
-            "credential.oauth2: say clientId or clientIdKey",
+            "credential.oauth2: set clientId or clientIdKey",
         ),
         ("/credential/oauth2", json!({"tokenUrl": "as.example"}), "credential.oauth2.tokenUrl: is no URL"),
     ]);

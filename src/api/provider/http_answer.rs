@@ -22,9 +22,9 @@ pub enum HttpMeaning {
     Refused,
     /// A token of this name exists already.
     Duplicate,
-    /// Too many calls; the operator tries again later.
+    /// Too many calls; the operator retries later.
     RateLimited,
-    /// The API does not work now; the operator tries again later.
+    /// The API does not work now; the operator retries later.
     Unavailable,
     /// The plan's limit of calls or tokens is used up: nothing is sent for at least 15 minutes, and `Stalled` reports it.
     QuotaExceeded,

@@ -40,7 +40,7 @@ impl Cause {
     }
 }
 
-const WENT_BACK: &str = "the record went back to an earlier rotation: the data of this cluster was restored from a backup. A \
+const WENT_BACK: &str = "the record was restored to an earlier rotation: the data of this cluster was restored from a backup. A \
                          token that was revoked since is valid again, so it is replaced now";
 
 const LOST_OR_OLDER: &str =

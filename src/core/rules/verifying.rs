@@ -73,7 +73,7 @@ fn keep(observed: &Observed, pending: &Issued, reason: Reason, why: &str) -> Dec
     // What has the place is taken by the next attempt, so another one has to be there first.
     let first = if pending.handle == (Handle::Displaced {}) { "another one is made at the provider and " } else { "" };
     let message = format!(
-        "the new token has replaced the old one at the provider and does not pass: {why}; it is tried again until it does, or until \
+        "the new token has replaced the old one at the provider and does not pass: {why}; it is verified again until it does, or until \
          {first}tokenturn.dev/rotate-now gets a new value"
     );
     let wake = schedule::backoff(observed.memory.failures);

@@ -63,13 +63,13 @@ impl CallError {
     }
 
     /// The error of a call that changes nothing, or that may be repeated.
-    pub fn of_repeatable(self, tried: impl std::fmt::Display) -> Error {
-        self.error(Class::Unavailable, tried)
+    pub fn of_repeatable(self, attempt: impl std::fmt::Display) -> Error {
+        self.error(Class::Unavailable, attempt)
     }
 
     /// The error of a call that must not be repeated: whatever is not a plain refusal may have had its effect.
-    pub fn of_create(self, tried: impl std::fmt::Display) -> Error {
-        self.error(Class::Unknown, tried)
+    pub fn of_create(self, attempt: impl std::fmt::Display) -> Error {
+        self.error(Class::Unknown, attempt)
     }
 
     /// The same failure without the API server's sentence, for calls with a token in the request.
@@ -80,8 +80,8 @@ impl CallError {
         }
     }
 
-    fn error(self, otherwise: Class, tried: impl std::fmt::Display) -> Error {
-        Error::new(self.class(otherwise), format!("{tried}: {}", self.why()))
+    fn error(self, otherwise: Class, attempt: impl std::fmt::Display) -> Error {
+        Error::new(self.class(otherwise), format!("{attempt}: {}", self.why()))
     }
 
     fn class(&self, otherwise: Class) -> Class {

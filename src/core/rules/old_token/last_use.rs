@@ -55,7 +55,7 @@ pub(in crate::core) fn still_in_use(
     let left = resource.grace.max(LEFT_ALONE).checked_sub(since_use).filter(|left| !left.is_zero());
     let Some(left) = left.filter(|_| !is_of_a_pod) else { return Ok(None) };
     let message = format!(
-        "the old token was used at {used}, when no pod could hold it any more: give the new one to whoever uses it elsewhere; the old one is \
+        "the old token was used at {used}, when no pod could hold it any more: give the new one to the client that uses it elsewhere; the old one is \
          revoked when it was left alone for {} min, or when spec.gracePeriod is 0s",
         resource.grace.max(LEFT_ALONE).as_secs() / 60
     );

@@ -89,7 +89,7 @@ pub(in crate::core) fn obstacles(
         }
         let reverted = view.stamp.as_deref() != Some(stamp) && stamps(observed, &view.workload, stamp) >= MAX_STAMPS;
         let why = if reverted {
-            "somebody takes our annotation off its pod template, so it is not restarted; let the tool that owns it \
+            "another client removes the operator's annotation from its pod template, so it is not restarted; let the tool that owns it \
                  ignore annotations under rotation.tokenturn.dev/, or restart it yourself"
                 .to_owned()
         } else {

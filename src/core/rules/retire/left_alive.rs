@@ -66,13 +66,13 @@ fn orphan(observed: &Observed, decision: &Decision) -> Option<Decision> {
         return None;
     }
     let minutes = TRIES_FOR.as_secs() / 60;
-    let tried = format!(
+    let spent = format!(
         "for more than {minutes} min the operator could not revoke a token that was never published ({})",
         decision.message
     );
     let alive = |what: &str| {
         format!(
-            "spec.deletionPolicy is Orphan: the operator no longer rotates or revokes the orphaned token: {what}; {tried}"
+            "spec.deletionPolicy is Orphan: the operator no longer rotates or revokes the orphaned token: {what}; {spent}"
         )
     };
     let Some(record) = &observed.record else {

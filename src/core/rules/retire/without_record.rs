@@ -48,7 +48,7 @@ pub(in crate::core) fn without_record(observed: &Observed) -> Result<Decision, S
                 && is_stuck_for(observed, TRIES_FOR) =>
         {
             let message = format!(
-                "nothing tells of a rotation of this object, so it goes although its tokens cannot be listed ({}); if its record was deleted, look at \
+                "nothing shows a rotation of this object, so it goes although its tokens cannot be listed ({}); if its record was deleted, look at \
                  the provider for tokens with {} in their names",
                 fault.message, observed.owner.uid
             );

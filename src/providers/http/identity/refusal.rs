@@ -42,7 +42,7 @@ impl ProviderCall<'_> {
                 self.pause(retry_after);
                 (
                     Class::RateLimited { retry_after },
-                    "it limits the rate of requests; the operator waits and tries again",
+                    "it limits the rate of requests; the operator waits and sends it again",
                     None,
                 )
             }
@@ -60,7 +60,7 @@ impl ProviderCall<'_> {
             }
             HttpMeaning::Unavailable => {
                 self.pause(back_at_work(&received.headers, Timestamp::now()));
-                (Class::Unavailable, "it does not work now; the operator tries again", None)
+                (Class::Unavailable, "it does not work now; the operator retries", None)
             }
             HttpMeaning::Unauthorized => {
                 (Class::Unauthorized, "it does not accept the operator's credential", Some(self.account.remedy()))

@@ -130,14 +130,14 @@ fn refusal(received: &Received, secret: &str, now: Timestamp) -> Error {
                 let retry_after = wait::retry_after(&received.headers, now);
                 (
                     Class::RateLimited { retry_after },
-                    "it limits the rate of requests; the operator tries again later".to_owned(),
+                    "it limits the rate of requests; the operator retries later".to_owned(),
                 )
             }
             StatusCode::REQUEST_TIMEOUT => {
-                (Class::Unavailable, "it does not work now; the operator tries again".to_owned())
+                (Class::Unavailable, "it does not work now; the operator retries".to_owned())
             }
             _ if status.is_server_error() => {
-                (Class::Unavailable, "it does not work now; the operator tries again".to_owned())
+                (Class::Unavailable, "it does not work now; the operator retries".to_owned())
             }
             _ if status.is_redirection() => {
                 let advice = redirect::advice(received).unwrap_or_else(|| "check tokenUrl".to_owned());
@@ -174,8 +174,8 @@ const CODES: [(&str, Class, &str); 8] = [
     ("invalid_scope", Class::Invalid, "it does not grant a requested scope; check scopes"),
     ("invalid_target", Class::Invalid, "it does not know what the token is for; check resource and audience"),
     ("unsupported_grant_type", Class::Invalid, "it does not support the client credentials grant; check tokenUrl"),
-    ("temporarily_unavailable", Class::Unavailable, "it does not work now; the operator tries again"),
-    ("server_error", Class::Unavailable, "it does not work now; the operator tries again"),
+    ("temporarily_unavailable", Class::Unavailable, "it does not work now; the operator retries"),
+    ("server_error", Class::Unavailable, "it does not work now; the operator retries"),
 ];
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ fn followed(link: &Link<'_>, page: &Url) -> Result<Url, String> {
         let theirs = theirs.chars().take(100).collect::<String>();
         return Err(format!(
             "the next page in its header Link is at {theirs}, which is not followed from {ours}: scheme, host and port have to be the same; look at \
-             baseUrl, or at how the API is told its own address behind a proxy"
+             baseUrl, or at how the API learns its own address behind a proxy"
         ));
     }
     target.set_fragment(None);

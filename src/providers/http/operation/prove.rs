@@ -136,7 +136,7 @@ impl Account<'_> {
         }
         if let Some(wanted) = list.last_used.as_ref().filter(|_| !seen.has_last_use) {
             unshown.push(format!(
-                "list.lastUsed ({}) finds nothing in any of the {} tokens that are listed, so nothing tells whether \
+                "list.lastUsed ({}) finds nothing in any of the {} tokens that are listed, so nothing shows whether \
                  an old token is in use still",
                 wanted.path, seen.items
             ));
