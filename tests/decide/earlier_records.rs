@@ -91,6 +91,35 @@ fn a_rotation_or_a_deletion_that_was_under_way_goes_on() {
     }
 }
 
+/// Records hold the recipe that a token was minted with. A check before a revoke that was lost on the way would end a token that is somebody's.
+#[test]
+fn recipes_in_records_of_earlier_versions_are_read() {
+    let request = json!({"method": "GET", "path": "/tokens"});
+    let mut stored = ledgers()["at-rest"].clone();
+    let recipe = json!({
+        "baseUrl": "https://api.example.com",
+        "credential": {"secretRef": {"name": "admin"}},
+        "verify": {"request": request},
+        "create": {
+            "request": request,
+            "answer": {"expect": [{"path": "$.ok", "oneOf": [true], "otherwise": "Refused"}]},
+            "expires": {"path": "$.at", "otherwise": "24h"},
+            "values": {"token": "$.token"},
+            "tellLost": true,
+        },
+        "revoke": {"onlyIf": {"request": request, "values": {"token": "$.value"}}, "first": [{"request": request}], "request": request},
+    });
+    stored["current"]["token"]["provider"] = json!({"http": recipe});
+    let ledger: Ledger = serde_json::from_value(stored).expect("a ledger");
+    let http = ledger.current.expect("a token").token.source.provider.backend.http.expect("a recipe");
+    let written = serde_json::to_value(&*http).expect("JSON");
+    assert_eq!(written["create"]["answer"]["expect"][0]["default"], "Refused", "{written:#}");
+    assert_eq!(written["create"]["expires"]["default"], "1d");
+    assert_eq!(written["create"]["reportLost"], true);
+    assert_eq!(written["revoke"]["precondition"]["values"]["token"], "$.value");
+    assert_eq!(written["revoke"]["before"].as_array().map(Vec::len), Some(1));
+}
+
 /// Reasons were renamed; records have them in both forms.
 #[test]
 fn reasons_of_earlier_versions_are_read() {

@@ -246,7 +246,7 @@ pub struct HttpCreate {
 
     /// For tokens that neither expire nor can be listed: the token that a lost answer may have created is reported by its name (condition and Event
     /// `TokenMayRemain`), for an administrator to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(alias = "tellLost", default, skip_serializing_if = "std::ops::Not::not")]
     pub report_lost: bool,
 
     /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the

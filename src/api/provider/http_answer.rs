@@ -45,7 +45,7 @@ pub struct HttpExpectation {
     pub one_of: Vec<Value>,
 
     /// What the answer means if it is not. Default `Refused`; of `verify`, `Unauthorized`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "otherwise", default, skip_serializing_if = "Option::is_none")]
     pub default: Option<HttpMeaning>,
 }
 
@@ -113,7 +113,7 @@ pub struct HttpTime {
 
     /// How long from now, where the answer has no time there that can be read, for an API that always gives the same. Default: such an
     /// answer gives no time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "otherwise", default, skip_serializing_if = "Option::is_none")]
     pub default: Option<GoDuration>,
 }
 

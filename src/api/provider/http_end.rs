@@ -49,12 +49,12 @@ pub struct HttpPresent {
 pub struct HttpRevoke {
     /// For an API whose calls do not say which token they end, as "the former secret": what is read before. The token is revoked only if
     /// its values are those that the answer shows; otherwise it counts as gone, and `verify` has to confirm that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "onlyIf", default, skip_serializing_if = "Option::is_none")]
     pub precondition: Option<HttpPrecondition>,
 
     /// Calls that have to come before, in this order, as to switch a token off that can be deleted only then. Each may be made several
     /// times; one that says `Gone` counts as done.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(alias = "first", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub before: Vec<HttpStep>,
 
