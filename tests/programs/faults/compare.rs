@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 /// Parts of an object that are different in every run, or that the API server keeps for itself.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "managedFields",
     "resourceVersion",
     "uid",
@@ -14,8 +14,9 @@ const OWN: [&str; 9] = [
     "data",
     "observedGeneration",
     "deployment.kubernetes.io/revision",
-    // What people ask for.
+    // What was asked for; `fields` says whether the last request is handled.
     "tokenturn.dev/rotate-now",
+    "lastHandledRotateNow",
 ];
 
 /// The fields of an object as path and text. Times are all the same; of a serial only the sequence counts, because a
@@ -24,7 +25,12 @@ pub fn fields(name: &str, object: Option<Value>) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     match object {
         None => fields.push((name.to_owned(), "is not there".to_owned())),
-        Some(object) => flatten(name.to_owned(), &object, &mut fields),
+        Some(object) => {
+            let requested = object.pointer("/metadata/annotations/tokenturn.dev~1rotate-now");
+            let is_handled = object.pointer("/status/lastHandledRotateNow") == requested;
+            fields.push((format!("{name}: the last request is handled"), is_handled.to_string()));
+            flatten(name.to_owned(), &object, &mut fields);
+        }
     }
     fields
 }
