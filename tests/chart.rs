@@ -274,6 +274,7 @@ fn values_that_cannot_work_are_refused_with_the_place_named() {
         ("settleTime=0s", "/settle"),
         ("settleTime=15", "/settle"),
         ("logLevel=loud", "/logLevel"),
+        ("logLevel=blah=", "/logLevel"),
         ("logFormat=xml", "/logFormat"),
         ("watchNamespaces={Shop}", "/watchNamespaces/0"),
         ("watchNamespaces={shop,shop}", "/watchNamespaces"),
