@@ -19,6 +19,7 @@ use crate::{
     },
     connect::{objects::Api, trouble},
     core::token::Owner,
+    secret_value::digest_of,
 };
 
 /// Writes Events.
@@ -50,7 +51,7 @@ impl Events {
     /// The same of something that happens once in the life of an object, however often it is reported: the name of the
     /// Event is that of the object and of the reason.
     pub async fn write_once(&self, owner: &Owner, kind: Kind, reason: Reason, action: &str, note: &str) {
-        let named = once(owner, reason);
+        let named = once(owner, reason, note);
         self.create(self.event(token(owner), named, kind, reason, action, note)).await;
     }
 
@@ -140,8 +141,10 @@ fn name(object: &str, at: Timestamp) -> String {
 }
 
 /// The name of the one Event with this reason on this object.
-fn once(owner: &Owner, reason: Reason) -> String {
-    format!("{}.{}.{}", owner.name, owner.uid, reason.as_str().to_lowercase())
+fn once(owner: &Owner, reason: Reason, note: &str) -> String {
+    let digest = digest_of(note);
+    let digest = digest.get(..8).unwrap_or(&digest);
+    format!("{}.{}.{}.{digest}", owner.name, owner.uid, reason.as_str().to_lowercase())
 }
 
 #[cfg(test)]
@@ -156,8 +159,9 @@ mod tests {
             name: "a".repeat(63),
             uid: "0b5a1f0e-3c9f-4a5b-9a53-3c2f1a7d9e11".into(),
         };
-        let name = once(&owner, Reason::Orphaned);
-        assert!(object_name::is_subdomain(&name) && name.ends_with(".orphaned"), "{name}");
+        let name = once(&owner, Reason::Orphaned, "one token");
+        assert!(object_name::is_subdomain(&name) && name.contains(".orphaned."), "{name}");
+        assert!(name == once(&owner, Reason::Orphaned, "one token") && name != once(&owner, Reason::Orphaned, "two"));
     }
 
     /// The name of a provider object may have 253 characters by itself; its Events were refused then.

@@ -118,8 +118,10 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
             return Ok(None);
         }
         let watch = |observed: &_| context.watch_pods(owner, observed);
-        let mut seen = look(reads, owner, &mut remembered.looked, deadline, watch).await?;
+        let seen = look(reads, owner, &mut remembered.looked, deadline, watch).await;
+        // Also of a look that failed: what it names may be why.
         context.queue.at_account(owner, remembered.looked.names.shared_provider());
+        let mut seen = seen?;
         status::refused_names(context, &seen.observed, remembered).await;
         if context.stop.is_cancelled() && !remembered.looked.memory.has_to_finish(&seen.decision) {
             return Ok(None);

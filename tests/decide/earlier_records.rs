@@ -14,6 +14,7 @@ use tokenturn::{
         token::Verification,
         transition,
     },
+    secret_value::{self, SecretValue},
 };
 
 use crate::builder::*;
@@ -111,7 +112,13 @@ fn recipes_in_records_of_earlier_versions_are_read() {
     });
     stored["current"]["token"]["provider"] = json!({"http": recipe});
     let ledger: Ledger = serde_json::from_value(stored).expect("a ledger");
-    let http = ledger.current.expect("a token").token.source.provider.backend.http.expect("a recipe");
+    let source = ledger.current.expect("a token").token.source;
+    // As it was hashed then: which recipe was wrong, and which one has shown that it may use a credential.
+    let hashed = r#"{"http":{"baseUrl":"https://api.example.com","credential":{"secretRef":{"name":"admin"}},"create":{"request":{"method":"GET","path":"/tokens"},"answer":{"expect":[{"path":"$.ok","oneOf":[true],"otherwise":"Refused"}]},"values":{"token":"$.token"},"tellLost":true,"expires":{"path":"$.at","format":"Rfc3339","otherwise":"1d"}},"verify":{"request":{"method":"GET","path":"/tokens"}},"revoke":{"onlyIf":{"request":{"method":"GET","path":"/tokens"},"values":{"token":"$.value"}},"first":[{"request":{"method":"GET","path":"/tokens"}}],"request":{"method":"GET","path":"/tokens"}}}}"#;
+    let digest = |text: &str| secret_value::digest([("backend", &SecretValue::new(text))].into_iter());
+    assert!(source.is_of_recipe(&digest(hashed)) && source.is_of_recipe(&source.recipe()));
+    assert!(!source.is_of_recipe(&digest(&hashed.replace("/tokens", "/other"))));
+    let http = source.provider.backend.http.expect("a recipe");
     let written = serde_json::to_value(&*http).expect("JSON");
     assert_eq!(written["create"]["answer"]["expect"][0]["default"], "Refused", "{written:#}");
     assert_eq!(written["create"]["expires"]["default"], "1d");

@@ -64,7 +64,12 @@ struct Stored {
 
 impl From<Stored> for Failure {
     fn from(Stored { reason, message, made }: Stored) -> Self {
-        Self { reason, message, made: made.unwrap_or_else(|| by_reason(reason)) }
+        let made = match made {
+            // Of an attempt with a wrong recipe that said as much, before there was a word for it.
+            Some(Made::Nothing) if reason == Reason::RecipeWrong => Made::NothingOpen,
+            other => other.unwrap_or_else(|| by_reason(reason)),
+        };
+        Self { reason, message, made }
     }
 }
 
@@ -104,6 +109,13 @@ mod tests {
             let read: Failure = serde_json::from_str(&text).unwrap();
             assert_eq!(read.made, made, "{reason}");
         }
+    }
+
+    /// It was written as nothing made, before it was said that nothing is open.
+    #[test]
+    fn a_wrong_recipe_has_left_nothing_open_in_records_of_earlier_versions() {
+        let text = r#"{"reason":"RecipeWrong","message":"why","made":"Nothing"}"#;
+        assert_eq!(serde_json::from_str::<Failure>(text).unwrap().made, Made::NothingOpen);
     }
 
     /// A nicer reason changes nothing.

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{Backend, ProviderKind},
+    api::ProviderKind,
     core::{ledger::record::Ledger, token::Source},
-    secret_value::{self, SecretValue},
+    secret_value::SecretValue,
 };
 
 /// What a copy may hold in all: a record has 1 MiB, and the ledger needs most of it in a large namespace.
@@ -52,7 +52,8 @@ impl Kept {
     /// Whether it may be shown to a provider.
     #[must_use]
     pub fn serves(&self, source: &Source) -> bool {
-        source.specification.provider.kind == ProviderKind::TokenProvider && self.shown_to.contains(&digest(source))
+        let is_shown = || source.digests().iter().any(|digest| self.shown_to.contains(shortened(digest)));
+        source.specification.provider.kind == ProviderKind::TokenProvider && is_shown()
     }
 }
 
@@ -62,9 +63,11 @@ fn beside(ledger: &Ledger) -> impl Iterator<Item = &Source> {
 
 /// Tells whether a provider was changed.
 fn digest(source: &Source) -> String {
-    let backend: &Backend = &source.provider.backend;
-    let text = SecretValue::new(serde_json::to_vec(backend).unwrap_or_default());
-    secret_value::digest([("backend", &text)].into_iter()).chars().take(24).collect()
+    shortened(&source.recipe()).to_owned()
+}
+
+fn shortened(digest: &str) -> &str {
+    digest.get(..24).unwrap_or(digest)
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub(in crate::core) fn may_be_lost(latest: Option<&Failure>) -> bool {
 /// where each token of it stays alive.
 fn misread(observed: &Observed, plan: &Plan, intent: &Intent) -> Option<Decision> {
     let Misread { recipe, leaves_token } = intent.misread.as_ref()?;
-    if plan.source.specification != intent.source.specification || plan.source.recipe() != *recipe {
+    if plan.source.specification != intent.source.specification || !plan.source.is_of_recipe(recipe) {
         return None;
     }
     let wait = schedule::misread_wait(intent.at, observed.now);

@@ -68,7 +68,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
     match liveness_or_revoke(observed, refused, false, revocable)? {
         // Why it was refused is what the user has to know meanwhile.
         Some(decision) => Ok(Some(match record.ledger.intent.as_ref().and_then(|intent| intent.failure.clone()) {
-            Some(Failure { reason, message, .. }) => Decision { reason, message, ..decision },
+            Some(Failure { reason, message, .. }) => Decision { reason, message, fault: FaultClass::Other, ..decision },
             None => decision,
         })),
         None => save(

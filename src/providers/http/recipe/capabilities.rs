@@ -55,7 +55,9 @@ impl Recipe {
         }
         match (&self.list, self.revoke_by()) {
             (Some(_), Some(NamedBy::Id | NamedBy::Name)) => LostAnswer::ListAndRevoke,
-            (Some(list), Some(NamedBy::Value)) if !list.values.is_empty() => LostAnswer::ListAndRevokeIfShown,
+            (Some(list), Some(NamedBy::Value)) if !list.values.is_empty() || self.list_values.is_some() => {
+                LostAnswer::ListAndRevokeIfShown
+            }
             (Some(_), _) => LostAnswer::Human,
             (None, _) if self.list_values.is_some() => LostAnswer::TellAndRepeat,
             (None, _) if self.create.expires.is_some() => LostAnswer::Repeat,
