@@ -94,7 +94,7 @@ async fn providers_are_checked_at_apply() -> Outcome {
         (
             "TokenProvider",
             json!({"oauth2": {"client": oauth2["client"], "endpoints": {"token": "https://as.example/token"}}}),
-            "say endpoints.introspection or verify.url",
+            "set endpoints.introspection or verify.url",
         ),
         (
             "TokenProvider",
