@@ -46,7 +46,7 @@ async fn a_left_over_that_comes_late_is_swept() -> Outcome {
     let secrets = world.space.api::<Secret>();
     let name = world.live_tokens().await?.remove(0);
     let mut copy = secrets.get(&name).await?;
-    copy.metadata.name = Some(name.replace("-2-2", "-2-1"));
+    copy.metadata.name = Some(name.replace("-2-2", "-1-1"));
     copy.metadata.uid = None;
     copy.metadata.resource_version = None;
     pause(2).await;
