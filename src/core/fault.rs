@@ -26,8 +26,6 @@ pub enum FaultClass {
     CredentialMissing,
     /// The operator's own credential is not accepted.
     CredentialRejected,
-    /// The operator's own rules do not let the provider be asked.
-    PolicyForbids,
     /// The request cannot be right, whenever it is sent.
     Invalid,
 }

@@ -25,7 +25,6 @@ impl From<&providers::Error> for Fault {
         let class = match error.class() {
             Class::Unauthorized => FaultClass::CredentialRejected,
             Class::CredentialMissing => FaultClass::CredentialMissing,
-            Class::Forbidden => FaultClass::PolicyForbids,
             Class::Invalid => FaultClass::Invalid,
             _ => FaultClass::Other,
         };

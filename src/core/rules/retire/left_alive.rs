@@ -109,7 +109,7 @@ fn is_for_ever(observed: &Observed, fault: FaultClass) -> bool {
     match fault {
         FaultClass::CredentialMissing => true,
         FaultClass::CredentialRejected => refused_for().is_some_and(|time| time >= REFUSED_FOR),
-        FaultClass::Other | FaultClass::PolicyForbids | FaultClass::Invalid => false,
+        FaultClass::Other | FaultClass::Invalid => false,
     }
 }
 
