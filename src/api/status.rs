@@ -32,7 +32,8 @@ pub struct RotatedTokenStatus {
     /// The value of the annotation `tokenturn.dev/rotate-now` that was handled last. A value is handled when the
     /// rotation that it asked for is promoted, that is, when the new token is in the Secret and current; or when the
     /// operator refuses to rotate, and condition `Stalled` says why. A value that waits (for the end of the rotation
-    /// before, for `policy.minInterval`, or while `spec.suspend` is set) is not handled yet.
+    /// before, for `policy.minInterval`, or while `spec.suspend` is set) is not handled yet. Of a longer value, the
+    /// first 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_rotate_now: Option<String>,
 

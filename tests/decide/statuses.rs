@@ -144,7 +144,12 @@ fn a_request_is_handled_when_its_rotation_is_promoted_or_refused() {
     // A refusal stays what it is when the next request waits, and a status that was lost comes back from the record.
     let refused = RotatedTokenStatus { last_handled_rotate_now: Some("b".into()), ..RotatedTokenStatus::default() };
     assert_eq!(handled(&suspended(asks(rest("a"), "c")), &refused).as_deref(), Some("b"));
-    assert_eq!(handled(&asks(rest("a"), "a"), &RotatedTokenStatus::default()).as_deref(), Some("a"));
+    let lost = RotatedTokenStatus::default();
+    assert_eq!(handled(&asks(rest("a"), "a"), &lost).as_deref(), Some("a"));
+    // An annotation can hold 256 KiB, and a status is written whole each time.
+    let long = "ä".repeat(100_000);
+    let cut = handled(&asks(rest(&long), &long), &shown).expect("it is handled");
+    assert!(cut.chars().count() == 256 && long.starts_with(&cut));
 }
 
 /// `ProviderReady` was True while every create failed, and `LeastPrivilege` when nobody could know any more.

@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+/// Characters of a value that are shown. Whoever may annotate an object can put 256 KiB there.
+const LONGEST_REQUEST: usize = 256;
+
 /// The installation that serves the object.
 pub(super) fn served_by<'a>(observed: &'a Observed, install: &'a str) -> &'a str {
     observed.resource.as_ref().and_then(|resource| resource.elsewhere.as_deref()).unwrap_or(install)
@@ -26,7 +29,8 @@ pub(super) fn last_handled(observed: &Observed, decision: &Decision, shown: &Rot
     let asked = observed.resource.as_ref().and_then(|resource| resource.rotate_now.as_ref());
     let is_handled = is_refused(observed, decision, ledger) || promoted == asked;
     let now = asked.filter(|_| is_handled);
-    now.or(shown.last_handled_rotate_now.as_ref()).or(promoted).cloned()
+    let handled = now.or(shown.last_handled_rotate_now.as_ref()).or(promoted);
+    handled.map(|value| value.chars().take(LONGEST_REQUEST).collect())
 }
 
 /// Whether the operator refuses to rotate. While an old token is waited for, a request only waits for that; and what
