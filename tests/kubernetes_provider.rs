@@ -20,6 +20,7 @@ use tokenturn::{
     api::{Backend, KubernetesProvider, ProviderKind, ProviderRef, TokenProviderSpec},
     core::{
         ledger::revocable::Revocable,
+        predecessor::Predecessor,
         token::{Handle, Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{Class, Error, Inspect, Minted, Provider, Request, Subject, kubernetes::Kubernetes},
@@ -85,9 +86,7 @@ impl Scene {
             id: self.naming.name(serial),
             specification: specification(&[]),
             lifetime: DAY,
-            replaces: None,
-            former: None,
-            may_be_there: false,
+            predecessor: Predecessor::default(),
         }
     }
 

@@ -10,7 +10,7 @@
 //!       └─────────────┴──▶ report ──▶ status
 //! ```
 //!
-//! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `pods`, `ledger`,
+//! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `predecessor`, `pods`, `ledger`,
 //! `plan`, `fault`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
 
 pub mod decide;
@@ -19,6 +19,7 @@ pub mod guards;
 pub mod ledger;
 pub mod plan;
 pub mod pods;
+pub mod predecessor;
 mod remember;
 pub mod report;
 pub mod rules;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     api::conditions::Reason,
     core::{
-        ledger::record::Ledger,
+        ledger::record::{Intent, Ledger},
         plan::Plan,
         pods::consumers::Consumers,
         schedule,
@@ -79,11 +79,11 @@ pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
 }
 
 /// The decision to write an intent.
-pub(in crate::core) fn intended(next: Ledger, reason: Reason) -> Decision {
-    let Some(serial) = next.intent.as_ref().map(|intent| intent.serial) else {
+pub(in crate::core) fn intended(next: Ledger) -> Decision {
+    let Some(&Intent { serial, trigger, .. }) = next.intent.as_ref() else {
         return Decision::wait(STALLED_WAKE, Reason::InternalError, "an intent without a serial");
     };
-    let message = format!("rotation {} begins ({reason})", serial.sequence);
+    let message = format!("rotation {} begins ({trigger})", serial.sequence);
     let step = Step::Save { ledger: Box::new(next), change: Change::Intended(serial) };
     Decision::act(step, Reason::Minting, message)
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{
-    api::conditions::Reason,
-    core::{
-        ledger::record::{Current, Ledger},
-        plan::Plan,
-        seen::{observed::Observed, views::Resource},
-        timing::EXHAUSTED_WAIT,
+use crate::core::{
+    ledger::{
+        record::{Current, Ledger},
+        trigger::Trigger,
     },
+    plan::Plan,
+    seen::{observed::Observed, views::Resource},
+    timing::EXHAUSTED_WAIT,
 };
 
 /// Attempts per sequence before the long wait.
@@ -25,24 +25,24 @@ const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Why a rotation has to begin now.
 #[must_use]
-pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option<&Ledger>) -> Option<Reason> {
-    let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Some(Reason::FirstIssue) };
+pub fn due(observed: &Observed, resource: &Resource, plan: &Plan, ledger: Option<&Ledger>) -> Option<Trigger> {
+    let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) else { return Some(Trigger::FirstIssue) };
     if current.restored_from_backup {
-        return Some(Reason::Restored);
+        return Some(Trigger::Restored);
     }
     let seen = ledger.and_then(|ledger| ledger.rotate_now_seen.as_ref());
     if observed.values(current.token.serial).is_none() {
-        return Some(Reason::ValueLost);
+        return Some(Trigger::ValueLost);
     }
     let is_asked = resource.rotate_now.is_some() && resource.rotate_now.as_ref() != seen;
     if is_asked && ledger.and_then(|ledger| postponed(resource, plan, ledger, observed.now)).is_none() {
-        return Some(Reason::RotateNow);
+        return Some(Trigger::RotateNow);
     }
     if current.token.source.specification != plan.source.specification {
-        return Some(Reason::SpecChanged);
+        return Some(Trigger::SpecChanged);
     }
-    let (at, reason) = next(plan, current);
-    (at <= observed.now).then_some(reason)
+    let (at, trigger) = next(plan, current);
+    (at <= observed.now).then_some(trigger)
 }
 
 /// Until when a request for a rotation has to wait, because the provider's policy allows none so soon after the last one.
@@ -56,12 +56,12 @@ pub fn postponed(resource: &Resource, plan: &Plan, ledger: &Ledger, now: Timesta
 
 /// When the next rotation is due, and why then.
 #[must_use]
-pub fn next(plan: &Plan, current: &Current) -> (Timestamp, Reason) {
+pub fn next(plan: &Plan, current: &Current) -> (Timestamp, Trigger) {
     // By our own clock: that of the provider may differ by more than a short interval.
     let by_age = after(current.promoted_at, plan.interval);
     match current.token.expires_at.map(|expires| renewal(plan, current, expires)) {
-        Some(renewal) if renewal < by_age => (renewal, Reason::ExpiresSoon),
-        _ => (by_age, Reason::IntervalElapsed),
+        Some(renewal) if renewal < by_age => (renewal, Trigger::ExpiresSoon),
+        _ => (by_age, Trigger::IntervalElapsed),
     }
 }
 

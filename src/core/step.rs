@@ -7,6 +7,7 @@ use crate::{
     core::{
         fault::FaultClass,
         ledger::{record::Ledger, revocable::Revocable},
+        predecessor::Predecessor,
         token::{Serial, Source},
     },
     secret_value::TokenSet,
@@ -83,16 +84,7 @@ pub enum Step {
     /// Delete the target: no consumer is left.
     DeleteTarget,
     /// Mint and store, in one task that survives this pass.
-    /// `replaces` is the token that the new one ends at the provider, where it is needed for that. `former` is the one that has its place as far
-    /// as the record knows, alive or not; and what has the place may be ours also if it is another one (`may_be_there`).
-    Mint {
-        serial: Serial,
-        source: Box<Source>,
-        lifetime: Duration,
-        replaces: Option<Serial>,
-        former: Option<Serial>,
-        may_be_there: bool,
-    },
+    Mint { serial: Serial, source: Box<Source>, lifetime: Duration, predecessor: Predecessor<Serial> },
     /// Revoke one token.
     Revoke { token: Revocable, source: Box<Source>, values: Option<Serial>, published: bool },
     /// Roll workloads by annotation.

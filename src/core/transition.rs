@@ -13,6 +13,7 @@ use crate::{
             record::{
                 Current, Finished, Intent, Ledger, Misread, Retirement, RevokeIntent, SCHEMA, Snapshot, Superseded,
             },
+            trigger::Trigger,
         },
         plan::Plan,
         pods::{consumers::PodRef, pickup::PickupProof},
@@ -55,7 +56,7 @@ pub fn intend(
     ledger: &Ledger,
     resource: &Resource,
     plan: &Plan,
-    reason: Reason,
+    trigger: Trigger,
     latest: Option<Failure>,
     now: Timestamp,
     census: Option<&Census>,
@@ -64,20 +65,20 @@ pub fn intend(
     let counter = ledger.counter + 1;
     // A request for a rotation counts as served by what begins after it: a rotation, or a new series of attempts.
     let asked = resource.rotate_now.is_some() && resource.rotate_now != ledger.rotate_now_seen;
-    let (sequence, attempts, reason, failure, rotate_now_seen) = match &ledger.intent {
+    let (sequence, attempts, trigger, failure, rotate_now_seen) = match &ledger.intent {
         Some(intent) => {
-            let Intent { serial, attempts, reason, failure, .. } = intent.clone();
+            let Intent { serial, attempts, trigger, failure, .. } = intent.clone();
             // What was wrong with another recipe says nothing about this one.
             let attempts = if asked || resource.is_recipe_changed { 0 } else { attempts };
             (
                 serial.sequence,
                 attempts + 1,
-                reason,
+                trigger,
                 latest.or(failure),
                 resource.rotate_now.clone().filter(|_| asked).or_else(|| ledger.rotate_now_seen.clone()),
             )
         }
-        None => (ledger.sequence + 1, 1, reason, None, resource.rotate_now.clone()),
+        None => (ledger.sequence + 1, 1, trigger, None, resource.rotate_now.clone()),
     };
     let serial = Serial { sequence, attempt: counter };
     Ledger {
@@ -86,7 +87,7 @@ pub fn intend(
         rollout: resource.rollout.clone(),
         intent: Some(Intent {
             serial,
-            reason,
+            trigger,
             at: now,
             attempts,
             failure,
@@ -201,7 +202,12 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         }
     };
     let mut history = ledger.history.clone();
-    history.push(Finished { sequence: token.serial.sequence, reason: intent.reason, at: now, revoked_at: None });
+    history.push(Finished {
+        sequence: token.serial.sequence,
+        reason: intent.trigger.into(),
+        at: now,
+        revoked_at: None,
+    });
     if history.len() > HISTORY_LENGTH {
         history.remove(0);
     }
@@ -211,7 +217,7 @@ pub fn promote(ledger: &Ledger, surplus: Vec<String>, snapshot: Option<Snapshot>
         sequence: token.serial.sequence,
         current: Some(Current {
             token: Issued { surplus: bounded(surplus), ..token.clone() },
-            reason: intent.reason,
+            reason: intent.trigger.into(),
             promoted_at: now,
             restored_from_backup: false,
             uninspected: false,

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use crate::{
     core::{
         ledger::revocable::Revocable,
+        predecessor::Predecessor,
         token::{Census, Handle, Issued, Listed, Liveness, Naming, Owner, Proof, Serial, Specification, Verification},
     },
     secret_value::TokenSet,
@@ -38,12 +39,8 @@ pub struct Request {
     pub specification: Specification,
     /// How long it should live, where the provider lets us ask.
     pub lifetime: Duration,
-    /// Values of the token that it ends at the provider, where that one is alive.
-    pub replaces: Option<TokenSet>,
-    /// Values of the token of ours that has its place at the provider, alive or not.
-    pub former: Option<TokenSet>,
-    /// Another token that has its place can be ours, of an attempt whose answer was lost.
-    pub may_be_there: bool,
+    /// Values of what has the place that it takes, where there is one place only.
+    pub predecessor: Predecessor<TokenSet>,
 }
 
 /// One token that was minted. Its value exists nowhere else.

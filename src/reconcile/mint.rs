@@ -12,6 +12,7 @@ use crate::{
             record::{Ledger, Values},
             revocable::Revocable,
         },
+        predecessor::Predecessor,
         seen::answers::Fault,
         token::{Issued, Owner, Serial, Source},
         transition,
@@ -31,12 +32,7 @@ pub struct Mint {
     pub serial: Serial,
     pub source: Source,
     pub lifetime: Duration,
-    /// Values of the token that the new one ends.
-    pub replaces: Option<TokenSet>,
-    /// Values of the token that has its place, alive or not.
-    pub former: Option<TokenSet>,
-    /// What has its place can be ours.
-    pub may_be_there: bool,
+    pub predecessor: Predecessor<TokenSet>,
     /// Time of this process after which the create is not sent any more.
     pub send_until: Duration,
     /// The record as this reconcile read it; the store is a compare-and-swap on it.
@@ -68,9 +64,7 @@ pub async fn run(effects: Arc<Effects>, mint: Mint) -> Result<(), Failure> {
         id: id.clone(),
         specification: mint.source.specification.clone(),
         lifetime: mint.lifetime,
-        replaces: mint.replaces.clone(),
-        former: mint.former.clone(),
-        may_be_there: mint.may_be_there,
+        predecessor: mint.predecessor.clone(),
     };
     let call = effects.reads.metrics.call(&mint.owner, &mint.source, driver.name(), "create");
     let result = driver.create(&request).await;

@@ -218,7 +218,7 @@ impl Performance<'_> {
 
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
-        let Step::Mint { serial, source, lifetime, replaces, former, may_be_there } = &self.decision.step else {
+        let Step::Mint { serial, source, lifetime, predecessor } = &self.decision.step else {
             return Ok(());
         };
         let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
@@ -228,9 +228,7 @@ impl Performance<'_> {
             serial: *serial,
             source: (**source).clone(),
             lifetime: *lifetime,
-            replaces: replaces.and_then(|serial| self.observed.values(serial).cloned()),
-            former: former.and_then(|serial| self.observed.values(serial).cloned()),
-            may_be_there: *may_be_there,
+            predecessor: predecessor.named(|serial| self.observed.values(*serial).cloned()),
             send_until: intended.saturating_add(CREATE_WITHIN),
             ledger: record.ledger.clone(),
             values: record.values.clone(),

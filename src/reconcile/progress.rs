@@ -23,7 +23,7 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
     measure(effects, observed, ledger, change);
     match change {
         Change::Intended(serial) => {
-            let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.reason);
+            let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.trigger.into());
             tracing::info!(serial = %serial, %reason, "rotation begins");
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Reported) {

@@ -13,7 +13,10 @@ use crate::{
     core::{
         decide::decide,
         guards::Guards,
-        ledger::record::{Current, Intent, Ledger, Snapshot, Superseded},
+        ledger::{
+            record::{Current, Intent, Ledger, Snapshot, Superseded},
+            trigger::Trigger,
+        },
         plan::{Plan, TargetPlan},
         pods::{
             consumers::{Consumers, PodRef, PodView, WorkloadView},
@@ -200,7 +203,7 @@ pub fn at_rest(current: Serial) -> Ledger {
 pub fn intended(ledger: Ledger, serial: Serial) -> Ledger {
     let intent = Intent {
         serial,
-        reason: Reason::RotateNow,
+        trigger: Trigger::RotateNow,
         at: now(),
         attempts: 1,
         failure: None,

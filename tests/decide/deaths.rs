@@ -6,8 +6,12 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        ledger::record::{Ledger, MAX_PRESUMED_DEAD},
+        ledger::{
+            record::{Ledger, MAX_PRESUMED_DEAD},
+            trigger::Trigger,
+        },
         pods::consumers::Consumers,
+        predecessor::Predecessor,
         rules::life,
         seen::{
             answers::Fault,
@@ -68,7 +72,7 @@ fn one_refusal_of_the_token_at_rest_starts_nothing() {
     }
     let refused = for_minutes(seen(observed(Some(at_rest(one)), carrying(one)), one, Liveness::Dead), one, false);
     let (ledger, change) = saved(&refused);
-    assert_eq!((change, ledger.intent.unwrap().reason), (Change::Intended(serial(2, 2)), Reason::ValueLost));
+    assert_eq!((change, ledger.intent.unwrap().trigger), (Change::Intended(serial(2, 2)), Trigger::ValueLost));
 }
 
 /// What is listed is not dead, however long it is refused; a person is told.
@@ -266,12 +270,16 @@ fn a_token_in_place_is_not_given_up_for_one_refusal() {
     ledger.current.as_mut().unwrap().token.handle = Handle::Replaced {};
     let refused = seen(observed(Some(ledger.clone()), carrying(one)), one, Liveness::Dead);
     assert_eq!(decided(&refused).reason, Reason::TokenRefused);
-    let Step::Mint { replaces, .. } = decided(&for_minutes(refused, one, false)).step else { panic!("mints") };
-    assert_eq!(replaces, None);
+    let Step::Mint { predecessor, .. } = decided(&for_minutes(refused, one, false)).step else { panic!("mints") };
+    assert_eq!(predecessor.presented, None);
     // An attempt that was not heard of again has ended it.
     ledger.intent.as_mut().unwrap().attempts = 2;
     let ended = seen(observed(Some(ledger), carrying(one)), one, Liveness::Dead);
-    assert!(matches!(decided(&ended).step, Step::Mint { replaces: None, .. }), "{:?}", decided(&ended));
+    assert!(
+        matches!(decided(&ended).step, Step::Mint { predecessor: Predecessor { presented: None, .. }, .. }),
+        "{:?}",
+        decided(&ended)
+    );
 }
 
 /// On deletion too.

@@ -34,8 +34,8 @@ fn minting(current: Liveness) -> Observed {
 }
 
 fn replaces(observed: &Observed) -> Option<Serial> {
-    let Step::Mint { replaces, .. } = decided(observed).step else { panic!("{:?}", decided(observed)) };
-    replaces
+    let Step::Mint { predecessor, .. } = decided(observed).step else { panic!("{:?}", decided(observed)) };
+    predecessor.presented
 }
 
 #[test]
@@ -289,8 +289,8 @@ fn what_is_found_is_taken_only_where_it_can_be_ours() {
     let taken = |change: &dyn Fn(&mut Ledger)| {
         let mut begins = minting(Liveness::Gone);
         change(&mut begins.record.as_mut().expect("a record").ledger);
-        let Step::Mint { former, may_be_there, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
-        (former, may_be_there)
+        let Step::Mint { predecessor, .. } = decided(&begins).step else { panic!("{:?}", decided(&begins)) };
+        (predecessor.recorded, predecessor.may_be_ours)
     };
     let failed = |ledger: &mut Ledger, made| {
         let intent = ledger.intent.as_mut().expect("an intent");

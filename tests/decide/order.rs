@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
-        ledger::record::Ledger,
+        ledger::{record::Ledger, trigger::Trigger},
         seen::{
             answers::Fault,
             observed::Observed,
@@ -171,7 +171,7 @@ fn a_current_token_that_died_is_replaced() {
     let decision = decided(&died);
     assert_eq!(decision.step.label(), "save Intended(Serial { sequence: 2, attempt: 2 })");
     let Step::Save { ledger, .. } = decision.step else { panic!("intends") };
-    assert_eq!(ledger.intent.unwrap().reason, Reason::ValueLost);
+    assert_eq!(ledger.intent.unwrap().trigger, Trigger::ValueLost);
 }
 
 /// Bug: after etcd went back to a backup, the operator that lived on took the record for the truth, and a token that was
@@ -190,7 +190,7 @@ fn a_record_that_went_back_is_rebuilt_and_its_token_is_replaced() {
     rebuilt.memory.highest = 5;
     let Step::Save { ledger, .. } = decided(&rebuilt).step else { panic!("rotates") };
     let intent = ledger.intent.clone().unwrap();
-    assert_eq!((intent.serial, intent.reason), (serial(3, 6), Reason::Restored));
+    assert_eq!((intent.serial, intent.trigger), (serial(3, 6), Trigger::Restored));
     let mut ledger = *ledger;
     ledger.pending = Some(issued(intent.serial));
     let promoted = transition::promote(&ledger, Vec::new(), None, now());

@@ -12,6 +12,7 @@ use tokenturn::{
     api::{ProviderKind, ProviderRef},
     core::{
         ledger::revocable::Revocable,
+        predecessor::Predecessor,
         token::{Issued, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
@@ -89,9 +90,7 @@ impl Extreme {
             id: self.naming.name(serial),
             specification: self.specification.clone(),
             lifetime: Duration::from_secs(3_600),
-            replaces: None,
-            former: None,
-            may_be_there: false,
+            predecessor: Predecessor::default(),
         };
         self.driver.create(&request).await
     }

@@ -10,6 +10,7 @@ use tokenturn::{
     api::{Backend, HttpProvider, ProviderRef, RotatedToken, TokenProvider, provider::Endpoint},
     core::{
         ledger::revocable::Revocable,
+        predecessor::Predecessor,
         token::{Issued, Listed, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
@@ -195,17 +196,15 @@ impl Scene {
             id: self.naming.name(serial),
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
-            replaces: None,
-            former: None,
-            may_be_there: false,
+            predecessor: Predecessor::default(),
         }
     }
 
     /// The successor of a token that it ends.
     pub async fn replace(&self, attempt: i64, old: Option<&Minted>) -> Result<Minted, Error> {
-        let replaces = old.map(|old| old.values.clone());
-        let former = replaces.clone();
-        self.driver.create(&Request { replaces, former, may_be_there: true, ..self.request(attempt) }).await
+        let values = old.map(|old| old.values.clone());
+        let predecessor = Predecessor { presented: values.clone(), recorded: values, may_be_ours: true };
+        self.driver.create(&Request { predecessor, ..self.request(attempt) }).await
     }
 
     /// What the ledger would remember of a token.

@@ -10,6 +10,7 @@ use tokenturn::{
     api::{ProviderRef, RotatedToken, TokenProvider},
     core::{
         ledger::revocable::Revocable,
+        predecessor::Predecessor,
         token::{Issued, Liveness, Naming, Owner, Serial, Source, Specification, Verification},
     },
     providers::{
@@ -108,15 +109,16 @@ impl Typed {
             id: self.naming.name(serial),
             specification: self.source.specification.clone(),
             lifetime: Duration::from_secs(45 * 86_400),
-            replaces: None,
-            former: None,
-            may_be_there: false,
+            predecessor: Predecessor::default(),
         }
     }
 
     /// The same after an attempt whose answer may have been lost.
     pub async fn mint_after_a_lost_answer(&self, attempt: i64) -> (Issued, Minted) {
-        let request = Request { may_be_there: true, ..self.request(attempt) };
+        let request = Request {
+            predecessor: Predecessor { may_be_ours: true, ..Predecessor::default() },
+            ..self.request(attempt)
+        };
         let minted = self.driver.create(&request).await.unwrap();
         (self.issued(attempt, &minted), minted)
     }
@@ -129,7 +131,8 @@ impl Typed {
     /// The successor of a token that it ends, or displaces.
     pub async fn replace(&self, attempt: i64, old: &Minted) -> (Issued, Minted) {
         let values = Some(old.values.clone());
-        let request = Request { replaces: values.clone(), former: values, may_be_there: true, ..self.request(attempt) };
+        let predecessor = Predecessor { presented: values.clone(), recorded: values, may_be_ours: true };
+        let request = Request { predecessor, ..self.request(attempt) };
         let minted = self.driver.create(&request).await.unwrap();
         (self.issued(attempt, &minted), minted)
     }

@@ -99,7 +99,7 @@ mod tests {
     fn ledger(source: Source) -> Ledger {
         let intent = Intent {
             serial: Serial { sequence: 1, attempt: 1 },
-            reason: crate::api::conditions::Reason::FirstIssue,
+            trigger: crate::core::ledger::trigger::Trigger::FirstIssue,
             at: jiff::Timestamp::UNIX_EPOCH,
             attempts: 1,
             failure: None,

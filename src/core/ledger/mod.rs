@@ -5,3 +5,4 @@ pub mod failure;
 pub mod kept;
 pub mod record;
 pub mod revocable;
+pub mod trigger;

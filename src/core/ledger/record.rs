@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{DeletionPolicy, RolloutSpec, WorkloadRef, conditions::Reason},
     core::{
-        ledger::failure::Failure,
+        ledger::{failure::Failure, trigger::Trigger},
         pods::{
             consumers::{PodRef, PodView},
             pickup::{Evidence, PickupProof},
@@ -90,7 +90,8 @@ pub struct Ledger {
 pub struct Intent {
     #[serde(rename = "generation")]
     pub serial: Serial,
-    pub reason: Reason,
+    #[serde(rename = "reason")]
+    pub trigger: Trigger,
     pub at: Timestamp,
     /// Attempts of this sequence that were begun, this one included.
     pub attempts: i64,

@@ -11,7 +11,10 @@ use crate::{
         duration::GoDuration,
     },
     core::{
-        ledger::record::{Current, Ledger, Superseded},
+        ledger::{
+            record::{Current, Ledger, Superseded},
+            trigger::Trigger,
+        },
         plan::{Plan, Succession},
         report::{health, kstatus, list::Conditions},
         schedule,
@@ -139,9 +142,9 @@ fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<
 /// A token whose life is so short that it is replaced well before its interval: workloads are restarted more often than
 /// declared.
 fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
-    let (at, reason) = schedule::next(plan, current);
+    let (at, trigger) = schedule::next(plan, current);
     let early = schedule::until(at, schedule::after(current.promoted_at, plan.interval));
-    let expires = current.token.expires_at.filter(|_| reason == Reason::ExpiresSoon && early > plan.interval / 10)?;
+    let expires = current.token.expires_at.filter(|_| trigger == Trigger::ExpiresSoon && early > plan.interval / 10)?;
     let life = minutes(schedule::until(current.token.issued_at, expires));
     let every = minutes(schedule::until(current.promoted_at, at));
     Some(format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     api::{conditions::Reason, names::EARLIER_ORPHANED_ANNOTATION},
     core::{
-        ledger::record::Ledger,
+        ledger::{record::Ledger, trigger::Trigger},
         report,
         rules::{
             life::{self, Life},
@@ -33,18 +33,18 @@ pub fn begin(observed: &Observed) -> Ruling {
         }
     };
     let due = match schedule::due(observed, resource, plan, ledger) {
-        Some(reason) => Some(reason),
-        None => has_died(observed, ledger)?.then_some(Reason::ValueLost),
+        Some(trigger) => Some(trigger),
+        None => has_died(observed, ledger)?.then_some(Trigger::ValueLost),
     };
-    let Some(reason) = due else { return Ok(None) };
+    let Some(trigger) = due else { return Ok(None) };
     if resource.suspend {
-        let message = format!("a rotation is due ({reason}) but spec.suspend is set");
+        let message = format!("a rotation is due ({trigger}) but spec.suspend is set");
         return Ok(Some(Decision { phase: Phase::AtRest, ..Decision::wait(STALLED_WAKE, Reason::Suspended, message) }));
     }
     let census = observed.preflight()?;
     let fresh = transition::empty(&observed.owner, resource);
-    let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, reason, None, observed.now, census);
-    Ok(Some(intended(next, reason)))
+    let next = transition::intend(ledger.unwrap_or(&fresh), resource, plan, trigger, None, observed.now, census);
+    Ok(Some(intended(next)))
 }
 
 /// What is said of live tokens when the provider object allows no further ones: a policy takes away what comes, not what is.

@@ -86,11 +86,11 @@ pub(in crate::core) fn another_attempt(
     let latest = observed.memory.mint_failure.clone();
     let reported = census::left_behind(ledger, census).or_else(|| census::left_unseen(ledger));
     let failure = reported.filter(|_| may_be_lost(latest.as_ref())).or(latest);
-    let mut next = transition::intend(ledger, resource, plan, intent.reason, failure, observed.now, census);
+    let mut next = transition::intend(ledger, resource, plan, intent.trigger, failure, observed.now, census);
     if !observed.guarded(Guard::NewAttempt) {
         next = Ledger { counter: ledger.counter, intent: ledger.intent.clone(), ..next };
     }
-    Ok(Some(intended(next, intent.reason)))
+    Ok(Some(intended(next)))
 }
 
 /// The object without a request for a rotation that comes too soon after the last attempt.

@@ -8,7 +8,7 @@ use crate::{
     api::conditions::Reason,
     core::{
         guards::Guard,
-        ledger::record::Ledger,
+        ledger::{record::Ledger, trigger::Trigger},
         plan::Plan,
         rules::rebuild::{Cause, rebuild, values},
         ruling::{Ruling, Stop},
@@ -87,7 +87,7 @@ fn from(observed: &Observed, resource: &Resource, ledger: &Ledger) -> Ledger {
 }
 
 fn is_serving_request(ledger: &Ledger) -> bool {
-    ledger.intent.as_ref().is_some_and(|intent| intent.reason == Reason::RotateNow)
+    ledger.intent.as_ref().is_some_and(|intent| intent.trigger == Trigger::RotateNow)
 }
 
 /// A record that is older than the target, as after a restore from a backup, must neither overwrite the target nor sweep

@@ -11,6 +11,7 @@ use crate::{
             failure::Made,
             record::{Intent, Ledger},
         },
+        predecessor::Predecessor,
         rules::{
             attempts::{another_attempt, is_recent},
             life::{self, Life, doubted},
@@ -58,15 +59,18 @@ fn mint(observed: &Observed, resource: &Resource, record: &Record, intent: &Inte
     let live = sweep(observed, ledger, &intent.source)?;
     let fresh = observed.memory.unsent_intent == Some(intent.serial) && is_recent(observed, intent);
     if fresh || !observed.guarded(Guard::CreateOnce) {
-        let replaces = replaced(observed, ledger, intent)?;
-        return create(resource, ledger, intent, live, replaces).map(Some);
+        let predecessor = Predecessor {
+            presented: presented(observed, ledger, intent)?,
+            recorded: recorded(ledger, intent),
+            may_be_ours: may_be_ours(ledger, intent),
+        };
+        return create(resource, intent, live, predecessor).map(Some);
     }
     another_attempt(observed, resource, ledger, intent)
 }
 
-/// The token that a new one ends at the provider. It is shown there only while it is known to be alive: to show one that was used up
-/// can end its successors as well.
-fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Serial>, Stop> {
+/// The token that is presented for a new one: only while it is known to be alive.
+fn presented(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Option<Serial>, Stop> {
     let of_there = |token: &&Issued| {
         token.handle.is_in_place() && token.source.specification.provider == intent.source.specification.provider
     };
@@ -76,7 +80,7 @@ fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Opt
     let serial = token.serial;
     // One that is displaced is compared with what is there, not shown.
     if token.handle == (Handle::Displaced {}) {
-        return Ok(former(ledger, intent));
+        return Ok(recorded(ledger, intent));
     }
     if !observed.guarded(Guard::ReplacesAlive) {
         return Ok(Some(serial));
@@ -91,7 +95,7 @@ fn replaced(observed: &Observed, ledger: &Ledger, intent: &Intent) -> Result<Opt
 }
 
 /// The token of ours that has the place which the new one takes.
-fn former(ledger: &Ledger, intent: &Intent) -> Option<Serial> {
+fn recorded(ledger: &Ledger, intent: &Intent) -> Option<Serial> {
     let current = ledger.current.as_ref().map(|current| &current.token);
     let is_there = |token: &&Issued| token.handle.is_in_place() && token.source.is_of_the_same_place(&intent.source);
     current.filter(is_there).map(|token| token.serial)
@@ -99,8 +103,8 @@ fn former(ledger: &Ledger, intent: &Intent) -> Option<Serial> {
 
 /// Whether a token that is found in the place can be ours: one of ours was there before, an attempt may have put it there, or of what was
 /// before nothing is known any more. Else it is somebody's, who has not asked us to hand it out, or to revoke it later.
-fn may_be_there(ledger: &Ledger, intent: &Intent) -> bool {
-    is_open(ledger, intent) || former(ledger, intent).is_some()
+fn may_be_ours(ledger: &Ledger, intent: &Intent) -> bool {
+    is_open(ledger, intent) || recorded(ledger, intent).is_some()
 }
 
 /// Whether an attempt before this one may have made a token.
@@ -120,10 +124,9 @@ fn knows_none(ledger: &Ledger) -> bool {
 /// The one create of this attempt.
 fn create(
     resource: &Resource,
-    ledger: &Ledger,
     intent: &Intent,
     live: usize,
-    replaces: Option<Serial>,
+    predecessor: Predecessor<Serial>,
 ) -> Result<Decision, Stop> {
     let plan = resource.planned()?;
     if live >= plan.max_live {
@@ -135,8 +138,7 @@ fn create(
         return Ok(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message));
     }
     let source = Box::new(intent.source.clone());
-    let (former, may_be_there) = (former(ledger, intent), may_be_there(ledger, intent));
     let Intent { serial, .. } = *intent;
-    let step = Step::Mint { serial, source, lifetime: plan.lifetime, replaces, former, may_be_there };
+    let step = Step::Mint { serial, source, lifetime: plan.lifetime, predecessor };
     Ok(Decision::act(step, Reason::Minting, format!("minting a token for rotation {}", intent.serial.sequence)))
 }

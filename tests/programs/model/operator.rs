@@ -327,8 +327,8 @@ impl Operator {
             Step::Publish { serial, .. } => Effect::Publish(token(*serial)),
             Step::Fence { attempt } => Effect::Fence(u8::try_from(*attempt).ok()?),
             Step::DeleteTarget => Effect::DeleteTarget,
-            Step::Mint { serial, replaces, .. } => {
-                Effect::Mint { token: token(*serial), replaces: replaces.map_or(Token::NONE, token) }
+            Step::Mint { serial, predecessor, .. } => {
+                Effect::Mint { token: token(*serial), replaces: predecessor.presented.map_or(Token::NONE, token) }
             }
             Step::Revoke { token, .. } => Effect::Revoke(revoked(viewer, token)),
             Step::Stamp { stamp, .. } => Effect::Stamp(StampId(self.stamps.number(stamp.clone(), || stamp.clone()))),

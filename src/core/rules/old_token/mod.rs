@@ -12,7 +12,10 @@ use crate::{
     api::conditions::Reason,
     core::{
         guards::Guard,
-        ledger::record::{Current, MAX_PRESUMED_DEAD, Superseded},
+        ledger::{
+            record::{Current, MAX_PRESUMED_DEAD, Superseded},
+            trigger::Trigger,
+        },
         rules::{
             life::{self, Life, doubted},
             old_token::{
@@ -89,8 +92,8 @@ fn replace_current(observed: &Observed, resource: &Resource, record: &Record) ->
         return Ok(Some(Decision::stall(STALLED_WAKE, Reason::TooManyLiveTokens, message)));
     }
     let census = observed.preflight()?;
-    let next = transition::intend(&record.ledger, resource, plan, Reason::ValueLost, None, observed.now, census);
-    Ok(Some(intended(next, Reason::ValueLost)))
+    let next = transition::intend(&record.ledger, resource, plan, Trigger::ValueLost, None, observed.now, census);
+    Ok(Some(intended(next)))
 }
 
 /// The target has to hold the new token all the time. If it did not, what pods may hold is open again: that is written

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     api::conditions::Reason,
     core::{
-        ledger::record::Current,
+        ledger::{record::Current, trigger::Trigger},
         schedule,
         seen::{
             observed::Observed,
@@ -33,13 +33,14 @@ pub(in crate::core) fn in_the_way(
     // Looks again when something changes by itself: the next rotation is due, one of the tokens expires.
     let expiries = record.ledger.tokens().filter_map(|token| token.expires_at);
     let wake = expiries.chain([next]).map(until).filter(|left| !left.is_zero()).fold(wake, Duration::min);
-    let Some(reason) = schedule::due(observed, resource, plan, Some(&record.ledger)) else {
+    let Some(trigger) = schedule::due(observed, resource, plan, Some(&record.ledger)) else {
         return Err((wake, message));
     };
     let sequence = record.ledger.sequence + 1;
-    let message = format!("{message}; rotation {sequence} ({reason}) is due and begins after the old token is revoked");
+    let message =
+        format!("{message}; rotation {sequence} ({trigger}) is due and begins after the old token is revoked");
     match current.token.expires_at {
-        Some(expires) if reason == Reason::ExpiresSoon => {
+        Some(expires) if trigger == Trigger::ExpiresSoon => {
             let message = format!(
                 "the current token expires at {expires}. {message}: end those pods or shorten spec.gracePeriod"
             );

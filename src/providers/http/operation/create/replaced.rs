@@ -22,9 +22,9 @@ impl Account<'_> {
     ) -> Result<Option<TokenSet>, Error> {
         let present = self.recipe().in_place.as_ref().and_then(|in_place| in_place.present.as_ref());
         // Where nothing of ours can be, there is nothing to lose, and what is there is somebody's.
-        let Some(present) = present.filter(|_| request.may_be_there) else { return Ok(None) };
+        let Some(present) = present.filter(|_| request.predecessor.may_be_ours) else { return Ok(None) };
         let found = call.read(&request.specification, present).await?;
-        Ok(found.filter(|found| Some(found) != request.former.as_ref()))
+        Ok(found.filter(|found| Some(found) != request.predecessor.recorded.as_ref()))
     }
 
     /// The values that have to be shown for a successor: of the token before it or, where none is alive, of the one
@@ -39,8 +39,8 @@ impl Account<'_> {
             return Ok(None);
         };
         let initial = &in_place.initial;
-        if initial.is_empty() || request.replaces.is_some() {
-            return Ok(request.replaces.clone());
+        if initial.is_empty() || request.predecessor.presented.is_some() {
+            return Ok(request.predecessor.presented.clone());
         }
         let data = self.shared().data(self.namespace, credential).await?;
         let secret = credential.secret.as_deref().unwrap_or_default();
