@@ -105,6 +105,7 @@ type Parts<'a> = &'a [&'a str];
 const CORE: Parts<'_> = &[
     "guards",
     "token",
+    "predecessor",
     "pods",
     "ledger",
     "plan",

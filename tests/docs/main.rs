@@ -5,6 +5,7 @@ mod arrows;
 mod logs;
 mod metrics;
 mod project;
+mod summary;
 mod words;
 
 use std::{
