@@ -1,7 +1,7 @@
 //! What the generated definitions lack: defaults of the status, and descriptions that read well in a terminal.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use serde_json::json;
 
@@ -15,6 +15,7 @@ pub(super) fn finished(mut definition: CustomResourceDefinition) -> CustomResour
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
         default_status(schema);
         join_lines(schema);
+        keep_former_names(schema);
     }
     definition
 }
@@ -27,6 +28,55 @@ fn default_status(schema: &mut JSONSchemaProps) {
     let observed = status.properties.as_mut().and_then(|fields| fields.get_mut("observedGeneration"));
     if let Some(observed) = observed {
         observed.default = Some(JSON(json!(UNSEEN)));
+    }
+}
+
+/// Fields of recipes that had another name, with what stands beside them where they are meant.
+const RENAMED: [(&str, &str, &str); 5] = [
+    ("tellLost", "reportLost", "answer"),
+    ("onlyIf", "precondition", "request"),
+    ("first", "before", "precondition"),
+    ("otherwise", "default", "oneOf"),
+    ("otherwise", "default", "format"),
+];
+
+/// The API server drops what a definition does not know from what is stored, also the check before a revoke. So the former names stay known,
+/// and are read: what they hold is not described again.
+fn keep_former_names(schema: &mut JSONSchemaProps) {
+    for (former, name, beside) in RENAMED {
+        let Some(fields) = schema.properties.as_mut().filter(|fields| fields.contains_key(beside)) else { continue };
+        let Some(field) = fields.get(name) else { continue };
+        let any = || JSONSchemaProps {
+            type_: Some("object".to_owned()),
+            x_kubernetes_preserve_unknown_fields: Some(true),
+            ..JSONSchemaProps::default()
+        };
+        let kept = match field.type_.as_deref() {
+            Some("object") => any(),
+            Some("array") => JSONSchemaProps {
+                type_: field.type_.clone(),
+                max_items: field.max_items,
+                items: Some(JSONSchemaPropsOrArray::Schema(Box::new(any()))),
+                ..JSONSchemaProps::default()
+            },
+            _ => JSONSchemaProps { type_: field.type_.clone(), ..JSONSchemaProps::default() },
+        };
+        let description = Some(format!("Deprecated: the former name of `{name}`, which is to be used in its place."));
+        fields.insert(former.to_owned(), JSONSchemaProps { description, ..kept });
+        let rule = ValidationRule {
+            rule: format!("!(has(self.{former}) && has(self.{name}))"),
+            message: Some(format!("{former} is the former name of {name}: remove it")),
+            ..ValidationRule::default()
+        };
+        schema.x_kubernetes_validations.get_or_insert_default().push(rule);
+    }
+    let fields = schema.properties.iter_mut().flat_map(|fields| fields.values_mut());
+    fields.for_each(keep_former_names);
+    if let Some(JSONSchemaPropsOrArray::Schema(item)) = &mut schema.items {
+        keep_former_names(item);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        keep_former_names(values);
     }
 }
 
@@ -82,6 +132,25 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(paragraphs(text), expected, "{text:?}");
+        }
+    }
+
+    /// A stored recipe lost its check before a revoke when the definition was replaced, and nobody was told.
+    #[test]
+    fn what_was_stored_under_a_former_name_stays_stored() {
+        for (name, definition) in definitions().into_iter().filter(|(name, _)| name.contains("providers")) {
+            let version = serde_json::to_value(&definition.spec.versions[0]).unwrap();
+            let http = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["http"]["properties"];
+            let (create, revoke) = (&http["create"]["properties"], &http["revoke"]["properties"]);
+            assert_eq!(create["tellLost"]["type"], "boolean", "{name}");
+            assert_eq!(revoke["onlyIf"]["x-kubernetes-preserve-unknown-fields"], true, "{name}");
+            assert_eq!(revoke["first"]["items"]["x-kubernetes-preserve-unknown-fields"], true, "{name}");
+            let expected = &create["answer"]["properties"]["expect"]["items"];
+            assert_eq!(expected["properties"]["otherwise"]["type"], "string", "{name}");
+            assert_eq!(create["expires"]["properties"]["otherwise"]["type"], "string", "{name}");
+            assert!(expected["x-kubernetes-validations"].to_string().contains("former name of default"), "{name}");
+            let parameter = &http["parameters"]["additionalProperties"]["properties"];
+            assert!(parameter.get("otherwise").is_none(), "it never had another name");
         }
     }
 

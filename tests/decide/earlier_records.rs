@@ -52,7 +52,9 @@ fn a_record_of_each_state_is_read_and_written_as_it_was() {
     assert_eq!(ledgers.len(), 18);
     for (state, stored) in ledgers {
         let ledger: Ledger = serde_json::from_value(stored.clone()).unwrap_or_else(|error| panic!("{state}: {error}"));
-        let written = serde_json::to_value(&ledger).expect("a ledger is JSON");
+        let mut written = serde_json::to_value(&ledger).expect("a ledger is JSON");
+        // Else that version would read it, without the checks that it has other names for.
+        assert_eq!(std::mem::replace(&mut written["schema"], stored["schema"].clone()), 2, "{state}");
         assert!(is_kept(&stored, &written), "{state}: {stored:#} became {written:#}");
     }
 }

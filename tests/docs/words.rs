@@ -52,6 +52,12 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("src/core/ledger/failure.rs", "told", "records of earlier versions say it"),
     ("src/core/token.rs", "onlyif", "digests in records of earlier versions are of it"),
     ("src/core/token.rs", "telllost", "digests in records of earlier versions are of it"),
+    ("src/api/schema.rs", "onlyif", "stored recipes say it"),
+    ("src/api/schema.rs", "telllost", "stored recipes say it"),
+    ("crds/clustertokenproviders.yaml", "onlyif", "stored recipes say it"),
+    ("crds/clustertokenproviders.yaml", "telllost", "stored recipes say it"),
+    ("crds/tokenproviders.yaml", "onlyif", "stored recipes say it"),
+    ("crds/tokenproviders.yaml", "telllost", "stored recipes say it"),
     ("src/api/provider/http.rs", "telllost", "recipes in records of earlier versions say it"),
     ("src/api/provider/http_end.rs", "onlyif", "recipes in records of earlier versions say it"),
 ];

@@ -20,8 +20,9 @@ use crate::{
     },
 };
 
-/// Version of the ledger's shape. A ledger of a later version is not touched.
-pub const SCHEMA: i64 = 1;
+/// Version of the ledger's shape. A ledger of a later version is not touched. Since 2, recipes in it have the names of today: an operator that
+/// knows 1 only would read them without the checks that it has other names for, as the one before a revoke.
+pub const SCHEMA: i64 = 2;
 
 /// So many tokens are kept at most that were replaced because the provider refused them.
 pub const MAX_PRESUMED_DEAD: usize = 8;
@@ -30,6 +31,8 @@ pub const MAX_PRESUMED_DEAD: usize = 8;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
+    /// As it was read. What is written is always of this version.
+    #[serde(serialize_with = "as_written")]
     pub schema: i64,
     pub owner: Owner,
     /// Name of the target Secret in the owner's namespace.
@@ -332,11 +335,18 @@ impl Ledger {
     /// Whether its numbers can have been counted by us, and can be counted on.
     #[must_use]
     pub fn is_plausible(&self) -> bool {
-        let numbers = [self.counter, self.sequence, self.unknown_until];
+        let numbers = [self.counter, self.sequence, self.unknown_until].into_iter();
+        let numbers = numbers.chain(self.intent.as_ref().map(|intent| intent.attempts));
+        let numbers = numbers.chain(self.previous.iter().flat_map(|previous| [previous.round, previous.grace_served]));
         let serials = self.tokens().map(|token| token.serial).chain(self.intent.iter().map(|intent| intent.serial));
         let counted = |serial: Serial| [serial.sequence, serial.attempt];
         serials.flat_map(counted).chain(numbers).all(|number| (0..token::LARGEST).contains(&number))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn as_written<S: serde::Serializer>(_: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(SCHEMA)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
