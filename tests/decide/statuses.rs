@@ -6,17 +6,24 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokenturn::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
-        ledger::{failure::Failure, record::Ledger},
+        ledger::{failure::Failure, record::Ledger, trigger::Trigger},
         plan::Trouble,
-        pods::consumers::{Consumers, NodeView},
-        report, schedule,
+        pods::{
+            consumers::{Consumers, NodeView},
+            pickup::{Judgement, judge},
+        },
+        report,
+        ruling::on_fault,
+        schedule,
         seen::{
             answers::Fault,
             observed::Observed,
-            views::{Resource, Target},
+            views::{Resource, Target, TargetView},
         },
-        token::Serial,
+        token::{Liveness, Serial},
+        transition,
     },
+    secret_value::SecretValue,
 };
 
 use crate::builder::{at_rest, carrying, consumers, decided, intended, now, observed, pod, promoted};
@@ -102,6 +109,98 @@ fn each_phase_is_what_kstatus_takes_it_for() {
     }
 }
 
+/// Regression: an object was Current while its Secret held another value, lacked a key, or held a token that the provider had ended, for as long
+/// as the repair or the rotation failed: pipelines went on with what nobody could use.
+#[test]
+fn an_object_whose_secret_holds_no_working_token_is_not_ready() {
+    let failing = |observed: &Observed| {
+        let decision = on_fault(observed, &Fault::passing(Reason::ApiServerUnavailable, "no answer"));
+        report::status(observed, &decision, Some(7), "install", &RotatedTokenStatus::default())
+    };
+    let held = |change: &dyn Fn(&mut TargetView)| {
+        let mut observed = observed(Some(at_rest(ONE)), carrying(ONE));
+        let Target::Ours(view) = &mut observed.target else { panic!("ours") };
+        change(view);
+        observed
+    };
+    let asks = changed(held(&|_| ()), |object| _ = object.target.data.insert("OTHER".into(), "token".into()));
+    let mut lost = held(&|_| ());
+    lost.record.as_mut().expect("a record").values.clear();
+    let mut dead = held(&|_| ());
+    dead.answers.liveness.insert(ONE, Ok(Liveness::Gone));
+    let superseded = observed(Some(promoted(TWO, ONE, &[])), carrying(ONE));
+    for (case, observed) in [
+        ("another value", held(&|view| view.data.values_mut().for_each(|value| *value = SecretValue::new("other")))),
+        ("no value", held(&|view| view.data.clear())),
+        ("another serial", held(&|view| view.serial = Some(TWO))),
+        ("a key is asked for that is not there yet", asks),
+        ("the old token, after the promotion", superseded),
+        ("the value is lost", lost),
+        ("the token is dead", dead.clone()),
+    ] {
+        let status = failing(&observed);
+        assert_eq!(short(&status), "FTF", "{case}: {:#?}", status.conditions);
+    }
+    assert_eq!(short(&failing(&held(&|view| view.labels.clear()))), "TFF", "labels can wait");
+    // Nothing is done about it, and nobody takes it for ready.
+    assert_eq!(short(&status(&changed(dead, |object| object.suspend = true))), "FFF");
+    // The rotation that replaces a dead token does not know any more how it was found out.
+    let mut replacing = intended(at_rest(ONE), TWO);
+    replacing.intent.as_mut().expect("an intent").trigger = Trigger::ValueLost;
+    assert_eq!(short(&status(&observed(Some(replacing), carrying(ONE)))), "FTF");
+}
+
+/// Regression: a mistake that was made in the grace period was reported an hour later.
+#[test]
+fn what_has_to_be_corrected_is_reported_whatever_goes_on() {
+    let wrong = |observed: Observed| {
+        changed(observed, |object| object.plan = Err(Trouble::new(Reason::InvalidSpec, "spec.interval is wrong")))
+    };
+    let grace = changed(rolled(&[], Consumers::default()), |object| object.grace = Duration::from_secs(3600));
+    for (phase, observed, goes_on) in [
+        ("grace", wrong(grace), "grace period"),
+        ("pickup", wrong(rolled(&["a"], bare("a"))), "hold"),
+        ("at rest", wrong(observed(Some(at_rest(ONE)), carrying(ONE))), ""),
+    ] {
+        let status = status(&observed);
+        assert_eq!(short(&status), "FFT", "{phase}: {:#?}", status.conditions);
+        let stalled = find(&status, "Stalled").expect("a condition");
+        assert_eq!(stalled.reason, "InvalidSpec", "{phase}");
+        assert!(stalled.message.starts_with("spec.interval is wrong"), "{phase}: {}", stalled.message);
+        assert!(stalled.message.contains(goes_on), "{phase}: {}", stalled.message);
+    }
+}
+
+/// Regression: a pod that held a deletion up for ever was no case for an alert on `PickupBlocked`; and one from before the deletion stayed shown
+/// when the pods were gone.
+#[test]
+fn what_holds_a_deletion_up_is_reported_as_long_as_it_does() {
+    let deleted = |users: Consumers| {
+        let ledger = transition::retire(&at_rest(ONE), [pod("a")].into(), [].into());
+        let mut observed = observed(Some(ledger), carrying(ONE));
+        observed.answers.consumers = Some(Ok(users));
+        changed(observed, |object| object.deleting = true)
+    };
+    let held = status(&deleted(bare("a")));
+    let blocked = find(&held, "PickupBlocked").expect("it blocks");
+    assert_eq!((blocked.status.as_str(), blocked.reason.as_str()), ("True", "ActionNeeded"));
+    assert_eq!(find(&held, "PickedUp").expect("a condition").status, "False");
+    let free = || {
+        let nodes = [("node".to_owned(), NodeView::Ready)].into();
+        Consumers { nodes, ended: ["a".to_owned()].into(), ..Consumers::default() }
+    };
+    let gone = after(&deleted(free()), &held);
+    assert!(find(&gone, "PickupBlocked").is_none(), "{:#?}", gone.conditions);
+    let mut decided_to_revoke = deleted(free());
+    let judged = judge(&[].into(), &[].into(), &[].into(), &Consumers::default(), Duration::ZERO);
+    let Judgement::Clear(proof) = judged else { panic!("nobody uses it") };
+    let ledger = &mut decided_to_revoke.record.as_mut().expect("a record").ledger;
+    *ledger = transition::intend_retirement(ledger, proof, now());
+    let over = after(&decided_to_revoke, &held);
+    assert!(find(&over, "PickupBlocked").is_none(), "{:#?}", over.conditions);
+    assert_eq!(find(&over, "PickedUp").expect("a condition").status, "True");
+}
+
 /// The condition is there while a person is asked, says since when, and the time that passes changes nothing.
 #[test]
 fn a_bare_pod_is_reported_with_the_time_since_when() {
@@ -110,7 +209,11 @@ fn a_bare_pod_is_reported_with_the_time_since_when() {
     let first = status(&blocked);
     let condition = find(&first, "PickupBlocked").expect("it blocks");
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "ActionNeeded"));
-    let says = format!("since {} this keeps the old token valid: {} (container app): bare pod", now(), pod("a").name);
+    let says = format!(
+        "since {} this keeps a token valid that is to be revoked: {} (container app): bare pod",
+        now(),
+        pod("a").name
+    );
     assert!(condition.message.starts_with(&says), "{}", condition.message);
     blocked.now = schedule::after(now(), Duration::from_secs(600));
     assert!(report::says_the_same(&after(&blocked, &first), &first));

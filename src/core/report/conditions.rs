@@ -19,7 +19,7 @@ use crate::{
         report::{health, kstatus, list::Conditions},
         schedule,
         seen::observed::Observed,
-        step::Decision,
+        step::{Decision, Pickup},
     },
 };
 
@@ -44,7 +44,10 @@ pub(super) fn conditions(
     let plan = observed.resource.as_ref().and_then(|resource| resource.plan.as_ref().ok());
     kstatus::set(&mut list, observed, decision, ledger);
     if let Some(ledger) = ledger.filter(|ledger| ledger.current.is_some()) {
-        picked_up(&mut list, decision, ledger.previous.as_ref());
+        match observed.resource.as_ref().is_some_and(|resource| resource.deleting) {
+            true => picked_up_at_the_end(&mut list, decision, ledger),
+            false => picked_up(&mut list, decision, ledger.previous.as_ref()),
+        }
     }
     provider_ready(&mut list, observed);
     if let Some(current) = ledger.and_then(|ledger| ledger.current.as_ref()) {
@@ -66,18 +69,32 @@ pub(super) fn conditions(
 
 /// Whether pods may hold an older token, and whether that lasts until someone acts.
 fn picked_up(list: &mut Conditions<'_>, decision: &Decision, previous: Option<&Superseded>) {
-    let remaining = decision.pickup.as_ref().map_or(0, |pickup| pickup.remaining);
     match previous {
-        None if remaining > 0 => {
-            let message = "pods use the Secret of this object, which is being deleted; see status.pickup.blockers";
-            list.set(PICKED_UP, false, Reason::Deleting, message);
-        }
         Some(previous) if !is_picked_up(decision, previous) => {
             let message = "pods may still hold the old token; see status.pickup.blockers";
             list.set(PICKED_UP, false, Reason::AwaitingPickup, message);
             pickup_blocked(list, decision);
         }
         _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold an older token of this object"),
+    }
+}
+
+/// The same of an object that is being deleted: whether pods use any token of it. What was not observed stays as it was until it is decided to
+/// revoke them.
+fn picked_up_at_the_end(list: &mut Conditions<'_>, decision: &Decision, ledger: &Ledger) {
+    let is_decided = ledger.retirement.as_ref().is_some_and(|retirement| retirement.revoke.is_some());
+    let is_held = |pickup: &&Pickup| pickup.remaining > 0 || !pickup.blockers.is_empty();
+    match &decision.pickup {
+        Some(pickup) if is_held(&pickup) && !is_decided => {
+            let message = "pods use the Secret of this object, which is being deleted; see status.pickup.blockers";
+            list.set(PICKED_UP, false, Reason::Deleting, message);
+            pickup_blocked(list, decision);
+        }
+        None if !is_decided => {
+            list.keep(PICKED_UP);
+            list.keep(PICKUP_BLOCKED);
+        }
+        _ => list.set(PICKED_UP, true, Reason::PickedUp, "no pod can hold a token of this object"),
     }
 }
 
@@ -95,7 +112,7 @@ fn pickup_blocked(list: &mut Conditions<'_>, decision: &Decision) {
         others => format!("; and {others} more, see status.pickup.blockers"),
     };
     let since = list.since(PICKUP_BLOCKED, "True").0;
-    let message = format!("since {since} this keeps the old token valid: {}{others}", who(first));
+    let message = format!("since {since} this keeps a token valid that is to be revoked: {}{others}", who(first));
     list.set(PICKUP_BLOCKED, true, Reason::ActionNeeded, &message);
 }
 

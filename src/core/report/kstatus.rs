@@ -9,18 +9,42 @@
 use crate::{
     api::conditions::{READY, RECONCILING, Reason, STALLED},
     core::{
-        ledger::record::Ledger,
+        ledger::{record::Ledger, trigger::Trigger},
+        plan::Trouble,
         report::list::Conditions,
-        seen::{observed::Observed, views::Resource},
+        seen::{
+            life::{Life, try_life},
+            observed::Observed,
+            views::{Drift, Resource},
+        },
         step::{Decision, Phase},
+        token::Issued,
     },
 };
 
-const IDLE: &str = "the operator is not between the intent of a rotation and its promotion";
+const IDLE: &str = "no new token is being issued";
 const FREE: &str = "nothing blocks the operator";
 const HELP: &str = "a user has to act; see condition Stalled";
 
 pub(super) fn set(list: &mut Conditions<'_>, observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) {
+    match trouble_beside(observed, decision) {
+        // What goes on meanwhile needs nobody; what is wrong for the next rotation does.
+        Some(Trouble { reason, message, .. }) => {
+            let message = format!("{message}; meanwhile: {}", decision.message);
+            let stalled = Decision { phase: Phase::Stalled, reason: *reason, message, ..decision.clone() };
+            set_as_decided(list, observed, &stalled, ledger);
+        }
+        None => set_as_decided(list, observed, decision, ledger),
+    }
+}
+
+/// What a user has to correct although the decision does not speak of it, because it goes on with what was begun before.
+fn trouble_beside<'a>(observed: &'a Observed, decision: &Decision) -> Option<&'a Trouble> {
+    let resource = observed.resource.as_ref().filter(|resource| !resource.deleting && resource.elsewhere.is_none())?;
+    resource.plan.as_ref().err().filter(|_| decision.phase != Phase::Stalled)
+}
+
+fn set_as_decided(list: &mut Conditions<'_>, observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) {
     let Decision { phase, reason, message, .. } = decision;
     let lacking = lacking(observed, decision, ledger);
     let stalled = *phase == Phase::Stalled;
@@ -68,10 +92,10 @@ fn lacking(observed: &Observed, decision: &Decision, ledger: Option<&Ledger>) ->
 }
 
 fn lacking_token(observed: &Observed, resource: &Resource, ledger: Option<&Ledger>) -> Option<&'static str> {
-    let current = ledger.and_then(|ledger| ledger.current.as_ref()).map(|current| &current.token);
-    let Some(current) = current.filter(|current| !current.is_unknown()) else {
-        return Some("the Secret holds no token of this object yet");
-    };
+    const NONE: &str = "the Secret holds no token of this object yet";
+    let Some(ledger) = ledger else { return Some(NONE) };
+    let current = ledger.current.as_ref().map(|current| &current.token);
+    let Some(current) = current.filter(|current| !current.is_unknown()) else { return Some(NONE) };
     let Ok(plan) = &resource.plan else { return Some(HELP) };
     if plan.source.specification != current.source.specification {
         return Some("the Secret holds a token of an older spec");
@@ -79,5 +103,19 @@ fn lacking_token(observed: &Observed, resource: &Resource, ledger: Option<&Ledge
     if current.expires_at.is_some_and(|expires| expires <= observed.now) {
         return Some("the token in the Secret has expired");
     }
-    observed.ours().is_none().then_some("the Secret is missing, or is not written by this object")
+    let Some(view) = observed.ours() else { return Some("the Secret is missing, or is not written by this object") };
+    // Between publish and promotion it is the new one already.
+    let published = ledger.pending.as_ref().filter(|pending| view.serial == Some(pending.serial)).unwrap_or(current);
+    let Some(values) = observed.values(published.serial) else { return Some("the value of the token is lost") };
+    if !matches!(view.drift(&resource.target, published.serial, values), None | Some(Drift::Metadata)) {
+        return Some("the Secret does not hold the token; the operator writes it again");
+    }
+    is_dead(observed, ledger, published).then_some("the provider rejects the token in the Secret")
+}
+
+/// Whether the provider has ended a token: as this reconcile found, or as the one found that began to replace it.
+fn is_dead(observed: &Observed, ledger: &Ledger, published: &Issued) -> bool {
+    let is_current = ledger.current.as_ref().is_some_and(|current| current.token.serial == published.serial);
+    let is_replaced = ledger.intent.as_ref().is_some_and(|intent| intent.trigger == Trigger::ValueLost);
+    (is_current && is_replaced) || matches!(try_life(observed, published.serial), Ok(Ok(Life::Dead)))
 }

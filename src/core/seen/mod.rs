@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod countable;
+pub mod life;
 pub mod memory;
 pub mod observed;
 pub mod refusals;

@@ -10,6 +10,7 @@ use crate::{
             record::{Ledger, RevokeIntent},
             revocable::Revocable,
         },
+        pods::pickup::PickupProof,
         rules::{
             retire::{ending::drop_record, users::nobody_left},
             revoking::{is_revocable, liveness_or_revoke, may_be_alive},
@@ -19,7 +20,7 @@ use crate::{
             observed::Observed,
             views::{Record, Target},
         },
-        step::{Change, Decision, Step},
+        step::{Change, Decision, Pickup, Step},
         transition,
     },
 };
@@ -31,6 +32,17 @@ pub(in crate::core) fn revoke(observed: &Observed, record: &Record) -> Result<De
         return Ok(drop_record(observed, record, Reason::Deleting, "no token of this object is alive"));
     }
     let proof = nobody_left(observed, ledger)?;
+    let shown = |decision: Decision| decision.with_pickup(Pickup::proven());
+    match unused(observed, record, proof) {
+        Ok(decision) => Ok(shown(decision)),
+        Err(Stop::Do(decision)) => Err(shown(*decision).into()),
+        Err(Stop::Ask(question)) => Err(Stop::Ask(question)),
+    }
+}
+
+/// What is done while nobody uses it.
+fn unused(observed: &Observed, record: &Record, proof: PickupProof) -> Result<Decision, Stop> {
+    let ledger = &record.ledger;
     if let Target::Ours(_) = &observed.target
         && observed.guarded(Guard::RetireTarget)
     {
