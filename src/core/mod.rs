@@ -10,8 +10,8 @@
 //!       └─────────────┴──▶ report ──▶ status
 //! ```
 //!
-//! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `predecessor`, `pods`, `ledger`,
-//! `plan`, `fault`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
+//! A file may use those of its own part and of the parts before it, which `tests/docs/arrows.rs` holds: `guards`, `token`, `predecessor`, `fault`, `pods`, `ledger`,
+//! `plan`, `step`, `seen`, `timing`, `schedule`, `transition`, `stamp`, `report`, `ruling`, `rules`, `remember`, `decide`.
 
 pub mod decide;
 pub mod fault;

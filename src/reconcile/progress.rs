@@ -7,6 +7,7 @@ use crate::{
         ledger::{
             failure::Made,
             record::{Ledger, Snapshot},
+            trigger::Trigger,
         },
         pods::pickup::Evidence,
         schedule,
@@ -25,6 +26,12 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
         Change::Intended(serial) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.trigger.into());
             tracing::info!(serial = %serial, %reason, "rotation begins");
+            if ledger.intent.as_ref().is_some_and(|intent| intent.trigger == Trigger::ValueLost && intent.attempts == 1)
+            {
+                let note = lost(ledger, serial);
+                tracing::warn!(serial = %serial, "{note}");
+                effects.events.write(owner, Kind::Warning, reason, "Mint", &note).await;
+            }
             let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
             if let Some(failure) = failure.filter(|failure| failure.made == Made::Reported) {
                 tracing::warn!(serial = %serial, "{}", failure.message);
@@ -97,6 +104,15 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
 }
 
 /// How long the parts of a rotation took.
+/// Why a token is replaced that nobody asked to replace.
+fn lost(ledger: &Ledger, serial: Serial) -> String {
+    let id = ledger.current.as_ref().map_or("the current token", |current| current.token.id.as_str());
+    format!(
+        "the provider rejects {id}, or its value is neither in the record nor in the Secret; rotation {} replaces it; find out who revoked it",
+        serial.sequence
+    )
+}
+
 fn measure(effects: &Effects, observed: &Observed, ledger: &Ledger, change: Change) {
     match change {
         Change::Intended(_) => {

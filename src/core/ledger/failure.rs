@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::conditions::Reason;
+use crate::{api::conditions::Reason, core::fault::FaultClass};
 
 /// Why an attempt did not end well: for people, and for the next attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,18 @@ impl Failure {
     #[must_use]
     pub fn reported(message: impl Into<String>) -> Self {
         Self { reason: Reason::TokenMayRemain, message: message.into(), made: Made::Reported }
+    }
+}
+
+impl Failure {
+    /// What it means to a rule, as the fault that it was: records keep only the reason of it.
+    #[must_use]
+    pub fn class(&self) -> FaultClass {
+        match self.reason {
+            Reason::CredentialRejected => FaultClass::CredentialRejected,
+            Reason::CredentialMissing => FaultClass::CredentialMissing,
+            _ => FaultClass::Other,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     api::conditions::Reason,
     core::{
+        fault::FaultClass,
         guards::Guard,
         ledger::{
             census,
@@ -136,10 +137,11 @@ fn exhausted(observed: &Observed, intent: &Intent, wait: Duration) -> Decision {
         Some(failure) => (failure.reason, failure.message.as_str()),
         None => (Reason::Minting, "the provider's answer was lost"),
     };
+    let fault = failure.map_or(FaultClass::Other, Failure::class);
     if intent.attempts < schedule::MAX_ATTEMPTS {
         let message =
             format!("attempt {} of rotation {} did not succeed: {why}", intent.attempts, intent.serial.sequence);
-        return Decision::wait(wait, cause, message);
+        return Decision { fault, ..Decision::wait(wait, cause, message) };
     }
     let message = format!(
         "{} attempts of rotation {} did not succeed, the last one because: {why}; the next is made at about {}, or when tokenturn.dev/rotate-now gets a new value",
@@ -148,5 +150,5 @@ fn exhausted(observed: &Observed, intent: &Intent, wait: Duration) -> Decision {
         schedule::minute_after(observed.now, wait)
     );
     let reason = if failure.is_some() { cause } else { Reason::AttemptsExhausted };
-    Decision::stall(wait, reason, message)
+    Decision { fault, ..Decision::stall(wait, reason, message) }
 }
