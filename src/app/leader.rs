@@ -44,7 +44,7 @@ pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: Cancell
         }
         match candidate.try_hold(Timestamp::now()).await {
             Ok(Leadership::Ours) => held = Instant::now(),
-            // A conflict can be our own write whose answer was lost: the next look tells.
+            // A conflict can be our own write whose answer was lost: the next attempt shows it.
             Ok(Leadership::Theirs) => tracing::warn!("another replica holds the lease"),
             Err(error) => tracing::warn!(error = error.describe(), "could not renew the lease"),
         }

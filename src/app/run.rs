@@ -61,7 +61,7 @@ const UNFINISHED_START: Duration = Duration::from_secs(30);
 /// Runs the operator until it is asked to end.
 ///
 /// # Errors
-/// It cannot start, or a part of it ended early; told for the person who reads the last log line.
+/// It cannot start, or a part of it ended early; said for the person who reads the last log line.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let listener = admission::listen(args.http_address)
         .with_context(|| format!("cannot listen on {} (--http-address)", args.http_address))?;
@@ -227,7 +227,7 @@ async fn work(
     for watch in streams::all(context, &args.watch_namespaces) {
         watches.spawn(watch);
     }
-    // What went while somebody else led is told by no watch.
+    // What went while another replica led is reported by no watch.
     for owner in context.memories.owners() {
         context.queue.add(owner, FORGOTTEN);
     }

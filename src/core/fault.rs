@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::conditions::Reason;
 
-/// A look that failed.
+/// A reconcile that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub reason: Reason,

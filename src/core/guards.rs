@@ -19,7 +19,7 @@ macro_rules! guards {
 }
 
 guards! {
-    /// A record is acted on only by a look at the object that it names: namespace, name and UID.
+    /// A record is acted on only by a reconcile of the object that it names: namespace, name and UID.
     OwnRecord,
     /// The snapshot is taken no earlier than the settle time after the write of the target.
     Settle,

@@ -28,7 +28,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Trouble of a kind, told in a sentence.
+    /// Trouble of a kind, described in a sentence.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), provider_is_missing: false }
@@ -58,9 +58,9 @@ pub struct Traits {
     pub succession: Succession,
     /// Nothing lists its tokens: what no record knows is found by nobody.
     pub unlisted: bool,
-    /// What an answer that was lost left behind is found by nobody, and does not end: it has to be told by its name.
+    /// What an answer that was lost left behind is found by nobody, and does not end: it has to be reported by its name.
     pub may_orphan: bool,
-    /// The same of what ends when it expires: it is told by its name and when that is.
+    /// The same of what ends when it expires: it is reported by its name and when that is.
     pub ends_unseen: bool,
     /// What a token may do beyond what was asked for is seen.
     pub shows_surplus: bool,

@@ -1,4 +1,4 @@
-//! What a process remembers of a look and of what was decided on it.
+//! What a process remembers of a reconcile and of what was decided in it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::core::{
 };
 
 impl Memory {
-    /// Notes what was decided on a look. Pickup is proven from the first look that shows it until one that does not.
+    /// Notes what was decided in a reconcile. Pickup is proven from the first reconcile that shows it until one that does not.
     pub fn decided(&mut self, uptime: Duration, observed: &Observed, decision: &Decision) {
         match &decision.pickup {
             Some(pickup) if pickup.remaining == 0 && pickup.blockers.is_empty() => {

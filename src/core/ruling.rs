@@ -61,7 +61,7 @@ pub fn adjust(ruling: Ruling, change: impl FnOnce(Decision) -> Decision) -> Ruli
 /// How long a pause that was asked for becomes at most when it was asked for again and again.
 const LONGER_PAUSE: Duration = Duration::from_secs(16);
 
-/// Waiting after a look that failed: longer each time, and at once long if a person has to act.
+/// Waiting after a reconcile that failed: longer each time, and at once long if a person has to act.
 #[must_use]
 pub fn on_fault(observed: &Observed, fault: &Fault) -> Decision {
     let backoff = schedule::backoff(observed.memory.failures);

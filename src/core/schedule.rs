@@ -20,7 +20,7 @@ pub const MAX_ATTEMPTS: i64 = 5;
 /// Where a new token ends the old one, an attempt whose answer was lost may still be carried out for a while.
 const IN_PLACE_WAIT: Duration = Duration::from_secs(60);
 
-/// Longest wait after failed looks.
+/// Longest wait after failed reconciles.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Why a rotation has to begin now.
@@ -98,7 +98,7 @@ pub fn misread_wait(begun: Timestamp, now: Timestamp) -> Option<Duration> {
     EXHAUSTED_WAIT.checked_sub(waited).filter(|left| !left.is_zero())
 }
 
-/// How long to wait after `failures` looks in a row that failed.
+/// How long to wait after `failures` reconciles in a row that failed.
 #[must_use]
 pub fn backoff(failures: u32) -> Duration {
     Duration::from_secs(2).saturating_mul(1 << failures.min(8)).min(MAX_BACKOFF)
@@ -116,7 +116,7 @@ pub fn after(start: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| start.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 
-/// The first full minute after a span, for people: it does not change from look to look.
+/// The first full minute after a span, for people: it does not change from reconcile to reconcile.
 #[must_use]
 pub fn minute_after(now: Timestamp, span: Duration) -> Timestamp {
     let at = after(now, span).as_second();

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long after an answer was lost the list is looked at once more: a create can be carried out minutes after it was sent.
 pub(in crate::core) const LATE_CREATE: Duration = Duration::from_secs(300);
 
-/// How long after the look that it is based on a publish may be sent: shorter than the settle time is by default, so that a
+/// How long after the reads that it is based on a publish may be sent: shorter than the settle time is by default, so that a
 /// replica that stood still does not put a token into a Secret that another one has taken away.
 pub const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -21,7 +21,7 @@ const _: () = assert!(
     "a create that is sent at the last moment has to be over before another replica clears up"
 );
 
-/// How long an object that waits for a person sleeps before it looks again by itself.
+/// How long an object that waits for a user rests before it is reconciled again.
 pub(in crate::core) const STALLED_WAKE: Duration = Duration::from_secs(300);
 
 /// The long wait after the attempts of a sequence are used up.

@@ -245,7 +245,7 @@ pub enum Proof {
     },
 }
 
-/// What one look at a token showed. What it means is for [`crate::core::rules::life`] to say.
+/// What one check of a token showed. What it means is for [`crate::core::rules::life`] to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It is accepted, or cannot be shown and is listed.
@@ -254,7 +254,7 @@ pub enum Liveness {
     Ending,
     /// It is refused, and the provider lists it, or confirms that it is there.
     StillListed,
-    /// It is refused and, where the provider lists or confirms tokens, not there. One look can be wrong.
+    /// It is refused and, where the provider lists or confirms tokens, not there. One check can be wrong.
     Dead,
     /// It is gone where it is kept, and nothing brings it back.
     Gone,

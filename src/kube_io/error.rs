@@ -1,4 +1,4 @@
-//! What went wrong at the API server, told with what was being done.
+//! What went wrong at the API server, reported with what was being done.
 
 use super::Swap;
 use crate::{
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A policy that answered 422 was taken for an API server that does not work, and nobody was told.
+    /// A policy that answered 422 was taken for an API server that does not work, and nothing was reported.
     #[test]
     fn what_a_policy_refuses_is_no_failure_of_the_api_server() {
         let of = |code: u16, message: &str| {

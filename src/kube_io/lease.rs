@@ -20,7 +20,7 @@ use crate::{api::names::FIELD_MANAGER, connect::objects::Api};
 
 /// A holder that has not renewed for this long is replaced.
 pub const DURATION: Duration = Duration::from_secs(15);
-/// How often the holder renews, and the others look.
+/// How often the holder renews, and the others read.
 pub const RENEW: Duration = Duration::from_secs(5);
 
 /// One replica's view of the lease.
@@ -32,7 +32,7 @@ pub struct Candidate {
     seen: Option<(Option<MicroTime>, Instant)>,
 }
 
-/// Who leads after a look.
+/// Who leads after a read of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leadership {
     Ours,

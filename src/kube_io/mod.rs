@@ -28,7 +28,7 @@ pub use crate::connect::{objects::Api, trouble};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swap {
     Done,
-    /// Somebody was faster: look again.
+    /// Another client was faster: read again.
     Conflict,
 }
 

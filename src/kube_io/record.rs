@@ -72,7 +72,7 @@ pub struct Read {
     pub kept: Kept,
 }
 
-/// Reads the record of a UID; one that was left to people is none. Whether namespace and name of its owner are those of the look is judged
+/// Reads the record of a UID; one that was left to people is none. Whether namespace and name of its owner are those of the reconcile is judged
 /// where it is decided what to do, see `core::ownership`.
 pub async fn read(cluster: &Reader, namespace: &str, uid: &str) -> Result<Option<Read>, Error> {
     let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);

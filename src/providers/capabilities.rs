@@ -39,19 +39,19 @@ pub enum Expiry {
 pub enum LostAnswer {
     /// The lost token is found by listing and revoked.
     ListAndRevoke,
-    /// The lost token is found by listing, and revoked where the list shows its value; else a person has to look.
+    /// The lost token is found by listing, and revoked where the list shows its value; else a user has to act.
     ListAndRevokeIfShown,
     /// The value can be read again or was chosen by us.
     Recover,
     /// Another one is minted and the lost one expires.
     Repeat,
-    /// The same; what appeared at the account meanwhile is told.
+    /// The same; what appeared at the account meanwhile is reported.
     TellAndRepeat,
-    /// Another one is minted; the name of the lost one is told.
+    /// Another one is minted; the name of the lost one is reported.
     TellItsName,
     /// The next attempt replaces it.
     ReplaceAgain,
-    /// It must never be repeated; a person has to look.
+    /// It must never be repeated; a user has to act.
     Human,
 }
 
@@ -72,6 +72,6 @@ pub struct Capabilities {
     pub fields: Vec<String>,
     /// How long a new token may take to become usable.
     pub activation: Duration,
-    /// How long a revoked token may go on being accepted; the first look for its death waits this long.
+    /// How long a revoked token may go on being accepted; the first verification that it is dead waits this long.
     pub propagation: Duration,
 }

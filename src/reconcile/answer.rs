@@ -1,4 +1,4 @@
-//! Looks up what a decision asked for: live, once per look.
+//! Looks up what a decision asked for: live, once for each `look::look`.
 
 use std::time::Duration;
 

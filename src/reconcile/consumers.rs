@@ -1,4 +1,4 @@
-//! Who uses a Secret: what a shared look at the namespace shows one object, with the nodes of pods that are not listed.
+//! Who uses a Secret: what a shared read of the namespace shows one object, with the nodes of pods that are not listed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// The consumers of an object's Secret: from a look that begins now, and the nodes of snapshot pods that are no longer
+/// The consumers of an object's Secret: from a read that begins now, and the nodes of snapshot pods that are no longer
 /// listed.
 pub async fn consumers(
     reads: &Reads,

@@ -25,7 +25,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What only looks.
+    /// What only reads.
     #[must_use]
     pub fn reads(&self) -> &Reads {
         &self.effects.reads

@@ -26,7 +26,7 @@ pub trait PodEvidence: Send + Sync {
     fn ended(&self, namespace: &str) -> BTreeSet<String>;
 }
 
-/// No watch runs: for a look that waits for nothing.
+/// No watch runs: for a reconcile that waits for nothing.
 pub struct NothingKnown;
 
 impl PodEvidence for NothingKnown {

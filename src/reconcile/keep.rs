@@ -9,7 +9,7 @@ use crate::{
     kube_io::{Error, Swap, keeping, record},
 };
 
-/// The copy that belongs to a ledger, by a look at the originals.
+/// The copy that belongs to a ledger, by a read of the originals.
 ///
 /// # Errors
 /// An original cannot be read.
@@ -19,7 +19,7 @@ pub async fn renewed(effects: &Effects, ledger: &Ledger, kept: &Kept) -> Result<
     Ok(kept.renewed(ledger, originals))
 }
 
-/// At rest: renews the copy where an original or the provider has changed since it was made. What fails is done by the next look.
+/// At rest: renews the copy where an original or the provider has changed since it was made. What fails is done by the next reconcile.
 pub async fn at_rest(effects: &Effects, observed: &Observed, handles: &Handles) {
     if let Err(error) = renew(effects, observed, handles).await {
         tracing::warn!(

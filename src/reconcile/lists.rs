@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What one look at a namespace showed, for all objects there.
+/// What one read of a namespace showed, for all objects there.
 pub struct Namespace {
     pub pods: Vec<Pod>,
     pub workloads: Vec<Workload>,

@@ -1,4 +1,4 @@
-//! One look at one object: what is there, and what would be done about it. Nothing is done.
+//! The reading half of a reconcile of one object: what is there, and what would be done about it. Nothing is done.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::{
 /// The deadline of one reconcile, in all. What a create has begun is not ended by it: that runs in a task of its own.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What one look has shown.
+/// What was read, and what was decided on it.
 pub struct Look {
     pub observed: Observed,
     /// What effects are based on.
@@ -34,7 +34,7 @@ pub struct Look {
     pub decision: Decision,
 }
 
-/// Looks at an object and decides, with live reads and by asking its provider where a rule needs it. `before_asking` sees what was read
+/// Reads an object and decides, with live reads and by asking its provider where a rule needs it. `before_asking` sees what was read
 /// before anything else is looked up.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Runs reconciles: look, perform one effect, look again; when there is nothing to do, report.
+//! Runs reconciles: read and decide, perform one effect, read again; when there is nothing to do, report.
 //!
 //! `core` decides. [`look::look`] says what would be done and is given [`reads::Reads`], which can change nothing. Effects are in [`effects::Effects`],
 //! which only `perform`, `mint` and `keep` use.

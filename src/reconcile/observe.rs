@@ -45,7 +45,7 @@ impl Handles {
         goes.then_some(&self.kept)
     }
 
-    /// Whether nothing was written between two looks.
+    /// Whether nothing was written between two reads.
     #[must_use]
     pub fn is_of_the_same_versions(&self, other: &Self) -> bool {
         let object = |handles: &Self| handles.resource.as_ref().and_then(|object| Version::of(&object.metadata));

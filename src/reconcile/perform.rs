@@ -38,14 +38,14 @@ pub struct Performance<'a> {
     pub decision: &'a Decision,
 }
 
-/// How an effect ended. That somebody else was faster is no error: the next look tells what to do.
+/// How an effect ended. That another client was faster is no error: the next read shows what to do.
 type Outcome = Result<(), Fault>;
 
 impl Performance<'_> {
     /// Performs the step.
     ///
     /// # Errors
-    /// The effect failed, or may have; told for the user.
+    /// The effect failed, or may have; said for the user.
     pub async fn run(mut self) -> Outcome {
         let Self { effects, observed, handles, .. } = self;
         let (client, owner) = (&effects.client, &observed.owner);
@@ -209,7 +209,7 @@ impl Performance<'_> {
     }
 
     /// Whether object, target and record are just now what the decision was based on. Looking things up at a slow provider
-    /// takes its time at every look: without this, none would ever be recent enough.
+    /// takes its time at every reconcile: without this, none would ever be recent enough.
     async fn still_stands(&mut self) -> Result<bool, Fault> {
         let (fresh, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
         let is_recent = self.effects.reads.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;

@@ -1,4 +1,4 @@
-//! What a look needs. Nothing in it can change the cluster or a provider.
+//! What a reconcile reads with. Nothing in it can change the cluster or a provider.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ use crate::{
     kube_io::Reader,
 };
 
-/// Reads the cluster and asks providers, for all looks.
+/// Reads the cluster and asks providers, for all reconciles.
 pub struct Reads {
     pub cluster: Reader,
     /// Namespace of the records.

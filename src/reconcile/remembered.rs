@@ -17,7 +17,7 @@ use crate::{
 /// Everything that is remembered of one object.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    /// What its looks need.
+    /// What its reconciles need.
     pub looked: Looked,
     /// How often the same step was taken lately, and since when: somebody may undo it each time.
     pub repeated: HashMap<String, Repeated>,
@@ -29,7 +29,7 @@ pub struct Remembered {
     pub logged: Option<String>,
 }
 
-/// What a look remembers for the next one.
+/// What a reconcile remembers for the next one.
 #[derive(Debug, Default)]
 pub struct Looked {
     /// What decisions see.
@@ -66,7 +66,7 @@ impl Names {
 #[derive(Clone, Debug, Default)]
 pub struct Memories {
     entries: Arc<Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<Remembered>>>>>,
-    /// Whose tokens' Secrets have changed since the last look.
+    /// Whose tokens' Secrets have changed since the last reconcile.
     unswept: Arc<Mutex<BTreeSet<Owner>>>,
 }
 
@@ -144,7 +144,7 @@ impl Memories {
         self.lock().entry(owner.clone()).or_default().clone()
     }
 
-    /// A Secret of a token has changed: the next look at rest lists them again.
+    /// A Secret of a token has changed: the next reconcile at rest lists them again.
     pub fn unswept(&self, owner: &Owner) {
         self.lock_unswept().insert(owner.clone());
     }

@@ -1,4 +1,4 @@
-//! One reconcile of one object: look, perform one effect, look again; until there is nothing to do.
+//! One reconcile of one object: read and decide, perform one effect, read again; until there is nothing to do.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -119,7 +119,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         }
         let watch = |observed: &_| context.watch_pods(owner, observed);
         let seen = look(reads, owner, &mut remembered.looked, deadline, watch).await;
-        // Also of a look that failed: what it names may be why.
+        // Also of a read that failed: what it names may be why.
         context.queue.at_account(owner, remembered.looked.names.shared_provider());
         let mut seen = seen?;
         status::refused_names(context, &seen.observed, remembered).await;
@@ -157,7 +157,7 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
     let pickup = decision.pickup.take();
     let is_leaving = decision.step.is_leaving();
     *decision = Decision { pickup, ..on_fault(observed, &fault) };
-    // What releases the object and failed is tried again at another look, not at once and for ever.
+    // What releases the object and failed is repeated by another reconcile, not at once and for ever.
     if !is_leaving {
         let waiting = decision.clone();
         *decision = look::or_release(context.reads(), observed, handles, &mut remembered.looked, waiting).await;
@@ -166,7 +166,7 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
     false
 }
 
-/// Nothing to do now: report, and say when to look again.
+/// Nothing to do now: report, and say when to reconcile again.
 async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
     let Look { observed, handles, decision } = seen;
     let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
@@ -178,7 +178,7 @@ async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Re
     if decision.phase == Phase::AtRest {
         keep::at_rest(&context.effects, observed, handles).await;
     }
-    // Of a record that belongs to another object this look has nothing to wait for.
+    // Of a record that belongs to another object this reconcile has nothing to wait for.
     if handles.resource.is_none() && observed.record.as_ref().is_none_or(|record| !ownership::is_own(observed, record))
     {
         forget(context, &observed.owner);

@@ -1,8 +1,8 @@
-//! One look at a namespace for everybody there who asks for one: the lists of pods and workloads are large and the same for
+//! One read of a namespace for all objects there that ask for one: the lists of pods and workloads are large and the same for
 //! all.
 //!
-//! Whoever asks gets a look that began after the question, never one that was already under way: what it is for (who holds
-//! the old token once the settle time is over) depends on that. At most one look of a namespace is under way, and one waits.
+//! Who asks gets a read that began after the question, never one that was already under way: what it is for (who holds
+//! the old token once the settle time is over) depends on that. At most one read of a namespace is under way, and one waits.
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 use crate::{api::conditions::Reason, core::seen::answers::Fault};
 
 type Answer<T> = Result<Arc<T>, Fault>;
-/// Who waits for the next look, by namespace.
+/// Who waits for the next read, by namespace.
 type Waiting<T> = HashMap<String, Vec<oneshot::Sender<Answer<T>>>>;
 type Look<T> = dyn Fn(String) -> BoxFuture<'static, Result<T, Fault>> + Send + Sync;
 
-/// Looks by namespace, each shared by those who asked before it began.
+/// Reads by namespace, each shared by those who asked before it began.
 pub struct Shared<T> {
     look: Arc<Look<T>>,
-    /// Who waits for the next look of a namespace. A namespace is here for as long as a look of it is under way.
+    /// Who waits for the next read of a namespace. A namespace is here for as long as a read of it is under way.
     waiting: Arc<Mutex<Waiting<T>>>,
 }
 
@@ -34,15 +34,15 @@ impl<T> Clone for Shared<T> {
 }
 
 impl<T: Send + Sync + 'static> Shared<T> {
-    /// Shares what `look` sees of a namespace.
+    /// Shares what `look` reads of a namespace.
     pub fn new(look: impl Fn(String) -> BoxFuture<'static, Result<T, Fault>> + Send + Sync + 'static) -> Self {
         Self { look: Arc::new(look), waiting: Arc::default() }
     }
 
-    /// A look at the namespace that begins after this call.
+    /// A read of the namespace that begins after this call.
     ///
     /// # Errors
-    /// What the look says; everybody who shares it gets the same.
+    /// What the read says; all who share it get the same.
     pub async fn fresh(&self, namespace: &str) -> Answer<T> {
         let (sender, receiver) = oneshot::channel();
         let is_first = {
@@ -58,7 +58,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         receiver.await.unwrap_or_else(|_| Err(ended_early()))
     }
 
-    /// Looks until nobody waits any more.
+    /// Reads until nobody waits any more.
     async fn run(self, namespace: String) {
         loop {
             let now = {

@@ -50,7 +50,7 @@ pub async fn failure(context: &Context, owner: &Owner, error: &Error, failures: 
     }
 }
 
-/// The status of an object at which nothing is to be done now. Says when to look again, `wake` or earlier.
+/// The status of an object at which nothing is to be done now. Says when to reconcile again, `wake` or earlier.
 ///
 /// # Errors
 /// The status cannot be written.
@@ -92,7 +92,7 @@ fn is_stalled_with(shown: &RotatedTokenStatus, decision: &Decision) -> bool {
     })
 }
 
-/// A wait is logged once, not at every look.
+/// A wait is logged once, not at every reconcile.
 pub fn log(remembered: &mut Remembered, decision: &Decision) {
     let logged = format!("{:?} {}", decision.phase, decision.reason);
     if remembered.logged.as_ref() == Some(&logged) {

@@ -9,44 +9,53 @@ use serde::{Deserialize, Serialize};
 pub use super::credential_login::{HttpLogin, HttpServiceAccount};
 use crate::api::object_name;
 
-/// Who the operator is at an API. The Secret is read anew for every call, so that it can be replaced at any time.
+/// Who the operator is at an API. The operator reads the Secret for every call, so you can replace it at any time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.headers) && has(self.basic))").message("set headers or basic, not both"), validation = Rule::new("has(self.secretRef) || has(self.serviceAccount)").message("set secretRef or serviceAccount"), validation = Rule::new("!(has(self.oauth2) && has(self.login))").message("set oauth2 or login, not both"), validation = Rule::new("!(has(self.oauth2) && has(self.basic))").message("set oauth2 or basic, not both"), validation = Rule::new("!has(self.oauth2) || !(has(self.oauth2.clientId) && has(self.oauth2.clientIdKey))").message("set clientId or clientIdKey, not both"))]
 pub struct HttpCredential {
-    /// The Secret: of the namespace of a TokenProvider; for a ClusterTokenProvider, of the operator's own namespace.
+    /// Names the Secret with the credential. For a TokenProvider it is in the namespace of the TokenProvider, for a ClusterTokenProvider in
+    /// the operator's namespace. Needed unless `serviceAccount` is set. A Secret that does not exist gives reason `CredentialMissing`; a
+    /// key that it lacks, and a record of the operator itself, give `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
 
-    /// A ServiceAccount of the same namespace, whose token stands for `${credential.serviceAccountToken}`: a new one for each call, for APIs that
-    /// take the tokens of a cluster for an identity (OIDC federation, RFC 8693). Instead of a Secret, or beside it.
+    /// Names a ServiceAccount whose token is `${credential.serviceAccountToken}`, for APIs that accept tokens of the cluster as an identity
+    /// (OIDC federation, RFC 8693). The operator requests a new token for each call by the TokenRequest API. It can stand alone, or beside
+    /// `secretRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<HttpServiceAccount>,
 
-    /// A call that comes first and gives what stands for `${credential.session}`, for APIs where one logs in.
+    /// A call that the operator makes first, to get a session for `${credential.session}`. It is for APIs with a login. If it fails, the
+    /// operator sends nothing else. Not together with `oauth2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<HttpLogin>,
 
-    /// Headers that show the credential: `Authorization: "Bearer ${credential.token}"`, `PRIVATE-TOKEN: "${credential.token}"`.
+    /// Headers that send the credential, for example `Authorization: "Bearer ${credential.token}"` or `PRIVATE-TOKEN:
+    /// "${credential.token}"`. The operator adds them to every call that sends the credential, but not to `login`. A header of the same
+    /// name in a request replaces them. At most 8. Not together with `basic`, and no `Authorization` together with `oauth2`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8))]
     pub headers: BTreeMap<String, String>,
 
-    /// HTTP Basic authentication (RFC 7617) with a user name and a password of the Secret.
+    /// HTTP Basic authentication (RFC 7617) with a user name and a password of the Secret. Not together with `headers` or `oauth2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<HttpBasic>,
 
-    /// A client certificate of the Secret, shown in the TLS handshake of every call that shows the credential (RFC 8446, section
-    /// 4.4.2). It can stand alone, or beside headers or basic.
+    /// A client certificate of the Secret, for the TLS handshake (RFC 8446, section 4.4.2). The operator uses it in every call that sends
+    /// the credential, also for a session or an access token. It can stand alone, or beside `headers` or `basic`. A certificate or key that
+    /// cannot be used gives reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_certificate: Option<HttpClientCertificate>,
 
-    /// What `${credential.assertion}` stands for: a client assertion, for requests that prove who they are with a private key.
+    /// A client assertion (RFC 7523, section 2.2) for `${credential.assertion}`: a JWT with which the client proves by a private key who it
+    /// is. The operator signs a new one for every call; it is valid for 60 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assertion: Option<HttpAssertion>,
 
-    /// An access token of an OAuth 2.0 authorization server, shown as `Authorization: Bearer`. It can stand beside headers, not beside
-    /// basic.
+    /// An access token of an OAuth 2.0 authorization server, sent as `Authorization: Bearer` (RFC 6750). The operator obtains it by the
+    /// client credentials grant (RFC 6749, section 4.4). It keeps the token in memory until a minute before it expires; without
+    /// `expires_in` in the answer the token is for one call. It can stand beside `headers`, not beside `basic` or `login`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<HttpOAuth2>,
 }
@@ -55,7 +64,7 @@ pub struct HttpCredential {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
-    /// Name of the Secret.
+    /// Name of the Secret, at most 253 characters.
     #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 }
@@ -64,11 +73,12 @@ pub struct SecretReference {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyReference {
-    /// Name of the Secret.
+    /// Name of the Secret, at most 253 characters. If it does not exist, the reason is `CredentialMissing`.
     #[schemars(length(min = 1, max = 253), pattern(object_name::SUBDOMAIN))]
     pub name: String,
 
-    /// Key in the Secret.
+    /// Key of the Secret that holds the value. Its default depends on the provider, see `credentialsRef`. A key that the Secret lacks gives
+    /// reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub key: Option<String>,
@@ -78,22 +88,26 @@ pub struct SecretKeyReference {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpBasic {
-    /// The user name, instead of a key of the Secret.
+    /// The user name itself, instead of a key of the Secret. At most 1024 characters. A colon in it needs `formEncoded` (RFC 7617, section
+    /// 2); without it the reason is `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub username: Option<String>,
 
-    /// Key of the user name. Default `username`.
+    /// Key of the Secret that holds the user name. Default `username`. The operator does not read it if `username` is set. It removes line
+    /// breaks at the end of the value.
     #[serde(default = "username")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub username_key: String,
 
-    /// Key of the password. Default `password`.
+    /// Key of the Secret that holds the password. Default `password`. The operator removes line breaks at the end of the value. A key that
+    /// the Secret lacks gives reason `InvalidSpec`.
     #[serde(default = "password")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub password_key: String,
 
-    /// Both are encoded as in forms first, as OAuth 2.0 asks for (RFC 6749, section 2.3.1). Default false.
+    /// Encodes user name and password as in forms before they are joined, as OAuth 2.0 requires for clients (RFC 6749, section 2.3.1).
+    /// Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub form_encoded: bool,
 }
@@ -111,12 +125,14 @@ fn password() -> String {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpClientCertificate {
-    /// Key of the certificate, and of those between it and its authority, in PEM. Default `tls.crt`.
+    /// Key of the Secret that holds the client certificate in PEM, followed by the certificates between it and its CA. Default `tls.crt`.
+    /// At most 32 KiB.
     #[serde(default = "certificate_key")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub certificate_key: String,
 
-    /// Key of its private key in PEM: PKCS#8, PKCS#1 or SEC1, not encrypted. Default `tls.key`.
+    /// Key of the Secret that holds the private key of the certificate in PEM: PKCS#8, PKCS#1 or SEC1, not encrypted. Default `tls.key`. At
+    /// most 32 KiB.
     #[serde(default = "certificate_private_key")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: String,
@@ -143,30 +159,35 @@ fn certificate_private_key() -> String {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.clientId) && has(self.clientIdKey))").message("set clientId or clientIdKey, not both"))]
 pub struct HttpAssertion {
-    /// The client's id.
+    /// The client's id, for `iss` and `sub` of the assertion (RFC 7523, section 3). At most 1024 characters. `clientIdKey` takes it from
+    /// the Secret instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub client_id: Option<String>,
 
-    /// Key of the client's id in the Secret, instead of `clientId`. Default `clientId`.
+    /// Key of the Secret that holds the client's id, instead of `clientId`. Default `clientId`, if neither of the two is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub client_id_key: Option<String>,
 
-    /// Who the assertion is for (`aud`): what the authorization server says, most often its issuer or the URL of its token endpoint.
+    /// Whom the assertion is for (`aud`; RFC 7523, section 3). It is what the authorization server expects, most often its issuer or the
+    /// URL of its token endpoint.
     #[schemars(length(min = 1, max = 2048))]
     pub audience: String,
 
-    /// Key of the private key in the Secret: PKCS#8 in PEM, not encrypted. Default `privateKey`.
+    /// Key of the Secret that holds the private key: PKCS#8 in PEM, not encrypted, at most 32 KiB. Default `privateKey`. Another encoding,
+    /// and a key that does not fit `algorithm`, give reason `InvalidSpec`; the message says how to convert it.
     #[serde(default = "private_key_key")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: String,
 
-    /// How it is signed. Default `RS256`.
+    /// How the operator signs the assertion: `RS256` (the default), `PS256`, `ES256` or `EdDSA` (RFC 7518, section 3.1; RFC 8037, section
+    /// 3.1).
     #[serde(default)]
     pub algorithm: SigningAlgorithm,
 
-    /// Name of the key at the server (`kid`), for a server that knows several.
+    /// Name of the key at the server, sent as `kid` (RFC 7515, section 4.1.4). It is for a server that knows several keys. Default: not
+    /// sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub key_id: Option<String>,
@@ -176,7 +197,9 @@ fn private_key_key() -> String {
     "privateKey".to_owned()
 }
 
-/// How a JWT is signed (RFC 7518, section 3.1; RFC 8037, section 3.1).
+/// How the operator signs a JWT: `RS256` or `PS256` (RSA, 2048 to 4096 bits), `ES256` (P-256) or `EdDSA` (Ed25519); RFC 7518, section 3.1,
+/// and RFC 8037, section 3.1. Default `RS256`. In a client it is for method `PrivateKeyJwt` only. A key of another kind gives reason
+/// `InvalidSpec`.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// RSA, 2048 to 4096 bits, PKCS#1 padding.
@@ -207,13 +230,14 @@ impl SigningAlgorithm {
     }
 }
 
-/// An access token of an OAuth 2.0 authorization server as the operator's credential: obtained by the client credentials grant (RFC
-/// 6749, section 4.4) and shown as `Authorization: Bearer` (RFC 6750). It is kept in memory until it expires, at most, and never
-/// longer than the Secret that it was obtained with is there.
+/// An access token of an OAuth 2.0 authorization server as the operator's credential: obtained by the client credentials grant (RFC 6749,
+/// section 4.4) and sent as `Authorization: Bearer` (RFC 6750). The operator keeps it in memory until it expires, at most, and never longer
+/// than the Secret with which it was obtained is the same. A 401 or 403 drops it earlier.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpOAuth2 {
-    /// The token endpoint. The same rules as for `baseUrl`; a query is allowed.
+    /// URL of the token endpoint (RFC 6749, section 3.2). The rules of `baseUrl` hold; a query is allowed. An address where no token
+    /// endpoint answers gives reason `InvalidSpec`, a server that does not answer `ProviderUnavailable`.
     #[schemars(length(min = 1, max = 2048))]
     pub token_url: String,
 
@@ -221,17 +245,19 @@ pub struct HttpOAuth2 {
     #[serde(flatten)]
     pub client: OAuth2Client,
 
-    /// What is asked for (`scope`; RFC 6749, section 3.3). Default: what the server gives without.
+    /// The scopes that the operator requests for its own token (`scope`; RFC 6749, section 3.3), at most 64. Default: the operator requests
+    /// none, and the server decides. A scope that the server does not grant (`invalid_scope`) gives reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub scopes: Vec<String>,
 
-    /// The parameter `audience`, for servers that ask for it.
+    /// The parameter `audience` of the token request, for servers that require one. RFC 6749 does not define it. Default: not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub audience: Option<String>,
 
-    /// The API that the token is for (`resource`; RFC 8707).
+    /// The URI of the API that the token is for (`resource`; RFC 8707). Default: not sent. A URI that the server does not know
+    /// (`invalid_target`) gives reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub resource: Option<String>,
@@ -241,40 +267,46 @@ pub struct HttpOAuth2 {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2Client {
-    /// The client's id. Instead of it, `clientIdKey` names a key of the Secret.
+    /// The client's id, at most 1024 characters. `clientIdKey` takes it from the Secret instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub client_id: Option<String>,
 
-    /// Key of the client's id in the Secret, instead of `clientId`. Default `clientId`.
+    /// Key of the Secret that holds the client's id, instead of `clientId`. Default `clientId`, if neither of the two is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub client_id_key: Option<String>,
 
-    /// How the client proves who it is. Default `ClientSecretBasic`.
+    /// How the client proves who it is. `ClientSecretBasic` (the default) and `ClientSecretPost` send a secret as HTTP Basic authentication
+    /// or in the form (RFC 6749, section 2.3.1), `PrivateKeyJwt` sends a signed JWT (RFC 7523, section 2.2), `TlsClientAuth` uses a client
+    /// certificate (RFC 8705, section 2). A client that the server does not accept (`invalid_client`) gives reason `CredentialRejected`.
     #[serde(default)]
     pub method: OAuth2Method,
 
-    /// Key of the client's secret in the Secret. Default `clientSecret`.
+    /// Key of the Secret that holds the client's secret, for `ClientSecretBasic` and `ClientSecretPost`. Default `clientSecret`. With
+    /// another method it is a mistake (reason `InvalidSpec`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub secret_key: Option<String>,
 
-    /// For `PrivateKeyJwt`: key of the private key in the Secret, PKCS#8 in PEM, not encrypted. Default `privateKey`.
+    /// Key of the Secret that holds the private key, for `PrivateKeyJwt`: PKCS#8 in PEM, not encrypted, at most 32 KiB. Default
+    /// `privateKey`. With another method it is a mistake (reason `InvalidSpec`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), pattern(object_name::SECRET_KEY))]
     pub private_key_key: Option<String>,
 
-    /// For `PrivateKeyJwt`: how assertions are signed. Default `RS256`.
+    /// How the operator signs the JWT of `PrivateKeyJwt`. Default `RS256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<SigningAlgorithm>,
 
-    /// For `PrivateKeyJwt`: name of the key at the server (`kid`), for a server that knows several.
+    /// Name of the key at the server, sent as `kid` (RFC 7515, section 4.1.4), for `PrivateKeyJwt` and a server that knows several keys.
+    /// Default: not sent. With another method it is a mistake (reason `InvalidSpec`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub key_id: Option<String>,
 
-    /// For `PrivateKeyJwt`: who assertions are for (`aud`). Default: the issuer, where one is said, else the URL of the token endpoint.
+    /// Whom the JWT of `PrivateKeyJwt` is for (`aud`; RFC 7523, section 3). Default: the issuer, if one is set, else the URL of the token
+    /// endpoint. With another method it is a mistake (reason `InvalidSpec`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub assertion_audience: Option<String>,

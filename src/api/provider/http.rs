@@ -16,98 +16,109 @@ pub use super::{
 use super::{http_answer::is_default, proxy::Proxy};
 use crate::api::duration::GoDuration;
 
-/// Tokens of any HTTP API, by a recipe of requests and of what their answers mean.
-///
-/// Texts of requests may contain substitutions: `${name}` (the name that tokenturn gives the token; it is found again by it),
-/// `${permissions}` (a JSON array, or `${permissions|commas}`, `${permissions|spaces}`), `${expires|FORMAT}` with rfc3339,
-/// date, minute, unix or unixMillis, `${random}` (22 random letters, digits, `-` and `_`: 128 bits), `${lifetime|UNIT}` with seconds, minutes, hours or days, `${parameters.NAME}`,
-/// `${credential.KEY}` and `${credential.assertion}` (where the credential is shown), `${token.id}`, `${token.name}`, `${token.values.NAME}`. `$${` stands
-/// for `${`. A substitution is encoded for where it stands and never changes the structure of URL, body or header.
+/// Tokens of any HTTP API, by a recipe of requests and of what their answers mean. `Backend::http` lists the substitutions that texts of
+/// requests can have.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProvider {
-    /// Where the API begins, for example `https://gitlab.example.com/api/v4`. HTTPS; plain HTTP only where the operator's flag
-    /// --allow-plain-http says so. No user, query or fragment.
+    /// Where the API begins, for example `https://gitlab.example.com/api/v4`. HTTPS; plain HTTP only if the operator runs with
+    /// --allow-plain-http. A user, a query, a fragment or a substitution gives reason `InvalidSpec`, a host that the rules for egress
+    /// forbid `PolicyForbids`.
     #[schemars(length(min = 1, max = 2048))]
     pub base_url: String,
 
-    /// Certificates of the authorities that the API's certificate may come from, in PEM, instead of the public ones.
+    /// CA certificates in PEM that may sign the certificate of the API, instead of the public CAs. At most 64 KiB, the whole recipe
+    /// included. What is not PEM, or holds no certificate, gives reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
 
-    /// An HTTP proxy through which all calls go. Default: none; proxies of the environment are not used.
+    /// An HTTP proxy through which all calls go. Default: none; the operator does not use proxies of the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 
-    /// How long one call may take, connection included. Default `10s`, at most `15s`.
+    /// How long one call may take, connection included. Default `10s`, at most `15s` and more than 0, else the reason is `InvalidSpec`. A
+    /// call that takes longer gives reason `ProviderUnavailable`; a create that was sent counts as lost (`AnswerLost`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
 
-    /// Who the operator is at the API when it mints, lists and revokes.
+    /// Who the operator is at the API when it mints, lists and revokes. The operator reads the Secret for every call, so you can replace it
+    /// at any time. A credential that the API does not accept (401) gives reason `CredentialRejected`, one that lacks a right (403)
+    /// `ProviderRefused`. Default: calls send no credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<HttpCredential>,
 
-    /// What `RotatedToken.spec.parameters` may and must say.
+    /// The parameters that a RotatedToken may set in `spec.parameters`, by name, at most 32. Requests use them as `${parameters.NAME}`. A
+    /// parameter that is missing, unknown, or has a value that is not allowed gives the RotatedToken reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub parameters: BTreeMap<String, HttpParameter>,
 
-    /// The permissions that a RotatedToken may ask for. Empty: tokens have no permissions of their own, and none may be asked for.
-    /// They stand in `create.request` as `${permissions}`, or each has a probe under `verify.probes`.
+    /// The permissions that a RotatedToken may request, at most 512. They stand in `create.request` as `${permissions}`, or each has a
+    /// probe under `verify.probes`. A request for another one gives reason `UnknownPermission`; so does a request for none, if
+    /// `create.request` uses `${permissions}`. Empty: tokens have no permissions of their own, and a RotatedToken cannot request any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub permissions: Vec<HttpPermission>,
 
-    /// A new token ends the old one at the provider, so the two never overlap: workloads may be refused between the create and their
-    /// restart. Set this only where the API offers nothing else; condition `Overlap` warns of it. Excludes list, and revoke but with `present`.
+    /// Says that a new token ends the old one at the provider. Then the two never overlap, and workloads may be refused between the create
+    /// and their restart; condition `Overlap` warns of it. Set this only if the API offers nothing else. Not together with `list`; together
+    /// with `revoke` only if `present` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_place: Option<HttpInPlace>,
 
-    /// Mints a token. Sent once, never repeated.
+    /// Mints a token. The operator sends the call once and never repeats it. If the answer is lost, the reason is `AnswerLost`, and the
+    /// operator searches for the token before it makes another attempt.
     pub create: HttpCreate,
 
-    /// Lists tokens. Without it a lost answer to a create leaves an orphaned token that only its expiry ends. The first token of a recipe is published
-    /// only when it is listed, alive, under its name and with the id that create gave; a list may take as long as `activation` for that.
+    /// Lists tokens, so that the operator finds a token whose answer was lost, and revokes it. Without it such a token ends only when it
+    /// expires; so a recipe needs it, unless `inPlace`, `create.expires`, `create.expiresAsAsked` or `create.reportLost` is set. The first
+    /// token of a recipe is published only when the list shows it, alive, under its name and with the id of the create, within
+    /// `activation`; else the reason is `RecipeWrong`. Needs `revoke`, and `${name}` in `create.request`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<HttpList>,
 
     /// Lists the values of all tokens of the account, instead of `list`, for APIs whose tokens have no names. A revoked token counts as
-    /// dead when its value is gone; and tokens that appeared while the answer to a create was lost are reported, never revoked.
+    /// dead when its value is no longer listed. Tokens that appeared while the answer to a create was lost are reported (`TokenMayRemain`),
+    /// never revoked. `create.values` has to have exactly one value, `token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_values: Option<HttpListValues>,
 
-    /// Asks whether the credential is accepted, when the provider object is made or changed, and every hour: `Ready` reports the
-    /// result. Without it the operator reads the list where that needs no parameters; else the condition reports only that the Secret exists.
+    /// Asks whether the API accepts the credential. The operator calls it when the provider object is made or changed, and every hour;
+    /// `Ready` of the provider object reports the result. Default: the operator reads the first page of the list, if its request needs no
+    /// parameters; else it obtains a session or an access token, if the credential has one; else `Ready` says only that the Secret exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<HttpCheck>,
 
-    /// Verifies a token with its own value. Before the first token of a recipe is published, the call is also made once with an invented value,
-    /// which the provider has to refuse; a recipe that accepts everything publishes nothing (reason `RecipeWrong`). Not with `inPlace`.
+    /// Verifies a token with its own value. Before the first token of a recipe is published, the operator makes the call once with an
+    /// invented value. If the provider accepts that, the token is not published and the reason is `RecipeWrong`. With `inPlace` no invented
+    /// value is sent.
     pub verify: HttpVerify,
 
-    /// Asks about a token that was revoked, for an API that can be asked for one: `Gone` says that it is dead, `Success` that it is not. A token
-    /// counts as dead when `verify` does not accept it and this says so too; without it, `list` is read. Its answers have to name
-    /// what means `Gone`, as `statuses: {"404": Gone}`: a gateway says 404 as well.
+    /// Asks about a token that was revoked: `Gone` says that it is dead, `Success` that it is not. A token then counts as dead when
+    /// `verify` does not accept it and this says so too; without it, the operator reads `list`. Its answer has to say what means `Gone`, as
+    /// `statuses: {"404": Gone}`, because gateways answer 404 as well. Needs `revoke`, and the request has to name the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<HttpStep>,
 
-    /// Asks when a token was used last. An old token that was used after every pod had the new one is in use outside of the cluster: it is not revoked before
-    /// it was unused for `spec.gracePeriod`, and condition reason `StillInUse` says so. APIs that say it in their list have
-    /// `list.lastUsed`.
+    /// Asks when a token was used last. An old token that was used after every pod had the new one is in use outside of the cluster: the
+    /// operator revokes it only when it was not used for `spec.gracePeriod`, ten minutes at least, and reason `StillInUse` says so. APIs
+    /// that show the time in their list have `list.lastUsed` instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<HttpLastUsed>,
 
-    /// Revokes a token. Without it tokens end when they expire, which `create.expires` has to report: the next one is minted in time, and
-    /// the old one ends at its expiry.
+    /// Revokes a token. Without it tokens end when they expire, and `create.expires` or `create.expiresAsAsked` has to say when: the
+    /// operator mints the next one in time, and the old one ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke: Option<HttpRevoke>,
 
-    /// How long a new token may take to become usable. Default `1m`.
+    /// How long a new token may take to become usable. The operator verifies it every 2 seconds. Default `1m`. After that the operator
+    /// revokes it and makes another attempt (reason `ProviderRefused`); with `inPlace` it keeps the token and continues to verify it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<GoDuration>,
 
-    /// How long a revoked token may go on being accepted. Default `0s`.
+    /// How long the API may still accept a revoked token. The operator waits this long before it verifies that the token is rejected.
+    /// Default `0s`. If the token stays valid for minutes, the operator revokes it again, and the reason is `RevokeWithoutEffect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<GoDuration>,
 }
@@ -116,22 +127,23 @@ pub struct HttpProvider {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpParameter {
-    /// What it is for, in words; shown in the error when it is missing.
+    /// What the parameter is for, in words, at most 1024 characters. The message shows it if the parameter is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub description: Option<String>,
 
-    /// The value if a RotatedToken gives none. Without it the parameter has to be given.
+    /// The value if a RotatedToken sets none, at most 1024 characters. Without it the parameter is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub default: Option<String>,
 
-    /// The values that are possible. Empty: any.
+    /// The values that are allowed, at most 64. Empty: any. Another value gives the RotatedToken reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 1024)))]
     pub values: Vec<String>,
 
-    /// How it stands in JSON when a text consists of nothing else. Default `Text`.
+    /// How the parameter stands in JSON if a text is this substitution and nothing else: `Text` (the default), `Integer` (a whole number of
+    /// 64 bits) or `Boolean` (`true` or `false`). A value that cannot be read so gives reason `InvalidSpec`.
     #[serde(default, rename = "as", skip_serializing_if = "is_text")]
     pub kind: HttpParameterKind,
 }
@@ -156,56 +168,59 @@ pub enum HttpParameterKind {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpPermission {
-    /// The word in `RotatedToken.spec.permissions`.
+    /// The word that stands for the permission in `spec.permissions` of a RotatedToken. At most 256 characters. Each word once.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
 
-    /// What stands for it in `${permissions}`: any JSON. Default: the word.
+    /// What the request contains for it in `${permissions}`, any JSON. Default: the word. The operator sends it as it is; a substitution in
+    /// it gives reason `InvalidSpec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub value: Option<Value>,
 }
 
-/// A request. It has one body at most: json, form or multipart.
+/// A request. It has one body at most: json, form or multipart. It can have 64 substitutions, of 64 KiB each.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRequest {
-    /// Where this request goes instead of `spec.http.baseUrl`, for an API whose parts have hosts of their own. The same rules hold for it.
-    /// The credential is shown there too, where the operation shows it.
+    /// Where this request goes instead of `baseUrl` of the recipe, for an API whose parts have hosts of their own. The same rules hold. If
+    /// the operation sends the credential, it sends it there too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub base_url: Option<String>,
 
-    /// Default `GET`.
+    /// HTTP method: `GET` (the default), `POST`, `PUT`, `PATCH` or `DELETE`.
     #[serde(default)]
     pub method: HttpMethod,
 
-    /// What follows the base URL, from its `/` on. Substitutions become parts of a path segment.
+    /// What follows the base URL, from its `/` on. The operator encodes a substitution so that it stays within its segment. An empty
+    /// substitution, a segment `.` or `..`, and `?`, `#` or `\` give reason `InvalidSpec`.
     #[schemars(length(max = 2048), pattern(r"^/"))]
     pub path: String,
 
-    /// Query parameters. One whose substitutions are all empty is sent empty.
+    /// Query parameters, at most 32. A parameter whose value is empty is sent as `NAME=`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub query: BTreeMap<String, String>,
 
-    /// Headers beside those of the credential.
+    /// Headers beside those of the credential, at most 16. Not `Host`, `Content-Length`, `Transfer-Encoding` and `Connection` (reason
+    /// `InvalidSpec`). `Content-Type` follows from the body unless it is set here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub headers: BTreeMap<String, String>,
 
-    /// A JSON body. A text that is one substitution and nothing else becomes what it stands for: `"${permissions}"` an array,
-    /// `"${lifetime|seconds}"` a number.
+    /// A JSON body, at most 32 levels deep. A text that is one substitution and nothing else becomes what it stands for: `"${permissions}"`
+    /// an array, `"${lifetime|seconds}"` a number. Names of fields are sent as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub json: Option<Value>,
 
-    /// An `application/x-www-form-urlencoded` body.
+    /// The fields of an `application/x-www-form-urlencoded` body, at most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub form: BTreeMap<String, String>,
 
-    /// A `multipart/form-data` body (RFC 7578) of texts.
+    /// The parts of a `multipart/form-data` body (RFC 7578), at most 32 texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub multipart: BTreeMap<String, String>,
@@ -227,56 +242,61 @@ pub enum HttpMethod {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCreate {
-    /// What is sent.
+    /// What the operator sends, with the credential. It can use all substitutions but those of `token`.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. `Unavailable` counts as a lost answer, because the token may exist. After `Duplicate` the operator searches for
+    /// tokens with its names, revokes them, and makes another attempt.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// The values of the token set and where they are in the answer (JSONPath, RFC 9535): `token: $.token`. They are what
-    /// `RotatedToken.spec.secret.data` names. At least `token` or another one.
+    /// The values of the token and where they are in the answer (JSONPath, RFC 9535), 1 to 16: `token: $.token`. `spec.secret.data` of a
+    /// RotatedToken uses these names. If the answer lacks one, the token is not published and the reason is `RecipeWrong`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
 
-    /// Names of values that only revoke needs, as a token that deletes what was made. They are kept in the operator's record and never published.
+    /// Names of values that only the revoke needs, for example a token that deletes what was made. The operator keeps them in its record
+    /// and never publishes them. At least one of `create.values` has to remain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     pub private: Vec<String>,
 
-    /// For tokens that neither expire nor can be listed: the token that a lost answer may have created is reported by its name (condition and Event
-    /// `TokenMayRemain`), for an administrator to delete. Needs `${name}` in the request. Default false: such a recipe is refused.
+    /// Reports by its name the token that a lost answer may have created (condition and Event `TokenMayRemain`), so that an administrator
+    /// deletes it. It is for tokens that neither expire nor can be listed: without it the operator refuses such a recipe (reason
+    /// `InvalidSpec`). Needs `${name}` in the request. Default false.
     #[serde(alias = "tellLost", default, skip_serializing_if = "std::ops::Not::not")]
     pub report_lost: bool,
 
-    /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request shows a proof. The token set then has the
-    /// value `dpopKey`, the private key as a JWK, which the workload needs to use the token. Where the token is verified with the credential, the
-    /// answer has to name the key (`cnf.jkt`); else the call shows a proof. Default false.
+    /// Binds the token to a key of its own (DPoP, RFC 9449): a new P-256 key, of which the request sends a proof. The token set then has
+    /// the value `dpopKey`, the private key as a JWK, which the workload needs to use the token. `values` has to have `token`. With
+    /// `verify.showCredential` the answer has to name the key (`cnf.jkt`); without, the call sends a proof. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop: bool,
 
-    /// Where the provider's id of the token is in the answer. Needed where revoke or list use it.
+    /// Where the provider's id of the token is in the answer (JSONPath, RFC 9535): a text or a number. Needed if a request uses
+    /// `${token.id}`. If the answer lacks it, the token is not published and the reason is `RecipeWrong`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub id: Option<String>,
 
-    /// Where the answer says what was granted, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. A token with
-    /// fewer permissions is not published. An answer without this field counts as one that grants all.
+    /// Where the answer says what was granted, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. The operator
+    /// revokes a token with fewer permissions at once and does not publish it. An answer without this field counts as one that grants all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub permissions: Option<String>,
 
-    /// The permissions are one text with spaces between, as OAuth 2.0 writes scopes. Default false.
+    /// Says that the permissions are one text with spaces between, as OAuth 2.0 writes scopes (RFC 6749, section 3.3). Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
-    /// When the token expires. Default: tokens live until they are revoked. A time in the past, or less than a minute away, is a
-    /// mistake of the recipe: the token is revoked and not published.
+    /// When the token expires. Default: tokens live until they are revoked. A time in the past, less than a minute away, or in another
+    /// format is a mistake of the recipe: the token is revoked and not published (reason `RecipeWrong`). Not together with
+    /// `expiresAsAsked`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 
-    /// It expires when it was asked to, and the answer does not say so: the request has to say `${expires|...}` or
-    /// `${lifetime|...}`. Default false.
+    /// Says that the token expires when the request asks for it, and the answer does not report that. The request has to use
+    /// `${expires|...}` or `${lifetime|...}`, else the reason is `InvalidSpec`. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expires_as_asked: bool,
 }
@@ -285,14 +305,16 @@ pub struct HttpCreate {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
-    /// What is sent, with the credential. It has to be a read, and cannot use parameters.
+    /// What the operator sends, with the credential. It has to change nothing, and cannot use `${parameters.NAME}`.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. `Success` makes the provider object `Ready`, `Unauthorized` gives reason `CredentialRejected`, a 403
+    /// `ProviderRefused`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// When the credential expires. Two weeks before, a warning Event on the provider object and its condition say so.
+    /// When the credential expires. From two weeks before, `Ready` of the provider object has reason `CredentialExpiring`, and a warning
+    /// Event says so. A time that cannot be read counts as none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 }
@@ -301,38 +323,41 @@ pub struct HttpCheck {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpVerify {
-    /// What is sent. It has to show the token: `Authorization: "Bearer ${token.values.token}"`.
+    /// What the operator sends, without its credential (but see `showCredential`). It has to send the token: `Authorization: "Bearer
+    /// ${token.values.token}"`. It can use `${token.values.NAME}` and `${parameters.NAME}`.
     pub request: HttpRequest,
 
-    /// Shows the operator's credential too, for an API that says what another one's token may do, as OAuth 2.0 token introspection
-    /// does (RFC 7662). Default false: the token alone is shown.
+    /// Sends the operator's credential too, for an API that reports what another client's token may do, as OAuth 2.0 token introspection
+    /// does (RFC 7662). Default false: the operator sends the token alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub show_credential: bool,
 
-    /// What answers mean. `Unauthorized` says that the token is not accepted, and so does `Gone` where `statuses` says it. With
-    /// `showCredential` a status that `statuses` does not name is about the credential, as are 401 and 403 in any case, and the body says
-    /// what is true of the token.
+    /// What answers mean. `Unauthorized` says that the token is not accepted, and so does `Gone` if `statuses` or `cases` says it. Any
+    /// other status that is not usual says nothing about the token. With `showCredential`, 401, 403 and each status that `statuses` does
+    /// not name are about the credential, and the body says what is true of the token.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// Where the answer says what the token may do: the values of `permissions`, one by one (JSONPath, RFC 9535): `$.scopes[*]`.
-    /// With it a token that was granted less is never published, and permissions beyond those are reported in `LeastPrivilege`.
+    /// Where the answer says what the token may do, the values of `permissions` one by one (JSONPath, RFC 9535): `$.scopes[*]`. A token
+    /// that was granted less is never published (reason `PermissionsMissing`). Permissions beyond those that were requested are reported in
+    /// condition `LeastPrivilege`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub permissions: Option<String>,
 
-    /// The permissions are one text with spaces between, as OAuth 2.0 writes scopes. Default false.
+    /// Says that the permissions are one text with spaces between, as OAuth 2.0 writes scopes (RFC 6749, section 3.3). Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub permissions_with_spaces: bool,
 
-    /// Calls that show that a token has a permission, by its word in `permissions`, for APIs that do not say what a token may do:
-    /// `"View Products": {request: {path: /products, headers: ...}}`. One is made for each permission that is asked for; `Success`
-    /// says that the token has it, `Refused` that it does not.
+    /// Calls that show whether a token has a permission, by its word in `permissions`, for APIs that do not report what a token may do:
+    /// `"View Products": {request: {path: /products, headers: ...}}`. The operator makes the call of each permission that is requested. At
+    /// most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub probes: BTreeMap<String, HttpProbe>,
 
-    /// When the token expires: for a token of which only the Secret is known, because its record was lost.
+    /// When the token expires. The operator uses it for a token of which it knows only the Secret, because its record was lost. A time that
+    /// cannot be read counts as none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<HttpTime>,
 }
@@ -341,10 +366,11 @@ pub struct HttpVerify {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpProbe {
-    /// What is sent, with the token. It has to change nothing.
+    /// What the operator sends, without its credential. It has to send the token, and to change nothing.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. `Success` says that the token has the permission, `Refused` and `Unauthorized` that it does not (reason
+    /// `PermissionsMissing`). Anything else says nothing, and the operator retries.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 }

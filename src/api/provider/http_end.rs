@@ -14,15 +14,16 @@ use super::{
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpInPlace {
-    /// For an API that makes a new token of the old one: `create.request` shows it as `${replaced.NAME}`, and here is for each such
-    /// value the key of the credential's Secret with which the first token is made. A token is shown for its successor only while `verify`
-    /// accepts it, because one that was used up may end all its successors; so `verify` must not use it up.
+    /// The first token, for an API that makes a new token from the old one. `create.request` sends the old one as `${replaced.NAME}`; for
+    /// each such value this names the key of the credential's Secret with the first one, at most 16. The operator sends a token only while
+    /// `verify` accepts it, because one that was used up may end all its successors (RFC 9700, section 4.14.2); so `verify` must not use it
+    /// up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub initial: BTreeMap<String, String>,
 
-    /// For an API that shows the token that it has now. It is read before a create: if it is another one than the one to be replaced, a create whose answer was lost, or
-    /// an administrator, made it, and it is used instead of making one more.
+    /// For an API that shows its present token. The operator reads it before a create. If it is not the token that is to be replaced, it
+    /// comes from a create whose answer was lost, or from an administrator: the operator uses it and makes no other one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<HttpPresent>,
 }
@@ -31,14 +32,15 @@ pub struct HttpInPlace {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpPresent {
-    /// What is sent, with the credential. It has to change nothing.
+    /// What the operator sends, with the credential. It can use `${parameters.NAME}` and `${credential.KEY}`. It has to change nothing.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. `Gone` means that there is no token.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// The same values as in `create.values`, and where they are in this answer (JSONPath, RFC 9535).
+    /// Where the values of the present token are in the answer (JSONPath, RFC 9535). The names are exactly those of `create.values`. An
+    /// answer that lacks one gives reason `InvalidSpec`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
 }
@@ -47,21 +49,22 @@ pub struct HttpPresent {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRevoke {
-    /// For an API whose calls do not say which token they end, as "the former secret": what is read before. The token is revoked only if
-    /// its values are those that the answer shows; otherwise it counts as gone, and `verify` has to confirm that.
+    /// What the operator reads before it revokes, for an API whose calls do not say which token they end, as "the former secret". It
+    /// revokes only if the answer shows the values of the token; otherwise the token counts as gone, and `verify` has to confirm that.
     #[serde(alias = "onlyIf", default, skip_serializing_if = "Option::is_none")]
     pub precondition: Option<HttpPrecondition>,
 
-    /// Calls that have to come before, in this order, as to switch a token off that can be deleted only then. Each may be made several
-    /// times; one that says `Gone` counts as done.
+    /// Calls that the operator makes before the revoke, in this order, at most 4. An example is a call that deactivates a token, if the API
+    /// deletes only inactive ones. The operator may make each several times; one that says `Gone` counts as done.
     #[serde(alias = "first", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub before: Vec<HttpStep>,
 
-    /// What is sent.
+    /// What the operator sends, with the credential. It has to name the token by `${token.id}`, `${token.name}` or `${token.values.NAME}`,
+    /// unless `precondition` is set; else the reason is `InvalidSpec`.
     pub request: HttpRequest,
 
-    /// What answers mean. `Gone` counts as success; `verify` then confirms that the token is rejected.
+    /// What answers mean. `Gone` counts as success. After a success `verify` has to show that the token is rejected.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 }
@@ -70,14 +73,15 @@ pub struct HttpRevoke {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpPrecondition {
-    /// What is sent, with the credential. It has to change nothing.
+    /// What the operator sends, with the credential. It can use `${parameters.NAME}` and `${credential.KEY}`. It has to change nothing.
     pub request: HttpRequest,
 
-    /// What answers mean. `Gone` says that there is no such token.
+    /// What answers mean. `Gone` means that there is no such token.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// Values of the token that would be ended, and where they are in the answer (JSONPath, RFC 9535).
+    /// Where the values of the token that the revoke would end are in the answer (JSONPath, RFC 9535), 1 to 16. The names are some of
+    /// `create.values`.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 16))]
     pub values: BTreeMap<String, String>,
 }
@@ -86,14 +90,16 @@ pub struct HttpPrecondition {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpLastUsed {
-    /// What is sent, with the credential: showing the token would use it.
+    /// What the operator sends, with the credential, because to send the token would use it. It has to name the token by `${token.id}`,
+    /// `${token.name}` or `${token.values.NAME}`.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. It has to say which answer means `Gone`, for example `statuses: {"404": Gone}`, else the reason is `InvalidSpec`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 
-    /// The time in the answer. Absent, null or empty: it was never used.
+    /// The time of the last use in the answer. If it is absent, null or empty, the token was never used. A time that cannot be read gives
+    /// reason `InvalidSpec`.
     pub time: HttpTime,
 }
 
@@ -101,10 +107,10 @@ pub struct HttpLastUsed {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpStep {
-    /// What is sent.
+    /// What the operator sends, with the credential. It can use the same substitutions as `revoke.request`.
     pub request: HttpRequest,
 
-    /// What answers mean.
+    /// What answers mean. In `revoke.before`, `Gone` counts as done; in `confirm` it means that the token is dead.
     #[serde(default, skip_serializing_if = "is_default")]
     pub answer: HttpAnswer,
 }

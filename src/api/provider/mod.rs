@@ -70,6 +70,18 @@ pub struct Backend {
     pub kubernetes: Option<KubernetesProvider>,
 
     /// Tokens of any HTTP API, by a recipe: requests as templates, and the meaning of their answers.
+    ///
+    /// Texts of requests can have substitutions. Which of them an operation knows is said there; another one gives reason `InvalidSpec`:
+    /// - `${name}`: the name that tokenturn gives the token, by which it finds it again
+    /// - `${permissions}`: a JSON array; `${permissions|commas}`, `${permissions|spaces}`: a text; `${permission}`: the only one
+    /// - `${expires|FORMAT}`: rfc3339, date, minute, unix or unixMillis
+    /// - `${lifetime|UNIT}`: seconds, minutes, hours or days
+    /// - `${random}`: 22 random characters (128 bits)
+    /// - `${parameters.NAME}`: a parameter of the RotatedToken
+    /// - `${credential.KEY}`: a key of the credential's Secret; also `assertion`, `session` and `serviceAccountToken`
+    /// - `${token.id}`, `${token.name}`, `${token.values.NAME}`: of the token; `${replaced.NAME}`: of the one that a new token ends
+    ///
+    /// The operator encodes each for its place, so it never changes the structure of URL, body or header. `$${` stands for `${`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpProvider>>,
 
@@ -142,12 +154,14 @@ impl Backend {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Base URL of the API, HTTPS, without `/` at its end. Redirects are never followed. Default: the public address of the provider; set it for a self-hosted installation.
+    /// Base URL of the API, HTTPS, without `/` at its end. Redirects are never followed. Default: the public address of the provider; set
+    /// it for a self-hosted installation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub base_url: Option<String>,
 
-    /// CA certificates in PEM that may sign the certificate of the API, instead of the public CAs. A server certificate itself does not belong here.
+    /// CA certificates in PEM that may sign the certificate of the API, instead of the public CAs. A server certificate itself does not
+    /// belong here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
     pub ca_bundle: Option<String>,
@@ -200,8 +214,8 @@ pub struct ProviderPolicy {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenProviderStatus {
-    /// `Ready`: True when tokens can be minted and revoked. `Stalled`: True when they cannot before a user or an administrator acts; the message
-    /// says what to do.
+    /// `Ready`: True when tokens can be minted and revoked. `Stalled`: True when they cannot before a user or an administrator acts; the
+    /// message says what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -1,7 +1,7 @@
 //! What tokens an account has, where tokens have no names: what a lost answer left behind shows in the difference only.
 //!
 //! A token that appeared while an answer was awaited is ours, or was made by somebody else at that time; nothing tells which. So it is
-//! never revoked and never published: it is told, and ends when it expires.
+//! never revoked and never published: it is reported, and ends when it expires.
 
 use crate::core::{
     ledger::{
@@ -11,7 +11,7 @@ use crate::core::{
     token::{Census, Serial},
 };
 
-/// What appeared since the attempts of a rotation began and is none of ours, as a failure to be told.
+/// What appeared since the attempts of a rotation began and is none of ours, as a failure to be reported.
 #[must_use]
 pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
     let before = ledger.intent.as_ref()?.before.as_ref()?;
@@ -29,7 +29,7 @@ pub fn left_behind(ledger: &Ledger, now: Option<&Census>) -> Option<Failure> {
     Some(Failure::reported(message))
 }
 
-/// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be told.
+/// What the attempt under way may have left behind where nothing finds or ends it, as a failure to be reported.
 #[must_use]
 pub fn left_unseen(ledger: &Ledger) -> Option<Failure> {
     let is_kept = ledger.pending.is_some() || ledger.refused.is_some();
@@ -71,7 +71,7 @@ pub fn left_unfound(ledger: &Ledger) -> Option<String> {
     })
 }
 
-/// What is known from before an attempt: all that was told already is not told again.
+/// What is known from before an attempt: all that was reported already is not reported again.
 #[must_use]
 pub fn since(ledger: &Ledger, now: Option<&Census>) -> Option<Census> {
     let before = ledger.intent.as_ref().and_then(|intent| intent.before.as_ref());

@@ -22,7 +22,7 @@ pub enum Made {
     NothingOpen,
     /// A token that is in no record may be alive.
     MayExist,
-    /// The same, and people were told how to find it, because the operator cannot.
+    /// The same, and a message says how to find it, because the operator cannot.
     #[serde(alias = "Told")]
     Reported,
 }

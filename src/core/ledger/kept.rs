@@ -33,7 +33,7 @@ impl Kept {
         beside(ledger).flat_map(|source| source.provider.backend.secrets()).map(str::to_owned).collect()
     }
 
-    /// The copy after a look at the originals that are there: of one that is gone, what was known of it.
+    /// The copy after a read of the originals that are there: of one that is gone, what was known of it.
     #[must_use]
     pub fn renewed(&self, ledger: &Ledger, mut originals: BTreeMap<String, SecretData>) -> Self {
         let wanted = Self::wanted(ledger);

@@ -101,10 +101,10 @@ pub struct Intent {
     /// Why the attempt before this one, or this one, did not end well; for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The tokens that the account had before the first attempt, and those told since; where tokens have no names.
+    /// The tokens that the account had before the first attempt, and those reported since; where tokens have no names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Census>,
-    /// What its create may leave behind is found by nobody where it is made: it has to be told by the name of this attempt.
+    /// What its create may leave behind is found by nobody where it is made: it has to be reported by the name of this attempt.
     #[serde(rename = "leavesBehind", default, skip_serializing_if = "std::ops::Not::not")]
     pub may_orphan: bool,
     /// The same of what ends by itself, then at the latest, if the provider keeps to what it is asked for.

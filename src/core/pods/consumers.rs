@@ -1,4 +1,4 @@
-//! What a fresh look showed of those who use the Secret: pods, their nodes, and the workloads that make them.
+//! What a fresh read showed of those who use the Secret: pods, their nodes, and the workloads that make them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,7 +70,7 @@ pub struct WorkloadView {
     pub obstacle: Option<String>,
 }
 
-/// What a fresh look at the namespace showed.
+/// What a fresh read of the namespace showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consumers {
     /// Every pod of the namespace that names the Secret, or is in a snapshot, or belongs to a listed workload.

@@ -149,7 +149,7 @@ fn history(entry: &Finished) -> HistoryEntry {
     }
 }
 
-/// Whether a decision waits because a look failed.
+/// Whether a decision waits because a reconcile failed.
 #[must_use]
 pub fn failed(decision: &Decision) -> bool {
     matches!(decision.step, Step::Wait { failed: true, .. })

@@ -161,11 +161,11 @@ pub fn rest(observed: &Observed) -> Ruling {
 /// How long until the list is looked at once more for what a lost answer may have made late.
 fn late_look(observed: &Observed) -> Option<Duration> {
     let lost = observed.memory.answer_lost?;
-    // When it is over the list was asked for in this look, and is asked for again if it did not answer.
+    // When it is over the list was asked for in this reconcile, and is asked for again if it did not answer.
     LATE_CREATE.checked_sub(observed.uptime.saturating_sub(lost)).filter(|left| !left.is_zero())
 }
 
-/// The current token was refused at this look, and that is not known to be its death: it is looked at again soon.
+/// The current token was refused at this check, and that is not known to be its death: it is checked again soon.
 fn in_doubt(observed: &Observed, current: &Issued) -> Option<Decision> {
     let liveness = observed.answers.liveness.get(&current.serial)?.as_ref().ok()?;
     let refusals = life::refusals(observed, current.serial, *liveness)?;

@@ -1,7 +1,7 @@
-//! Whose a record is: it belongs to a look only if namespace, name and UID are all its own.
+//! Whose a record is: it belongs to a reconcile only if namespace, name and UID are those of its object.
 //!
-//! Everything that is revoked or released rests on "the object is gone", and that is read where the look says the object is. So a record is
-//! acted on by a look at exactly the place that the record names: there its object was found, or found to be gone.
+//! Everything that is revoked or released rests on "the object is gone", and that is read where the reconcile says the object is. So a record is
+//! acted on by a reconcile of exactly the place that the record names: there its object was found, or found to be gone.
 
 use crate::{
     api::{conditions::Reason, names::TAKE_OVER_ANNOTATION},

@@ -55,7 +55,7 @@ pub fn went_back(observed: &Observed) -> Ruling {
 /// The provider lists a token of an attempt to which the record has not come: somebody put an older record and an older Secret
 /// in place, and nobody put the provider back. What pods hold is in that list and in no record.
 ///
-/// A replica that is ahead of this look makes the same picture; then the record has changed, and writing it fails.
+/// A replica that is ahead of this reconcile makes the same picture; then the record has changed, and writing it fails.
 pub(in crate::core) fn ahead(observed: &Observed, ledger: &Ledger, listed: &[Listed]) -> Option<Decision> {
     let is_ahead = listed.iter().any(|token| token.serial.attempt > ledger.counter);
     let guarded = observed.guarded(Guard::StaleRecord) && observed.guarded(Guard::SweepKnownAttempts);

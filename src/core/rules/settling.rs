@@ -60,7 +60,7 @@ pub fn settle(observed: &Observed, resource: &Resource, record: &Record, pending
 }
 
 /// A published token that does not work is not promoted. If it is dead, the next sequence replaces it at once; if it lives
-/// but may do too little, a person has to look, because pods may hold it.
+/// but may do too little, a user has to act, because pods may hold it.
 fn no_longer_works(observed: &Observed, record: &Record, pending: &Issued, found: &Verification) -> Ruling {
     let why = match found {
         Verification::Insufficient { missing } => insufficient(missing),

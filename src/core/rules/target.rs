@@ -1,4 +1,4 @@
-//! The object and the Secret at the start of each look: claim the one, leave the other alone if it is somebody else's, and put it right.
+//! The object and the Secret at the start of each reconcile: claim the one, leave the other alone if it is somebody else's, and put it right.
 
 use std::time::Duration;
 

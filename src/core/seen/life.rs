@@ -1,14 +1,14 @@
 //! Is a token dead? One refusal is never a death: a gateway, a proxy or an API server that has just started refuses everybody
 //! for a moment, and a token that is forgotten or replaced for that was alive all the time.
 //!
-//! | what a look showed | what it means |
+//! | what a check showed | what it means |
 //! | --- | --- |
 //! | gone where it is kept, as the cluster itself says | dead |
-//! | refused, and nothing contradicts | dead after [`LOOKS`](crate::core::seen::refusals::LOOKS) such looks over [`SPAN`], without another answer between |
-//! | refused, and still listed or confirmed | in doubt for as long as this lasts: a person has to look |
+//! | refused, and nothing contradicts | dead after [`LOOKS`](crate::core::seen::refusals::LOOKS) such checks over [`SPAN`], without another answer between |
+//! | refused, and still listed or confirmed | in doubt for as long as this lasts: a user has to act |
 //!
 //! What explains a refusal (a revoke that was sent, an expiry that has passed, a successor that ended it) is for the rules to
-//! know; where there is such a reason, one look is enough.
+//! know; where there is such a reason, one check is enough.
 
 use crate::core::{
     guards::Guard,
@@ -20,7 +20,7 @@ use crate::core::{
     token::{Liveness, Serial},
 };
 
-/// What is believed of a token after this look and those before it.
+/// What is believed of a token after this check and those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// It is accepted.
@@ -45,7 +45,7 @@ pub fn try_life(observed: &Observed, serial: Serial) -> Result<Result<Life, &Fau
     }))
 }
 
-/// The refusals of a token, this look included; `None` if it is not refused.
+/// The refusals of a token, this check included; `None` if it is not refused.
 #[must_use]
 pub fn refusals(observed: &Observed, serial: Serial, liveness: Liveness) -> Option<Refusals> {
     let is_listed = match liveness {

@@ -1,6 +1,6 @@
 //! What a process remembers of an object beyond the record. Losing it only delays, never more.
 //!
-//! Fed by what looks showed and by how effects ended; read by the rules. No clock here either: every note is given the
+//! Fed by what reconciles read and by how effects ended; read by the rules. No clock here either: every note is given the
 //! monotonic time of the process.
 
 use std::{
@@ -58,7 +58,7 @@ pub struct Memory {
     pub revoke_failed: Option<Serial>,
     /// How tokens were refused that nobody here has ended.
     pub refusals: BTreeMap<Serial, Refusals>,
-    /// What the last looks at the provider showed: that it answers, or what is wrong. For the status only.
+    /// What the last calls to the provider showed: that it answers, or what is wrong. For the status only.
     pub provider: Option<Result<(), Trouble>>,
     /// Why the last create of this process failed.
     pub mint_failure: Option<Failure>,
@@ -115,7 +115,7 @@ impl Memory {
         Self { highest: self.highest, published: self.published, ..Self::default() }
     }
 
-    /// Notes what a look showed: target and record, read at `uptime` or before.
+    /// Notes what a reconcile read: target and record, read at `uptime` or before.
     pub fn look(&mut self, uptime: Duration, target: &Target, record: Option<&Record>) {
         self.look_at_target(uptime, target);
         self.intended = None;

@@ -1,4 +1,4 @@
-//! What one look has seen, and what a process remembers of those before it.
+//! What one reconcile has read, and what a process remembers of those before it.
 
 pub mod answers;
 pub mod countable;

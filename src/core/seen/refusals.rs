@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// At so many looks a token has to be refused before it is dead.
+/// In so many checks a token has to be refused before it is dead.
 pub const LOOKS: u32 = 3;
 
 /// And for so long: well longer than a gateway or an API server takes to start.
 pub const SPAN: Duration = Duration::from_secs(120);
 
-/// Looks that are closer together than this count as one.
+/// Checks that are closer together than this count as one.
 pub const APART: Duration = Duration::from_secs(30);
 
 /// Refusals with a longer break between them have nothing to do with each other.
@@ -25,7 +25,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// With one more look that showed a refusal.
+    /// With one more check that showed a refusal.
     #[must_use]
     pub fn with(before: Option<Self>, uptime: Duration, is_listed: bool) -> Self {
         let same = before.filter(|before| before.is_listed == is_listed && uptime.saturating_sub(before.last) < BREAK);

@@ -1,4 +1,4 @@
-//! The objects of one look, as rules see them: the RotatedToken, its Secret, its record.
+//! The objects of one reconcile, as rules see them: the RotatedToken, its Secret, its record.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -67,7 +67,7 @@ pub struct TargetView {
     /// Attempt that was refused and that no write based on an older read may publish any more.
     pub fence: Option<i64>,
     pub orphaned: bool,
-    /// Somebody made it immutable: kubelets do not look at it again.
+    /// A client made it immutable: kubelets do not read it again.
     pub immutable: bool,
     pub type_: String,
     pub data: BTreeMap<String, SecretValue>,

@@ -1,4 +1,4 @@
-//! Pods and nodes, as far as rules look at them: lists page by page, and the watch that goes on from a list.
+//! Pods and nodes, as far as rules use them: lists page by page, and the watch that goes on from a list.
 
 mod slim;
 

@@ -16,7 +16,7 @@ use crate::{
 /// Labels that are kept of a pod, in bytes. One with more counts as having every label.
 const MAX_LABEL_BYTES: usize = 4096;
 
-/// What rules look at in a pod.
+/// What rules use of a pod.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Raw")]
 pub struct Pod {

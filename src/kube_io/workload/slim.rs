@@ -1,4 +1,4 @@
-//! A Deployment, StatefulSet or DaemonSet, reduced while it is being read to what rules look at.
+//! A Deployment, StatefulSet or DaemonSet, reduced while it is being read to what rules use.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -26,7 +26,7 @@ const MAX_REQUIREMENTS: usize = 64;
 /// Characters of what a controller says that are kept.
 const MAX_MESSAGE: usize = 400;
 
-/// What rules look at in a workload.
+/// What rules use of a workload.
 #[derive(Clone, Debug)]
 pub struct Workload {
     pub reference: WorkloadRef,

@@ -10,7 +10,7 @@
 //! - `operation` is what the driver does, one file for each verb of the trait
 //!
 //! Guarantees: each call is sent once, but for an answer that says that nothing was done and wants a nonce; a create
-//! that may have been sent and was not answered is an unknown outcome; no URL is ever told, and nothing of an answer's
+//! that may have been sent and was not answered is an unknown outcome; no URL is ever shown, and nothing of an answer's
 //! body but a `code` that looks like one, because both may hold tokens; only tokens with exactly our names are listed.
 //!
 //! A token counts as dead when it is not accepted and, where tokens are listed, is not listed either: a gateway that

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{api::conditions::Reason, core::schedule, providers::http::Health};
 
-/// How long before a credential expires people are told.
+/// How long before a credential expires that is reported.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
-/// How far clocks may be apart before people are told: lifetimes are off by as much, and assertions begin to be refused.
+/// How far clocks may be apart before that is reported: lifetimes are off by as much, and assertions begin to be refused.
 const APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// Reason and sentence for `Ready`, which is true with all of them.

@@ -74,11 +74,11 @@ pub async fn renew(context: Arc<Context>, stop: CancellationToken, namespace: Op
     }
 }
 
-/// What came of one look at a provider object.
+/// What came of one reconcile of a provider object.
 enum Outcome {
     /// It is written down how it is doing, or the object is gone.
     Known,
-    /// Something is missing that no change of the provider object would tell: an answer of the API server, the credential's
+    /// Something is missing that no change of the provider object would report: an answer of the API server, the credential's
     /// Secret, which is not watched.
     Unfinished,
     /// It answers; a credential can be revoked or expire without a word, so it is asked again after [`AGAIN`].
@@ -113,7 +113,7 @@ async fn once(
 /// The versions of the Secrets that a provider object names.
 type Versions = Vec<Option<String>>;
 
-/// Wakes the objects that name a provider whose credential was replaced since the last look: their records keep a copy of it.
+/// Wakes the objects that name a provider whose credential was replaced since the last reconcile: their records keep a copy of it.
 async fn wake_if_replaced(
     context: &Context,
     api: &Api<TokenProvider>,
@@ -268,7 +268,7 @@ async fn kubernetes(context: &Context, namespace: &str) -> Judged {
             let missing = missing.join(", ");
             let message =
                 format!("the operator may not {missing}; set kubernetesProvider.enabled in the chart's values");
-            // No change of the provider object tells that the rights were given.
+            // No change of the provider object reports that the rights were given.
             unfinished(Reason::AccessDenied, message, true)
         }
         Err(error) => unfinished(Reason::ApiServerUnavailable, error.describe(), false),

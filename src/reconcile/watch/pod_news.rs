@@ -1,4 +1,4 @@
-//! What a watch has told of the pods of one namespace: which exist, and which ended for sure.
+//! What a watch has reported of the pods of one namespace: which exist, and which ended for sure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,7 +29,7 @@ pub struct PodNews {
 }
 
 impl PodNews {
-    /// The watch begins: what exists is told from the start.
+    /// The watch begins: what exists is reported from the start.
     pub fn begins(&mut self) {
         self.listed.clear();
     }
@@ -39,7 +39,7 @@ impl PodNews {
         self.listed.insert(uid);
     }
 
-    /// Everything that exists at the beginning was told.
+    /// Everything that exists at the beginning was reported.
     pub fn begun(&mut self) {
         self.alive = std::mem::take(&mut self.listed);
         self.doubted.clear();

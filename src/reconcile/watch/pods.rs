@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// Several changes of pods in a row cause one look.
+/// Several changes of pods in a row cause one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(250);
 
-/// How long a list may show a pod no longer before the watch has told why.
+/// How long a list may show a pod no longer before the watch has reported why.
 const LAG: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(50);
 
@@ -54,7 +54,7 @@ struct Namespace {
 }
 
 impl Namespace {
-    /// The watch begins: what exists is told from the start.
+    /// The watch begins: what exists is reported from the start.
     fn begins(&mut self) {
         self.listed.clear();
         self.news.begins();
@@ -70,7 +70,7 @@ impl Namespace {
         }
     }
 
-    /// Everything that exists at the beginning was told. How a pod ended that is not there any more nobody has seen.
+    /// Everything that exists at the beginning was reported. How a pod ended that is not there any more nobody has seen.
     fn begun(&mut self) {
         self.news.begun();
         let before = std::mem::replace(&mut self.running, std::mem::take(&mut self.listed));
@@ -199,7 +199,7 @@ impl PodWatches {
         let mut namespaces = self.lock();
         let Some(entry) = namespaces.get_mut(namespace) else { return };
         let ended = if deleted { pod.has_ended() } else { pod.finished };
-        // One that terminates is told as such, which can take long.
+        // One that terminates is reported as such, which can take long.
         let tells = deleted || ended || pod.terminating;
         let waiting: Vec<&Owner> =
             entry.waiting.iter().filter(|(_, uids)| uids.contains(&pod.uid)).map(|(owner, _)| owner).collect();
@@ -278,7 +278,7 @@ mod tests {
         serde_json::from_value(pod).expect("a pod")
     }
 
-    /// A watch that is interrupted, and begins anew because its place is too old, tells nothing of what was deleted meanwhile.
+    /// A watch that is interrupted, and begins anew because its place is too old, reports nothing of what was deleted meanwhile.
     #[test]
     fn a_pod_that_went_while_the_watch_was_interrupted_may_still_run() {
         let mut entry = Namespace::default();

@@ -1,6 +1,6 @@
 //! Watches that wake objects: metadata of RotatedTokens, of our own Secrets, and of providers. Nothing else at rest.
 //!
-//! What a watch delivers is never decided upon; it only says where to look. Each watch has its own back-off, and one that
+//! What a watch delivers is never decided upon; it only says what to reconcile. Each watch has its own back-off, and one that
 //! fails neither stops nor slows the others.
 
 use std::{
@@ -34,7 +34,7 @@ use crate::{
     kube_io::{record, trouble},
 };
 
-/// Several changes of one object in a row cause one look.
+/// Several changes of one object in a row cause one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Objects are looked at over this time after a start, so that many do not all come at once.
@@ -101,7 +101,7 @@ async fn run<K, Fut>(
 /// Namespace and name.
 type Key = (Option<String>, String);
 
-/// The same; `begun` is told what there is whenever the watch has begun, also anew: of what went while it was interrupted, nothing else tells.
+/// The same; `begun` gets what there is whenever the watch has begun, also anew: nothing else reports what went while it was interrupted.
 async fn run_with<K, Fut>(
     api: Api<PartialObjectMeta<K>>,
     config: watcher::Config,

@@ -1,4 +1,4 @@
-//! A pod spec, reduced while it is being read to what rules look at.
+//! A pod spec, reduced while it is being read to what rules use.
 
 use std::{fmt, marker::PhantomData};
 
@@ -12,7 +12,7 @@ use super::{
     walk::{Role, Walk, field},
 };
 
-/// What rules look at in the spec of a pod or of a pod template.
+/// What rules use of the spec of a pod or of a pod template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodSpec {
     /// The node it is bound to.

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The end of the record. What an attempt may have left behind where nobody finds it is told before: nobody else knows its name.
+/// The end of the record. A token that an attempt may have left, and that no list shows, is reported before: nothing else knows its name.
 pub(in crate::core) fn drop_record(observed: &Observed, record: &Record, reason: Reason, message: &str) -> Decision {
     match left_behind(observed, &record.ledger) {
         None => Decision::act(Step::DropRecord, reason, message),

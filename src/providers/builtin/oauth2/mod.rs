@@ -120,7 +120,7 @@ fn driver(
     shared: &Shared,
 ) -> Result<Http, Vec<String>> {
     let recipe = recipe::recipe(settings, endpoints, timeout)?;
-    // Its mistakes are told in the words of the settings that it is made of.
+    // Its mistakes are reported in the words of the settings that it is made of.
     let renamed = |mistake: String| match mistake.strip_prefix("permissions") {
         Some(rest) => format!("spec.oauth2.scopes{rest}"),
         None => format!("spec.oauth2.{mistake}"),

@@ -96,7 +96,7 @@ pub(in crate::providers::http) fn request(
     Ok(Rendered { method: Method::POST, url: token_url.clone(), headers, body })
 }
 
-/// Reads the answer of a token endpoint (RFC 6749, section 5). Nothing of its body is told but an error code that is
+/// Reads the answer of a token endpoint (RFC 6749, section 5). Nothing of its body is reported but an error code that is
 /// known.
 ///
 /// # Errors

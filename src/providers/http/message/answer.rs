@@ -74,7 +74,7 @@ pub struct Meant<'a> {
     pub is_by_status: bool,
     /// What a person can do, where the recipe knows better.
     pub remedy: Option<&'a str>,
-    /// What it was recognized by in its body: a word of the recipe, so it can be told.
+    /// What it was recognized by in its body: a word of the recipe, so it can be shown.
     pub word: Option<&'a str>,
     /// What the body of a success lacks.
     pub lacks: Option<&'a JsonPath>,

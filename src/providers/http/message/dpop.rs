@@ -65,7 +65,7 @@ impl ProofKey {
     /// Reads what [`Self::jwk`] wrote.
     ///
     /// # Errors
-    /// It is no such key. The text is not told.
+    /// It is no such key. The text is not shown.
     pub fn from_jwk(text: &str) -> Result<Self, String> {
         let mut jwk: Value = serde_json::from_str(text).map_err(|_| "it is no JWK".to_owned())?;
         let part = |name: &str| {

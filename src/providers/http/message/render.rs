@@ -66,7 +66,7 @@ pub struct Rendered {
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// Why a request cannot be made: told to people, so it never holds a value that is secret.
+/// Why a request cannot be made: shown to users, so it never holds a value that is secret.
 pub type RenderError = String;
 
 /// Renders a request onto its own base URL, or else onto `base`.

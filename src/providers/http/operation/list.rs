@@ -92,7 +92,7 @@ impl Account<'_> {
         Ok(Some(values.map(|value| TokenSet::single(SecretValue::new(value)).fingerprint()).collect()))
     }
 
-    /// Looks at each token that is listed and alive, with its name.
+    /// Reads each token that is listed and alive, with its name.
     pub(super) async fn each_token(
         &self,
         list: &List,
@@ -106,7 +106,7 @@ impl Account<'_> {
         .await
     }
 
-    /// Looks at everything that is listed.
+    /// Reads everything that is listed.
     pub(super) async fn each_item(
         &self,
         list: &List,

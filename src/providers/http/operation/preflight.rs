@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What a look at a provider has shown.
+/// What a check of a provider has shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// The provider was asked, and accepts the credential.
@@ -57,7 +57,7 @@ impl Account<'_> {
     pub(in crate::providers::http) async fn check_credential(&self) -> Result<(), Error> {
         let Some(credential) = &self.recipe().credential else { return self.proxy_route().await.map(drop) };
         let data = self.operator(credential).await?.data;
-        // A session is not obtained for a look.
+        // A session is not obtained for a check.
         if credential.login.is_none() {
             data.headers(&credential.shown)?;
         }

@@ -39,7 +39,7 @@ impl Account<'_> {
         token: &Revocable,
         values: Option<&TokenSet>,
     ) -> Result<(), Error> {
-        // It ends by itself; nobody is told that it was revoked.
+        // It ends by itself; nothing reports that it was revoked.
         let Some(revoke) = &self.recipe().revoke else { return Ok(()) };
         let doing = || format!("cannot revoke {} at {}", token.id(), self.host(&revoke.operation));
         let call = self.call(doing());

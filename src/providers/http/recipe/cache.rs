@@ -1,4 +1,4 @@
-//! Recipes that were compiled, so that it is done once for each serial of a provider object and not at every look.
+//! Recipes that were compiled, so that it is done once for each serial of a provider object and not at every reconcile.
 //!
 //! A recipe is found again by a digest of what it says: that changes with the serial of its object, and the recipes
 //! that records keep of older serials have no other name.
@@ -30,7 +30,7 @@ pub(in crate::providers::http) struct Recipes(Arc<Mutex<KeptRecipes>>);
 struct KeptRecipes {
     recipes: HashMap<[u8; 32], KeptRecipe>,
     length: usize,
-    /// Counts the looks: who was not asked for longest goes first.
+    /// Counts the uses: what was not used for longest goes first.
     looks: u64,
 }
 
@@ -105,7 +105,7 @@ mod tests {
         serde_json::from_value(recipe).unwrap()
     }
 
-    /// Regression: every look at every token compiled the recipe anew.
+    /// Regression: every reconcile of every token compiled the recipe anew.
     #[test]
     fn a_recipe_is_compiled_once_and_again_when_it_is_changed() {
         let recipes = Recipes::default();

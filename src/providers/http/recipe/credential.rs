@@ -36,7 +36,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// What a person has to look at.
+    /// What a user has to check.
     #[must_use]
     pub fn describe(&self) -> String {
         match (&self.secret, &self.service_account) {

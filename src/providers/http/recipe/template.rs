@@ -37,7 +37,7 @@ pub enum Variable {
 }
 
 impl Variable {
-    /// Whether what it stands for must not be told.
+    /// Whether what it stands for must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Credential(_) | Self::TokenValue(_) | Self::Replaced(_) | Self::Random)

@@ -15,7 +15,7 @@ pub struct Create {
     pub values: BTreeMap<String, JsonPath>,
     /// Those that are not published.
     pub private: BTreeSet<String>,
-    /// What a lost answer left behind is told by its name.
+    /// A token that a lost answer may have created is reported by its name.
     pub tells_lost: bool,
     pub id: Option<JsonPath>,
     pub granted: Option<Granted>,

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{providers::http::message::wait::LONGEST, secret_value::TokenSet};
 
-/// Calls to one provider at the same time: a quarter of the looks that run in parallel by default.
+/// Calls to one provider at the same time: a quarter of the reconciles that run in parallel by default.
 const PLACES: usize = 4;
 
 /// When to come back if all places are taken.

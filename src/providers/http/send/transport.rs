@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Why there is no answer. Told without URLs: they may hold tokens.
+/// Why there is no answer. Reported without URLs: they may hold tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
     pub class: Class,

@@ -53,7 +53,7 @@ pub struct TooMuch;
 pub enum Body {
     Empty,
     Json(Secretive),
-    /// Something else; it is not told.
+    /// Something else; it is not shown.
     Other,
 }
 

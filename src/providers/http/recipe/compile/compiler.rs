@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Mistakes that are collected: what is told has to be short enough to be read, and to be stored.
+/// Mistakes that are collected: what is reported has to be short enough to be read, and to be stored.
 const MAX_MISTAKES: usize = 20;
 
 /// A mistake and its place, in the words of the YAML, from the provider's spec on.
@@ -91,7 +91,7 @@ impl Compiler<'_> {
         self.mistakes.push(Mistake { place, why });
     }
 
-    /// What is looked through at every answer, or called at every look, is little.
+    /// What is searched at every answer, or called at every reconcile, is little.
     pub(super) fn at_most(&mut self, place: impl Into<String>, found: usize, most: usize, what: &str) {
         if found > most {
             self.wrong(place, format!("has {found} {what}; {most} are possible"));

@@ -1,4 +1,4 @@
-//! How a recipe ends tokens: by a call, by the token that takes their place; and what is told of one that nothing
+//! How a recipe ends tokens: by a call, by the token that takes their place; and what is reported of one that nothing
 //! finds.
 
 use std::collections::BTreeMap;

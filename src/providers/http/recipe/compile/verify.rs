@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Calls that a look at a token can take for its permissions.
+/// Calls that one verification of a token can take for its permissions.
 const MAX_PROBES: usize = 32;
 
 impl Compiler<'_> {
