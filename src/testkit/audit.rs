@@ -1,6 +1,11 @@
 //! Counts requests by who made them: what the API server's audit log says.
 
-use std::{fs, path::Path};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    ops::Range,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -23,6 +28,9 @@ rules:
 - {level: Metadata}
 ";
 
+/// No line is longer: metadata only.
+const LONGEST_LINE: u64 = 1 << 16;
+
 /// One finished request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -42,6 +50,12 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// Whether the request only read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
     /// Whether the request was only tried: nothing was stored.
     pub fn is_dry_run(&self) -> bool {
         let query = self.request_uri.split_once('?').map_or("", |(_, query)| query);
@@ -56,10 +70,30 @@ pub(super) fn policy(audit: Audit) -> &'static str {
     }
 }
 
-/// Reads the whole log; a half-written last line is left for the next time.
-pub(super) fn read(path: &Path) -> Result<Vec<AuditEvent>, Error> {
-    let text = fs::read_to_string(path).map_err(Error::io("read the audit log"))?;
+/// Reads the log between two places; a half-written last line is left for the next time.
+pub(super) fn read(path: &Path, within: Range<u64>) -> Result<Vec<AuditEvent>, Error> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(within.start))?;
+        file.take(within.end.saturating_sub(within.start)).read_to_end(&mut text)
+    });
+    read.map_err(Error::io("read the audit log"))?;
+    let text = String::from_utf8_lossy(&text);
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).map(|entry| event(&entry)).collect())
+}
+
+/// Where the last whole line of the log ends.
+pub(super) fn end(path: &Path) -> Result<u64, Error> {
+    let read = File::open(path).and_then(|mut file| {
+        let length = file.seek(SeekFrom::End(0))?;
+        let start = length.saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(start))?;
+        let mut text = Vec::new();
+        file.take(length - start).read_to_end(&mut text)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        Ok(start + u64::try_from(whole).unwrap_or_default())
+    });
+    read.map_err(Error::io("read the audit log"))
 }
 
 fn event(entry: &Value) -> AuditEvent {

@@ -8,6 +8,7 @@ mod backup;
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -168,7 +169,17 @@ impl ControlPlane {
 
     /// All requests in the audit log so far.
     pub fn audit_events(&self) -> Result<Vec<AuditEvent>, Error> {
-        audit::read(&self.audit_log())
+        self.audit_events_within(0..u64::MAX)
+    }
+
+    /// Requests of a part of the audit log; each end as [`audit_end`](Self::audit_end) said it.
+    pub fn audit_events_within(&self, part: Range<u64>) -> Result<Vec<AuditEvent>, Error> {
+        audit::read(&self.audit_log(), part)
+    }
+
+    /// Where the audit log ends now.
+    pub fn audit_end(&self) -> Result<u64, Error> {
+        audit::end(&self.audit_log())
     }
 
     pub fn dir(&self) -> &Path {

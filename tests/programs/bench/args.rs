@@ -38,7 +38,7 @@ struct Typed {
     /// Tokens at rest when the memory is read.
     #[arg(long)]
     tokens: Option<usize>,
-    /// Lists every counted write with its time on standard error.
+    /// Lists every counted call with its time on standard error.
     #[arg(long)]
     trace: bool,
     /// The operator under test; without it, the one in the folder above the bench's own.

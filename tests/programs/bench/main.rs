@@ -6,19 +6,19 @@
 
 mod args;
 mod bare;
+mod calls;
 mod crowd;
 mod report;
 mod rotations;
 mod scene;
-mod writes;
 
 use std::process::ExitCode;
 
 use args::Plan;
+use calls::Calls;
 use crowd::Crowd;
 use report::Figures;
 use scene::Scene;
-use writes::Writes;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,20 +65,20 @@ async fn measure(scene: &mut Scene, plan: &Plan) -> Result<Figures, Failure> {
     say(&format!("watching {} tokens at rest for {} s", plan.idle_tokens, plan.idle.as_secs()));
     let mark = scene.mark()?;
     tokio::time::sleep(plan.idle).await;
-    let idle = scene.writes_since(mark)?;
+    let idle = scene.calls_since(mark)?;
 
     let bare_rate = bare::run(scene, plan.bare).await?;
     let mark = scene.mark()?;
     let growth = crowd.grow(scene, plan.tokens.saturating_sub(1)).await?;
     scene.quiet(plan.quiet).await?;
-    let growth_writes = scene.writes_since(mark)?;
+    let growth_writes = scene.calls_since(mark)?;
     let rss_mib = scene.rss_mib()?;
 
     say("restarting the operator");
     let mark = scene.mark()?;
     scene.restart_operator().await?;
     tokio::time::sleep(plan.quiet).await;
-    let restart = scene.writes_since(mark)?;
+    let restart = scene.calls_since(mark)?;
     if plan.trace {
         trace("idle time", &idle);
         trace("restart", &restart);
@@ -101,9 +101,9 @@ async fn measure(scene: &mut Scene, plan: &Plan) -> Result<Figures, Failure> {
     })
 }
 
-fn trace(what: &str, writes: &Writes) {
-    say(&format!("writes of {what}:"));
-    writes.lines().for_each(|line| eprintln!("  {line}"));
+fn trace(what: &str, calls: &Calls) {
+    say(&format!("calls of {what}:"));
+    calls.all().iter().for_each(|line| eprintln!("  {line}"));
 }
 
 /// Progress, beside the figures.

@@ -1,13 +1,16 @@
 //! The figures as a table with aims, and as one line of JSON.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 use super::{
+    calls::{Calls, Kind},
     crowd::Growth,
     rotations::Rotations,
-    writes::{Kind, Writes},
 };
 
 /// Everything that a run found out.
@@ -15,16 +18,16 @@ pub struct Figures {
     pub rotations: Rotations,
     pub first_tokens: Vec<Duration>,
     pub idle_tokens: usize,
-    pub idle: Writes,
+    pub idle: Calls,
     pub idle_span: Duration,
     pub rss_start_mib: f64,
     pub rss_idle_mib: f64,
     pub growth: Growth,
-    pub growth_writes: Writes,
+    pub growth_writes: Calls,
     pub tokens: usize,
     pub rss_mib: f64,
     pub bare_rate: f64,
-    pub restart: Writes,
+    pub restart: Calls,
     pub rss_restarted_mib: f64,
 }
 
@@ -44,7 +47,9 @@ impl Figures {
             "stamp_writes": round(self.per_rotation(&[Kind::Stamp])),
             "status_writes": round(self.per_rotation(&[Kind::Status])),
             "event_writes": round(self.per_rotation(&[Kind::Event])),
-            "idle_writes": self.idle.besides_lease(),
+            "other_calls_first": self.rotations.first_issue.others(),
+            "other_calls_rotation": round(self.others_per_rotation()),
+            "idle_writes": self.idle.writes_besides_lease(),
             "rss_mib_1000": round(self.rss_mib),
             "first_token_ms": first.median,
             "rotations": self.rotations.rotations.len(),
@@ -69,7 +74,8 @@ impl Figures {
             let (first, average) = (first_issue.count(&[kind]), self.per_rotation(&[kind]));
             println!("  {:<46}{first:>8}{average:>14.1}   {}", kind.describe(), each(&[kind]));
         }
-        let unsuccessful: usize = rotations.iter().map(Writes::unsuccessful).sum();
+        self.print_others();
+        let unsuccessful: usize = rotations.iter().map(Calls::unsuccessful).sum();
         println!("  {} rotations, {unsuccessful} writes among them without success", rotations.len());
         println!("  calls of consumers: {accepted} accepted, 0 refused\n");
         println!("Against the aims, per rotation with one stamped workload");
@@ -79,9 +85,29 @@ impl Figures {
         aim("events", self.per_rotation(&[Kind::Event]), 4.0);
     }
 
+    /// What was read and asked, which stores nothing.
+    fn print_others(&self) {
+        let Rotations { first_issue, rotations, .. } = &self.rotations;
+        let all = |calls: &Calls| calls.reads().clone().into_iter().chain(calls.reviews()).collect::<BTreeMap<_, _>>();
+        let (first, each) = (all(first_issue), rotations.iter().map(all).collect::<Vec<_>>());
+        let names: BTreeSet<&String> = each.iter().chain([&first]).flat_map(BTreeMap::keys).collect();
+        println!("  Calls that store nothing");
+        for name in names {
+            let of = |calls: &BTreeMap<String, usize>| calls.get(name).copied().unwrap_or_default();
+            let sum: usize = each.iter().map(of).sum();
+            println!("  {name:<46}{:>8}{:>14.1}", of(&first), sum as f64 / each.len().max(1) as f64);
+        }
+        println!("  {:<46}{:>8}{:>14.1}", "in all", first_issue.others(), self.others_per_rotation());
+    }
+
+    fn others_per_rotation(&self) -> f64 {
+        let rotations = &self.rotations.rotations;
+        rotations.iter().map(Calls::others).sum::<usize>() as f64 / rotations.len().max(1) as f64
+    }
+
     fn print_rest(&self) {
         println!("\nAt rest, {} tokens for {} s", self.idle_tokens, self.idle_span.as_secs());
-        aim("writes besides the lease", self.idle.besides_lease() as f64, 0.0);
+        aim("writes besides the lease", self.idle.writes_besides_lease() as f64, 0.0);
         println!("  {:<46}{:>8}", "renewals of the lease", self.idle.count(&[Kind::Lease]));
         for line in self.idle.lines() {
             println!("    {line}");
@@ -104,7 +130,7 @@ impl Figures {
         aim("writes besides lease and reviews", self.restart.stored() as f64, 0.0);
         println!("  {:<46}{:>8}", Kind::Review.describe(), self.restart.count(&[Kind::Review]));
         let rate = growth.rate();
-        let writes = growth_writes.besides_lease() as f64 / growth.tokens.max(1) as f64;
+        let writes = growth_writes.writes_besides_lease() as f64 / growth.tokens.max(1) as f64;
         println!("\nIssuing {} tokens", growth.tokens);
         println!(
             "  {rate:.1} tokens/s; {writes:.1} writing requests of the operator for each, reviews and dry runs included"

@@ -19,18 +19,18 @@ use tokenturn::testkit::{History, NodeOptions, SimulatedNode, Token, wait};
 use super::{
     Failure,
     args::Plan,
+    calls::Calls,
     say,
     scene::{PATIENCE, Scene, is_finished, rotated_token},
-    writes::Writes,
 };
 
 const CONSUMERS: usize = 3;
 const NAME: &str = "api-token";
 
 pub struct Rotations {
-    pub first_issue: Writes,
+    pub first_issue: Calls,
     /// One for each rotation.
-    pub rotations: Vec<Writes>,
+    pub rotations: Vec<Calls>,
     pub accepted: usize,
 }
 
@@ -61,7 +61,7 @@ pub async fn run(scene: &Scene, plan: &Plan) -> Result<Rotations, Failure> {
     let accepted = stage.accepted()?;
     stage.end().await?;
     node.remove().await?;
-    let mut spans = marks.windows(2).map(|pair| scene.writes_between(pair[0], pair[1]));
+    let mut spans = marks.windows(2).map(|pair| scene.calls_between(pair[0], pair[1]));
     let first_issue = spans.next().ok_or("no first issue was counted")??;
     Ok(Rotations { first_issue, rotations: spans.collect::<Result<_, _>>()?, accepted })
 }

@@ -6,10 +6,10 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokenturn::{
     api::{GoDuration, RotatedToken},
-    testkit::{ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared},
+    testkit::{Audit, ControlPlane, ControlPlaneOptions, OperatorOptions, OperatorProcess, chart, install, shared},
 };
 
-use super::{Failure, args::Plan, say, writes::Writes};
+use super::{Failure, args::Plan, calls::Calls, say};
 
 /// Namespace of the operator and of the records.
 const SYSTEM: &str = "tokenturn-system";
@@ -30,7 +30,7 @@ pub struct Scene {
 
 /// A moment in the audit log.
 #[derive(Clone, Copy)]
-pub struct Mark(usize);
+pub struct Mark(u64);
 
 impl Scene {
     /// Starts the servers and the operator under its chart's account and rules.
@@ -38,6 +38,7 @@ impl Scene {
         say("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler");
         let options = ControlPlaneOptions {
             // One file for the whole run, because everything is counted in it.
+            audit: Audit::Everything,
             api_server_args: vec!["--audit-log-maxsize=4000".to_owned()],
             ..ControlPlaneOptions::default()
         };
@@ -72,36 +73,35 @@ impl Scene {
     }
 
     pub fn mark(&self) -> Result<Mark, Failure> {
-        Ok(Mark(self.plane.audit_events()?.len()))
+        Ok(Mark(self.plane.audit_end()?))
     }
 
-    /// What the operator wrote since a moment.
-    pub fn writes_since(&self, mark: Mark) -> Result<Writes, Failure> {
-        self.writes_between(mark, Mark(usize::MAX))
+    /// What the operator called since a moment.
+    pub fn calls_since(&self, mark: Mark) -> Result<Calls, Failure> {
+        self.calls_between(mark, Mark(u64::MAX))
     }
 
-    /// What the operator wrote between two moments.
-    pub fn writes_between(&self, from: Mark, to: Mark) -> Result<Writes, Failure> {
+    /// What the operator called between two moments.
+    pub fn calls_between(&self, from: Mark, to: Mark) -> Result<Calls, Failure> {
         let user = format!("system:serviceaccount:{SYSTEM}:{}", self.options.service_account);
-        let mut events = self.plane.audit_events()?;
-        events.truncate(to.0);
-        let events = events.into_iter().skip(from.0);
+        let events = self.plane.audit_events_within(from.0..to.0)?.into_iter();
         let ours = events.filter(|event| event.user == user || event.user_agent.starts_with(USER_AGENT));
-        Ok(Writes::sort(ours.collect(), SYSTEM))
+        let one_by_one =
+            ours.filter(|event| event.verb != "watch" && event.resource != "leases" || event.verb == "update");
+        Ok(Calls::sort(one_by_one.collect(), SYSTEM))
     }
 
     /// Waits until the operator has written nothing but its lease for a while.
     pub async fn quiet(&self, span: Duration) -> Result<(), Failure> {
         let started = Instant::now();
-        let (mut since, mut seen) = (started, None);
+        let (mut since, mut mark) = (started, self.mark()?);
         while since.elapsed() < span {
-            let now = self.writes_since(Mark(0))?.besides_lease();
-            if seen.replace(now) != Some(now) {
-                since = Instant::now();
+            let calls = self.calls_since(mark)?;
+            if calls.writes_besides_lease() > 0 {
+                (since, mark) = (Instant::now(), self.mark()?);
             }
             if started.elapsed() > PATIENCE + span {
-                let writes = self.writes_since(Mark(0))?;
-                let last: Vec<String> = writes.lines().collect();
+                let last: Vec<String> = calls.lines().collect();
                 let last = last[last.len().saturating_sub(20)..].join("\n  ");
                 return Err(format!("the operator does not become quiet, its last writes:\n  {last}").into());
             }
