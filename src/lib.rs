@@ -6,6 +6,7 @@ pub mod connect;
 pub mod core;
 pub mod kube_io;
 pub mod providers;
+pub mod recent;
 pub mod reconcile;
 pub mod secret_value;
 

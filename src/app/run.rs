@@ -31,6 +31,7 @@ use crate::{
         http::{Shared, send::guard::Reach},
         kubernetes::Kubernetes,
     },
+    recent::Recent,
     reconcile::{
         context::Context,
         drivers::Inspectors,
@@ -178,6 +179,7 @@ impl Terms<'_> {
             pods: Arc::new(pods.clone()),
             lists: lists::namespaces(cluster.clone(), Arc::new(pods.clone())),
             volumes: lists::volumes(cluster.clone()),
+            rights: Recent::default(),
             cluster,
             inspectors: Inspectors::new(drivers.clone()),
             namespace: args.operator_namespace.clone(),

@@ -144,18 +144,25 @@ fn known<'a>(
     Ok((token, reads.inspectors.with_kept(&token.source, handles.stand_ins())?))
 }
 
+/// Whether the operator may do all that a rotation needs. A right that was taken away since leaves a pending token, which is not published, and
+/// before which no other one is minted.
+async fn rights(reads: &Reads, namespace: &str) -> Result<(), Fault> {
+    let missing = access::missing(&reads.cluster, namespace, &access::ROTATION).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message =
+        format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
+    Err(Fault::lasting(Reason::AccessDenied, message))
+}
+
 /// Could a token be minted and published now? Asks for rights, writes the target in a dry run, asks the provider.
 async fn preflight(reads: &Reads, observed: &Observed, handles: &Handles) -> Result<Option<Census>, Fault> {
     let Some(resource) = &observed.resource else { return Ok(None) };
     let Ok(plan) = &resource.plan else { return Ok(None) };
     let driver = reads.inspectors.with_kept(&plan.source, None)?;
     let namespace = &observed.owner.namespace;
-    let missing = access::missing(&reads.cluster, namespace, &access::ROTATION).await?;
-    if !missing.is_empty() {
-        let message =
-            format!("the operator may not {} in namespace {namespace}; see the chart's roles", missing.join(", "));
-        return Err(Fault::lasting(Reason::AccessDenied, message));
-    }
+    reads.rights.get(namespace.clone(), rights(reads, namespace)).await?;
     let dry_run = target::dry_run(&reads.cluster, &observed.owner, &resource.target, handles.target.as_ref()).await;
     match dry_run.map_err(|error| cannot_publish(&error))? {
         Swap::Done => {}

@@ -13,10 +13,12 @@ use super::{
 };
 use crate::{
     core::{
+        fault::Fault,
         seen::observed::{Observed, Settings},
         token::{Naming, Owner},
     },
     kube_io::Reader,
+    recent::Recent,
 };
 
 /// Reads the cluster and asks providers, for all reconciles.
@@ -30,6 +32,8 @@ pub struct Reads {
     pub pods: Arc<dyn PodEvidence>,
     pub lists: Lists,
     pub volumes: Volumes,
+    /// That the operator has all rights that a rotation needs, by namespace.
+    pub rights: Recent<String, (), Fault>,
     pub metrics: Arc<Metrics>,
     pub started: Instant,
     pub inspectors: Inspectors,

@@ -8,14 +8,15 @@ use std::{
 use super::project::{files, first_word, project, read};
 
 /// Each module with those that it may use; see the map in CONTRIBUTING.md. Nothing but tests and programs uses `testkit`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("secret_value", &[]),
+    ("recent", &[]),
     ("api", &[]),
     ("connect", &["api"]),
     ("core", &["api", "secret_value"]),
-    ("providers", &["api", "connect", "core", "secret_value"]),
+    ("providers", &["api", "connect", "core", "recent", "secret_value"]),
     ("kube_io", &["api", "connect", "core", "secret_value"]),
-    ("reconcile", &["api", "core", "kube_io", "providers", "secret_value"]),
+    ("reconcile", &["api", "core", "kube_io", "providers", "recent", "secret_value"]),
     ("app", &["api", "core", "kube_io", "providers", "reconcile", "secret_value"]),
 ];
 

@@ -5,42 +5,37 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
     SelfSubjectRulesReviewSpec, SubjectRulesReviewStatus,
 };
-use kube::{Client, api::PostParams};
+use kube::Client;
 
-use super::{
-    errors::{CallError, call},
-    permission::Permission,
-};
-use crate::{
-    connect::objects::Api,
-    providers::{Class, Error},
-};
+use super::{errors::CallError, permission::Permission, review::Caller};
+use crate::providers::{Class, Error};
 
-/// Asks whether the client's own account may do something; every authorizer of the cluster is heard.
-pub async fn may(client: &Client, attributes: ResourceAttributes) -> Result<bool, CallError> {
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const RULES_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+
+/// Asks whether the caller may do something; every authorizer of the cluster is heard.
+pub async fn may(caller: Caller<'_>, attributes: ResourceAttributes) -> Result<bool, CallError> {
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None };
     let review = SelfSubjectAccessReview { spec, ..Default::default() };
-    let answer =
-        call(Api::<SelfSubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review)).await?;
+    let answer = caller.ask(ACCESS_REVIEWS, &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-/// Every rule that the client's own account is granted in a namespace.
-pub async fn granted_rules(client: &Client, namespace: &str) -> Result<SubjectRulesReviewStatus, CallError> {
+/// Every rule that the caller is granted in a namespace.
+pub async fn granted_rules(caller: Caller<'_>, namespace: &str) -> Result<SubjectRulesReviewStatus, CallError> {
     let spec = SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) };
     let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
-    let answer =
-        call(Api::<SelfSubjectRulesReview>::all(client.clone()).create(&PostParams::default(), &review)).await?;
+    let answer = caller.ask(RULES_REVIEWS, &review).await?;
     answer.status.ok_or_else(CallError::unreadable)
 }
 
 /// Those of the permissions that no authorizer grants, when asked for each.
 pub async fn still_missing<'a>(
-    client: &Client,
+    caller: Caller<'_>,
     namespace: &str,
     missing: Vec<&'a Permission>,
 ) -> Result<Vec<&'a Permission>, CallError> {
-    let asked = missing.iter().map(|permission| may(client, attributes(permission, namespace)));
+    let asked = missing.iter().map(|permission| may(caller, attributes(permission, namespace)));
     let answers = try_join_all(asked).await?;
     Ok(missing.into_iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(permission, _)| permission).collect())
 }
@@ -142,7 +137,7 @@ impl Need {
 /// Whether the operator may mint, find, review and revoke tokens of an account; says everything that is missing at
 /// once.
 pub async fn check_own_rights(client: &Client, namespace: &str, account: &str) -> Result<(), Error> {
-    let reviews = NEEDS.iter().map(|need| may(client, need.attributes(namespace, account)));
+    let reviews = NEEDS.iter().map(|need| may(Caller::new(client), need.attributes(namespace, account)));
     let answers =
         try_join_all(reviews).await.map_err(|failure| failure.of_repeatable("cannot read the rights of tokenturn"))?;
     let missing: Vec<String> =

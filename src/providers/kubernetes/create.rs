@@ -19,8 +19,19 @@ use crate::{
 };
 
 impl Kubernetes {
+    /// Creates a token and what it is bound to.
+    pub(super) async fn create_token(
+        &self,
+        request: &Request,
+        account: &str,
+    ) -> Result<(Bound, SecretValue, Timestamp), Error> {
+        let bound = self.create_bound_secret(request).await?;
+        let (value, expires_at) = self.request_token(request, account, &bound).await?;
+        Ok((bound, value, expires_at))
+    }
+
     /// Creates the Secret that a token is to be bound to. No token exists yet.
-    pub(super) async fn create_bound_secret(&self, request: &Request) -> Result<Bound, Error> {
+    async fn create_bound_secret(&self, request: &Request) -> Result<Bound, Error> {
         let owner = &request.owner;
         let tried = || {
             format!("cannot create Secret {}/{}, to which the new token would be bound", owner.namespace, request.id)
@@ -35,7 +46,7 @@ impl Kubernetes {
     }
 
     /// Sends the TokenRequest. A Secret whose token was refused stays behind; the next sweep lists and deletes it.
-    pub(super) async fn request_token(
+    async fn request_token(
         &self,
         request: &Request,
         account: &str,
@@ -51,7 +62,7 @@ impl Kubernetes {
             Ok(text) => text,
             Err(failure) if failure.is(404) => {
                 // Either the account is missing, or somebody deleted the Secret in between.
-                self.check_account(&request.owner, account).await?;
+                self.find_account(&request.owner, account).await?;
                 return Err(Error::new(Class::Conflict, format!("{}: Secret {} is gone", tried(), bound.name)));
             }
             Err(failure) => return Err(failure.of_create(tried())),

@@ -24,7 +24,10 @@ mod rules;
 mod specification;
 mod vocabulary;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::join3;
 use k8s_openapi::api::core::v1::Secret;
@@ -34,9 +37,9 @@ use kube::{
 };
 
 use self::{
-    errors::call,
+    errors::{CallError, call},
     permission::Permission,
-    review::Review,
+    review::{Caller, Review},
     specification::{Wanted, understand, wanted},
 };
 use super::{
@@ -63,6 +66,10 @@ const PROPAGATION: Duration = Duration::from_secs(12);
 pub struct Kubernetes {
     client: Client,
     config: Config,
+    /// What was found right before a mint, see [`preflight`].
+    checked: preflight::Checked,
+    /// Has no credential: new tokens are tried with it. Made when it is first needed.
+    anonymous: Arc<OnceLock<Client>>,
 }
 
 impl Kubernetes {
@@ -70,7 +77,15 @@ impl Kubernetes {
     /// reach the same API server; its credential is not used, new tokens are tried in its place.
     #[must_use]
     pub fn new(client: Client, config: Config) -> Self {
-        Self { client, config }
+        Self { client, config, checked: preflight::Checked::default(), anonymous: Arc::default() }
+    }
+
+    fn anonymous(&self) -> Result<&Client, CallError> {
+        if let Some(client) = self.anonymous.get() {
+            return Ok(client);
+        }
+        let client = review::anonymous(&self.config)?;
+        Ok(self.anonymous.get_or_init(|| client))
     }
 
     fn secrets(&self, owner: &Owner) -> Api<Secret> {
@@ -98,8 +113,9 @@ impl Kubernetes {
     /// Tries the token: asks with it for the rules that it was granted, and compares.
     async fn compare(&self, owner: &Owner, wanted: &Wanted, token: &str) -> Result<Verification, Error> {
         let tried = || format!("cannot read the permissions of the new token in namespace {}", owner.namespace);
-        let client = review::client_with(&self.config, token).map_err(|failure| failure.of_repeatable(tried()))?;
-        let granted = match access::granted_rules(&client, &owner.namespace).await {
+        let anonymous = self.anonymous().map_err(|failure| failure.of_repeatable(tried()))?;
+        let caller = Caller::with_token(anonymous, token);
+        let granted = match access::granted_rules(caller, &owner.namespace).await {
             Ok(granted) => granted,
             Err(failure) if failure.is(401) => {
                 return Ok(Verification::NotYet { why: "the API server does not accept the token yet".to_owned() });
@@ -113,7 +129,7 @@ impl Kubernetes {
             .collect();
         // Authorizers that cannot list their rules, such as webhooks, can still be asked one by one.
         if granted.incomplete || granted.evaluation_error.is_some() {
-            missing = access::still_missing(&client, &owner.namespace, missing)
+            missing = access::still_missing(caller, &owner.namespace, missing)
                 .await
                 .map_err(|failure| failure.of_repeatable(tried()))?;
         }
@@ -159,7 +175,7 @@ impl Inspect for Kubernetes {
         let Subject { owner, specification, .. } = subject;
         let wanted = wanted(specification)?;
         let (rights, account, vocabulary) = join3(
-            access::check_own_rights(&self.client, &owner.namespace, &wanted.account),
+            self.check_own_rights(owner, &wanted.account),
             self.check_account(owner, &wanted.account),
             self.check_vocabulary(&wanted.permissions),
         )
@@ -239,8 +255,10 @@ impl Inspect for Kubernetes {
 impl Provider for Kubernetes {
     async fn create(&self, request: &Request) -> Result<Minted, Error> {
         let wanted = wanted(&request.specification)?;
-        let bound = self.create_bound_secret(request).await?;
-        let (value, expires_at) = self.request_token(request, &wanted.account, &bound).await?;
+        let created = self.create_token(request, &wanted.account).await;
+        // What was found right before was not, or is not any more.
+        let (bound, value, expires_at) =
+            created.inspect_err(|_| self.checked.forget(&request.owner, &wanted.account))?;
         Ok(Minted {
             values: TokenSet::single(value),
             handle: Handle::BoundObject { name: bound.name, uid: bound.uid },

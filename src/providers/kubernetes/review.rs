@@ -3,10 +3,11 @@
 //! Request and answer of a TokenReview hold the token. They are read here and nowhere else, without the client's own
 //! decoding, which logs an answer that it cannot read; copies within reach are zeroized.
 
+use http::header::{AUTHORIZATION, HeaderValue};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use kube::{Client, Config, config::AuthInfo};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::errors::{CallError, call};
 use crate::connect::connect;
@@ -72,15 +73,55 @@ fn without(sentence: String, token: &str) -> String {
     if sentence.contains(token) { "the API server's reason quotes the token".to_owned() } else { sentence }
 }
 
-/// A client that has the token as its only credential. Connection, trust and limits are those of `template`.
-pub fn client_with(template: &Config, token: &str) -> Result<Client, CallError> {
-    connect(config_with(template, token))
-        .map_err(|_| CallError::NotSent { why: "no client could be built for the token" })
+/// Calls the API server for somebody: for the operator, or with a token as the only credential.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    client: &'a Client,
+    token: Option<&'a str>,
 }
 
-fn config_with(template: &Config, token: &str) -> Config {
+impl<'a> Caller<'a> {
+    /// Calls with what `client` has.
+    pub fn new(client: &'a Client) -> Self {
+        Self { client, token: None }
+    }
+
+    /// Calls with a token, by a client that has no credential of its own, see [`anonymous`].
+    pub fn with_token(anonymous: &'a Client, token: &'a str) -> Self {
+        Self { client: anonymous, token: Some(token) }
+    }
+
+    /// Sends an object that is a question, and gives it back with its answer.
+    pub async fn ask<T: serde::Serialize + serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        question: &T,
+    ) -> Result<T, CallError> {
+        let mut request = post(path, question)?;
+        if let Some(token) = self.token {
+            let text = Zeroizing::new(format!("Bearer {token}"));
+            let mut header = HeaderValue::from_str(&text)
+                .map_err(|_| CallError::NotSent { why: "the token holds characters that no HTTP header can have" })?;
+            header.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
+        let answer = call(self.client.request_text(request)).await?;
+        serde_json::from_str(&answer).map_err(|_| CallError::unreadable())
+    }
+}
+
+/// A client without any credential, for [`Caller::with_token`]. Connection, trust and limits are those of `template`.
+///
+/// One for all tokens: what it has no certificate for, a connection cannot answer for, so the API server knows each request by its header
+/// alone. A client for each token would cost a TLS handshake each time.
+pub fn anonymous(template: &Config) -> Result<Client, CallError> {
+    connect(without_credentials(template))
+        .map_err(|_| CallError::NotSent { why: "no client could be built to verify tokens with" })
+}
+
+fn without_credentials(template: &Config) -> Config {
     let mut config = template.clone();
-    config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
+    config.auth_info = AuthInfo::default();
     config.headers.retain(|(name, _)| !carries_identity(name.as_str()));
     config.default_retry = false;
     config
@@ -129,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_of_a_token_keeps_the_connection_and_no_other_credential() {
+    fn the_client_of_all_tokens_keeps_the_connection_and_no_credential() {
         let mut template = Config::new("https://cluster.example:6443".parse().unwrap());
         template.root_cert = Some(vec![vec![1, 2, 3]]);
         template.tls_server_name = Some("kubernetes".to_owned());
@@ -142,12 +183,12 @@ mod tests {
         for name in ["authorization", "impersonate-user", "user-agent"] {
             template.headers.push((name.parse().unwrap(), "value".parse().unwrap()));
         }
-        let config = config_with(&template, "the-token");
+        let config = without_credentials(&template);
         let AuthInfo {
             username, password, token, token_file, client_certificate, client_key, impersonate, exec, ..
         } = config.auth_info;
         assert_eq!((username, token_file, client_certificate, client_key, impersonate), (None, None, None, None, None));
-        assert!(password.is_none() && exec.is_none() && token.is_some());
+        assert!(password.is_none() && exec.is_none() && token.is_none());
         assert_eq!(config.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["user-agent"]);
         assert!(!config.default_retry);
         assert_eq!(config.cluster_url, template.cluster_url);
