@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("providers", &["api", "connect", "core", "recent", "secret_value"]),
     ("kube_io", &["api", "connect", "core", "secret_value"]),
     ("reconcile", &["api", "core", "kube_io", "providers", "recent", "secret_value"]),
-    ("app", &["api", "core", "kube_io", "providers", "reconcile", "secret_value"]),
+    ("app", &["api", "core", "kube_io", "providers", "recent", "reconcile", "secret_value"]),
 ];
 
 #[test]
