@@ -1,7 +1,8 @@
 //! Why a connection failed, as a sentence that says what to do: the one place that reads the errors of TLS, of the
 //! network and of HTTP.
 //!
-//! Each sentence ends with the raw cause in parentheses. The caller removes URLs from it, and bounds its length.
+//! Each sentence ends with the raw cause in parentheses, unless that repeats the server's certificate. The caller removes URLs from it, and
+//! bounds its length.
 
 use std::{error::Error, io};
 
@@ -45,11 +46,13 @@ pub fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().unwrap_or(error).to_string()
 }
 
-/// What happened and what to do, with the raw cause behind it. A cause that is not known stands alone.
+/// What happened and what to do, with the raw cause behind it unless that repeats what the server chose. A cause that is not known stands
+/// alone.
 #[must_use]
 pub fn sentence(error: &(dyn Error + 'static), peer: Peer) -> String {
     let raw = innermost(error);
     match explained(error, peer) {
+        Some(sentence) if chain(error).any(|cause| cause.downcast_ref().is_some_and(repeats_certificate)) => sentence,
         Some(sentence) => format!("{sentence} ({raw})"),
         None => raw,
     }
@@ -106,6 +109,18 @@ fn tls(error: &Tls, peer: Peer) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Whether an error repeats what is in the server's certificate, as its names: a server can write there what conditions must not show.
+fn repeats_certificate(error: &Tls) -> bool {
+    let Tls::InvalidCertificate(why) = error else { return false };
+    matches!(
+        why,
+        CertificateError::NotValidForNameContext { .. }
+            | CertificateError::InvalidPurposeContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    )
 }
 
 fn certificate(why: &CertificateError, peer: Peer) -> Option<String> {
@@ -191,7 +206,9 @@ fn network(kind: io::ErrorKind, peer: Peer) -> Option<String> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use rustls::{InvalidMessage, OtherError, PeerIncompatible, pki_types::ServerName, pki_types::UnixTime};
+    use rustls::{
+        ExtendedKeyPurpose, InvalidMessage, OtherError, PeerIncompatible, pki_types::ServerName, pki_types::UnixTime,
+    };
 
     use super::*;
 
@@ -199,10 +216,37 @@ mod tests {
     #[error("CaUsedAsEndEntity")]
     struct CaUsedAsEndEntity;
 
+    /// The names, purposes and algorithms of a certificate are what the server chose, and conditions would show them.
+    #[test]
+    fn what_a_certificate_says_is_not_repeated() {
+        let expected = ServerName::try_from("api.example.com").unwrap();
+        let chosen = || vec![7, 77, 77];
+        for why in [
+            CertificateError::NotValidForNameContext { expected, presented: vec!["swordfish.example".to_owned()] },
+            CertificateError::InvalidPurposeContext {
+                required: ExtendedKeyPurpose::ServerAuth,
+                presented: vec![ExtendedKeyPurpose::Other(vec![7, 77, 77])],
+            },
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: chosen(),
+                supported_algorithms: vec![],
+            },
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: chosen(),
+                public_key_algorithm_id: chosen(),
+            },
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, Tls::InvalidCertificate(why));
+            let reported = sentence(&error, Peer::Provider);
+            assert!(reported.contains("the certificate of the server") && reported.contains(';'), "{reported}");
+            assert!(!reported.contains("swordfish") && !reported.contains("77"), "{reported}");
+            assert!(!reported.contains('('), "{reported}");
+        }
+    }
+
     #[test]
     fn each_cause_says_what_to_do() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let expected = ServerName::try_from("api.example.com").unwrap();
         let self_signed = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
         for (error, what, advice) in [
             (Tls::InvalidCertificate(self_signed), "presents a CA certificate", "into caBundle"),
@@ -217,11 +261,7 @@ mod tests {
                 "not valid yet",
                 "clock",
             ),
-            (
-                Tls::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented: vec![] }),
-                "another host name",
-                "base URL",
-            ),
+            (Tls::InvalidCertificate(CertificateError::NotValidForName), "another host name", "base URL"),
             (Tls::InvalidCertificate(CertificateError::Revoked), "is revoked", "replace"),
             (Tls::InvalidCertificate(CertificateError::InvalidPurpose), "not issued for servers", "serverAuth"),
             (Tls::InvalidCertificate(CertificateError::BadSignature), "signature", "caBundle"),

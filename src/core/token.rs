@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, iter,
     str::FromStr,
 };
 
@@ -151,25 +151,24 @@ impl Source {
     /// A digest of the provider object's settings: with other ones it may work otherwise.
     #[must_use]
     pub fn recipe(&self) -> String {
-        self.digests()[0].clone()
+        hashed(serde_json::to_string(&self.provider.backend).unwrap_or_default())
     }
 
     /// Whether a digest in a record is of these settings.
     #[must_use]
     pub fn is_of_recipe(&self, recipe: &str) -> bool {
-        self.digests().iter().any(|digest| digest == recipe)
+        self.digests().any(|digest| digest == recipe)
     }
 
-    /// The digest of the settings, and those that earlier versions made of the same settings, whose names of fields were others. `default`
-    /// was also the name of another field, which was not renamed, so there are two of them.
-    pub(in crate::core) fn digests(&self) -> [String; 3] {
-        let settings = serde_json::to_string(&self.provider.backend).unwrap_or_default();
-        let with = |text: &str, new: &str, old: &str| text.replace(&format!("\"{new}\":"), &format!("\"{old}\":"));
-        let renamed = [("reportLost", "tellLost"), ("precondition", "onlyIf"), ("before", "first")];
-        let earlier = renamed.iter().fold(settings.clone(), |text, (new, old)| with(&text, new, old));
-        let earliest = with(&earlier, "default", "otherwise");
-        [settings, earlier, earliest].map(|text| digest([("backend", &SecretValue::new(text))].into_iter()))
+    /// The digest of the settings, and the one that earlier versions made of the same settings, whose names of fields were others.
+    /// That one is made only where the first does not match.
+    pub(in crate::core) fn digests(&self) -> impl Iterator<Item = String> {
+        iter::once_with(|| self.recipe()).chain(iter::once_with(|| hashed(self.provider.backend.by_earlier_names())))
     }
+}
+
+fn hashed(settings: String) -> String {
+    digest([("backend", &SecretValue::new(settings))].into_iter())
 }
 
 /// One issued token, as the ledger remembers it. The value is kept beside it under the same serial.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::api::text;
+
 /// What an error means for what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -58,11 +60,9 @@ const MAX_DETAIL: usize = 300;
 /// What a server, a webhook or a library says, as far as it can stand in a message: the start of it, in one line.
 #[must_use]
 pub fn detail(text: &str) -> String {
-    let text: String = text.chars().take(MAX_DETAIL + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match text.char_indices().nth(MAX_DETAIL) {
-        None => text,
-        Some((end, _)) => format!("{} [...]", &text[..end]),
-    }
+    let start: String = text.chars().take(MAX_DETAIL).collect();
+    let line = text::line(&start, usize::MAX);
+    if start.len() == text.len() { line } else { format!("{line} [...]") }
 }
 
 /// A call to a provider that did not succeed. The message is for the user and never holds a value.
@@ -96,6 +96,7 @@ mod tests {
     fn what_others_say_is_passed_on_in_one_short_line() {
         assert_eq!(detail("denied by policy"), "denied by policy");
         assert_eq!(detail("<html>\r\n\u{1b}[31m"), "<html>   [31m");
+        assert_eq!(detail("a\u{202e}b\u{2066}c\u{9b}d\u{2028}e\u{feff}f"), "a b c d e f");
         assert_eq!(detail(&"ä".repeat(300)), "ä".repeat(300));
         assert_eq!(detail(&"ä".repeat(100_000)), format!("{} [...]", "ä".repeat(300)));
     }

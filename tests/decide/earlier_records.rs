@@ -11,7 +11,7 @@ use tokenturn::{
         pods::consumers::Consumers,
         seen::views::Target,
         step::{Change, Step},
-        token::Verification,
+        token::{Source, Verification},
         transition,
     },
     secret_value::{self, SecretValue},
@@ -127,6 +127,17 @@ fn recipes_in_records_of_earlier_versions_are_read() {
     assert_eq!(written["create"]["reportLost"], true);
     assert_eq!(written["revoke"]["precondition"]["values"]["token"], "$.value");
     assert_eq!(written["revoke"]["before"].as_array().map(Vec::len), Some(1));
+}
+
+/// A text that was replaced wherever it stood met fields that were not renamed, and keys that are a user's own.
+#[test]
+fn fields_that_kept_their_names_are_hashed_as_they_were() {
+    let hashed = r#"{"http":{"baseUrl":"https://api.example.com","parameters":{"before":{"default":"a"},"default":{"default":"b"},"precondition":{}},"create":{"request":{"method":"POST","path":"/tokens","json":{"answer":{"expect":[{"default":1.5}]},"before":"\"default\":","reportLost":2}},"answer":{"expect":[{"path":"$.ok","oneOf":[{"default":true}],"otherwise":"Refused"}]},"values":{"before":"$.token"},"tellLost":true},"list":{"request":{"method":"GET","path":"/tokens"},"items":"$","name":"$.name","lastUsed":{"path":"$.at","format":"Rfc3339","otherwise":"1d"},"alive":[{"path":"$.on","oneOf":[true],"otherwise":"Gone"}],"paging":{"page":{"parameter":"page","first":1}}},"verify":{"request":{"method":"GET","path":"/self"},"probes":{"default":{"request":{"method":"GET","path":"/a"},"answer":{"expect":[{"path":"$.ok","oneOf":[true],"otherwise":"Refused"}]}}}},"revoke":{"onlyIf":{"request":{"method":"GET","path":"/old","query":{"precondition":"x"}},"values":{"before":"$.value"}},"first":[{"request":{"method":"POST","path":"/off","form":{"default":"y"}},"answer":{"expect":[{"path":"$.ok","oneOf":[true],"otherwise":"Gone"}]}}],"request":{"method":"DELETE","path":"/tokens"}}}}"#;
+    let source = Source { provider: serde_json::from_str(hashed).expect("a provider"), ..source() };
+    let digest = |text: &str| secret_value::digest([("backend", &SecretValue::new(text))].into_iter());
+    assert!(source.is_of_recipe(&digest(hashed)) && source.is_of_recipe(&source.recipe()));
+    assert!(!source.is_of_recipe(&digest(&hashed.replace("otherwise", "default"))));
+    assert!(!source.is_of_recipe(&digest(&hashed.replace("/tokens", "/other"))));
 }
 
 /// Reasons were renamed; records have them in both forms.

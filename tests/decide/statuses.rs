@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokenturn::{
-    api::{RotatedTokenStatus, conditions::Reason},
+    api::{Blocker, RotatedTokenStatus, conditions::Reason},
     core::{
         ledger::{failure::Failure, record::Ledger, trigger::Trigger},
         plan::Trouble,
@@ -20,6 +20,7 @@ use tokenturn::{
             observed::Observed,
             views::{Resource, Target, TargetView},
         },
+        step::Pickup,
         token::{Liveness, Serial},
         transition,
     },
@@ -306,4 +307,31 @@ fn a_grace_period_ends_no_later_than_the_token() {
     previous.token.expires_at = Some(expires);
     let said = decided(&observed).message;
     assert!(said.contains(&format!("it expires at {expires}, before its grace period ends")), "{said}");
+}
+
+/// A record whose texts had 100,000 characters made a status of 200 KB, which the API server may refuse.
+#[test]
+fn what_a_record_says_is_cut_where_it_is_shown() {
+    let long = format!("a\u{202e}{}", "x".repeat(100_000));
+    let mut seen = rolled(&["a"], bare("a"));
+    let ledger = &mut seen.record.as_mut().expect("a record").ledger;
+    let tokens =
+        [&mut ledger.current.as_mut().expect("current").token, &mut ledger.previous.as_mut().expect("one").token];
+    for token in tokens {
+        (token.id, token.fingerprint) = (long.clone(), long.clone());
+        token.source.specification.permissions = vec![long.clone(); 1000];
+        token.surplus = vec![long.clone(); 3];
+    }
+    seen.resource.as_mut().expect("an object").elsewhere = Some(long.clone());
+    let mut decision = decided(&seen);
+    let blocker = Blocker { pod: long.clone(), container: Some(long.clone()), why: "act".into(), action_needed: true };
+    let talkative = Blocker { why: long.clone(), ..blocker.clone() };
+    decision.pickup = Some(Pickup { remaining: 2, blockers: vec![blocker, talkative] });
+    let status = report::status(&seen, &decision, Some(7), "install", &RotatedTokenStatus::default());
+    let written = serde_json::to_string(&status).expect("JSON");
+    assert!(written.len() < 100_000 && !written.contains('\u{202e}'), "{}", written.len());
+    let blocked = &find(&status, "PickupBlocked").expect("a condition").message;
+    assert!(blocked.ends_with("): act; and 1 more, see status.pickup.blockers"), "{blocked}");
+    let surplus = &find(&status, "LeastPrivilege").expect("a condition").message;
+    assert!(surplus.ends_with("add it to spec.permissions"), "{surplus}");
 }

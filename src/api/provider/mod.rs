@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod credential;
 pub mod credential_login;
+pub mod earlier;
 pub mod fossa;
 pub mod http;
 pub mod http_answer;

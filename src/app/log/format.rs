@@ -119,9 +119,8 @@ fn add(line: &mut String, key: &str, value: &Value, most: usize) {
     }
     // Writing into a string cannot fail.
     let _ = match value {
-        Value::String(value) if value.len() > most => {
-            write!(line, "{}:{}", Value::from(key), Value::from(text::line(value, most)))
-        }
+        // JSON escapes only some of the characters that do something to a terminal.
+        Value::String(value) => write!(line, "{}:{}", Value::from(key), Value::from(text::line(value, most))),
         value => write!(line, "{}:{value}", Value::from(key)),
     };
 }

@@ -201,6 +201,27 @@ mod tests {
         }
     }
 
+    /// JSON writes U+009B and U+202E as they are, and they did something to the terminal that showed the line.
+    #[test]
+    fn short_texts_are_as_harmless_as_long_ones() {
+        let harmful = "a\u{9b}31m\u{202e}b\u{2028}c\u{feff}d";
+        let ordinary = "ordinär \"quoted\" \\ {\"json\": 1} \u{1f600}";
+        for is_json in [false, true] {
+            let lines = logged(is_json, || {
+                let span = tracing::info_span!("reconcile", namespace = harmful, rotatedtoken = "n");
+                span.in_scope(|| tracing::warn!(error = harmful, why = ordinary, "said {harmful}"));
+            });
+            assert_eq!(lines.len(), 1);
+            assert!(!lines[0].contains(['\u{9b}', '\u{202e}', '\u{2028}', '\u{feff}']), "{}", lines[0]);
+            if is_json {
+                let object: Value = serde_json::from_str(&lines[0]).unwrap();
+                assert_eq!(object["message"], "said a 31m b c d");
+                assert_eq!((&object["namespace"], &object["error"]), (&"a 31m b c d".into(), &"a 31m b c d".into()));
+                assert_eq!(object["why"], ordinary);
+            }
+        }
+    }
+
     #[test]
     fn one_namespace_does_not_use_up_the_lines_of_another() {
         let say = |namespace: &str, times: usize| {

@@ -52,7 +52,7 @@ impl Kept {
     /// Whether it may be shown to a provider.
     #[must_use]
     pub fn serves(&self, source: &Source) -> bool {
-        let is_shown = || source.digests().iter().any(|digest| self.shown_to.contains(shortened(digest)));
+        let is_shown = || source.digests().any(|digest| self.shown_to.contains(shortened(&digest)));
         source.specification.provider.kind == ProviderKind::TokenProvider && is_shown()
     }
 }

@@ -9,6 +9,7 @@ use crate::{
             INTERVAL_KEPT, LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PICKUP_BLOCKED, PROVIDER_READY, RECIPE_PROVEN, Reason,
         },
         duration::GoDuration,
+        text,
     },
     core::{
         ledger::{
@@ -16,7 +17,7 @@ use crate::{
             trigger::Trigger,
         },
         plan::{Plan, Succession},
-        report::{health, kstatus, list::Conditions},
+        report::{health, kstatus, list::Conditions, shown_blocker},
         schedule,
         seen::observed::Observed,
         step::{Decision, Pickup},
@@ -117,7 +118,7 @@ fn pickup_blocked(list: &mut Conditions<'_>, decision: &Decision) {
 }
 
 fn who(blocker: &Blocker) -> String {
-    let Blocker { pod, container, why, .. } = blocker;
+    let Blocker { pod, container, why, .. } = shown_blocker(blocker);
     match container {
         Some(container) => format!("{pod} (container {container}): {why}"),
         None => format!("{pod}: {why}"),
@@ -179,9 +180,13 @@ fn minutes(span: Duration) -> GoDuration {
 
 fn shorten(list: &[String]) -> String {
     const SHOWN: usize = 9;
-    let mut text = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    // Bytes, as many as a permission may have in a spec.
+    const LONGEST: usize = 256;
+    // Each by itself, so that what to do is not cut away.
+    let mut shortened =
+        list.iter().take(SHOWN).map(|permission| text::line(permission, LONGEST)).collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN {
-        text.push_str(&format!(" and {} more", list.len() - SHOWN));
+        shortened.push_str(&format!(" and {} more", list.len() - SHOWN));
     }
-    text
+    shortened
 }

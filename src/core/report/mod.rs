@@ -15,8 +15,9 @@ use self::{
 };
 use crate::{
     api::{
-        HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
+        Blocker, HistoryEntry, PickupStatus, RotatedTokenStatus, TokenStatus,
         conditions::{KEPT, PICKED_UP, READY, RECONCILING, Reason, STALLED},
+        text,
     },
     core::{
         ledger::record::{Finished, Snapshot, Superseded},
@@ -29,6 +30,9 @@ use crate::{
 
 /// Most blockers that a status names.
 const MAX_BLOCKERS: usize = 10;
+
+/// Most permissions that a status names: as many as a spec may have.
+const MAX_PERMISSIONS: usize = 64;
 
 /// The status after a decision, by the installation `install`. `shown` is the status as it stands: times of conditions
 /// that do not change and what this reconcile did not observe are kept from it, and nothing else is read from it.
@@ -48,7 +52,7 @@ pub fn status(
     RotatedTokenStatus {
         conditions: conditions(observed, decision, ledger, generation, shown),
         observed_generation: generation,
-        install: Some(requests::served_by(observed, install).to_owned()),
+        install: Some(shown_text(requests::served_by(observed, install))),
         last_handled_rotate_now: requests::last_handled(observed, decision, shown),
         sequence: current.map(|current| current.token.serial.sequence),
         current: current.map(|current| token(&current.token)),
@@ -126,17 +130,33 @@ fn pickup(decision: &Decision, previous: Option<&Superseded>, shown: &RotatedTok
         total,
         remaining: pickup.remaining,
         summary: format!("{}/{total}", total - pickup.remaining),
-        blockers: pickup.blockers.iter().take(MAX_BLOCKERS).cloned().collect(),
+        blockers: pickup.blockers.iter().take(MAX_BLOCKERS).map(shown_blocker).collect(),
     })
 }
 
 fn token(issued: &Issued) -> TokenStatus {
+    let permissions = issued.source.specification.permissions.iter().take(MAX_PERMISSIONS);
     TokenStatus {
-        id: issued.id.clone(),
-        fingerprint: issued.fingerprint.clone(),
+        id: shown_text(&issued.id),
+        fingerprint: shown_text(&issued.fingerprint),
         issued_at: list::seconds(issued.issued_at),
         expires_at: issued.expires_at.map(list::seconds),
-        permissions: issued.source.specification.permissions.clone(),
+        permissions: permissions.map(|permission| shown_text(permission)).collect(),
+    }
+}
+
+/// A text of a record or of another object. Nobody bounds what is written there, and a status that is too large cannot be written at all.
+fn shown_text(text: &str) -> String {
+    text::line(text, text::SENTENCE)
+}
+
+/// A blocker as the status and a condition show it: its names are cut by themselves, so that what to do is not cut away.
+fn shown_blocker(blocker: &Blocker) -> Blocker {
+    Blocker {
+        pod: shown_text(&blocker.pod),
+        container: blocker.container.as_deref().map(shown_text),
+        why: text::line(&blocker.why, text::NOTE),
+        action_needed: blocker.action_needed,
     }
 }
 

@@ -24,6 +24,9 @@ const MAX_WORD: usize = 20;
 /// Shorter texts of a request are no secrets: `api`, `v1`.
 const MIN_SECRET: usize = 6;
 
+/// So many letters and digits in a row that two texts have in common are no chance.
+const RUN: usize = 8;
+
 /// Where codes stand, from the body on or from one of these on.
 const WITHIN: [&str; 3] = ["", "/error", "/errors/0"];
 const NAMES: [&str; 6] = ["error", "code", "error_code", "errorCode", "type", "status"];
@@ -44,6 +47,10 @@ impl RequestSecrets {
     }
 
     /// Whether the host of an address repeats one of them, in any case of letters. What stands in the host that was asked is no secret.
+    ///
+    /// A host name has neither all characters of a credential nor its length: what echoes one divides it by others, or cuts it. So a run
+    /// of letters and digits that both have counts too, whatever stands between. That is strict: a host that is hidden can still be
+    /// read from the server, while a host that is named is what a user needs to correct the base URL.
     pub(super) fn contains_host(&self, host: &str) -> bool {
         let within = |long: &[u8], word: &[u8]| long.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
         let url = self.0.split(|byte| *byte == b' ').next().and_then(|url| std::str::from_utf8(url).ok());
@@ -51,16 +58,35 @@ impl RequestSecrets {
         let asked = asked.unwrap_or_default();
         let words = self.0.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
         let mut secrets = words.filter(|word| word.len() >= MIN_SECRET && !within(asked.as_bytes(), word));
-        secrets.any(|word| within(host.as_bytes(), word))
+        secrets.any(|word| within(host.as_bytes(), word)) || self.have_a_run_of(host, &asked)
+    }
+
+    /// Whether letters and digits that follow each other in a host do so in one of them, and not in the host that was asked.
+    fn have_a_run_of(&self, host: &str, asked: &str) -> bool {
+        let (host, asked) = (squeezed(host.as_bytes()), squeezed(asked.as_bytes()));
+        self.0.split(|byte| *byte == b' ').map(squeezed).filter(|secret| secret.len() >= MIN_SECRET).any(|secret| {
+            let mut runs = secret.windows(secret.len().min(RUN)).filter(|run| !contains(&asked, run));
+            runs.any(|run| contains(&host, run))
+        })
     }
 
     /// Whether a text has something in common with them.
     fn has_to_do_with(&self, code: &str) -> bool {
         let mut words = self.0.split(|byte| !is_of_code(*byte)).filter(|word| word.len() >= MIN_SECRET);
         let code = code.as_bytes();
-        let contains = |long: &[u8], short: &[u8]| long.windows(short.len()).any(|window| window == short);
         words.any(|word| contains(word, code) || contains(code, word))
     }
+}
+
+fn contains(long: &[u8], short: &[u8]) -> bool {
+    long.windows(short.len()).any(|window| window == short)
+}
+
+/// The letters and digits of a text, in lower case. Made at its size, see [`joined`].
+fn squeezed(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut squeezed = Zeroizing::new(Vec::with_capacity(text.len()));
+    squeezed.extend(text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase));
+    squeezed
 }
 
 /// The secrets that a request is made with: also those that it does not show can be in its answer.

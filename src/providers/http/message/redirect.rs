@@ -71,21 +71,31 @@ mod tests {
         assert_eq!(advice(&received(200, "/")), None);
     }
 
+    /// A host name is shown only where it does not repeat a credential: also one whose words are too short to be secrets by
+    /// themselves, and one that was divided at other places, or cut.
     #[test]
     fn a_host_that_repeats_the_credential_is_hidden() {
-        let authorization =
-            HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer SwordFish"))]);
-        let url = "https://api.example.com/v1".parse().unwrap();
-        let request = Rendered { method: Method::GET, url, headers: authorization, body: None::<Zeroizing<Vec<u8>>> };
-        let shown = RequestSecrets::of(&request, b"");
-        for (location, is_shown) in [
-            ("https://swordfish.example.com/", false),
-            ("https://login.example.com/", true),
-            ("https://api.example.com/", true),
+        for (credential, location, is_shown) in [
+            ("Bearer SwordFish", "https://swordfish.example.com/", false),
+            ("Bearer SwordFish", "https://sword.fish.example.com/", false),
+            ("Bearer SwordFish", "https://login.example.com/", true),
+            ("Bearer SwordFish", "https://api.example.com/", true),
+            ("Bearer SwordFish", "https://api-eu.example.com/", true),
+            ("Bearer k_12ab_34cd_56ef_78gh", "https://k_12ab_34cd_56ef_78gh.login.example.com/", false),
+            ("Bearer k_12ab_34cd_56ef_78gh", "https://k-12ab-34cd-56ef-78gh.login.example.com/", false),
+            ("Bearer k_12ab_34cd_56ef_78gh", "https://K12AB.34CD.56EF.78GH.login.example.com/", false),
+            ("Bearer k_12ab_34cd_56ef_78gh", "https://34cd-56ef-login.example.com/", false),
+            ("Bearer k_12ab_34cd_56ef_78gh", "https://login.example.com/", true),
+            ("Bearer ab_12_cd", "https://ab-12-cd.example.com/", false),
+            ("Bearer api.example.com", "https://api.example.com/", true),
         ] {
+            let authorization = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(credential))]);
+            let url = "https://api.example.com/v1".parse().unwrap();
+            let body = None::<Zeroizing<Vec<u8>>>;
+            let request = Rendered { method: Method::GET, url, headers: authorization, body };
             let Received { mut headers, .. } = received(302, location);
-            hide_secrets(&mut headers, &shown);
-            assert_eq!(headers.contains_key(header::LOCATION), is_shown, "{location}");
+            hide_secrets(&mut headers, &RequestSecrets::of(&request, b""));
+            assert_eq!(headers.contains_key(header::LOCATION), is_shown, "{credential} {location}");
         }
     }
 }
