@@ -70,7 +70,7 @@ reasons! {
     /// At rest: the token is published and the older one is dead.
     #[serde(alias = "Rotated")]
     UpToDate,
-    /// The operator is not between the intent of a rotation and its promotion.
+    /// No new token is being issued.
     NotReconciling,
     /// Nothing stands in the way.
     NotStalled,
