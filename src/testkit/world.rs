@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     api::{RotatedToken, RotatedTokenStatus},
     testkit::{
-        ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane, SimulatedNode,
-        TestNamespace, Token, chart, consumer::TokenUse, install, shared, wait::until,
+        Audit, ControlPlaneOptions, History, NodeOptions, OperatorOptions, OperatorProcess, SharedControlPlane,
+        SimulatedNode, TestNamespace, Token, chart, consumer::TokenUse, install, shared, wait::until,
     },
 };
 use k8s_openapi::{
@@ -95,7 +95,10 @@ impl World {
         scope: Scope,
         calls: Option<Arc<dyn TokenUse>>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        // What is shared by many would fill the log with reads.
+        let audit = if scope == Scope::Cluster { Audit::Everything } else { Audit::Writes };
         let options = ControlPlaneOptions {
+            audit,
             controller_manager_args: vec![
                 "--node-monitor-grace-period=8s".to_owned(),
                 "--node-monitor-period=1s".to_owned(),

@@ -4,6 +4,7 @@
 use tokenturn::testkit::world;
 
 use tokenturn::testkit::recipe_example as example;
+mod calls;
 mod owners;
 
 mod namespace;
