@@ -171,7 +171,7 @@ impl Terms<'_> {
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         metrics.of_queue(&queue);
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
-        let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone());
+        let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone(), metrics.clone());
         let drivers = Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() };
         let cluster = Reader::new(client.clone());
         let reads = Reads {

@@ -25,4 +25,5 @@ mod rotation;
 mod secrecy;
 mod survival;
 
+mod unserved;
 use tokenturn::testkit::world;
