@@ -34,6 +34,18 @@ labels:
 {{- end -}}
 {{- end -}}
 
+{{/* The operator refuses a part of it that has two levels. The schema cannot say that. */}}
+{{- define "tokenturn.checkLogLevel" -}}
+{{- $seen := dict -}}
+{{- range splitList "," .Values.logLevel -}}
+{{- $part := ternary (trim . | splitList "=" | first) "tokenturn" (contains "=" .) -}}
+{{- if hasKey $seen $part -}}
+{{- fail (printf "logLevel: %s has two levels in %q: keep one" $part $.Values.logLevel) -}}
+{{- end -}}
+{{- $_ := set $seen $part true -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A Role in a namespace that does not exist would fail in the middle of the installation. Without a cluster (helm template, --dry-run) there is
 nothing to look up; the release's namespace may be created after this. */}}
 {{- define "tokenturn.checkNamespaces" -}}
