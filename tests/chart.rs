@@ -14,9 +14,13 @@ use std::{
     sync::OnceLock,
 };
 
+use clap::CommandFactory;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenturn::{api::GoDuration, app::log::filter::LogFilter};
+use tokenturn::{
+    api::GoDuration,
+    app::{args::Cli, log::filter::LogFilter},
+};
 
 /// Values under which the chart has to be sound, each as arguments of helm.
 const VALUE_SETS: &[(&str, &[&str])] = &[
@@ -339,6 +343,25 @@ fn values_are_accepted_as_the_operator_reads_them() {
     }
     for address in ["0.0.0.0", "10.1.2.3", "::", "::1", "fd00::1", "300.0.0.1", "1.2.3", ":::::", "localhost", "[::]"] {
         assert_eq!(accepts("listenAddress", address), address.parse::<IpAddr>().is_ok(), "{address}");
+    }
+}
+
+/// What is to be copied has all values that the chart needs: that of `--help` had no image.
+#[test]
+fn the_commands_that_install_the_chart_have_every_value_that_it_needs() {
+    let help = Cli::command().get_after_help().expect("an end of the help").to_string();
+    let readme = std::fs::read_to_string(project().join("README.md")).expect("the README is there");
+    for (place, text_of) in [("--help", help), ("README.md", readme)] {
+        let joined = text_of.replace("\\\n", " ");
+        let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("helm install "));
+        let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap_or_default()).collect();
+        assert!(!commands.is_empty(), "{place} installs nothing");
+        for command in commands {
+            let command = command.replace("REGISTRY", "registry.example").replace("TAG", "v1");
+            let args: Vec<&str> = command.split_whitespace().filter(|arg| *arg != "--create-namespace").collect();
+            let output = helm(&[&["template", "--kube-version=1.33.0"], &args[..]].concat());
+            assert!(output.status.success(), "{place}: {command}: {}", text(&output.stderr));
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use crate::api::{GoDuration, object_name};
 /// Rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
 #[derive(Debug, Parser)]
 #[command(name = "tokenturn", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Start with the chart: helm install tokenturn charts/tokenturn --namespace tokenturn-system \
-                        --create-namespace\nThen apply a TokenProvider and a RotatedToken, and watch: kubectl get rtok -A")]
+#[command(after_help = "Start with the chart, and an image that you built (README.md, \"On a cluster\"):\n  \
+                        helm install tokenturn charts/tokenturn --namespace tokenturn-system --create-namespace \
+                        --set image.repository=REGISTRY/tokenturn --set image.tag=TAG\nThen apply a TokenProvider and a RotatedToken, and watch: kubectl get rtok -A")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
