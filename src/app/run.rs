@@ -66,7 +66,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let listener = admission::listen(args.http_address)
         .with_context(|| format!("cannot listen on {} (--http-address)", args.http_address))?;
     let reach = reach::reach(&args)?;
-    let config = client::config().await.context("found no cluster: set KUBECONFIG, or run in a pod")?;
+    let config = client::config().await?;
     let client = client::client(config.clone()).context("the kube config cannot be used")?;
     let stop = CancellationToken::new();
     tokio::spawn(until_signal(stop.clone())?);
