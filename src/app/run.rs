@@ -279,6 +279,7 @@ async fn worker(context: Arc<Context>) {
 async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
     let (mut wait, mut refused) = (Duration::from_millis(500), None);
+    let mut reported = String::new();
     loop {
         match api.get(namespace).await {
             Ok(found) => {
@@ -288,18 +289,47 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
                 let since = refused.get_or_insert_with(Instant::now);
                 let why = trouble::why(&kube::Error::Api(status.clone()));
+                let remedy = remedy(status.code);
                 anyhow::ensure!(
                     status.code != 404 && since.elapsed() < UNFINISHED_START,
-                    "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
+                    "cannot read the operator's namespace {namespace}: {why}; {remedy}"
                 );
-                tracing::warn!(error = why, "the cluster refuses to show the operator's namespace, trying again");
+                if reported != why {
+                    tracing::warn!(
+                        error = why,
+                        "cannot read the operator's namespace {namespace}; it is read again for {} s: {remedy}",
+                        UNFINISHED_START.as_secs()
+                    );
+                    reported = why;
+                }
             }
-            Err(error) => tracing::warn!(error = trouble::why(&error), "the cluster does not answer, trying again"),
+            Err(error) => {
+                let why = trouble::why(&error);
+                if reported != why {
+                    tracing::warn!(
+                        error = why,
+                        "cannot read the operator's namespace {namespace}: the API server does not answer; it is read again until it \
+                         does"
+                    );
+                    reported = why;
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
             () = stop.cancelled() => return Ok(None),
         }
+    }
+}
+
+/// What to do when the API server refuses to show the operator's namespace.
+fn remedy(code: u16) -> &'static str {
+    match code {
+        401 => {
+            "the API server does not accept the operator's credential; renew the token or certificate in the kubeconfig"
+        }
+        403 => "check --operator-namespace, and that the chart's roles are bound to the operator's ServiceAccount",
+        _ => "correct --operator-namespace, or create the namespace",
     }
 }
 
