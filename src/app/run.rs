@@ -278,7 +278,8 @@ async fn worker(context: Arc<Context>) {
 /// asked to end before the cluster answers.
 async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let (mut wait, mut refused) = (Duration::from_millis(500), None);
+    // By the clock of the runtime, which a test can stop.
+    let (mut wait, mut refused) = (Duration::from_millis(500), None::<tokio::time::Instant>);
     let mut reported = String::new();
     loop {
         match api.get(namespace).await {
@@ -287,7 +288,7 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                 return Ok(Some(uid.chars().filter(char::is_ascii_hexdigit).take(8).collect()));
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
-                let since = refused.get_or_insert_with(Instant::now);
+                let since = refused.get_or_insert_with(tokio::time::Instant::now);
                 let why = trouble::why(&kube::Error::Api(status.clone()));
                 let remedy = remedy(status.code);
                 anyhow::ensure!(
@@ -335,4 +336,50 @@ fn remedy(code: u16) -> &'static str {
 
 fn hostname() -> String {
     std::env::var("HOSTNAME").unwrap_or_else(|_| "local".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        future::{Ready, ready},
+        task::{Context, Poll},
+    };
+
+    use kube::client::Body;
+
+    use super::*;
+
+    /// An API server that answers each request with the same code.
+    #[derive(Clone)]
+    struct Refuses(u16);
+
+    impl tower::Service<http::Request<Body>> for Refuses {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+            let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.0, "message": "no", "reason": "No"});
+            let answer = http::Response::builder().status(self.0).body(Body::from(status.to_string().into_bytes()));
+            ready(Ok(answer.expect("an answer")))
+        }
+    }
+
+    /// It was "Unauthorized", again and again, without a namespace and without anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_cannot_be_read_is_named_with_what_to_do() {
+        for (code, what) in [(401, "renew the token"), (403, "roles are bound"), (404, "correct --operator-namespace")]
+        {
+            let client = Client::new(Refuses(code), "default");
+            let started = tokio::time::Instant::now();
+            let error = install_id(&client, "own", &CancellationToken::new()).await.unwrap_err().to_string();
+            assert!(error.contains("the operator's namespace own: no; ") && error.contains(what), "{error}");
+            assert_eq!(started.elapsed() >= UNFINISHED_START, code != 404, "{error}");
+        }
+    }
 }
