@@ -14,7 +14,7 @@ export RUST_TEST_THREADS ?= 6
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: servers ## two rotations on a real control plane, shown in the terminal (two minutes after the first build)
+demo: servers ## two rotations on a real control plane, shown in the terminal (90 seconds after the first build)
 	@$(CARGO) build --locked --features testkit --bin tokenturn --example demo
 	@$(CARGO) run --locked --quiet --features testkit --example demo
 

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokenturn::app::{
     args::{Cli, Command},
     log, run,
@@ -14,7 +13,8 @@ use tokenturn::app::{
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match execute(Cli::parse()) {
+    let given: Vec<_> = std::env::args_os().collect();
+    match execute(Cli::read(&given).unwrap_or_else(|error| error.exit())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tokenturn: {error:#}");

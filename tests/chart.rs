@@ -8,13 +8,19 @@
 mod alerts;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
 };
 
+use clap::CommandFactory;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokenturn::{
+    api::GoDuration,
+    app::{args::Cli, log::filter::LogFilter},
+};
 
 /// Values under which the chart has to be sound, each as arguments of helm.
 const VALUE_SETS: &[(&str, &[&str])] = &[
@@ -299,6 +305,63 @@ fn values_that_cannot_work_are_refused_with_the_place_named() {
         let message = text(&output.stderr);
         assert!(!output.status.success(), "{value} was accepted");
         assert!(message.contains(place), "{value}: {message}");
+    }
+}
+
+/// The schema let through what the operator then refused, in a pod that ended again and again.
+#[test]
+fn values_are_accepted_as_the_operator_reads_them() {
+    let accepts = |setting: &str, value: &str| {
+        let output = template(&["--set-json", &format!("{setting}={}", json!(value))]);
+        let message = text(&output.stderr);
+        assert!(output.status.success() || message.contains(setting), "{setting}={value}: {message}");
+        output.status.success()
+    };
+    for duration in ["15s", "1m30s", "1d2h3m4s", "2h", "5s1m", "1m1m", "1s1d", "15", "1w", "s", "", "10000d", "1ms1s"] {
+        let reads = duration.parse::<GoDuration>().is_ok() && duration != "10000d";
+        assert_eq!(accepts("settleTime", duration), reads, "{duration}");
+    }
+    for filter in [
+        "info",
+        "warn, tokenturn::reconcile=debug",
+        "warn,tokenturn::reconcile::watch=debug,tokenturn::audit=info",
+        "tokenturn=debug",
+        "off",
+        "tokenturn::reconcil=debug",
+        "tokenturn:reconcile=debug",
+        "tokenturn::=debug",
+        "tokenturn::app::=info",
+        "tokenturnx=info",
+        "tokenturn_=info",
+        "info,debug",
+        "info,tokenturn=debug",
+        "info,tokenturn::app=debug,tokenturn::app=info",
+        "info,",
+        "kube_client=debug",
+    ] {
+        assert_eq!(accepts("logLevel", filter), filter.parse::<LogFilter>().is_ok(), "{filter}");
+    }
+    for address in ["0.0.0.0", "10.1.2.3", "::", "::1", "fd00::1", "300.0.0.1", "1.2.3", ":::::", "localhost", "[::]"] {
+        assert_eq!(accepts("listenAddress", address), address.parse::<IpAddr>().is_ok(), "{address}");
+    }
+}
+
+/// What is to be copied has all values that the chart needs: that of `--help` had no image.
+#[test]
+fn the_commands_that_install_the_chart_have_every_value_that_it_needs() {
+    let help = Cli::command().get_after_help().expect("an end of the help").to_string();
+    let readme = std::fs::read_to_string(project().join("README.md")).expect("the README is there");
+    for (place, text_of) in [("--help", help), ("README.md", readme)] {
+        let joined = text_of.replace("\\\n", " ");
+        let lines = joined.lines().filter_map(|line| line.trim().strip_prefix("helm install "));
+        let commands: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap_or_default()).collect();
+        assert!(!commands.is_empty(), "{place} installs nothing");
+        for command in commands {
+            let command = command.replace("REGISTRY", "registry.example").replace("TAG", "v1");
+            let args: Vec<&str> = command.split_whitespace().filter(|arg| *arg != "--create-namespace").collect();
+            let output = helm(&[&["template", "--kube-version=1.33.0"], &args[..]].concat());
+            assert!(output.status.success(), "{place}: {command}: {}", text(&output.stderr));
+        }
     }
 }
 

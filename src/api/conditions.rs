@@ -74,6 +74,8 @@ reasons! {
     NotReconciling,
     /// Nothing stands in the way.
     NotStalled,
+    /// No operator has seen the object.
+    Unseen,
     /// The first token is being issued.
     FirstIssue,
     /// The token became older than the interval.

@@ -71,7 +71,8 @@ pub struct RotatedTokenSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_period: Option<GoDuration>,
 
-    /// For tokens that expire: how long before the expiry the next one is minted. Default: one third of the token's life.
+    /// For tokens that expire: how long before the expiry the next one is minted. Default: one third of the token's life; the
+    /// operator then asks for a life of one and a half times `interval` at least.
     /// Only counts where it comes before `interval`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<GoDuration>,

@@ -3,7 +3,9 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::conditions::{READY, Reason};
 
 /// What `observedGeneration` is until an operator has seen an object.
 pub const UNSEEN: i64 = -1;
@@ -20,11 +22,29 @@ pub(super) fn finished(mut definition: CustomResourceDefinition) -> CustomResour
     definition
 }
 
+/// What `Ready` says until an operator has seen an object. The operator's first write replaces it.
+const UNSEEN_MESSAGE: &str = "No operator has seen this object. If that lasts, check that the operator runs, and that its watchNamespaces has the namespace";
+
+/// The status of an object that no operator has seen. As in the Gateway API, with the begin of time for the time that nobody knows.
+fn unseen() -> Value {
+    json!({
+        "observedGeneration": UNSEEN,
+        "conditions": [{
+            "type": READY,
+            "status": "Unknown",
+            "reason": Reason::Unseen.as_str(),
+            "message": UNSEEN_MESSAGE,
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+            "observedGeneration": 0,
+        }],
+    })
+}
+
 /// An object that no operator has seen has no status of its own. By these defaults it says so, and kstatus takes it for
 /// InProgress.
 fn default_status(schema: &mut JSONSchemaProps) {
     let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) else { return };
-    status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+    status.default = Some(JSON(unseen()));
     let observed = status.properties.as_mut().and_then(|fields| fields.get_mut("observedGeneration"));
     if let Some(observed) = observed {
         observed.default = Some(JSON(json!(UNSEEN)));
@@ -159,7 +179,8 @@ mod tests {
         for (name, definition) in definitions() {
             let version = serde_json::to_value(&definition.spec.versions[0]).unwrap();
             let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
-            assert_eq!(status["default"], json!({"observedGeneration": -1}), "{name}");
+            assert_eq!(status["default"]["observedGeneration"], json!(-1), "{name}");
+            assert_eq!(status["default"]["conditions"][0]["status"], json!("Unknown"), "{name}");
             assert_eq!(status["properties"]["observedGeneration"]["default"], json!(-1), "{name}");
         }
     }

@@ -1,8 +1,11 @@
 //! What can be said on the command line. Help says what a flag is for; defaults stand in one place.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 
 use super::log::filter::LogFilter;
 use crate::api::{GoDuration, object_name};
@@ -10,11 +13,40 @@ use crate::api::{GoDuration, object_name};
 /// Rotates API tokens for Kubernetes workloads: mint, verify, publish, roll, prove pickup, revoke.
 #[derive(Debug, Parser)]
 #[command(name = "tokenturn", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Start with the chart: helm install tokenturn charts/tokenturn --namespace tokenturn-system \
-                        --create-namespace\nThen apply a TokenProvider and a RotatedToken, and watch: kubectl get rtok -A")]
+#[command(after_help = "Start with the chart, and an image that you built (README.md, \"On a cluster\"):\n  \
+                        helm install tokenturn charts/tokenturn --namespace tokenturn-system --create-namespace \
+                        --set image.repository=REGISTRY/tokenturn --set image.tag=TAG\nThen apply a TokenProvider and a RotatedToken, and watch: kubectl get rtok -A")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    ///
+    /// # Errors
+    /// A flag or a variable of the environment is not what it should be, or help is asked for.
+    pub fn read(given: &[OsString]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(given).map_err(|error| with_variable(error, given))
+    }
+}
+
+/// Names the variable of the environment where the value of a flag that was not given comes from it.
+fn with_variable(mut error: clap::Error, given: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = argument.split(' ').next().unwrap_or_default();
+    let is_given = given.iter().filter_map(|one| one.to_str()?.split('=').next()).any(|one| one == flag);
+    let commands = Cli::command();
+    let arguments = commands.get_subcommands().flat_map(clap::Command::get_arguments);
+    let variable = arguments
+        .filter(|argument| argument.get_long().is_some_and(|long| Some(long) == flag.strip_prefix("--")))
+        .find_map(clap::Arg::get_env)
+        .filter(|_| !is_given);
+    if let Some(variable) = variable {
+        let named = format!("{} (the environment variable for {argument})", variable.display());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,8 +184,6 @@ impl RunArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -177,6 +207,28 @@ mod tests {
             let error = Cli::try_parse_from(["tokenturn", "run", flag]).unwrap_err().to_string();
             assert!(error.contains("cannot be the name of a namespace"), "{error}");
         }
+    }
+
+    /// A typo in TOKENTURN_LOG was one in --log-level, which nobody had given.
+    #[test]
+    fn a_value_of_the_environment_is_named_by_its_variable() {
+        let message = |flag: &str, given: &[&str]| {
+            let error = Cli::try_parse_from(["tokenturn", "run", flag]).unwrap_err();
+            let given: Vec<OsString> = given.iter().map(OsString::from).collect();
+            with_variable(error, &given).to_string()
+        };
+        for (flag, variable) in [
+            ("--log-level=inof", "TOKENTURN_LOG"),
+            ("--watch-namespaces=A", "TOKENTURN_WATCH_NAMESPACES"),
+            ("--operator-namespace=A", "POD_NAMESPACE"),
+        ] {
+            let told = message(flag, &["tokenturn", "run"]);
+            let name = flag.split('=').next().unwrap();
+            assert!(told.contains(&format!("'{variable} (the environment variable for {name} <")), "{told}");
+            let told = message(flag, &["tokenturn", "run", flag]);
+            assert!(!told.contains(variable), "{told}");
+        }
+        assert!(!message("--settle-time=x", &["tokenturn", "run"]).contains("environment"));
     }
 
     #[test]

@@ -12,19 +12,29 @@ use crate::{
 
 /// Waits until the lease is ours; false if the process is asked to end before.
 pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> bool {
-    let mut reported = false;
+    let (mut reported, mut failed) = (false, String::new());
     loop {
         match candidate.try_hold(Timestamp::now()).await {
             Ok(Leadership::Ours) => {
                 tracing::info!("leading");
                 return true;
             }
-            Ok(Leadership::Theirs) if !reported => {
-                reported = true;
-                tracing::info!("standing by, another replica leads");
+            Ok(Leadership::Theirs) => {
+                if !reported {
+                    tracing::info!("standing by, another replica leads");
+                }
+                (reported, failed) = (true, String::new());
             }
-            Ok(Leadership::Theirs) => {}
-            Err(error) => tracing::warn!(error = error.describe(), "could not acquire the lease"),
+            // Every two seconds, for as long as a Role is missing: said once.
+            Err(error) if error.describe() != failed => {
+                failed = error.describe();
+                tracing::warn!(
+                    error = failed,
+                    "cannot acquire the lease, nothing is rotated by this replica; check that the chart's Role in the operator's namespace \
+                     is bound to its ServiceAccount"
+                );
+            }
+            Err(_) => {}
         }
         tokio::select! {
             () = tokio::time::sleep(RENEW) => {}

@@ -67,7 +67,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let listener = admission::listen(args.http_address)
         .with_context(|| format!("cannot listen on {} (--http-address)", args.http_address))?;
     let reach = reach::reach(&args)?;
-    let config = client::config().await.context("found no cluster: set KUBECONFIG, or run in a pod")?;
+    let config = client::config().await?;
     let client = client::client(config.clone()).context("the kube config cannot be used")?;
     let stop = CancellationToken::new();
     tokio::spawn(until_signal(stop.clone())?);
@@ -172,7 +172,7 @@ impl Terms<'_> {
         let queue = Arc::new(Queue::new(usize::from(args.concurrency)));
         metrics.of_queue(&queue);
         let watch_client = client::watch_client(config.clone()).context("the kube config cannot be used")?;
-        let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone());
+        let pods = PodWatches::new(Reader::new(watch_client.clone()), queue.clone(), metrics.clone());
         let drivers = Drivers { kubernetes: Kubernetes::new(client.clone(), config.clone()), http: http.clone() };
         let cluster = Reader::new(client.clone());
         let reads = Reads {
@@ -280,7 +280,9 @@ async fn worker(context: Arc<Context>) {
 /// asked to end before the cluster answers.
 async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) -> anyhow::Result<Option<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let (mut wait, mut refused) = (Duration::from_millis(500), None);
+    // By the clock of the runtime, which a test can stop.
+    let (mut wait, mut refused) = (Duration::from_millis(500), None::<tokio::time::Instant>);
+    let mut reported = String::new();
     loop {
         match api.get(namespace).await {
             Ok(found) => {
@@ -288,15 +290,33 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
                 return Ok(Some(uid.chars().filter(char::is_ascii_hexdigit).take(8).collect()));
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
-                let since = refused.get_or_insert_with(Instant::now);
+                let since = refused.get_or_insert_with(tokio::time::Instant::now);
                 let why = trouble::why(&kube::Error::Api(status.clone()));
+                let remedy = remedy(status.code);
                 anyhow::ensure!(
                     status.code != 404 && since.elapsed() < UNFINISHED_START,
-                    "cannot read the operator's namespace {namespace}: {why}; see --operator-namespace and the chart's roles"
+                    "cannot read the operator's namespace {namespace}: {why}; {remedy}"
                 );
-                tracing::warn!(error = why, "the cluster refuses to show the operator's namespace, trying again");
+                if reported != why {
+                    tracing::warn!(
+                        error = why,
+                        "cannot read the operator's namespace {namespace}; it is read again for {} s: {remedy}",
+                        UNFINISHED_START.as_secs()
+                    );
+                    reported = why;
+                }
             }
-            Err(error) => tracing::warn!(error = trouble::why(&error), "the cluster does not answer, trying again"),
+            Err(error) => {
+                let why = trouble::why(&error);
+                if reported != why {
+                    tracing::warn!(
+                        error = why,
+                        "cannot read the operator's namespace {namespace}: the API server does not answer; it is read again until it \
+                         does"
+                    );
+                    reported = why;
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
@@ -305,6 +325,63 @@ async fn install_id(client: &Client, namespace: &str, stop: &CancellationToken) 
     }
 }
 
+/// What to do when the API server refuses to show the operator's namespace.
+fn remedy(code: u16) -> &'static str {
+    match code {
+        401 => {
+            "the API server does not accept the operator's credential; renew the token or certificate in the kubeconfig"
+        }
+        403 => "check --operator-namespace, and that the chart's roles are bound to the operator's ServiceAccount",
+        _ => "correct --operator-namespace, or create the namespace",
+    }
+}
+
 fn hostname() -> String {
     std::env::var("HOSTNAME").unwrap_or_else(|_| "local".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        future::{Ready, ready},
+        task::{Context, Poll},
+    };
+
+    use kube::client::Body;
+
+    use super::*;
+
+    /// An API server that answers each request with the same code.
+    #[derive(Clone)]
+    struct Refuses(u16);
+
+    impl tower::Service<http::Request<Body>> for Refuses {
+        type Response = http::Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+            let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self.0, "message": "no", "reason": "No"});
+            let answer = http::Response::builder().status(self.0).body(Body::from(status.to_string().into_bytes()));
+            ready(Ok(answer.expect("an answer")))
+        }
+    }
+
+    /// It was "Unauthorized", again and again, without a namespace and without anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_cannot_be_read_is_named_with_what_to_do() {
+        for (code, what) in [(401, "renew the token"), (403, "roles are bound"), (404, "correct --operator-namespace")]
+        {
+            let client = Client::new(Refuses(code), "default");
+            let started = tokio::time::Instant::now();
+            let error = install_id(&client, "own", &CancellationToken::new()).await.unwrap_err().to_string();
+            assert!(error.contains("the operator's namespace own: no; ") && error.contains(what), "{error}");
+            assert_eq!(started.elapsed() >= UNFINISHED_START, code != 404, "{error}");
+        }
+    }
 }

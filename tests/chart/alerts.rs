@@ -136,6 +136,26 @@ fn promtool_accepts_the_alerts_and_they_fire_when_they_should() {
         fires(
             &[
                 ("tokenturn_build_info", "1"),
+                (r#"tokenturn_watch_interrupted{namespace="nopens",watch="targets"}"#, "1"),
+                (r#"tokenturn_watch_interrupted{namespace="shop",watch="targets"}"#, "0"),
+                (r#"tokenturn_watch_interrupted{watch="ClusterTokenProvider"}"#, "1"),
+            ],
+            &[
+                (
+                    "TokenturnWatchInterrupted",
+                    "The operator cannot watch targets in namespace nopens.",
+                    json!({"namespace": "nopens", "watch": "targets"}),
+                ),
+                (
+                    "TokenturnWatchInterrupted",
+                    "The operator cannot watch ClusterTokenProvider.",
+                    json!({"watch": "ClusterTokenProvider"}),
+                ),
+            ],
+        ),
+        fires(
+            &[
+                ("tokenturn_build_info", "1"),
                 (r#"tokenturn_provider_ready{namespace="shop",provider_kind="TokenProvider",provider="gitlab"}"#, "0"),
                 (r#"tokenturn_provider_ready{provider_kind="ClusterTokenProvider",provider="vault"}"#, "1"),
                 (r#"tokenturn_token_stalled{namespace="shop",rotatedtoken="api"}"#, "1"),

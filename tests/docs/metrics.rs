@@ -43,6 +43,7 @@ async fn exported() -> String {
     metrics.picked_up(now, now);
     metrics.reconciled("done", std::time::Duration::from_secs(1));
     metrics.remember(&[("objects", 1)]);
+    metrics.watch_interrupted("targets", Some("shop"), true);
     metrics.encode()
 }
 
@@ -133,6 +134,7 @@ async fn series_of_objects_go_with_the_object_and_with_the_lease() {
     let status = RotatedTokenStatus::default();
     metrics.show(&owner("api"), &status);
     metrics.provider_exists(Some("shop"), &reference());
+    metrics.watch_interrupted("targets", Some("shop"), true);
     assert_eq!(names(&metrics), 0, "a replica that does not lead names nothing");
     let specification: Specification = serde_json::from_value(json!({
         "provider": {"kind": "TokenProvider", "name": "gitlab"}, "parameters": {}, "permissions": [],

@@ -91,7 +91,9 @@ async fn kstatus_says_what_is_so_in_every_phase() -> Outcome {
     world.rotated_token(json!({"gracePeriod": "6s"})).await?;
     let mut table = Table::new(&world);
     let object = table.token("unseen").await?;
-    assert_eq!(object["status"], json!({"observedGeneration": -1}));
+    assert_eq!(object["status"]["observedGeneration"], -1);
+    let ready = &object["status"]["conditions"][0];
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("Unknown"), &json!("Unseen")), "{object:#}");
     table.provider("provider unseen").await?;
     let rows = table.rows;
     world.start_operator().await?;
@@ -99,6 +101,8 @@ async fn kstatus_says_what_is_so_in_every_phase() -> Outcome {
     let mut table = Table { world: &world, rows };
     let object = table.token("at rest").await?;
     assert!(object["status"]["install"].is_string(), "{object:#}");
+    assert!(!object["status"].to_string().contains("Unseen"), "nothing is left of the default: {object:#}");
+    assert!(!object["status"].to_string().contains("1970-"), "{object:#}");
     until("the provider to be ready", PATIENCE, async || {
         let status = world.space.api::<TokenProvider>().get("cluster").await.ok()?.status?;
         status.conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True").then_some(())

@@ -13,6 +13,7 @@ mod fat_pods;
 mod first_issue;
 mod forgotten;
 mod http_recipes;
+mod installed;
 mod kstatus;
 mod logs;
 mod metrics;
@@ -24,5 +25,6 @@ mod refusals;
 mod rotation;
 mod secrecy;
 mod survival;
+mod unserved;
 
 use tokenturn::testkit::world;

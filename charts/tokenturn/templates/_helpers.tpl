@@ -34,6 +34,32 @@ labels:
 {{- end -}}
 {{- end -}}
 
+{{/* The operator refuses a part of it that has two levels. The schema cannot say that. */}}
+{{- define "tokenturn.checkLogLevel" -}}
+{{- $seen := dict -}}
+{{- range splitList "," .Values.logLevel -}}
+{{- $part := ternary (trim . | splitList "=" | first) "tokenturn" (contains "=" .) -}}
+{{- if hasKey $seen $part -}}
+{{- fail (printf "logLevel: %s has two levels in %q: keep one" $part $.Values.logLevel) -}}
+{{- end -}}
+{{- $_ := set $seen $part true -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Role in a namespace that does not exist would fail in the middle of the installation. Without a cluster (helm template, --dry-run) there is
+nothing to look up; the release's namespace may be created after this. */}}
+{{- define "tokenturn.checkNamespaces" -}}
+{{- if and .Values.rbac.create .Values.watchNamespaces -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" -}}
+{{- range .Values.watchNamespaces -}}
+{{- if not (or (eq . $.Release.Namespace) (lookup "v1" "Namespace" "" .)) -}}
+{{- fail (printf "watchNamespaces: there is no namespace %s; create it first (kubectl create namespace %s), or remove it from the list" . .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The subject of every binding. */}}
 {{- define "tokenturn.subjects" -}}
 - kind: ServiceAccount

@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use super::{
-    labels::{Build, Called, Object, Operation, Outcome, Provider, Remembered},
+    labels::{Build, Called, Object, Operation, Outcome, Provider, Remembered, Watch},
     process::Process,
 };
 
@@ -61,6 +61,7 @@ pub struct Families {
     pub queue_depth: Gauge,
     pub queue_oldest: Float,
     pub remembered: Family<Remembered, Gauge>,
+    pub watches: Family<Watch, Gauge>,
     pub leader: Gauge,
 }
 
@@ -86,6 +87,7 @@ impl Families {
             queue_depth: Gauge::default(),
             queue_oldest: Float::default(),
             remembered: Family::default(),
+            watches: Family::default(),
             leader: Gauge::default(),
         };
         let mut registry = Registry::default();
@@ -150,6 +152,7 @@ impl Families {
             self.queue_oldest.clone(),
         );
         ours.add("remembered_objects", "Objects that the operator keeps in memory, by kind", self.remembered.clone());
+        ours.add("watch_interrupted", "1 if the watch is interrupted, else 0", self.watches.clone());
         ours.add("leader", "1 if this replica leads, else 0", self.leader.clone());
         ours.add(
             "build",

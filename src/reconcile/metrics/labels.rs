@@ -73,6 +73,14 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
+/// A watch of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Watch {
+    /// Empty for the whole cluster.
+    pub namespace: String,
+    pub watch: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Remembered {
     pub kind: &'static str,

@@ -20,7 +20,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 pub use self::call::Call;
 use self::{
     families::Families,
-    labels::{Called, Object, Operation, Outcome, Provider, Remembered},
+    labels::{Called, Object, Operation, Outcome, Provider, Remembered, Watch},
 };
 use super::queue::Queue;
 use crate::{
@@ -81,14 +81,26 @@ impl Metrics {
         let mut term = self.term();
         self.families.leader.set(i64::from(leads));
         *term = Term { leads, ..Term::default() };
-        let Families { issued, expires, next, pickup, stalled, ready, credential_expires, calls, remembered, .. } =
-            &self.families;
+        let Families {
+            issued,
+            expires,
+            next,
+            pickup,
+            stalled,
+            ready,
+            credential_expires,
+            calls,
+            remembered,
+            watches,
+            ..
+        } = &self.families;
         [issued, expires, next].into_iter().for_each(|family| family.clear());
         [pickup, stalled].into_iter().for_each(|family| family.clear());
         ready.clear();
         credential_expires.clear();
         calls.clear();
         remembered.clear();
+        watches.clear();
     }
 
     /// The queue whose length is exported during this term.
@@ -102,6 +114,21 @@ impl Metrics {
         for &(kind, count) in counts.iter().filter(|_| term.leads) {
             self.families.remembered.get_or_create(&Remembered { kind }).set(whole(count));
         }
+    }
+
+    /// A watch runs, or is interrupted.
+    pub fn watch_interrupted(&self, watch: &'static str, namespace: Option<&str>, is_interrupted: bool) {
+        let term = self.term();
+        if term.leads {
+            let watch = Watch { namespace: namespace.unwrap_or_default().to_owned(), watch };
+            self.families.watches.get_or_create(&watch).set(i64::from(is_interrupted));
+        }
+    }
+
+    /// A watch has ended.
+    pub fn watch_ended(&self, watch: &'static str, namespace: Option<&str>) {
+        let _term = self.term();
+        self.families.watches.remove(&Watch { namespace: namespace.unwrap_or_default().to_owned(), watch });
     }
 
     /// One reconcile has ended.

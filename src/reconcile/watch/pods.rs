@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture};
+use futures::{FutureExt, future::BoxFuture};
 use kube::api::WatchEvent;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
-    super::{evidence::PodEvidence, queue::Queue},
+    super::{evidence::PodEvidence, metrics::Metrics, queue::Queue},
+    interruption::{Cause, Interruption, Rights, Watched},
     pod_news::PodNews,
 };
 use crate::{
@@ -34,10 +35,8 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 const LAG: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long a watch that ends pauses at least and, when it fails again and again, at most: what goes meanwhile is only seen
-/// to be gone.
+/// How long a watch that ends in order pauses: what goes meanwhile is only seen to be gone.
 const PAUSE: Duration = Duration::from_millis(500);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Namespace {
@@ -84,14 +83,15 @@ impl Namespace {
 pub struct PodWatches {
     cluster: Reader,
     queue: Arc<Queue<Owner>>,
+    metrics: Arc<Metrics>,
     namespaces: Arc<Mutex<HashMap<String, Namespace>>>,
 }
 
 impl PodWatches {
     /// Watches that wake objects through `queue`.
     #[must_use]
-    pub fn new(cluster: Reader, queue: Arc<Queue<Owner>>) -> Self {
-        Self { cluster, queue, namespaces: Arc::default() }
+    pub fn new(cluster: Reader, queue: Arc<Queue<Owner>>, metrics: Arc<Metrics>) -> Self {
+        Self { cluster, queue, metrics, namespaces: Arc::default() }
     }
 
     /// Says which pods of its namespace an object waits for; `None` ends the wait.
@@ -139,53 +139,60 @@ impl PodWatches {
     }
 
     async fn run(self, namespace: String) {
-        let mut failures = 0;
+        let watched =
+            Watched { watch: "pods", objects: "pods", namespace: Some(namespace.clone()), rights: Rights::Served };
+        let mut interruption = Interruption::none(self.metrics.clone(), watched);
         loop {
-            if let Err(error) = self.follow(&namespace, &mut failures).await {
-                tracing::warn!(namespace, error = error.describe(), "watch of pods was interrupted");
-                failures += 1;
-            }
-            tokio::time::sleep(pause(failures)).await;
+            let pause = match self.follow(&namespace, &mut interruption).await {
+                Ok(()) => PAUSE,
+                Err(error) => interruption.failed(Cause::of_read(&error), error.describe()),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
     /// Lists and then watches, until what was watched last is too old to go on from.
-    async fn follow(&self, namespace: &str, failures: &mut u32) -> Result<(), Error> {
+    async fn follow(&self, namespace: &str, interruption: &mut Interruption) -> Result<(), Error> {
         self.tell(namespace, Namespace::begins);
         let exists = |page: Vec<Pod>| self.tell(namespace, |entry| page.into_iter().for_each(|pod| entry.exists(pod)));
         let mut version = pods::list_into(&self.cluster, namespace, exists).await?;
         self.tell(namespace, Namespace::begun);
         self.wake_all(namespace);
+        interruption.over();
         loop {
-            match self.events(namespace, &mut version, failures).await {
-                Ok(()) => {}
+            let pause = match self.events(namespace, &mut version, interruption).await {
+                Ok(()) => PAUSE,
                 Err(kube::Error::Api(status)) if status.code == 410 => return Ok(()),
-                Err(error) => {
-                    tracing::warn!(namespace, error = trouble::why(&error), "watch of pods was interrupted");
-                    *failures += 1;
-                }
-            }
-            tokio::time::sleep(pause(*failures)).await;
+                Err(error) => interruption.failed(Cause::of(&error), trouble::why(&error)),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
     /// One watch, from a resource version on, until the API server ends it.
-    async fn events(&self, namespace: &str, version: &mut String, failures: &mut u32) -> Result<(), kube::Error> {
+    async fn events(
+        &self,
+        namespace: &str,
+        version: &mut String,
+        interruption: &mut Interruption,
+    ) -> Result<(), kube::Error> {
         let mut events = std::pin::pin!(pods::watch(&self.cluster, namespace, version).await?);
-        while let Some(event) = events.next().await {
+        while let Some(event) = interruption.next(&mut events).await {
             let (pod, deleted) = match event? {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
                 WatchEvent::Deleted(pod) => (pod, true),
                 WatchEvent::Bookmark(bookmark) => {
                     *version = bookmark.metadata.resource_version;
+                    interruption.over();
                     continue;
                 }
                 WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
             };
-            *failures = 0;
+            interruption.over();
             version.clone_from(&pod.resource_version);
             self.changed(namespace, pod, deleted);
         }
+        interruption.over();
         Ok(())
     }
 
@@ -228,10 +235,6 @@ impl PodWatches {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Namespace>> {
         self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn pause(failures: u32) -> Duration {
-    PAUSE.saturating_mul(1 << failures.min(10)).min(MAX_PAUSE)
 }
 
 impl PodEvidence for PodWatches {

@@ -16,12 +16,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Resource, ResourceExt,
     api::{Api, PartialObjectMeta},
-    runtime::{WatchStreamExt, watcher},
+    runtime::watcher,
 };
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{context::Context, provider::status};
+use super::{
+    super::{context::Context, provider::status},
+    interruption::{Cause, Interruption, Rights, Watched},
+};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider,
@@ -49,17 +52,24 @@ pub fn all(context: &Arc<Context>, namespaces: &[String]) -> Vec<BoxFuture<'stat
             context.clone(),
             Api::<PartialObjectMeta<ClusterTokenProvider>>::all(context.watch_client.clone()),
             ProviderKind::ClusterTokenProvider,
+            Watched {
+                watch: ProviderKind::ClusterTokenProvider.as_str(),
+                objects: "ClusterTokenProviders",
+                namespace: None,
+                rights: Rights::Cluster,
+            },
         )),
     ];
     let scopes: Vec<Option<&str>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(name.as_str())).collect() };
     for scope in scopes {
-        watches.push(Box::pin(objects(context.clone(), api(context, scope))));
-        watches.push(Box::pin(targets(context.clone(), api(context, scope))));
+        watches.push(Box::pin(objects(context.clone(), scope.map(str::to_owned))));
+        watches.push(Box::pin(targets(context.clone(), scope.map(str::to_owned))));
         watches.push(Box::pin(providers(
             context.clone(),
             api::<TokenProvider>(context, scope),
             ProviderKind::TokenProvider,
+            served(ProviderKind::TokenProvider.as_str(), "TokenProviders", scope.map(str::to_owned)),
         )));
     }
     watches
@@ -73,6 +83,15 @@ where
         Some(namespace) => Api::namespaced(context.watch_client.clone(), namespace),
         None => Api::all(context.watch_client.clone()),
     }
+}
+
+/// A watch where RotatedTokens are served.
+fn served(watch: &'static str, objects: &'static str, namespace: Option<String>) -> Watched {
+    Watched { watch, objects, namespace, rights: Rights::Served }
+}
+
+fn interruption(context: &Context, watched: Watched) -> Interruption {
+    Interruption::none(context.reads().metrics.clone(), watched)
 }
 
 /// What happened to an object.
@@ -89,13 +108,13 @@ enum Seen<K> {
 async fn run<K, Fut>(
     api: Api<PartialObjectMeta<K>>,
     config: watcher::Config,
-    what: &'static str,
+    interruption: Interruption,
     each: impl FnMut(Seen<PartialObjectMeta<K>>) -> Fut,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Fut: Future<Output = ()>,
 {
-    run_with(api, config, what, each, |_| {}).await;
+    run_with(api, config, interruption, each, |_| {}).await;
 }
 
 /// Namespace and name.
@@ -105,16 +124,31 @@ type Key = (Option<String>, String);
 async fn run_with<K, Fut>(
     api: Api<PartialObjectMeta<K>>,
     config: watcher::Config,
-    what: &'static str,
+    mut interruption: Interruption,
     mut each: impl FnMut(Seen<PartialObjectMeta<K>>) -> Fut,
     mut begun: impl FnMut(HashSet<Key>),
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Fut: Future<Output = ()>,
 {
-    let mut events = watcher(api, config).default_backoff().boxed();
+    // Not with the library's back-off: that begins anew with each attempt to list, before it is known how the attempt ends.
+    let mut events = watcher(api, config).boxed();
     let mut there = HashSet::new();
-    while let Some(event) = events.next().await {
+    let mut is_listing = false;
+    // A list that takes long is none that has worked.
+    while let Some(event) = if is_listing { events.next().await } else { interruption.next(&mut events).await } {
+        match &event {
+            Ok(watcher::Event::Init) => is_listing = true,
+            Ok(watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
+                is_listing = false;
+                interruption.over();
+            }
+            Err(error) => {
+                let wait = interruption.failed(Cause::of_watch(error), trouble::of_watch(error));
+                tokio::time::sleep(wait).await;
+            }
+        }
         match event {
             Ok(watcher::Event::Apply(object)) => each(Seen::Present { object, listed: false }).await,
             Ok(watcher::Event::InitApply(object)) => {
@@ -124,13 +158,14 @@ async fn run_with<K, Fut>(
             Ok(watcher::Event::Delete(object)) => each(Seen::Gone(object)).await,
             Ok(watcher::Event::Init) => there.clear(),
             Ok(watcher::Event::InitDone) => begun(std::mem::take(&mut there)),
-            Err(error) => tracing::warn!(watch = what, error = trouble::of_watch(&error), "watch was interrupted"),
+            Err(_) => {}
         }
     }
 }
 
 /// RotatedTokens: changes of the spec, of the rotate-now annotation, and deletion. Our own status writes wake nobody.
-async fn objects(context: Arc<Context>, api: Api<PartialObjectMeta<RotatedToken>>) {
+async fn objects(context: Arc<Context>, namespace: Option<String>) {
+    let api = api::<RotatedToken>(&context, namespace.as_deref());
     let known: Mutex<HashMap<Owner, u64>> = Mutex::default();
     let each = |seen: Seen<PartialObjectMeta<RotatedToken>>| {
         let mut known = lock(&known);
@@ -162,7 +197,8 @@ async fn objects(context: Arc<Context>, api: Api<PartialObjectMeta<RotatedToken>
             is_there
         });
     };
-    run_with(api, watcher::Config::default(), "RotatedTokens", each, begun).await;
+    let interruption = interruption(&context, served("RotatedTokens", "RotatedTokens", namespace));
+    run_with(api, watcher::Config::default(), interruption, each, begun).await;
 }
 
 fn owner(object: &PartialObjectMeta<RotatedToken>) -> Option<Owner> {
@@ -196,10 +232,12 @@ fn spread(owner: &Owner) -> Duration {
 ///
 /// A Secret makes nobody an owner: whoever may write Secrets may put any label on one, and tools copy them. It wakes only whom a RotatedToken
 /// or a record has made known before.
-async fn targets(context: Arc<Context>, api: Api<PartialObjectMeta<Secret>>) {
+async fn targets(context: Arc<Context>, namespace: Option<String>) {
+    let api = api::<Secret>(&context, namespace.as_deref());
     // A token of the kubernetes provider dies with the Secret that it is bound to.
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL} in ({ROLE_TARGET},{ROLE_BOUND})"));
-    run(api, config, "targets", |seen| {
+    let interruption = interruption(&context, served("targets", "Secrets", namespace));
+    run(api, config, interruption, |seen| {
         let (object, listed) = match seen {
             Seen::Present { object, listed } => (object, listed),
             Seen::Gone(object) => (object, false),
@@ -234,7 +272,9 @@ fn owner_of_secret(object: &PartialObjectMeta<Secret>) -> Option<Owner> {
 async fn records(context: Arc<Context>, namespaces: Vec<String>) {
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.watch_client.clone(), &context.reads().namespace);
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL}={ROLE_RECORD}"));
-    run(api, config, "records", |seen| {
+    let namespace = Some(context.reads().namespace.clone());
+    let watched = Watched { watch: "records", objects: "Secrets", namespace, rights: Rights::Own };
+    run(api, config, interruption(&context, watched), |seen| {
         let wakes = match &seen {
             Seen::Present { object, listed } => *listed || object.metadata.deletion_timestamp.is_some(),
             Seen::Gone(_) => true,
@@ -252,7 +292,7 @@ async fn records(context: Arc<Context>, namespaces: Vec<String>) {
 }
 
 /// Providers: a change wakes the objects that name it, and its own condition is renewed.
-async fn providers<K>(context: Arc<Context>, api: Api<PartialObjectMeta<K>>, kind: ProviderKind)
+async fn providers<K>(context: Arc<Context>, api: Api<PartialObjectMeta<K>>, kind: ProviderKind, watched: Watched)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -306,7 +346,7 @@ where
             is_there
         });
     };
-    run_with(api, watcher::Config::default(), kind.as_str(), each, begun).await;
+    run_with(api, watcher::Config::default(), interruption(&context, watched), each, begun).await;
 }
 
 /// A provider object that exists.
