@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokenturn::{
     api::conditions::Reason,
     core::{
@@ -9,10 +10,11 @@ use tokenturn::{
             failure::Failure,
             record::{Intent, Ledger},
         },
+        schedule,
         seen::{
             answers::Fault,
             observed::Observed,
-            views::Target,
+            views::{Resource, Target},
         },
         step::{Decision, Phase, Step},
         token::{Handle, Liveness, Serial, Verification},
@@ -20,7 +22,7 @@ use tokenturn::{
     },
 };
 
-use crate::builder::{at_rest, decided, intended, issued, observed, serial};
+use crate::builder::{at_rest, carrying, decided, intended, issued, now, observed, promoted, serial};
 
 const WHY: &str = "the token may not delete secrets";
 
@@ -106,6 +108,60 @@ fn a_first_attempt_has_no_cause_to_say() {
     first.answers.verification.insert(serial(1, 2), Ok(Verification::NotYet { why: "young".into() }));
     let waits = decided(&first);
     assert_eq!((waits.reason, waits.message.contains("attempt before")), (Reason::Verifying, false), "{waits:?}");
+}
+
+fn changed(mut observed: Observed, change: impl FnOnce(&mut Resource)) -> Observed {
+    change(observed.resource.as_mut().expect("an object"));
+    observed
+}
+
+/// A grace period of 20 s that began at :56 was said to last until :00 of the minute after the next.
+#[test]
+fn nothing_is_promised_for_longer_than_it_lasts() {
+    const ONE: Serial = Serial { sequence: 1, attempt: 1 };
+    for (begins, grace, until) in [
+        ("2026-01-01T11:20:56.4Z", 20, "2026-01-01T11:21:16Z"),
+        ("2026-01-01T11:20:56.4Z", 599, "2026-01-01T11:30:55Z"),
+        ("2026-01-01T11:20:56.4Z", 3600, "2026-01-01T12:20:00Z"),
+        ("2026-01-01T11:20:00Z", 3600, "2026-01-01T12:20:00Z"),
+    ] {
+        let mut waits = observed(Some(promoted(serial(2, 2), ONE, &[])), carrying(serial(2, 2)));
+        waits.now = begins.parse().expect("a time");
+        let waits = changed(waits, |object| object.grace = Duration::from_secs(grace));
+        let said = decided(&waits).message;
+        assert!(said.ends_with(&format!("at least until {until}")), "{grace}: {said}");
+    }
+    // Near its end the full minute is over already.
+    let mut ends = observed(Some(promoted(serial(2, 2), ONE, &[])), carrying(serial(2, 2)));
+    ends.now = "2026-01-01T12:20:10Z".parse().expect("a time");
+    let previous = ends.record.as_mut().and_then(|record| record.ledger.previous.as_mut()).expect("an old token");
+    previous.grace_served = 3580;
+    let ends = changed(ends, |object| object.grace = Duration::from_secs(3600));
+    let said = decided(&ends).message;
+    assert!(said.ends_with("at least until 2026-01-01T12:20:30Z"), "{said}");
+}
+
+/// What expires within the last minute of the grace period expires before its end.
+#[test]
+fn an_expiry_is_compared_with_the_end_of_the_grace_period_and_not_with_its_minute() {
+    let mut waits = observed(Some(promoted(serial(2, 2), serial(1, 1), &[])), carrying(serial(2, 2)));
+    waits.now = now() + SignedDuration::from_secs(50);
+    let previous = waits.record.as_mut().and_then(|record| record.ledger.previous.as_mut()).expect("an old token");
+    previous.token.expires_at = Some(schedule::after(waits.now, Duration::from_secs(3610)));
+    let waits = changed(waits, |object| object.grace = Duration::from_secs(3600));
+    let said = decided(&waits).message;
+    assert!(said.contains("for its grace period"), "{said}");
+}
+
+/// A policy of 90 s was said to allow a rotation every minute.
+#[test]
+fn a_shortest_interval_is_said_as_it_was_declared() {
+    let mut asks = observed(Some(at_rest(serial(1, 1))), carrying(serial(1, 1)));
+    let object = asks.resource.as_mut().expect("an object");
+    object.rotate_now = Some("now".to_owned());
+    object.plan.as_mut().expect("a plan").min_interval = Some(Duration::from_secs(90));
+    let said = decided(&asks).message;
+    assert!(said.contains("allows one rotation every 1m30s"), "{said}");
 }
 
 /// In place nothing is left to wait for, so no other wait hides it either.

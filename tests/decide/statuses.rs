@@ -197,7 +197,7 @@ fn lives_that_are_too_short_for_the_interval_are_reported() {
 fn a_grace_period_ends_no_later_than_the_token() {
     let mut observed = rolled(&[], Consumers::default());
     observed = changed(observed, |object| object.grace = Duration::from_secs(3600));
-    assert!(decided(&observed).message.contains("for its grace period, until about"));
+    assert!(decided(&observed).message.contains("for its grace period, at least until"));
     let previous = observed.record.as_mut().and_then(|record| record.ledger.previous.as_mut()).expect("an old token");
     let expires = schedule::after(now(), Duration::from_secs(600));
     previous.token.expires_at = Some(expires);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{conditions::Reason, names::EARLIER_ORPHANED_ANNOTATION},
+    api::{conditions::Reason, duration::GoDuration, names::EARLIER_ORPHANED_ANNOTATION},
     core::{
         ledger::{record::Ledger, trigger::Trigger},
         report,
@@ -138,8 +138,8 @@ pub fn rest(observed: &Observed) -> Ruling {
     let (message, postponed) = match schedule::postponed(resource, plan, &record.ledger, observed.now) {
         Some(until) => (
             format!(
-                "{message}; tokenturn.dev/rotate-now is served at {until}: the policy of the provider object allows one rotation every {} min",
-                plan.min_interval.unwrap_or_default().as_secs() / 60
+                "{message}; tokenturn.dev/rotate-now is served at {until}: the policy of the provider object allows one rotation every {}",
+                GoDuration::from(plan.min_interval.unwrap_or_default())
             ),
             Some(schedule::until(observed.now, until)),
         ),
