@@ -54,7 +54,9 @@ fn still_valid(reason: Reason, ledger: Option<&Ledger>) -> String {
         return String::new();
     }
     format!(
-        "; meanwhile {} stays valid, published and unrotated: delete the RotatedToken to have it revoked",
+        "; meanwhile {} stays valid, published and unrotated. Change the spec to what the policy allows (for a permission: \
+         remove it from spec.permissions, or ask the owner of the provider object to allow it). Only if the token is not needed any more, \
+         delete the RotatedToken to have it revoked",
         ids.join(", ")
     )
 }
