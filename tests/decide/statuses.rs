@@ -7,7 +7,7 @@ use tokenturn::{
     api::{RotatedTokenStatus, conditions::Reason},
     core::{
         ledger::{failure::Failure, record::Ledger},
-        plan::Trouble,
+        plan::{Succession, Trouble},
         pods::consumers::{Consumers, NodeView},
         report, schedule,
         seen::{
@@ -191,6 +191,33 @@ fn lives_that_are_too_short_for_the_interval_are_reported() {
         condition.message.contains("a life of 3h, so")
             && condition.message.contains("about every 2h and not every 30d")
     );
+}
+
+/// Rotations cannot come as often as declared where the old token outlives the interval.
+#[test]
+fn a_grace_period_that_outlasts_the_interval_is_reported() {
+    let kept = |grace: u64, in_place: bool| {
+        let mut observed = observed(Some(at_rest(ONE)), carrying(ONE));
+        let object = observed.resource.as_mut().expect("an object");
+        object.grace = Duration::from_secs(grace * 86_400);
+        if in_place {
+            object.plan.as_mut().expect("a plan").traits.succession = Succession::Replaced;
+        }
+        let status = status(&observed);
+        (find(&status, "IntervalKept").cloned(), find(&status, "Ready").expect("it is shown").message.clone())
+    };
+    for short in [kept(1, false), kept(29, false), kept(40, true)] {
+        assert!(short.0.is_none() && !short.1.contains("gracePeriod"), "{short:?}");
+    }
+    for days in [30, 40] {
+        let (condition, ready) = kept(days, false);
+        let condition = condition.expect("it is long");
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "LongGracePeriod"));
+        for part in [&format!("spec.gracePeriod {days}d"), "spec.interval 30d", "at most 15d", "raise spec.interval"] {
+            assert!(condition.message.contains(part), "{part}: {}", condition.message);
+        }
+        assert!(ready.contains(&condition.message), "{ready}");
+    }
 }
 
 #[test]

@@ -147,12 +147,9 @@ pub fn rest(observed: &Observed) -> Ruling {
         ),
         None => (message, None),
     };
-    let message = match resource.grace >= plan.interval {
-        true => format!(
-            "{message}; spec.gracePeriod is not shorter than spec.interval, so rotations are further apart than the interval says: choose a \
-             grace period of at most half of it"
-        ),
-        false => message,
+    let message = match report::long_grace(resource, plan) {
+        Some(long) => format!("{message}; {long}"),
+        None => message,
     };
     let others = contested.map(|contested| contested.left).into_iter().chain(postponed).chain(late_look(observed));
     let wake = others.fold(wake, Duration::min);
