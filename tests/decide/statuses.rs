@@ -11,7 +11,7 @@ use tokenturn::{
         pods::consumers::{Consumers, NodeView},
         report, schedule,
         seen::{
-            answers::Fault,
+            answers::{Fault, Origin},
             observed::Observed,
             views::{Resource, Target},
         },
@@ -164,6 +164,23 @@ fn what_is_said_of_the_provider_is_what_was_learned() {
     let mut failing = observed(Some(intended(at_rest(ONE), TWO)), carrying(ONE));
     failing.memory.mint_failure = Some(Failure::nothing_made(Reason::InvalidSpec, "it answered 307"));
     assert_eq!(says(&status(&failing), "ProviderReady"), pair("False", "InvalidSpec"));
+    // Nor does a mistake of the user: a permission that does not exist, a ServiceAccount that is not there.
+    for mistake in [
+        Fault::lasting(Reason::UnknownPermission, "no such resource"),
+        Fault { origin: Origin::Spec, ..Fault::lasting(Reason::InvalidSpec, "no such ServiceAccount") },
+    ] {
+        let mut mistaken = observed(None, Target::Absent);
+        (mistaken.answers.preflight, mistaken.answers.listing) = (Some(Err(mistake)), Some(Ok(vec![])));
+        assert_eq!(says(&status(&mistaken), "ProviderReady"), pair("True", "ProviderAnswers"));
+    }
+    // Rights that only the provider needs are its own, other ones are not.
+    let answers = pair("True", "ProviderAnswers");
+    for (origin, shown) in [(Origin::Provider, pair("False", "AccessDenied")), (Origin::Cluster, answers)] {
+        let mut lacking = observed(None, Target::Absent);
+        let fault = Fault { origin, ..Fault::lasting(Reason::AccessDenied, "tokenturn may not") };
+        (lacking.answers.preflight, lacking.answers.listing) = (Some(Err(fault)), Some(Ok(vec![])));
+        assert_eq!(says(&status(&lacking), "ProviderReady"), shown);
+    }
     // What the cluster refuses says nothing of the provider.
     let mut forbidden = observed(None, Target::Absent);
     let message = "a quota".to_owned();
