@@ -272,11 +272,11 @@ async fn preflight_says_what_to_do() {
     let mut stranger = specification(&[]);
     stranger.parameters.insert("serviceAccount".to_owned(), "nobody".to_owned());
     let (class, message) = scene.refusal(&scene.driver, &stranger).await;
-    assert_eq!(class, Class::Invalid);
+    assert_eq!(class, Class::Missing, "it says nothing of the provider");
     assert!(message.starts_with("ServiceAccount nobody does not exist in namespace preflight-"), "{message}");
     let mut request = scene.request(1);
     request.specification = stranger;
-    assert_eq!(scene.driver.create(&request).await.unwrap_err().class(), Class::Invalid);
+    assert_eq!(scene.driver.create(&request).await.unwrap_err().class(), Class::Missing);
 
     // An operator without any right of its own: the client of a token of the account.
     let minted = scene.mint(2).await;
@@ -285,7 +285,7 @@ async fn preflight_says_what_to_do() {
     config.auth_info.token = Some(token.into());
     let nobody = driver(config);
     let (class, message) = scene.refusal(&nobody, &specification(&[])).await;
-    assert_eq!(class, Class::Refused);
+    assert_eq!(class, Class::AccessDenied, "as the TokenProvider says it");
     for need in
         ["create serviceaccounts/token", "list secrets", "delete secrets", "create tokenreviews.authentication.k8s.io"]
     {

@@ -21,7 +21,7 @@ pub const RECIPE_PROVEN: &str = "RecipeProven";
 
 /// Old and new token are valid together during a rotation; only shown where they are not.
 pub const OVERLAP: &str = "Overlap";
-/// Rotations come as `spec.interval` says; only shown where tokens live for so short that they come more often.
+/// Rotations come as `spec.interval` says; only shown where they come more often, or more seldom.
 pub const INTERVAL_KEPT: &str = "IntervalKept";
 
 /// Every condition, in the order of the docs.
@@ -164,6 +164,8 @@ reasons! {
     MetadataConflict,
     /// The provider grants lives so short that rotations come more often than the interval says.
     ShortLifetime,
+    /// The grace period is so long that rotations come more seldom than the interval says.
+    LongGracePeriod,
     /// The token may do more than was asked for.
     SurplusPermissions,
     /// The token may do what was asked for and nothing else.

@@ -15,6 +15,20 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// What it means to a rule; the reason is for people only.
     pub class: FaultClass,
+    /// Whose it is; for the status.
+    pub origin: Origin,
+}
+
+/// Whose a fault is, where the reason does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The cluster's, or nothing is known but the reason.
+    #[default]
+    Cluster,
+    /// The provider's, or that of what the provider object says.
+    Provider,
+    /// The spec asks for what does not exist.
+    Spec,
 }
 
 /// What a fault means to a rule, whatever is said of it.
@@ -34,7 +48,14 @@ impl Fault {
     /// What may pass by itself.
     #[must_use]
     pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), needs_person: false, retry_after: None, class: FaultClass::Other }
+        Self {
+            reason,
+            message: message.into(),
+            needs_person: false,
+            retry_after: None,
+            class: FaultClass::Other,
+            origin: Origin::Cluster,
+        }
     }
 
     /// What lasts until a person has acted.

@@ -116,11 +116,23 @@ pub fn after(start: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| start.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 
-/// The first full minute after a span, for people: it does not change from reconcile to reconcile.
+/// The first full minute after a span, for people: it does not change from reconcile to reconcile. For what happens then or may last until then;
+/// what is promised until then is said by [`promised_until`].
 #[must_use]
 pub fn minute_after(now: Timestamp, span: Duration) -> Timestamp {
     let at = after(now, span).as_second();
     Timestamp::from_second(at.saturating_sub(at.rem_euclid(60)).saturating_add(60)).unwrap_or(Timestamp::MAX)
+}
+
+/// Until when something is promised that lasts `left` more of `whole`, for people: never later than it ends. To the second where the
+/// whole is short, or the full minute has passed; else to the minute, so that it does not change from look to look.
+#[must_use]
+pub fn promised_until(now: Timestamp, left: Duration, whole: Duration) -> Timestamp {
+    const SHORT: Duration = Duration::from_secs(600);
+    let end = after(now, left).as_second();
+    let floor = |second: i64| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    let minute = floor(end.saturating_sub(end.rem_euclid(60)));
+    if whole < SHORT || minute <= now { floor(end) } else { minute }
 }
 
 /// The full minute before a span ago, for people, as [`minute_after`].

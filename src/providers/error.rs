@@ -19,12 +19,16 @@ pub enum Class {
     CredentialMissing,
     /// The operator's own credential may not do this: a person has to act.
     Refused,
+    /// The operator lacks a right in its own cluster that this provider needs: a person has to grant it.
+    AccessDenied,
     /// The operator's own rules do not let this address be asked: nothing was sent, and a person has to act.
     Forbidden,
     /// The account may not use the provider now, whoever asks: a person has to act.
     AccountSuspended,
     /// The request itself is wrong, for example an account that does not exist: a person has to act.
     Invalid,
+    /// The spec asks for something that does not exist: a person has to create it, or to name another.
+    Missing,
     /// The name is taken or a slot limit is reached: sweep and try as another attempt.
     Conflict,
     /// A permission is not known to the provider: a person has to act.
@@ -44,9 +48,11 @@ impl Class {
             Self::Unauthorized => "unauthorized",
             Self::CredentialMissing => "credential_missing",
             Self::Refused => "refused",
+            Self::AccessDenied => "access_denied",
             Self::Forbidden => "forbidden",
             Self::AccountSuspended => "account_suspended",
             Self::Invalid => "invalid",
+            Self::Missing => "missing",
             Self::Conflict => "conflict",
             Self::UnknownPermission => "unknown_permission",
             Self::Unknown => "unknown_outcome",

@@ -2,7 +2,7 @@
 
 use crate::{
     api::conditions::Reason,
-    core::seen::answers::{Fault, FaultClass},
+    core::seen::answers::{Fault, FaultClass, Origin},
     kube_io, providers,
 };
 
@@ -17,18 +17,23 @@ impl From<&providers::Error> for Fault {
             Class::Unauthorized => (Reason::CredentialRejected, true, None),
             Class::CredentialMissing => (Reason::CredentialMissing, true, None),
             Class::Refused => (Reason::ProviderRefused, true, None),
+            Class::AccessDenied => (Reason::AccessDenied, true, None),
             Class::Forbidden => (Reason::PolicyForbids, true, None),
             Class::AccountSuspended => (Reason::AccountSuspended, true, None),
-            Class::Invalid => (Reason::InvalidSpec, true, None),
+            Class::Invalid | Class::Missing => (Reason::InvalidSpec, true, None),
             Class::UnknownPermission => (Reason::UnknownPermission, true, None),
         };
         let class = match error.class() {
             Class::Unauthorized => FaultClass::CredentialRejected,
             Class::CredentialMissing => FaultClass::CredentialMissing,
-            Class::Invalid => FaultClass::Invalid,
+            Class::Invalid | Class::Missing => FaultClass::Invalid,
             _ => FaultClass::Other,
         };
-        Self { reason, message: error.to_string(), needs_person, retry_after, class }
+        let origin = match error.class() {
+            Class::Missing | Class::UnknownPermission => Origin::Spec,
+            _ => Origin::Provider,
+        };
+        Self { reason, message: error.to_string(), needs_person, retry_after, class, origin }
     }
 }
 
@@ -105,6 +110,25 @@ fn advice(reported: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The rights that the kubernetes provider needs were called refused by it on one object, and lacking on the other.
+    #[test]
+    fn what_the_operator_lacks_and_what_the_spec_names_in_vain_is_not_the_providers_refusal() {
+        use providers::Class;
+        let fault = |class| Fault::from(&providers::Error::new(class, "why"));
+        let lacking = fault(Class::AccessDenied);
+        assert_eq!(
+            (lacking.reason, lacking.needs_person, lacking.origin),
+            (Reason::AccessDenied, true, Origin::Provider)
+        );
+        let missing = fault(Class::Missing);
+        assert_eq!(
+            (missing.reason, missing.class, missing.origin),
+            (Reason::InvalidSpec, FaultClass::Invalid, Origin::Spec)
+        );
+        assert_eq!(fault(Class::UnknownPermission).origin, Origin::Spec);
+        assert_eq!(fault(Class::Invalid).origin, Origin::Provider, "a redirect");
+    }
 
     /// An answer 422 to a label named no field of the spec.
     #[test]

@@ -158,6 +158,11 @@ impl Performance<'_> {
         }
         self.looked.memory.saved(change);
         progress::saved(self.effects, self.observed, ledger, change).await;
+        if matches!(change, Change::RevokeIntended(_)) {
+            // Where nothing was waited for, no status has shown it.
+            let shown = self.handles.resource.as_ref().and_then(|object| object.status.as_ref());
+            progress::picked_up(self.effects, &self.observed.owner, ledger, shown, &mut self.looked.picked_up).await;
+        }
         Ok(saved)
     }
 

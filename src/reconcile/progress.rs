@@ -2,11 +2,14 @@
 
 use super::effects::Effects;
 use crate::{
-    api::conditions::Reason,
+    api::{
+        RotatedTokenStatus,
+        conditions::{PICKED_UP, Reason},
+    },
     core::{
         ledger::{
             failure::Made,
-            record::{Ledger, Snapshot},
+            record::{Ledger, Snapshot, Superseded},
             trigger::Trigger,
         },
         pods::pickup::Evidence,
@@ -65,7 +68,11 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
         Change::Reopened => tracing::warn!("target was changed during pickup; the operator counts the pods again"),
         Change::Snapshot => tracing::info!(pods = snapshot(ledger), "recorded the pods that may hold the old token"),
         Change::GraceServed => tracing::debug!("recorded the grace period served"),
-        Change::RevokeIntended(_) => picked_up(effects, owner, ledger).await,
+        Change::RevokeIntended(_) => {
+            let previous = ledger.previous.as_ref();
+            let evidence = previous.and_then(|previous| previous.revoke.as_ref()).map(|intent| intent.evidence());
+            audit(owner, previous.map(|previous| previous.token.id.as_str()), evidence);
+        }
         Change::Forgotten(serial) => {
             tracing::info!(serial = %serial, "old token is verified to be rejected");
             effects.reads.metrics.rotation("finished");
@@ -158,17 +165,52 @@ async fn promoted(effects: &Effects, owner: &Owner, ledger: &Ledger, serial: Ser
     effects.events.write(owner, Kind::Normal, Reason::Published, "Publish", &note).await;
 }
 
-async fn picked_up(effects: &Effects, owner: &Owner, ledger: &Ledger) {
+/// Says that no pod can hold the old token any more: when the status shows it first, or, where nothing was waited for, when the revoke is
+/// intended. Once for each rotation: what the status shows of it was said, and the name of the Event is that of its text.
+pub async fn picked_up(
+    effects: &Effects,
+    owner: &Owner,
+    ledger: &Ledger,
+    shown: Option<&RotatedTokenStatus>,
+    said: &mut Option<i64>,
+) {
     let Some(previous) = &ledger.previous else { return };
-    let evidence = previous.revoke.as_ref().map(|intent| intent.evidence());
-    audit(owner, Some(&previous.token.id), evidence);
-    let pods = evidence.map_or(0, |evidence| evidence.pods);
-    let next = match previous.token.is_unknown() {
-        true => "its name is not known, so it is not revoked".to_owned(),
-        false => format!("revoking {}", previous.token.id),
+    if is_said(ledger.sequence, shown, *said) {
+        return;
+    }
+    *said = Some(ledger.sequence);
+    let note = pickup_note(ledger.sequence, holders(previous));
+    tracing::info!("{note}");
+    effects.events.write_once(owner, Kind::Normal, Reason::PickedUp, "PickUp", &note).await;
+}
+
+/// Whether the pickup of a rotation was said already: by this process, or by one whose status is still shown.
+fn is_said(sequence: i64, shown: Option<&RotatedTokenStatus>, said: Option<i64>) -> bool {
+    let is_shown = shown.is_some_and(|status| status.sequence == Some(sequence) && shows_pickup(status));
+    is_shown || said == Some(sequence)
+}
+
+/// Whether a status says that no pod can hold an older token.
+#[must_use]
+pub fn shows_pickup(status: &RotatedTokenStatus) -> bool {
+    status.conditions.iter().any(|one| one.type_ == PICKED_UP && one.status == "True")
+}
+
+/// How many pods were noted as those that may hold an old token.
+fn holders(previous: &Superseded) -> usize {
+    let nobody = Snapshot::default();
+    let snapshot = previous.snapshot.as_ref().unwrap_or(&nobody);
+    snapshot.pods.union(&previous.earlier_pods).count() + snapshot.crowd.len()
+}
+
+/// Of a pod that was noted and had not started, it is not true that it is gone: it starts with the new token.
+fn pickup_note(sequence: i64, pods: usize) -> String {
+    let known = match pods {
+        0 => "no pod was found that could".to_owned(),
+        1 => "the one pod that was found has ended, or had not started yet".to_owned(),
+        pods => format!("each of the {pods} pods that were found has ended, or had not started yet"),
     };
-    let note = format!("all {pods} pods that could hold the old token are gone; {next}");
-    effects.events.write(owner, Kind::Normal, Reason::PickedUp, "Revoke", &note).await;
+    format!("rotation {sequence}: no pod can hold the old token any more: {known}")
 }
 
 /// The audit record of a revoke, written after the evidence is committed and before the act.
@@ -189,4 +231,50 @@ fn audit(owner: &Owner, token: Option<&str>, evidence: Option<&Evidence>) {
         grace_seconds = grace_served,
         "revoke decided, no pod can hold the token"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+    use super::*;
+
+    /// The Event came when the grace period was over, an hour late.
+    #[test]
+    fn a_pickup_is_said_when_it_is_first_shown_and_once_for_each_rotation() {
+        let status = |sequence, picked_up: &str| {
+            let condition = Condition {
+                type_: PICKED_UP.to_owned(),
+                status: picked_up.to_owned(),
+                reason: String::new(),
+                message: String::new(),
+                last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+                observed_generation: None,
+            };
+            RotatedTokenStatus {
+                sequence: Some(sequence),
+                conditions: vec![condition],
+                ..RotatedTokenStatus::default()
+            }
+        };
+        assert!(!is_said(2, None, None), "the status was lost");
+        assert!(!is_said(2, Some(&status(1, "True")), Some(1)), "no wait came between the promotion and the proof");
+        assert!(!is_said(2, Some(&status(2, "False")), Some(1)));
+        assert!(is_said(2, Some(&status(2, "True")), None), "after a restart in the grace period");
+        assert!(
+            is_said(2, Some(&status(2, "False")), Some(2)),
+            "the status was not written, or the Secret was changed"
+        );
+    }
+
+    /// The Event said that three pods were gone, which had never started and were still there.
+    #[test]
+    fn what_is_said_of_a_pickup_is_true_of_pods_that_never_started_and_of_none() {
+        let three = pickup_note(2, 3);
+        assert!(three.contains("each of the 3 pods") && three.contains("had not started yet"), "{three}");
+        for pods in [0, 1, 3] {
+            let note = pickup_note(2, pods);
+            assert!(note.starts_with("rotation 2: no pod can hold the old token any more") && !note.contains("gone"));
+        }
+    }
 }

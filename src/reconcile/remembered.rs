@@ -38,6 +38,8 @@ pub struct Looked {
     pub absent: HashMap<String, (Duration, Option<Timestamp>)>,
     /// Which versions were read of the object, its target and its record.
     pub versions: [Versions; 3],
+    /// The last rotation of which this process has said that its pickup is complete.
+    pub picked_up: Option<i64>,
     /// What of it was named when it was last read.
     pub names: Names,
     /// What one reconcile reads once.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{context::Context, observe::Handles, remembered::Remembered};
+use super::{context::Context, observe::Handles, progress, remembered::Remembered};
 use crate::{
     api::{
         RotatedTokenStatus,
@@ -78,6 +78,12 @@ pub async fn write(
     }
     if decision.phase == Phase::Stalled && !is_stalled_with(shown, decision) {
         effects.events.write(&observed.owner, Kind::Warning, decision.reason, "Stall", &decision.message).await;
+    }
+    if progress::shows_pickup(&status)
+        && let Some(record) = &observed.record
+    {
+        let said = &mut remembered.looked.picked_up;
+        progress::picked_up(effects, &observed.owner, &record.ledger, Some(shown), said).await;
     }
     if resource::write_status(&effects.client, object, &status).await? == Swap::Conflict {
         return Ok(Some(Duration::from_secs(1)));

@@ -1,6 +1,7 @@
 //! Tables over the decision: what was observed in, one step out. No cluster, no clock, no async.
 
 mod bounds;
+mod causes;
 mod census;
 mod counterexamples;
 mod deaths;

@@ -251,6 +251,12 @@ fn s16_a_policy_that_allows_no_further_token_says_which_one_stays_valid() {
             let named =
                 decision.message.contains(&issued(one).id) && decision.message.contains("delete the RotatedToken");
             assert_eq!(named, reported && known, "{}", decision.message);
+            // The way that loses nothing comes first.
+            let gentle =
+                decision.message.find("remove it from spec.permissions, or ask the owner of the provider object");
+            let drastic = decision.message.find("delete the RotatedToken");
+            assert_eq!(gentle.is_some(), named, "{}", decision.message);
+            assert!(!named || gentle < drastic, "{}", decision.message);
         }
     }
 }

@@ -7,7 +7,7 @@ use tokenturn::{
     api::{Blocker, RotatedTokenStatus, conditions::Reason},
     core::{
         ledger::{failure::Failure, record::Ledger, trigger::Trigger},
-        plan::Trouble,
+        plan::{Succession, Trouble},
         pods::{
             consumers::{Consumers, NodeView},
             pickup::{Judgement, judge},
@@ -16,7 +16,7 @@ use tokenturn::{
         ruling::on_fault,
         schedule,
         seen::{
-            answers::Fault,
+            answers::{Fault, Origin},
             observed::Observed,
             views::{Resource, Target, TargetView},
         },
@@ -268,6 +268,23 @@ fn what_is_said_of_the_provider_is_what_was_learned() {
     let mut failing = observed(Some(intended(at_rest(ONE), TWO)), carrying(ONE));
     failing.memory.mint_failure = Some(Failure::nothing_made(Reason::InvalidSpec, "it answered 307"));
     assert_eq!(says(&status(&failing), "ProviderReady"), pair("False", "InvalidSpec"));
+    // Nor does a mistake of the user: a permission that does not exist, a ServiceAccount that is not there.
+    for mistake in [
+        Fault::lasting(Reason::UnknownPermission, "no such resource"),
+        Fault { origin: Origin::Spec, ..Fault::lasting(Reason::InvalidSpec, "no such ServiceAccount") },
+    ] {
+        let mut mistaken = observed(None, Target::Absent);
+        (mistaken.answers.preflight, mistaken.answers.listing) = (Some(Err(mistake)), Some(Ok(vec![])));
+        assert_eq!(says(&status(&mistaken), "ProviderReady"), pair("True", "ProviderAnswers"));
+    }
+    // Rights that only the provider needs are its own, other ones are not.
+    let answers = pair("True", "ProviderAnswers");
+    for (origin, shown) in [(Origin::Provider, pair("False", "AccessDenied")), (Origin::Cluster, answers)] {
+        let mut lacking = observed(None, Target::Absent);
+        let fault = Fault { origin, ..Fault::lasting(Reason::AccessDenied, "tokenturn may not") };
+        (lacking.answers.preflight, lacking.answers.listing) = (Some(Err(fault)), Some(Ok(vec![])));
+        assert_eq!(says(&status(&lacking), "ProviderReady"), shown);
+    }
     // What the cluster refuses says nothing of the provider.
     let mut forbidden = observed(None, Target::Absent);
     let message = "a quota".to_owned();
@@ -297,11 +314,38 @@ fn lives_that_are_too_short_for_the_interval_are_reported() {
     );
 }
 
+/// Rotations cannot come as often as declared where the old token outlives the interval.
+#[test]
+fn a_grace_period_that_outlasts_the_interval_is_reported() {
+    let kept = |grace: u64, in_place: bool| {
+        let mut observed = observed(Some(at_rest(ONE)), carrying(ONE));
+        let object = observed.resource.as_mut().expect("an object");
+        object.grace = Duration::from_secs(grace * 86_400);
+        if in_place {
+            object.plan.as_mut().expect("a plan").traits.succession = Succession::Replaced;
+        }
+        let status = status(&observed);
+        (find(&status, "IntervalKept").cloned(), find(&status, "Ready").expect("it is shown").message.clone())
+    };
+    for short in [kept(1, false), kept(29, false), kept(40, true)] {
+        assert!(short.0.is_none() && !short.1.contains("gracePeriod"), "{short:?}");
+    }
+    for days in [30, 40] {
+        let (condition, ready) = kept(days, false);
+        let condition = condition.expect("it is long");
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "LongGracePeriod"));
+        for part in [&format!("spec.gracePeriod {days}d"), "spec.interval 30d", "at most 15d", "raise spec.interval"] {
+            assert!(condition.message.contains(part), "{part}: {}", condition.message);
+        }
+        assert!(ready.contains(&condition.message), "{ready}");
+    }
+}
+
 #[test]
 fn a_grace_period_ends_no_later_than_the_token() {
     let mut observed = rolled(&[], Consumers::default());
     observed = changed(observed, |object| object.grace = Duration::from_secs(3600));
-    assert!(decided(&observed).message.contains("for its grace period, until about"));
+    assert!(decided(&observed).message.contains("for its grace period, at least until"));
     let previous = observed.record.as_mut().and_then(|record| record.ledger.previous.as_mut()).expect("an old token");
     let expires = schedule::after(now(), Duration::from_secs(600));
     previous.token.expires_at = Some(expires);

@@ -215,7 +215,13 @@ async fn the_grace_period_runs_after_pickup() -> Outcome {
         })
         .await?;
     assert!(world.accepts(&token).await?, "valid during grace");
+    let said = async || {
+        let reasons = world.event_reasons().await?;
+        Ok::<_, kube::Error>(reasons.iter().filter(|reason| *reason == "PickedUp").count())
+    };
+    assert_eq!(said().await?, 1, "the Event does not wait for the grace period");
     world.finished(2).await?;
+    assert_eq!(said().await?, 1, "once for each rotation");
     Ok(())
 }
 

@@ -1,24 +1,17 @@
 //! The conditions beside those of kstatus: pickup, provider, permissions, recipe, overlap, interval.
 
-use std::time::Duration;
-
 use crate::{
     api::{
         Blocker, RotatedTokenStatus,
         conditions::{
             INTERVAL_KEPT, LEAST_PRIVILEGE, OVERLAP, PICKED_UP, PICKUP_BLOCKED, PROVIDER_READY, RECIPE_PROVEN, Reason,
         },
-        duration::GoDuration,
         text,
     },
     core::{
-        ledger::{
-            record::{Current, Ledger, Superseded},
-            trigger::Trigger,
-        },
+        ledger::record::{Current, Ledger, Superseded},
         plan::{Plan, Succession},
-        report::{health, kstatus, list::Conditions, shown_blocker},
-        schedule,
+        report::{health, interval, kstatus, list::Conditions, shown_blocker},
         seen::observed::Observed,
         step::{Decision, Pickup},
     },
@@ -56,8 +49,8 @@ pub(super) fn conditions(
         if !current.token.unshown.is_empty() {
             list.set(RECIPE_PROVEN, false, Reason::RecipeUnproven, &current.token.unshown.join("; "));
         }
-        if let Some(message) = plan.and_then(|plan| short_lived(plan, current)) {
-            list.set(INTERVAL_KEPT, false, Reason::ShortLifetime, &message);
+        if let Some((reason, message)) = interval::not_kept(observed, current) {
+            list.set(INTERVAL_KEPT, false, reason, &message);
         }
     }
     match plan.map(|plan| plan.traits.succession) {
@@ -155,27 +148,6 @@ fn least_privilege(list: &mut Conditions<'_>, observed: &Observed, plan: Option<
     let message =
         format!("the token may also: {}; narrow it at the provider, or add it to spec.permissions", shorten(surplus));
     list.set(LEAST_PRIVILEGE, false, Reason::SurplusPermissions, &message);
-}
-
-/// A token whose life is so short that it is replaced well before its interval: workloads are restarted more often than
-/// declared.
-fn short_lived(plan: &Plan, current: &Current) -> Option<String> {
-    let (at, trigger) = schedule::next(plan, current);
-    let early = schedule::until(at, schedule::after(current.promoted_at, plan.interval));
-    let expires = current.token.expires_at.filter(|_| trigger == Trigger::ExpiresSoon && early > plan.interval / 10)?;
-    let life = minutes(schedule::until(current.token.issued_at, expires));
-    let every = minutes(schedule::until(current.promoted_at, at));
-    Some(format!(
-        "the provider grants a life of {life}, so the token is rotated, and workloads are restarted, about every \
-         {every} and not every {} as spec.interval says: let the provider grant longer lifetimes, shorten \
-         spec.renewBefore if it is set, or lower spec.interval to what is meant",
-        GoDuration::from(plan.interval)
-    ))
-}
-
-/// In full minutes, at least one: seconds say nothing here.
-fn minutes(span: Duration) -> GoDuration {
-    GoDuration::from(Duration::from_secs((span.as_secs() + 30) / 60 * 60).max(Duration::from_secs(60)))
 }
 
 fn shorten(list: &[String]) -> String {

@@ -4,7 +4,10 @@ use crate::{
     api::conditions::Reason,
     core::{
         plan::Trouble,
-        seen::{answers::Fault, observed::Observed},
+        seen::{
+            answers::{Fault, Origin},
+            observed::Observed,
+        },
     },
 };
 
@@ -19,19 +22,21 @@ pub fn provider_health(observed: &Observed) -> Option<Result<(), Trouble>> {
     if looks.is_empty() {
         return None;
     }
-    let fault = looks.into_iter().find_map(Result::err).filter(|fault| is_of_provider(fault.reason));
+    let fault = looks.into_iter().find_map(Result::err).filter(|fault| is_fault_of_provider(fault));
     Some(fault.map_or(Ok(()), |fault| Err(Trouble::new(fault.reason, fault.message.clone()))))
 }
 
 /// The same for the status, where more counts: an answer that cannot be used, as a redirect, and a create that failed,
-/// whatever else the provider answered since.
+/// whatever else the provider answered since. That the spec asks for what does not exist says nothing of the provider.
 #[must_use]
 pub fn learned(observed: &Observed) -> Option<Result<(), Trouble>> {
     if let Some(trouble) = missing(observed).cloned().or_else(|| failed_create(observed)) {
         return Some(Err(trouble));
     }
     let looks = looks(observed);
-    let fault = looks.iter().filter_map(|look| look.err()).find(|fault| speaks_of_provider(fault.reason));
+    let fault = looks.iter().filter_map(|look| look.err()).find(|fault| {
+        fault.origin != Origin::Spec && (speaks_of_provider(fault.reason) || is_fault_of_provider(fault))
+    });
     match fault {
         Some(fault) => Some(Err(Trouble::new(fault.reason, fault.message.clone()))),
         // What failed in the cluster says nothing of the provider.
@@ -78,8 +83,13 @@ fn looks(observed: &Observed) -> Vec<Result<(), &Fault>> {
 
 /// It could not be asked, or its answer cannot be used.
 fn speaks_of_provider(reason: Reason) -> bool {
-    let is_unusable = matches!(reason, Reason::InvalidSpec | Reason::UnknownPermission | Reason::PolicyForbids);
+    let is_unusable = matches!(reason, Reason::InvalidSpec | Reason::PolicyForbids);
     is_unusable || is_of_provider(reason)
+}
+
+/// A right that is lacking may be one that every rotation needs, or one that only this provider does.
+fn is_fault_of_provider(fault: &Fault) -> bool {
+    is_of_provider(fault.reason) || (fault.reason == Reason::AccessDenied && fault.origin == Origin::Provider)
 }
 
 fn is_of_provider(reason: Reason) -> bool {

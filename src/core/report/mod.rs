@@ -2,16 +2,20 @@
 
 mod conditions;
 mod health;
+mod interval;
 mod kstatus;
 mod list;
 mod requests;
 
 use jiff::Timestamp;
 
-pub use self::health::{is_missing, learned, provider_exists, provider_health};
 use self::{
     conditions::conditions,
     list::{Conditions, holds},
+};
+pub use self::{
+    health::{is_missing, learned, provider_exists, provider_health},
+    interval::long_grace,
 };
 use crate::{
     api::{

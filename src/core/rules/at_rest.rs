@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{conditions::Reason, names::EARLIER_ORPHANED_ANNOTATION},
+    api::{conditions::Reason, duration::GoDuration, names::EARLIER_ORPHANED_ANNOTATION},
     core::{
         ledger::{record::Ledger, trigger::Trigger},
         report,
@@ -54,7 +54,9 @@ fn still_valid(reason: Reason, ledger: Option<&Ledger>) -> String {
         return String::new();
     }
     format!(
-        "; meanwhile {} stays valid, published and unrotated: delete the RotatedToken to have it revoked",
+        "; meanwhile {} stays valid, published and unrotated. Change the spec to what the policy allows (for a permission: \
+         remove it from spec.permissions, or ask the owner of the provider object to allow it). Only if the token is not needed any more, \
+         delete the RotatedToken to have it revoked",
         ids.join(", ")
     )
 }
@@ -138,19 +140,16 @@ pub fn rest(observed: &Observed) -> Ruling {
     let (message, postponed) = match schedule::postponed(resource, plan, &record.ledger, observed.now) {
         Some(until) => (
             format!(
-                "{message}; tokenturn.dev/rotate-now is served at {until}: the policy of the provider object allows one rotation every {} min",
-                plan.min_interval.unwrap_or_default().as_secs() / 60
+                "{message}; tokenturn.dev/rotate-now is served at {until}: the policy of the provider object allows one rotation every {}",
+                GoDuration::from(plan.min_interval.unwrap_or_default())
             ),
             Some(schedule::until(observed.now, until)),
         ),
         None => (message, None),
     };
-    let message = match resource.grace >= plan.interval {
-        true => format!(
-            "{message}; spec.gracePeriod is not shorter than spec.interval, so rotations are further apart than the interval says: choose a \
-             grace period of at most half of it"
-        ),
-        false => message,
+    let message = match report::long_grace(resource, plan) {
+        Some(long) => format!("{message}; {long}"),
+        None => message,
     };
     let others = contested.map(|contested| contested.left).into_iter().chain(postponed).chain(late_look(observed));
     let wake = others.fold(wake, Duration::min);

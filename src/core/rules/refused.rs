@@ -6,27 +6,44 @@ use crate::{
     api::conditions::Reason,
     core::{
         guards::Guard,
-        ledger::{failure::Failure, record::Ledger, revocable::Revocable},
+        ledger::{record::Ledger, revocable::Revocable},
         rules::{
             revoking::{ends, liveness_or_revoke},
             verifying::known_for,
         },
-        ruling::{Ruling, Stop},
+        ruling::{Ruling, Stop, adjust},
         seen::{
             answers::{Fault, FaultClass},
             observed::Observed,
             views::Record,
         },
-        step::{Change, Decision, Step},
+        step::{Change, Decision, Phase, Step},
         timing::FOREIGN_INTENT,
         token::{Handle, Issued, Liveness},
         transition,
     },
 };
 
+/// Clears a refused token away. Why it was refused is what the user has to know meanwhile, beside what is done about it; where
+/// a person has to act, that is the reason.
+pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
+    let failure = record.ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
+    adjust(clear(observed, record, refused), |decision| match (&decision.step, failure) {
+        // It was not refused after all, or all that is known of it is said already.
+        (Step::Save { change: Change::Reinstated(_) | Change::RefusedLeft(_), .. }, _) | (_, None) => decision,
+        (_, Some(failure)) => Decision {
+            reason: if decision.phase == Phase::Stalled { decision.reason } else { failure.reason },
+            message: format!("{}; {}", failure.message, decision.message),
+            // What could not be asked of a refused token means nothing to a rule.
+            fault: FaultClass::Other,
+            ..decision
+        },
+    })
+}
+
 /// A refused token is revoked only after no replica can publish it any more: the fence changes the target's version, so
 /// that a write which is based on an older read fails. Without a target there is nothing to fence, only time.
-pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
+fn clear(observed: &Observed, record: &Record, refused: &Issued) -> Ruling {
     let serial = refused.serial;
     let save = |ledger: Ledger, change: Change, message: &str| {
         Ok(Some(Decision::act(Step::Save { ledger: Box::new(ledger), change }, Reason::Verifying, message)))
@@ -66,11 +83,7 @@ pub fn clear_refused(observed: &Observed, record: &Record, refused: &Issued) -> 
     }
     let revocable = || Revocable::refused(&record.ledger, observed.target_serial());
     match liveness_or_revoke(observed, refused, false, revocable)? {
-        // Why it was refused is what the user has to know meanwhile.
-        Some(decision) => Ok(Some(match record.ledger.intent.as_ref().and_then(|intent| intent.failure.clone()) {
-            Some(Failure { reason, message, .. }) => Decision { reason, message, fault: FaultClass::Other, ..decision },
-            None => decision,
-        })),
+        Some(decision) => Ok(Some(decision)),
         None => save(
             transition::drop_refused(&record.ledger),
             Change::RefusedGone(serial),

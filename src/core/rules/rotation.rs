@@ -19,7 +19,7 @@ use crate::{
             sweep::sweep,
             verifying,
         },
-        ruling::{Ruling, Stop},
+        ruling::{Ruling, Stop, adjust},
         seen::{
             observed::Observed,
             views::{Record, Resource},
@@ -38,13 +38,32 @@ pub fn resume(observed: &Observed) -> Ruling {
     if let Some(refused) = &record.ledger.refused {
         return refused::clear_refused(observed, record, refused);
     }
-    match &record.ledger.pending {
+    let ruling = match &record.ledger.pending {
         Some(pending) if carried == Some(pending.serial) && observed.guarded(Guard::GoOnWithPublished) => {
-            settling::settle(observed, resource, record, pending)
+            return settling::settle(observed, resource, record, pending);
         }
         Some(pending) => verifying::verify(observed, resource, record, pending),
         None => mint(observed, resource, record, intent),
-    }
+    };
+    adjust(ruling, |decision| with_cause(observed, decision, intent))
+}
+
+/// A wait says why the attempt before did not end well, until a token passes. What waits for something of its own, as a provider that
+/// does not answer, says that.
+fn with_cause(observed: &Observed, decision: Decision, intent: &Intent) -> Decision {
+    // What ended this attempt is said already.
+    let waits = matches!(decision.step, Step::Wait { .. }) && observed.memory.mint_failure.is_none();
+    let Some(failure) = intent.failure.as_ref().filter(|failure| waits && !decision.message.contains(&failure.message))
+    else {
+        return decision;
+    };
+    let reason = match decision.reason {
+        Reason::Minting | Reason::Verifying => failure.reason,
+        Reason::TooManyLiveTokens => decision.reason,
+        _ => return decision,
+    };
+    let message = format!("{}; the attempt before did not succeed: {}", decision.message, failure.message);
+    Decision { reason, message, ..decision }
 }
 
 /// 2. and 3.: left-overs of earlier attempts are revoked, then the token is minted.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-pub use crate::core::fault::{Fault, FaultClass};
+pub use crate::core::fault::{Fault, FaultClass, Origin};
 use crate::core::{
     pods::consumers::Consumers,
     token::{Census, Listed, Liveness, Serial, Source, Verification},

@@ -146,7 +146,7 @@ pub async fn check_own_rights(client: &Client, namespace: &str, account: &str) -
         return Ok(());
     }
     Err(Error::new(
-        Class::Refused,
+        Class::AccessDenied,
         format!(
             "tokenturn may not {} for namespace {namespace}; install the chart with kubernetesProvider.enabled=true and with \
              {namespace} in watchNamespaces (or with none listed), or grant it by hand",

@@ -127,5 +127,5 @@ fn no_account(owner: &Owner, account: &str) -> Error {
         "ServiceAccount {account} does not exist in namespace {}; create it, or name another one in spec.parameters.{SERVICE_ACCOUNT}",
         owner.namespace
     );
-    Error::new(Class::Invalid, message)
+    Error::new(Class::Missing, message)
 }

@@ -51,13 +51,15 @@ pub(in crate::core) fn serve_grace(
                         .with_pickup(Pickup::proven()),
                 ));
             }
-            let ends = schedule::minute_after(observed.now, left);
-            let message = match previous.token.expires_at.filter(|expires| *expires < ends) {
+            let message = match previous.token.expires_at.filter(|at| *at < schedule::after(observed.now, left)) {
                 Some(expires) => {
                     format!("no pod can hold the old token; it expires at {expires}, before its grace period ends")
                 }
                 None => {
-                    format!("no pod can hold the old token; it stays valid for its grace period, until about {ends}")
+                    let until = schedule::promised_until(observed.now, left, grace);
+                    format!(
+                        "no pod can hold the old token; it stays valid for its grace period, at least until {until}"
+                    )
                 }
             };
             let wait =
