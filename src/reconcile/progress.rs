@@ -29,16 +29,9 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
         Change::Intended(serial) => {
             let reason = ledger.intent.as_ref().map_or(Reason::Minting, |intent| intent.trigger.into());
             tracing::info!(serial = %serial, %reason, "rotation begins");
-            if ledger.intent.as_ref().is_some_and(|intent| intent.trigger == Trigger::ValueLost && intent.attempts == 1)
-            {
-                let note = lost(ledger, serial);
+            for (reason, note) in warnings(ledger, serial) {
                 tracing::warn!(serial = %serial, "{note}");
                 effects.events.write(owner, Kind::Warning, reason, "Mint", &note).await;
-            }
-            let failure = ledger.intent.as_ref().and_then(|intent| intent.failure.as_ref());
-            if let Some(failure) = failure.filter(|failure| failure.made == Made::Reported) {
-                tracing::warn!(serial = %serial, "{}", failure.message);
-                effects.events.write(owner, Kind::Warning, failure.reason, "Mint", &failure.message).await;
             }
         }
         Change::Refused(serial) => {
@@ -111,6 +104,15 @@ pub async fn saved(effects: &Effects, observed: &Observed, ledger: &Ledger, chan
 }
 
 /// How long the parts of a rotation took.
+/// What people have to know of a rotation that begins.
+fn warnings(ledger: &Ledger, serial: Serial) -> Vec<(Reason, String)> {
+    let Some(intent) = &ledger.intent else { return Vec::new() };
+    let is_lost = intent.trigger == Trigger::ValueLost && intent.attempts == 1;
+    let reported = intent.failure.as_ref().filter(|failure| failure.made == Made::Reported);
+    let lost = is_lost.then(|| (Reason::ValueLost, lost(ledger, serial)));
+    lost.into_iter().chain(reported.map(|failure| (failure.reason, failure.message.clone()))).collect()
+}
+
 /// Why a token is replaced that nobody asked to replace.
 fn lost(ledger: &Ledger, serial: Serial) -> String {
     let id = ledger.current.as_ref().map_or("the current token", |current| current.token.id.as_str());
