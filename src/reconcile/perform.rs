@@ -8,7 +8,7 @@ use super::{
     keep, mint,
     observe::{Handles, base},
     progress,
-    remembered::{Looked, ReadOnce},
+    remembered::Looked,
 };
 use crate::{
     api::{WorkloadRef, conditions::Reason},
@@ -39,31 +39,22 @@ pub struct Performance<'a> {
 }
 
 /// How an effect ended. That another client was faster is no error: the next read shows what to do.
-type Outcome = Result<Swap, Fault>;
+type Outcome = Result<(), Fault>;
 
 impl Performance<'_> {
     /// Performs the step.
     ///
     /// # Errors
     /// The effect failed, or may have; said for the user.
-    pub async fn run(mut self) -> Result<(), Fault> {
-        let performed = self.perform().await;
-        let changes_object = matches!(self.decision.step, Step::AddFinalizer | Step::ReleaseFinalizer);
-        if changes_object || !matches!(performed, Ok(Swap::Done)) {
-            self.looked.read_once = ReadOnce::default();
-        }
-        performed.map(drop)
-    }
-
-    async fn perform(&mut self) -> Outcome {
+    pub async fn run(mut self) -> Outcome {
         let Self { effects, observed, handles, .. } = self;
         let (client, owner) = (&effects.client, &observed.owner);
         let target = handles.target_name.as_deref().zip(handles.target.as_ref());
         match (&self.decision.step, target) {
-            (Step::Wait { .. }, _) => Ok(Swap::Done),
+            (Step::Wait { .. }, _) => Ok(()),
             (Step::AddFinalizer, _) => match &handles.resource {
                 Some(object) => swapped(resource::claim(client, object, &effects.reads.install).await),
-                None => Ok(Swap::Conflict),
+                None => Ok(()),
             },
             (Step::ReleaseFinalizer, _) => self.release().await,
             (Step::Save { ledger, change }, _) => self.save(ledger, *change).await,
@@ -80,7 +71,7 @@ impl Performance<'_> {
             }
             (Step::DeleteTarget, Some((name, version))) => swapped(target::delete(client, owner, name, version).await),
             // The target went meanwhile.
-            (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(Swap::Conflict),
+            (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(()),
             (Step::Mint { .. }, _) => self.mint().await,
             (Step::Revoke { token, source, values, published }, _) => {
                 self.revoke(token, source, *values, *published).await
@@ -90,21 +81,21 @@ impl Performance<'_> {
     }
 
     async fn release(&self) -> Outcome {
-        let Some(object) = &self.handles.resource else { return Ok(Swap::Conflict) };
+        let Some(object) = &self.handles.resource else { return Ok(()) };
         tracing::info!(reason = %self.decision.reason, "releasing the finalizer");
         self.report_orphan().await;
         swapped(resource::remove_finalizer(&self.effects.client, object).await)
     }
 
     async fn drop_record(&self) -> Outcome {
-        let Some(version) = &self.handles.record else { return Ok(Swap::Conflict) };
+        let Some(version) = &self.handles.record else { return Ok(()) };
         self.report_orphan().await;
         let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
 
     async fn leave_record(&self, message: &str) -> Outcome {
-        let Some(version) = &self.handles.record else { return Ok(Swap::Conflict) };
+        let Some(version) = &self.handles.record else { return Ok(()) };
         let Effects { client, events, reads, .. } = &**self.effects;
         let namespace = &reads.namespace;
         let uid = &self.observed.owner.uid;
@@ -163,11 +154,11 @@ impl Performance<'_> {
             let shown = self.handles.resource.as_ref().and_then(|object| object.status.as_ref());
             progress::picked_up(self.effects, &self.observed.owner, ledger, shown, &mut self.looked.picked_up).await;
         }
-        Ok(saved)
+        Ok(())
     }
 
     async fn restore_value(&self, serial: Serial, values: TokenSet) -> Outcome {
-        let Some(record) = &self.observed.record else { return Ok(Swap::Conflict) };
+        let Some(record) = &self.observed.record else { return Ok(()) };
         let mut all = record.values.clone();
         all.insert(serial, values);
         tracing::warn!(serial = %serial, "value was missing in the record; restored from the Secret");
@@ -188,12 +179,10 @@ impl Performance<'_> {
 
     async fn publish(&mut self, serial: Serial, repair: bool) -> Outcome {
         let Self { effects, observed, handles, .. } = *self;
-        let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else {
-            return Ok(Swap::Conflict);
-        };
+        let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else { return Ok(()) };
         if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
             tracing::warn!(serial = %serial, "publishing the token took too long; the operator reconciles again");
-            return Ok(Swap::Conflict);
+            return Ok(());
         }
         let owner = &observed.owner;
         let base = target::Base {
@@ -221,13 +210,12 @@ impl Performance<'_> {
         } else {
             tracing::info!(serial = %serial, secret, "new token verified and published");
         }
-        Ok(written)
+        Ok(())
     }
 
     /// Whether object, target and record are just now what the decision was based on. Looking things up at a slow provider
     /// takes its time at every reconcile: without this, none would ever be recent enough.
     async fn still_stands(&mut self) -> Result<bool, Fault> {
-        self.looked.read_once = ReadOnce::default();
         let (fresh, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
         let is_recent = self.effects.reads.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
         Ok(is_recent && handles.is_of_the_same_versions(self.handles))
@@ -236,11 +224,9 @@ impl Performance<'_> {
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
         let Step::Mint { serial, source, lifetime, predecessor } = &self.decision.step else {
-            return Ok(Swap::Conflict);
+            return Ok(());
         };
-        let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else {
-            return Ok(Swap::Conflict);
-        };
+        let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
         let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
             owner: self.observed.owner.clone(),
@@ -265,7 +251,7 @@ impl Performance<'_> {
             self.looked.memory.answer_lost(self.effects.reads.uptime());
         }
         self.looked.memory.mint_failure = minted.err();
-        Ok(Swap::Done)
+        Ok(())
     }
 
     async fn revoke(&mut self, token: &Revocable, source: &Source, values: Option<Serial>, published: bool) -> Outcome {
@@ -291,7 +277,7 @@ impl Performance<'_> {
             let events = &effects.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
         }
-        Ok(Swap::Done)
+        Ok(())
     }
 
     async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, serial: Serial, stamp: &str) -> Outcome {
@@ -315,14 +301,13 @@ impl Performance<'_> {
         let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
         let note = format!("restarting {} for rotation {}", names.join(", "), serial.sequence);
         effects.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
-        Ok(Swap::Done)
+        Ok(())
     }
 }
 
 fn swapped(result: Result<Swap, Error>) -> Outcome {
-    let swapped = result?;
-    if swapped == Swap::Conflict {
+    if result? == Swap::Conflict {
         tracing::debug!("another client changed the object first; the operator reconciles again");
     }
-    Ok(swapped)
+    Ok(())
 }

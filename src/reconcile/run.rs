@@ -19,7 +19,7 @@ use super::{
     keep,
     look::{self, DEADLINE, Look, look, overdue},
     perform::Performance,
-    remembered::{ReadOnce, Remembered},
+    remembered::Remembered,
     status,
 };
 use crate::{
@@ -49,7 +49,6 @@ pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration
     let mut remembered = entry.lock().await;
     let began = Instant::now();
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
-    remembered.looked.read_once = ReadOnce::default();
     let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
     if is_final && is_nobody(context, owner).await {
         context.metrics().reconciled("done", began.elapsed());
@@ -109,7 +108,6 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
     if context.memories.take_unswept(owner) {
         remembered.looked.memory.swept = None;
     }
-    remembered.looked.read_once = ReadOnce::default();
     let reads = context.reads();
     let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
     'looks: for _ in 0..MAX_STEPS {
@@ -155,8 +153,6 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
         _ => timeout_at(deadline, performance.run()).await.unwrap_or_else(|_| Err(overdue())),
     };
     let Err(fault) = performed else { return true };
-    // What was known of the rights may be wrong.
-    context.reads().rights.forget(&observed.owner.namespace);
     // What this reconcile learned of the pods is shown although the effect failed.
     let pickup = decision.pickup.take();
     let is_leaving = decision.step.is_leaving();
