@@ -153,6 +153,8 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
         _ => timeout_at(deadline, performance.run()).await.unwrap_or_else(|_| Err(overdue())),
     };
     let Err(fault) = performed else { return true };
+    // What was known of the rights may be wrong.
+    context.reads().rights.forget(&observed.owner.namespace);
     // What this reconcile learned of the pods is shown although the effect failed.
     let pickup = decision.pickup.take();
     let is_leaving = decision.step.is_leaving();
