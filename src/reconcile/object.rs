@@ -1,6 +1,6 @@
 //! A RotatedToken and its provider, as decisions see them.
 
-use super::{reads::Reads, remembered::Names};
+use super::{reads::Reads, remembered::Looked};
 use crate::{
     api::{
         ProviderKind, RotatedToken, TokenProviderSpec,
@@ -21,14 +21,18 @@ use crate::{
 ///
 /// # Errors
 /// The provider object cannot be read.
-pub async fn view(reads: &Reads, owner: &Owner, object: &RotatedToken, names: &mut Names) -> Result<Resource, Error> {
-    let spec = &object.spec;
+pub async fn view(reads: &Reads, owner: &Owner, object: &RotatedToken, looked: &mut Looked) -> Result<Resource, Error> {
+    let (spec, names) = (&object.spec, &mut looked.names);
     names.provider = Some(spec.provider_ref.clone());
     // What cannot be a name is asked for by nobody; the plan says so.
-    let found = match object_name::is_subdomain(&spec.provider_ref.name) {
-        true => resource::provider(&reads.cluster, &owner.namespace, &spec.provider_ref).await?,
-        false => None,
+    let found = match looked.read_once.provider.take() {
+        Some(found) => found,
+        None if object_name::is_subdomain(&spec.provider_ref.name) => {
+            resource::provider(&reads.cluster, &owner.namespace, &spec.provider_ref).await?
+        }
+        None => None,
     };
+    looked.read_once.provider = Some(found.clone());
     let is_beside = spec.provider_ref.kind == ProviderKind::TokenProvider;
     let credential = found.as_ref().and_then(|provider| provider.backend.credential()).filter(|_| is_beside);
     names.credential = credential.map(str::to_owned);

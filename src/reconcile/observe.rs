@@ -58,11 +58,15 @@ impl Handles {
 /// # Errors
 /// Something cannot be read, or is older than what was read before.
 pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(Observed, Handles), Error> {
-    let object = resource::read(&reads.cluster, owner).await?;
+    let object = match looked.read_once.object.take() {
+        Some(object) => object,
+        None => resource::read(&reads.cluster, owner).await?,
+    };
     let mut view = match &object {
-        Some(object) => Some(object::view(reads, owner, object, &mut looked.names).await?),
+        Some(object) => Some(object::view(reads, owner, object, looked).await?),
         None => None,
     };
+    looked.read_once.object = Some(object.clone());
     let target_name = match &view {
         Some(view) => Some(view.target.name.clone()),
         // Only the record knows the name of a target whose object is gone.

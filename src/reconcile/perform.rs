@@ -8,7 +8,7 @@ use super::{
     keep, mint,
     observe::{Handles, base},
     progress,
-    remembered::Looked,
+    remembered::{Looked, ReadOnce},
 };
 use crate::{
     api::{WorkloadRef, conditions::Reason},
@@ -39,22 +39,31 @@ pub struct Performance<'a> {
 }
 
 /// How an effect ended. That another client was faster is no error: the next read shows what to do.
-type Outcome = Result<(), Fault>;
+type Outcome = Result<Swap, Fault>;
 
 impl Performance<'_> {
     /// Performs the step.
     ///
     /// # Errors
     /// The effect failed, or may have; said for the user.
-    pub async fn run(mut self) -> Outcome {
+    pub async fn run(mut self) -> Result<(), Fault> {
+        let performed = self.perform().await;
+        let changes_object = matches!(self.decision.step, Step::AddFinalizer | Step::ReleaseFinalizer);
+        if changes_object || !matches!(performed, Ok(Swap::Done)) {
+            self.looked.read_once = ReadOnce::default();
+        }
+        performed.map(drop)
+    }
+
+    async fn perform(&mut self) -> Outcome {
         let Self { effects, observed, handles, .. } = self;
         let (client, owner) = (&effects.client, &observed.owner);
         let target = handles.target_name.as_deref().zip(handles.target.as_ref());
         match (&self.decision.step, target) {
-            (Step::Wait { .. }, _) => Ok(()),
+            (Step::Wait { .. }, _) => Ok(Swap::Done),
             (Step::AddFinalizer, _) => match &handles.resource {
                 Some(object) => swapped(resource::claim(client, object, &effects.reads.install).await),
-                None => Ok(()),
+                None => Ok(Swap::Conflict),
             },
             (Step::ReleaseFinalizer, _) => self.release().await,
             (Step::Save { ledger, change }, _) => self.save(ledger, *change).await,
@@ -71,7 +80,7 @@ impl Performance<'_> {
             }
             (Step::DeleteTarget, Some((name, version))) => swapped(target::delete(client, owner, name, version).await),
             // The target went meanwhile.
-            (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(()),
+            (Step::Fence { .. } | Step::MarkOrphaned { .. } | Step::DeleteTarget, None) => Ok(Swap::Conflict),
             (Step::Mint { .. }, _) => self.mint().await,
             (Step::Revoke { token, source, values, published }, _) => {
                 self.revoke(token, source, *values, *published).await
@@ -81,21 +90,21 @@ impl Performance<'_> {
     }
 
     async fn release(&self) -> Outcome {
-        let Some(object) = &self.handles.resource else { return Ok(()) };
+        let Some(object) = &self.handles.resource else { return Ok(Swap::Conflict) };
         tracing::info!(reason = %self.decision.reason, "releasing the finalizer");
         self.report_orphan().await;
         swapped(resource::remove_finalizer(&self.effects.client, object).await)
     }
 
     async fn drop_record(&self) -> Outcome {
-        let Some(version) = &self.handles.record else { return Ok(()) };
+        let Some(version) = &self.handles.record else { return Ok(Swap::Conflict) };
         self.report_orphan().await;
         let (client, namespace) = (&self.effects.client, &self.effects.reads.namespace);
         swapped(record::drop(client, namespace, &self.observed.owner.uid, version).await)
     }
 
     async fn leave_record(&self, message: &str) -> Outcome {
-        let Some(version) = &self.handles.record else { return Ok(()) };
+        let Some(version) = &self.handles.record else { return Ok(Swap::Conflict) };
         let Effects { client, events, reads, .. } = &**self.effects;
         let namespace = &reads.namespace;
         let uid = &self.observed.owner.uid;
@@ -154,11 +163,11 @@ impl Performance<'_> {
             let shown = self.handles.resource.as_ref().and_then(|object| object.status.as_ref());
             progress::picked_up(self.effects, &self.observed.owner, ledger, shown, &mut self.looked.picked_up).await;
         }
-        Ok(())
+        Ok(saved)
     }
 
     async fn restore_value(&self, serial: Serial, values: TokenSet) -> Outcome {
-        let Some(record) = &self.observed.record else { return Ok(()) };
+        let Some(record) = &self.observed.record else { return Ok(Swap::Conflict) };
         let mut all = record.values.clone();
         all.insert(serial, values);
         tracing::warn!(serial = %serial, "value was missing in the record; restored from the Secret");
@@ -179,10 +188,12 @@ impl Performance<'_> {
 
     async fn publish(&mut self, serial: Serial, repair: bool) -> Outcome {
         let Self { effects, observed, handles, .. } = *self;
-        let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else { return Ok(()) };
+        let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else {
+            return Ok(Swap::Conflict);
+        };
         if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
             tracing::warn!(serial = %serial, "publishing the token took too long; the operator reconciles again");
-            return Ok(());
+            return Ok(Swap::Conflict);
         }
         let owner = &observed.owner;
         let base = target::Base {
@@ -210,12 +221,13 @@ impl Performance<'_> {
         } else {
             tracing::info!(serial = %serial, secret, "new token verified and published");
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Whether object, target and record are just now what the decision was based on. Looking things up at a slow provider
     /// takes its time at every reconcile: without this, none would ever be recent enough.
     async fn still_stands(&mut self) -> Result<bool, Fault> {
+        self.looked.read_once = ReadOnce::default();
         let (fresh, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
         let is_recent = self.effects.reads.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
         Ok(is_recent && handles.is_of_the_same_versions(self.handles))
@@ -224,9 +236,11 @@ impl Performance<'_> {
     /// Runs the mint in a task of its own that the process waits for before it ends.
     async fn mint(&mut self) -> Outcome {
         let Step::Mint { serial, source, lifetime, predecessor } = &self.decision.step else {
-            return Ok(());
+            return Ok(Swap::Conflict);
         };
-        let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else { return Ok(()) };
+        let (Some(record), Some(version)) = (&self.observed.record, &self.handles.record) else {
+            return Ok(Swap::Conflict);
+        };
         let intended = self.observed.memory.intent_since.map_or(self.observed.uptime, |(_, since)| since);
         let task = mint::Mint {
             owner: self.observed.owner.clone(),
@@ -251,7 +265,7 @@ impl Performance<'_> {
             self.looked.memory.answer_lost(self.effects.reads.uptime());
         }
         self.looked.memory.mint_failure = minted.err();
-        Ok(())
+        Ok(Swap::Done)
     }
 
     async fn revoke(&mut self, token: &Revocable, source: &Source, values: Option<Serial>, published: bool) -> Outcome {
@@ -277,7 +291,7 @@ impl Performance<'_> {
             let events = &effects.events;
             events.write(&observed.owner, Kind::Normal, Reason::UnpublishedRevoked, "Revoke", &note).await;
         }
-        Ok(())
+        Ok(Swap::Done)
     }
 
     async fn roll(&mut self, workloads: &BTreeSet<WorkloadRef>, serial: Serial, stamp: &str) -> Outcome {
@@ -301,13 +315,14 @@ impl Performance<'_> {
         let names: Vec<String> = workloads.iter().map(WorkloadRef::to_string).collect();
         let note = format!("restarting {} for rotation {}", names.join(", "), serial.sequence);
         effects.events.write(&observed.owner, Kind::Normal, Reason::RollingOut, "Roll", &note).await;
-        Ok(())
+        Ok(Swap::Done)
     }
 }
 
 fn swapped(result: Result<Swap, Error>) -> Outcome {
-    if result? == Swap::Conflict {
+    let swapped = result?;
+    if swapped == Swap::Conflict {
         tracing::debug!("another client changed the object first; the operator reconciles again");
     }
-    Ok(())
+    Ok(swapped)
 }

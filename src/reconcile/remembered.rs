@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::versions::Versions;
 use crate::{
-    api::{ProviderKind, ProviderRef},
+    api::{ProviderKind, ProviderRef, RotatedToken, TokenProviderSpec},
     core::{seen::memory::Memory, token::Owner},
 };
 
@@ -42,6 +42,19 @@ pub struct Looked {
     pub picked_up: Option<i64>,
     /// What of it was named when it was last read.
     pub names: Names,
+    /// What one reconcile reads once.
+    pub read_once: ReadOnce,
+}
+
+/// What one reconcile reads once, however many steps it takes: what somebody wants. What there is, target and record, is read for every step.
+///
+/// It is older than those then, by one reconcile at most, as it may always be by the time between two reads: no write and no revoke
+/// is right or wrong because of it alone, and a change of it wakes the object for another reconcile.
+#[derive(Debug, Default)]
+pub struct ReadOnce {
+    pub object: Option<Option<RotatedToken>>,
+    /// The provider object that this one names.
+    pub provider: Option<Option<TokenProviderSpec>>,
 }
 
 /// What an object depends on by name, so that a change there wakes it.

@@ -19,7 +19,7 @@ use super::{
     keep,
     look::{self, DEADLINE, Look, look, overdue},
     perform::Performance,
-    remembered::Remembered,
+    remembered::{ReadOnce, Remembered},
     status,
 };
 use crate::{
@@ -49,6 +49,7 @@ pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration
     let mut remembered = entry.lock().await;
     let began = Instant::now();
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
+    remembered.looked.read_once = ReadOnce::default();
     let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
     if is_final && is_nobody(context, owner).await {
         context.metrics().reconciled("done", began.elapsed());
@@ -108,6 +109,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
     if context.memories.take_unswept(owner) {
         remembered.looked.memory.swept = None;
     }
+    remembered.looked.read_once = ReadOnce::default();
     let reads = context.reads();
     let (began, deadline) = (Instant::now(), Instant::now() + DEADLINE);
     'looks: for _ in 0..MAX_STEPS {

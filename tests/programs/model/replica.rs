@@ -34,6 +34,9 @@ impl World {
                     old: false,
                     viewer,
                 };
+                // Before target and record, and not again before the reconcile is over. Of the stranger there is no object.
+                let read = if viewer == Viewer::Stranger { Wish::default() } else { state[object].wish };
+                state.replicas[number].wish.get_or_insert(read);
                 if self.keeps(Habit::TargetFirst) {
                     base.target = state.target_of(viewer);
                 } else {
@@ -50,11 +53,12 @@ impl World {
                 let memory = self.operator.look(replica.memory, viewer, base.target, base.record);
                 state.replicas[number].memory = memory;
                 let facts = self.operator.facts(base.record);
-                let under_way = |facts: Facts| facts.begun || !facts.previous.is_none() || state[object].wish.deleting;
+                let deleting = replica.wish.is_some_and(|wish| wish.deleting);
+                let under_way = |facts: Facts| facts.begun || !facts.previous.is_none() || deleting;
                 state.replicas[number].watching = facts.is_some_and(under_way);
                 self.decide(state, number, base, memory, Answers::default());
             }
-            Activity::Asking { base, wish: _, memory, mut answers, ask } => {
+            Activity::Asking { base, memory, mut answers, ask } => {
                 self.answer(state, number, &mut answers, ask, fate);
                 self.decide(state, number, base, memory, answers);
             }
@@ -65,24 +69,21 @@ impl World {
     }
 
     fn decide(&self, state: &mut State, number: usize, base: Base, was_immutable: MemoryId, answers: Answers) {
-        // The object was read before anything else; a later wish is seen by the next look.
-        let wish = match state.replicas[number].activity {
-            Activity::Asking { wish, .. } => wish,
-            // Of the stranger there is no object.
-            _ if base.viewer == Viewer::Stranger => Wish::default(),
-            _ => state[base.viewer.object()].wish,
-        };
-        let Replica { memory, watching, .. } = state.replicas[number];
+        let Replica { memory, watching, wish, .. } = state.replicas[number];
+        let wish = wish.expect("the object was read first");
         let Base { target, record, old, viewer, .. } = base;
         let look = Look { was_immutable, memory, old, viewer, target, record, wish, answers };
         state.replicas[number] = match self.operator.decide(look) {
             Ruling::Ask(ask) => Replica {
                 memory,
                 watching,
-                activity: Activity::Asking { base, wish, memory: was_immutable, answers, ask },
+                wish: Some(wish),
+                activity: Activity::Asking { base, memory: was_immutable, answers, ask },
             },
-            Ruling::Act { effect, memory } => Replica { memory, watching, activity: Activity::Acting { base, effect } },
-            Ruling::Rest { memory } => Replica { memory, watching, activity: Activity::Idle },
+            Ruling::Act { effect, memory } => {
+                Replica { memory, watching, wish: Some(wish), activity: Activity::Acting { base, effect } }
+            }
+            Ruling::Rest { memory } => Replica { memory, watching, wish: None, activity: Activity::Idle },
         };
     }
 
@@ -122,6 +123,8 @@ impl World {
     }
 
     fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
+        // A step that had its effect is followed by another one of the same reconcile. Any other ends it.
+        let wish = state.replicas[number].wish.take();
         // What a stranger does to pods it does to its own, and of an object it has none.
         let elsewhere = matches!(self.operator.effect(effect), Effect::Stamp(_) | Effect::Release);
         if base.viewer == Viewer::Stranger && elsewhere {
@@ -156,6 +159,8 @@ impl World {
         match fate {
             Fate::DiedAfter => self.die(state, number),
             Fate::Answered | Fate::Refused if applied => {
+                // What changes the object is followed by another read of it.
+                state.replicas[number].wish = wish.filter(|_| !matches!(self.operator.effect(effect), Effect::Release));
                 state.replicas[number].memory = self.operator.done(memory, effect);
                 if let Effect::Mint { token, .. } = self.operator.effect(effect) {
                     if fate == Fate::Refused {

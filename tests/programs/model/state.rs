@@ -195,7 +195,7 @@ pub enum Activity {
     /// It has made the first of two reads.
     Halfway(Base),
     /// It looks something up for its decision.
-    Asking { base: Base, wish: Wish, memory: MemoryId, answers: Answers, ask: Ask },
+    Asking { base: Base, memory: MemoryId, answers: Answers, ask: Ask },
     /// It is about to do something.
     Acting { base: Base, effect: EffectId },
     /// It holds a token that is in no record yet.
@@ -209,6 +209,8 @@ pub struct Replica {
     pub memory: MemoryId,
     /// It watches the pods: a rotation or a deletion is under way.
     pub watching: bool,
+    /// What the object said when this reconcile began: it is read once, however many steps follow.
+    pub wish: Option<Wish>,
     pub activity: Activity,
 }
 
