@@ -215,6 +215,15 @@ impl Memories {
         self.lock().contains_key(owner)
     }
 
+    /// Whether the last reconcile of an object read its target in exactly this version, so that a word of it says nothing new. Waits for a
+    /// reconcile that runs: it may be the one that writes it.
+    pub async fn has_read_target(&self, owner: &Owner, secret: &str, version: &str) -> bool {
+        let entry = self.lock().get(owner).cloned();
+        let Some(entry) = entry else { return false };
+        let Looked { names, versions: [_, target, _], .. } = &entry.lock().await.looked;
+        names.target.as_deref() == Some(secret) && target.is_latest(version)
+    }
+
     /// Objects that publish in a Secret of their namespace, or whose tokens are minted with what it holds.
     #[must_use]
     pub fn concerned(&self, namespace: &str, secret: &str) -> BTreeSet<Owner> {
@@ -275,6 +284,35 @@ mod tests {
         assert_eq!(memories.concerned("shop", "api-token"), owners[..2].iter().cloned().collect());
         assert_eq!(memories.concerned("shop", "web-token"), BTreeSet::from([owners[1].clone()]));
         assert!(memories.concerned("attacker", "api-token").is_empty());
+    }
+
+    /// Each write of the target woke its own object once more, to find that nothing had happened.
+    #[tokio::test]
+    async fn what_a_reconcile_has_read_is_no_news_to_its_object() {
+        let memories = Memories::default();
+        let (api, web) = (owner("shop", "api", "uid-1"), owner("shop", "web", "uid-2"));
+        for (owner, version) in [(&api, "7"), (&web, "7")] {
+            let entry = memories.of(owner);
+            let looked = &mut entry.lock().await.looked;
+            looked.names.target = Some(format!("{}-token", owner.name));
+            assert!(looked.versions[1].is_present(version, Duration::ZERO));
+        }
+        assert!(memories.has_read_target(&api, "api-token", "7").await);
+        assert!(!memories.has_read_target(&api, "api-token", "8").await, "somebody has changed it since");
+        assert!(!memories.has_read_target(&web, "api-token", "7").await, "it is not its target");
+        assert!(!memories.has_read_target(&owner("shop", "new", "uid-3"), "api-token", "7").await);
+        // One that is written just now is read before the reconcile that writes it is over.
+        let entry = memories.of(&api);
+        let mut running = entry.clone().lock_owned().await;
+        let asked = tokio::spawn({
+            let (memories, api) = (memories.clone(), api.clone());
+            async move { memories.has_read_target(&api, "api-token", "8").await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished());
+        assert!(running.looked.versions[1].is_present("8", Duration::ZERO));
+        drop(running);
+        assert!(asked.await.expect("an answer"));
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl Versions {
         }
         true
     }
+
+    /// Whether this is the version that was read last.
+    #[must_use]
+    pub fn is_latest(&self, version: &str) -> bool {
+        self.back_since.is_none() && self.latest.as_deref() == Some(version)
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +61,9 @@ mod tests {
         let mut versions = Versions::default();
         assert!(versions.is_present("7", at(0)) && versions.is_present("7", at(1)));
         assert!(versions.is_present("9", at(2)), "later, or at least another");
+        assert!(versions.is_latest("9") && !versions.is_latest("7"));
         assert!(!versions.is_present("7", at(3)));
+        assert!(!versions.is_latest("9"), "somebody reads the past now: nothing is known to be the latest");
         assert!(versions.is_present("9", at(4)));
         assert!(versions.is_present("12", at(5)));
         assert!(!versions.is_present("7", at(6)) && !versions.is_present("9", at(6)));

@@ -238,27 +238,42 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
     let config = watcher::Config::default().labels(&format!("{ROLE_LABEL} in ({ROLE_TARGET},{ROLE_BOUND})"));
     let interruption = interruption(&context, served("targets", "Secrets", namespace));
     run(api, config, interruption, |seen| {
-        let (object, listed) = match seen {
-            Seen::Present { object, listed } => (object, listed),
-            Seen::Gone(object) => (object, false),
+        let (object, listed, is_gone) = match seen {
+            Seen::Present { object, listed } => (object, listed, false),
+            Seen::Gone(object) => (object, false, true),
         };
-        if let Some(owner) = owner_of_secret(&object).filter(|owner| context.memories.knows(owner)) {
-            let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
-            if bound && !listed {
-                context.memories.unswept(&owner);
-            }
-            let delay = if listed { spread(&owner) } else { DEBOUNCE };
+        let owner = owner_of_secret(&object).filter(|owner| context.memories.knows(owner));
+        if let Some(owner) = owner.clone().filter(|_| listed) {
+            let delay = spread(&owner);
             context.queue.add(owner, delay);
         }
-        // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
         if let (Some(namespace), false) = (object.namespace(), listed) {
-            for owner in context.memories.concerned(&namespace, &object.name_any()) {
-                context.queue.add(owner, DEBOUNCE);
+            let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
+            owner.iter().filter(|_| bound).for_each(|owner| context.memories.unswept(owner));
+            // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
+            let mut concerned = context.memories.concerned(&namespace, &object.name_any());
+            concerned.extend(owner);
+            for owner in concerned {
+                match object.resource_version().filter(|_| !is_gone && !bound) {
+                    Some(version) => wake_if_new(&context, owner, object.name_any(), version),
+                    None => context.queue.add(owner, DEBOUNCE),
+                }
             }
         }
         std::future::ready(())
     })
     .await;
+}
+
+/// Wakes an object for a version of a Secret that it has not read. Most changes of its target are its own writes.
+fn wake_if_new(context: &Arc<Context>, owner: Owner, secret: String, version: String) {
+    let context = context.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(DEBOUNCE).await;
+        if !context.memories.has_read_target(&owner, &secret, &version).await {
+            context.queue.add(owner, Duration::ZERO);
+        }
+    });
 }
 
 /// Whose a Secret says it is.
