@@ -47,6 +47,9 @@ impl Performance<'_> {
     /// # Errors
     /// The effect failed, or may have; said for the user.
     pub async fn run(mut self) -> Result<(), Fault> {
+        if matches!(self.decision.step, Step::Revoke { .. }) {
+            self.looked.read_once.revokes();
+        }
         let performed = self.perform().await;
         let changes_object = matches!(self.decision.step, Step::AddFinalizer | Step::ReleaseFinalizer);
         if changes_object || !matches!(performed, Ok(Swap::Done)) {

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use super::versions::Versions;
 use crate::{
     api::{ProviderKind, ProviderRef, RotatedToken, TokenProviderSpec},
-    core::{seen::memory::Memory, token::Owner},
+    core::{
+        seen::memory::Memory,
+        token::{Owner, Serial, Verification},
+    },
 };
 
 /// Everything that is remembered of one object.
@@ -55,6 +58,42 @@ pub struct ReadOnce {
     pub object: Option<Option<RotatedToken>>,
     /// The provider object that this one names.
     pub provider: Option<Option<TokenProviderSpec>>,
+    /// The token that was verified last.
+    works: Option<Works>,
+}
+
+/// A token that works, as the provider said.
+#[derive(Clone, Debug)]
+struct Works {
+    serial: Serial,
+    /// When it was asked.
+    at: Duration,
+    verification: Verification,
+    unshown: Vec<String>,
+}
+
+/// How long it counts in the same reconcile that a token was found to work.
+const WORKS_FOR: Duration = Duration::from_secs(2);
+
+impl ReadOnce {
+    /// Notes what was found out about a token that was asked about at a time of this process. Only that it works is kept.
+    pub fn verified(&mut self, serial: Serial, at: Duration, verification: &Verification, unshown: &[String]) {
+        let works = matches!(verification, Verification::Works { .. });
+        self.works =
+            works.then(|| Works { serial, at, verification: verification.clone(), unshown: unshown.to_owned() });
+    }
+
+    /// That a token works, with what could not be shown of it, if that was found out a moment ago.
+    #[must_use]
+    pub fn works(&self, serial: Serial, now: Duration) -> Option<(Verification, Vec<String>)> {
+        let works = self.works.as_ref().filter(|works| works.serial == serial)?;
+        (now.saturating_sub(works.at) < WORKS_FOR).then(|| (works.verification.clone(), works.unshown.clone()))
+    }
+
+    /// A token is revoked: what is left is verified again.
+    pub fn revokes(&mut self) {
+        self.works = None;
+    }
 }
 
 /// What an object depends on by name, so that a change there wakes it.
@@ -284,6 +323,24 @@ mod tests {
         assert_eq!(memories.concerned("shop", "api-token"), owners[..2].iter().cloned().collect());
         assert_eq!(memories.concerned("shop", "web-token"), BTreeSet::from([owners[1].clone()]));
         assert!(memories.concerned("attacker", "api-token").is_empty());
+    }
+
+    #[test]
+    fn that_a_token_works_counts_for_two_seconds_and_until_one_is_revoked() {
+        let (one, two) = (Serial { sequence: 1, attempt: 1 }, Serial { sequence: 2, attempt: 2 });
+        let at = Duration::from_millis;
+        let works = Verification::Works { surplus: vec!["list pods".to_owned()], expires_at: None };
+        let mut read = ReadOnce::default();
+        assert_eq!(read.works(one, at(0)), None);
+        read.verified(one, at(1_000), &works, &["a list".to_owned()]);
+        assert_eq!(read.works(one, at(2_999)), Some((works.clone(), vec!["a list".to_owned()])));
+        assert_eq!((read.works(two, at(1_000)), read.works(one, at(3_000))), (None, None));
+        read.revokes();
+        assert_eq!(read.works(one, at(1_000)), None);
+        // Anything else takes back what was known.
+        read.verified(one, at(1_000), &works, &[]);
+        read.verified(one, at(1_001), &Verification::NotYet { why: "not yet".to_owned() }, &[]);
+        assert_eq!(read.works(one, at(1_002)), None);
     }
 
     /// Each write of the target woke its own object once more, to find that nothing had happened.

@@ -30,7 +30,8 @@ impl World {
                     target_changed: false,
                     record: RecordId::ABSENT,
                     record_changed: false,
-                    news: false,
+                    // Of a token that was verified and has ended since, the reconcile does not know either.
+                    news: !replica.works.is_none() && (!state.is_alive(replica.works) || is_mute(state, replica.works)),
                     old: false,
                     viewer,
                 };
@@ -60,6 +61,11 @@ impl World {
             }
             Activity::Asking { base, memory, mut answers, ask } => {
                 self.answer(state, number, &mut answers, ask, fate);
+                if let Ask::Verify(token) = ask
+                    && answers.verified.contains(&(token, Verdict::Works))
+                {
+                    state.replicas[number].works = token;
+                }
                 self.decide(state, number, base, memory, answers);
             }
             Activity::Acting { base, effect } => self.act(state, number, base, effect, fate),
@@ -69,21 +75,31 @@ impl World {
     }
 
     fn decide(&self, state: &mut State, number: usize, base: Base, was_immutable: MemoryId, answers: Answers) {
-        let Replica { memory, watching, wish, .. } = state.replicas[number];
-        let wish = wish.expect("the object was read first");
+        let Replica { memory, watching, wish, works, .. } = state.replicas[number];
+        let read = wish.expect("the object was read first");
         let Base { target, record, old, viewer, .. } = base;
-        let look = Look { was_immutable, memory, old, viewer, target, record, wish, answers };
-        state.replicas[number] = match self.operator.decide(look) {
-            Ruling::Ask(ask) => Replica {
-                memory,
-                watching,
-                wish: Some(wish),
-                activity: Activity::Asking { base, memory: was_immutable, answers, ask },
-            },
-            Ruling::Act { effect, memory } => {
-                Replica { memory, watching, wish: Some(wish), activity: Activity::Acting { base, effect } }
+        let mut answers = answers;
+        let ruling = loop {
+            let look = Look { was_immutable, memory, old, viewer, target, record, wish: read, answers };
+            match self.operator.decide(look) {
+                // Asked a moment ago in this reconcile.
+                Ruling::Ask(Ask::Verify(token)) if token == works => answers.verified(token, Verdict::Works),
+                Ruling::Ask(Ask::Liveness(token)) if token == works => answers.looked_at(token, Seen::Alive),
+                ruling => break ruling,
             }
-            Ruling::Rest { memory } => Replica { memory, watching, wish: None, activity: Activity::Idle },
+        };
+        let (memory, activity) = match ruling {
+            Ruling::Ask(ask) => (memory, Activity::Asking { base, memory: was_immutable, answers, ask }),
+            Ruling::Act { effect, memory } => (memory, Activity::Acting { base, effect }),
+            Ruling::Rest { memory } => (memory, Activity::Idle),
+        };
+        let rests = activity == Activity::Idle;
+        state.replicas[number] = Replica {
+            memory,
+            watching,
+            wish: wish.filter(|_| !rests),
+            works: if rests { Token::NONE } else { works },
+            activity,
         };
     }
 
@@ -125,6 +141,7 @@ impl World {
     fn act(&self, state: &mut State, number: usize, base: Base, effect: EffectId, fate: Fate) {
         // A step that had its effect is followed by another one of the same reconcile. Any other ends it.
         let wish = state.replicas[number].wish.take();
+        let works = std::mem::take(&mut state.replicas[number].works);
         // What a stranger does to pods it does to its own, and of an object it has none.
         let elsewhere = matches!(self.operator.effect(effect), Effect::Stamp(_) | Effect::Release);
         if base.viewer == Viewer::Stranger && elsewhere {
@@ -159,6 +176,9 @@ impl World {
         match fate {
             Fate::DiedAfter => self.die(state, number),
             Fate::Answered | Fate::Refused if applied => {
+                // A revoke is followed by a verification of what is left.
+                let keeps = !matches!(self.operator.effect(effect), Effect::Revoke(_) | Effect::Release);
+                state.replicas[number].works = if keeps { works } else { Token::NONE };
                 // What changes the object is followed by another read of it.
                 state.replicas[number].wish = wish.filter(|_| !matches!(self.operator.effect(effect), Effect::Release));
                 state.replicas[number].memory = self.operator.done(memory, effect);

@@ -211,6 +211,8 @@ pub struct Replica {
     pub watching: bool,
     /// What the object said when this reconcile began: it is read once, however many steps follow.
     pub wish: Option<Wish>,
+    /// A token that was verified in this reconcile, and for which that still counts.
+    pub works: Token,
     pub activity: Activity,
 }
 

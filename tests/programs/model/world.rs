@@ -207,6 +207,7 @@ impl World {
     fn tick(&self, state: &mut State) {
         for replica in &mut state.replicas[..self.replicas] {
             replica.memory = self.operator.age(replica.memory);
+            replica.works = Token::NONE;
         }
         if self.ends == Ends::Expired {
             self.expire(state);
