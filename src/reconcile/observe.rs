@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{object, reads::Reads, remembered::Looked};
+use super::{
+    object,
+    reads::Reads,
+    remembered::{Looked, ReadOnce},
+};
 use crate::{
     api::RotatedToken,
     core::{
@@ -84,6 +88,15 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
         view.elsewhere = object::elsewhere(&reads.install, object, target.install.as_deref());
     }
     let read = record::read(&reads.cluster, &reads.namespace, &owner.uid).await?;
+    // Where there is no record, the object may have gone with it since it was read: nothing may begin for it.
+    if read.is_none() && object.is_some() {
+        let again = resource::read(&reads.cluster, owner).await?;
+        let version = |object: &Option<RotatedToken>| object.as_ref().and_then(|object| Version::of(&object.metadata));
+        if version(&again) != version(&object) {
+            looked.read_once = ReadOnce::of(again);
+            return Box::pin(base(reads, owner, looked)).await;
+        }
+    }
     let (mut record, record_version, kept) = match read {
         Some(record::Read { record, version, kept }) => {
             // What another's record keeps is not shown for this object.

@@ -76,6 +76,12 @@ struct Works {
 const WORKS_FOR: Duration = Duration::from_secs(2);
 
 impl ReadOnce {
+    /// Nothing is known but the object, which was read just now.
+    #[must_use]
+    pub fn of(object: Option<RotatedToken>) -> Self {
+        Self { object: Some(object), ..Self::default() }
+    }
+
     /// Notes what was found out about a token that was asked about at a time of this process. Only that it works is kept.
     pub fn verified(&mut self, serial: Serial, at: Duration, verification: &Verification, unshown: &[String]) {
         let works = matches!(verification, Verification::Works { .. });

@@ -51,10 +51,14 @@ impl World {
                 } else {
                     (base.target, base.target_changed) = (state.target_of(viewer), false);
                 }
+                // Where there is no record, the object may have gone with it since it was read: it is read again.
+                if base.record == RecordId::ABSENT && viewer != Viewer::Stranger {
+                    state.replicas[number].wish = Some(state[object].wish);
+                }
                 let memory = self.operator.look(replica.memory, viewer, base.target, base.record);
                 state.replicas[number].memory = memory;
                 let facts = self.operator.facts(base.record);
-                let deleting = replica.wish.is_some_and(|wish| wish.deleting);
+                let deleting = state.replicas[number].wish.is_some_and(|wish| wish.deleting);
                 let under_way = |facts: Facts| facts.begun || !facts.previous.is_none() || deleting;
                 state.replicas[number].watching = facts.is_some_and(under_way);
                 self.decide(state, number, base, memory, Answers::default());
