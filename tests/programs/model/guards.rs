@@ -26,7 +26,7 @@ const fn habit(habit: Habit, world: &'static str) -> Case {
 }
 
 /// One row for each guard.
-pub const CASES: [Case; 50] = [
+pub const CASES: [Case; 51] = [
     core(Guard::Settle, "rotation"),
     core(Guard::OwnIntent, "rotation, two replicas"),
     core(Guard::CreateOnce, "rotation, lost answers"),
@@ -67,6 +67,7 @@ pub const CASES: [Case; 50] = [
     core(Guard::OwnRecord, "look at another owner"),
     core(Guard::RetireSweep, "finalizer stripped"),
     habit(Habit::TargetFirst, "target deleted, two replicas"),
+    habit(Habit::ObjectAgain, "deleted at once"),
     habit(Habit::TargetVersion, "pending token refused, two replicas"),
     habit(Habit::CreateSoon, "deleted at once, no crash"),
     core(Guard::RetireSettle, "deleted at once, no crash"),

@@ -52,7 +52,7 @@ impl World {
                     (base.target, base.target_changed) = (state.target_of(viewer), false);
                 }
                 // Where there is no record, the object may have gone with it since it was read: it is read again.
-                if base.record == RecordId::ABSENT && viewer != Viewer::Stranger {
+                if base.record == RecordId::ABSENT && viewer != Viewer::Stranger && self.keeps(Habit::ObjectAgain) {
                     state.replicas[number].wish = Some(state[object].wish);
                 }
                 let memory = self.operator.look(replica.memory, viewer, base.target, base.record);

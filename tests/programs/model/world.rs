@@ -87,6 +87,8 @@ pub enum Habit {
     All,
     /// The target is read before the record.
     TargetFirst,
+    /// Where there is no record, the object is read again: it is read once in a reconcile, and may have gone with the record since.
+    ObjectAgain,
     /// The target is written with the version that was read.
     TargetVersion,
     /// The record is written with the version that was read.
