@@ -58,7 +58,7 @@ ClusterRole tokenturn | authentication.k8s.io | tokenreviews | create
 /// The same rules for all namespaces by a ClusterRole, or for a listed one by a Role: `ROLE` stands for either.
 const NAMESPACED_RULES: &str = "\
 ROLE | tokenturn.dev | rotatedtokens | get list watch patch
-ROLE | tokenturn.dev | rotatedtokens/status | patch
+ROLE | tokenturn.dev | rotatedtokens/status | patch update
 ROLE | tokenturn.dev | tokenproviders | get list watch
 ROLE | tokenturn.dev | tokenproviders/status | patch
 ROLE |  | secrets | get list watch create patch delete

@@ -45,6 +45,8 @@ fn unseen() -> Value {
 fn default_status(schema: &mut JSONSchemaProps) {
     let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) else { return };
     status.default = Some(JSON(unseen()));
+    // One writer, and no part of it is anybody else's: whose each field is need not be kept.
+    status.x_kubernetes_map_type = Some("atomic".to_owned());
     let observed = status.properties.as_mut().and_then(|fields| fields.get_mut("observedGeneration"));
     if let Some(observed) = observed {
         observed.default = Some(JSON(json!(UNSEEN)));

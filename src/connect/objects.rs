@@ -147,6 +147,13 @@ impl<K: Clone + Debug + DeserializeOwned> Api<K> {
         self.named(name)?.patch_status(name, params, patch).await
     }
 
+    pub async fn replace_status(&self, name: &str, params: &PostParams, object: &K) -> kube::Result<K>
+    where
+        K: Serialize,
+    {
+        self.named(name)?.replace_status(name, params, object).await
+    }
+
     /// Answered alike whether the object is gone already or waits for finalizers.
     pub async fn delete(&self, name: &str, params: &DeleteParams) -> kube::Result<()> {
         self.named(name)?.delete(name, params).await.map(drop)

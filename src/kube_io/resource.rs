@@ -1,9 +1,9 @@
 //! The `RotatedToken`: read, finalizer, status. And the provider objects.
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Client, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -100,19 +100,26 @@ async fn set_finalizers(
     swapped(result, format!("changing the finalizers of RotatedToken {namespace}/{name}"))
 }
 
-/// Writes the status of the object as it was read: a replica that was away for a while leaves no old one behind.
+/// Writes the status of the object as it was read: a replica that was away for a while leaves no old one behind. All of it, in place of what
+/// stood there: nobody else has a part in it, and the API server merges nothing.
 pub async fn write_status(client: &Client, object: &RotatedToken, status: &RotatedTokenStatus) -> Result<Swap, Error> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let api: Api<RotatedToken> = Api::namespaced(client.clone(), &namespace);
     let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(Swap::Conflict) };
-    let patch = json!({
-        "apiVersion": "tokenturn.dev/v1alpha1",
-        "kind": "RotatedToken",
-        "metadata": {"name": name, "uid": uid, "resourceVersion": resource_version},
-        "status": status,
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let result = api.patch_status(&name, &params, &Patch::Apply(&patch)).await;
+    let written = RotatedToken {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            uid: Some(uid),
+            resource_version: Some(resource_version),
+            ..ObjectMeta::default()
+        },
+        // Of this request the API server takes the status only.
+        spec: object.spec.clone(),
+        status: Some(status.clone()),
+    };
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let result = api.replace_status(&name, &params, &written).await;
     swapped(result, format!("writing the status of RotatedToken {namespace}/{name}"))
 }
 

@@ -33,6 +33,7 @@ async fn a_rotation_makes_no_more_calls_than_it_did() -> Outcome {
     world.finished(2).await?;
     let rotated = quiet(plane, issued).await?;
     let (first, rotation) = (calls(plane, begun, issued)?, calls(plane, issued, rotated)?);
+    eprintln!("the first issue: {first:#?}\na rotation: {rotation:#?}");
     let others = |calls: &Calls| calls.others.values().sum::<usize>();
     assert!(others(&first) <= FIRST_ISSUE, "the first issue: {first:#?}");
     assert!(others(&rotation) <= ROTATION, "a rotation: {rotation:#?}");
