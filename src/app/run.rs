@@ -43,7 +43,7 @@ use crate::{
         remembered::Memories,
         run::reconcile,
         stamps::Stamps,
-        watch::{pods::PodWatches, streams},
+        watch::{echo::Reports, pods::PodWatches, streams},
     },
 };
 
@@ -201,6 +201,7 @@ impl Terms<'_> {
             watched: args.watch_namespaces.clone(),
             memories,
             pods,
+            reports: Reports::default(),
             watch_client,
             stop: CancellationToken::new(),
             queue,

@@ -70,8 +70,9 @@ pub async fn namespace_ends(cluster: &Reader, name: &str) -> Result<bool, Error>
     Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }
 
-/// Puts our finalizer on the object as it was read, and notes which installation holds its record.
-pub async fn claim(client: &Client, object: &RotatedToken, install: &str) -> Result<Swap, Error> {
+/// Puts our finalizer on the object as it was read, and notes which installation holds its record. The object as it is then; `None` if somebody
+/// else has changed it.
+pub async fn claim(client: &Client, object: &RotatedToken, install: &str) -> Result<Option<RotatedToken>, Error> {
     let mut finalizers = object.finalizers().to_vec();
     if !finalizers.iter().any(|name| name == FINALIZER) {
         finalizers.push(FINALIZER.to_owned());
@@ -82,7 +83,8 @@ pub async fn claim(client: &Client, object: &RotatedToken, install: &str) -> Res
 /// Takes our finalizer off the object as it was read.
 pub async fn remove_finalizer(client: &Client, object: &RotatedToken) -> Result<Swap, Error> {
     let others: Vec<String> = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
-    set_finalizers(client, object, &others, json!({})).await
+    let released = set_finalizers(client, object, &others, json!({})).await?;
+    Ok(released.map_or(Swap::Conflict, |_| Swap::Done))
 }
 
 async fn set_finalizers(
@@ -90,14 +92,19 @@ async fn set_finalizers(
     object: &RotatedToken,
     finalizers: &[String],
     annotations: serde_json::Value,
-) -> Result<Swap, Error> {
+) -> Result<Option<RotatedToken>, Error> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let api: Api<RotatedToken> = Api::namespaced(client.clone(), &namespace);
-    let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(Swap::Conflict) };
+    let Some(Version { uid, resource_version }) = Version::of(&object.metadata) else { return Ok(None) };
     let patch = json!({"metadata": {"uid": uid, "resourceVersion": resource_version, "finalizers": finalizers, "annotations": annotations}});
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let result = api.patch(&name, &params, &Patch::Merge(&patch)).await;
-    swapped(result, format!("changing the finalizers of RotatedToken {namespace}/{name}"))
+    match api.patch(&name, &params, &Patch::Merge(&patch)).await {
+        Ok(changed) => Ok(Some(changed)),
+        Err(error) => {
+            let doing = format!("changing the finalizers of RotatedToken {namespace}/{name}");
+            swapped(Err::<(), _>(error), doing).map(|_| None)
+        }
+    }
 }
 
 /// Writes the status of the object as it was read: a replica that was away for a while leaves no old one behind. All of it, in place of what

@@ -6,7 +6,12 @@ use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    effects::Effects, metrics::Metrics, queue::Queue, reads::Reads, remembered::Memories, watch::pods::PodWatches,
+    effects::Effects,
+    metrics::Metrics,
+    queue::Queue,
+    reads::Reads,
+    remembered::Memories,
+    watch::{echo::Reports, pods::PodWatches},
 };
 use crate::core::{seen::observed::Observed, token::Owner};
 
@@ -20,6 +25,8 @@ pub struct Context {
     pub queue: Arc<Queue<Owner>>,
     pub memories: Memories,
     pub pods: PodWatches,
+    /// What watches have reported of Secrets, and nobody has judged yet.
+    pub reports: Reports,
     /// Cancelled when the process is asked to end: no further step is begun but the create of an intent that is committed.
     pub stop: CancellationToken,
 }

@@ -3,7 +3,7 @@
 //! The order matters: a replica that reads the record first and the target later could believe that the target still
 //! lacks a token which the record no longer calls pending, and overwrite a newer one.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ use crate::{
             observed::{Delays, Observed},
             views::{Record, Resource},
         },
-        token::{Owner, Source},
+        token::{Handle, Issued, Owner, Serial, Source},
         transition,
     },
     kube_io::{Error, Version, record, resource, target},
@@ -120,6 +120,7 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
     let object_version = object.as_ref().and_then(|object| Version::of(&object.metadata));
     reject_stale_reads(reads, looked, [&object_version, &target.version, &record_version])?;
     looked.memory.look(reads.uptime(), &target.target, record.as_ref());
+    looked.bound = record.as_ref().map(bound).unwrap_or_default();
     let observed = Observed {
         owner: owner.clone(),
         now: Timestamp::now(),
@@ -141,6 +142,15 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
         kept: Arc::new(kept),
     };
     Ok((observed, handles))
+}
+
+/// The Secrets that the tokens of a record are bound to.
+fn bound(record: &Record) -> BTreeMap<String, Serial> {
+    let uid = |token: &Issued| match &token.handle {
+        Handle::BoundObject { uid, .. } => Some((uid.clone(), token.serial)),
+        _ => None,
+    };
+    record.ledger.tokens().filter_map(uid).collect()
 }
 
 /// An error if one of object, target and record is older than it was before.

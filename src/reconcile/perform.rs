@@ -51,8 +51,7 @@ impl Performance<'_> {
             self.looked.read_once.revokes();
         }
         let performed = self.perform().await;
-        let changes_object = matches!(self.decision.step, Step::AddFinalizer | Step::ReleaseFinalizer);
-        if changes_object || !matches!(performed, Ok(Swap::Done)) {
+        if self.decision.step == Step::ReleaseFinalizer || !matches!(performed, Ok(Swap::Done)) {
             self.looked.read_once = ReadOnce::default();
         }
         performed.map(drop)
@@ -64,10 +63,7 @@ impl Performance<'_> {
         let target = handles.target_name.as_deref().zip(handles.target.as_ref());
         match (&self.decision.step, target) {
             (Step::Wait { .. }, _) => Ok(Swap::Done),
-            (Step::AddFinalizer, _) => match &handles.resource {
-                Some(object) => swapped(resource::claim(client, object, &effects.reads.install).await),
-                None => Ok(Swap::Conflict),
-            },
+            (Step::AddFinalizer, _) => self.claim().await,
             (Step::ReleaseFinalizer, _) => self.release().await,
             (Step::Save { ledger, change }, _) => self.save(ledger, *change).await,
             (Step::RestoreValue { serial, values }, _) => self.restore_value(*serial, values.clone()).await,
@@ -90,6 +86,14 @@ impl Performance<'_> {
             }
             (Step::Stamp { workloads, serial, stamp }, _) => self.roll(workloads, *serial, stamp).await,
         }
+    }
+
+    async fn claim(&mut self) -> Outcome {
+        let Some(object) = &self.handles.resource else { return Ok(Swap::Conflict) };
+        let claimed = resource::claim(&self.effects.client, object, &self.effects.reads.install).await?;
+        let Some(claimed) = claimed else { return Ok(Swap::Conflict) };
+        self.looked.read_once.object = Some(Some(claimed));
+        Ok(Swap::Done)
     }
 
     async fn release(&self) -> Outcome {

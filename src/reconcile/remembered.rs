@@ -1,7 +1,7 @@
 //! What the process remembers of each object beyond the record. Losing it only delays.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -45,6 +45,8 @@ pub struct Looked {
     pub picked_up: Option<i64>,
     /// What of it was named when it was last read.
     pub names: Names,
+    /// The UIDs of Secrets that its tokens are bound to, as its record knew them last.
+    pub bound: BTreeMap<String, Serial>,
     /// What one reconcile reads once.
     pub read_once: ReadOnce,
 }
@@ -204,6 +206,12 @@ impl Memories {
         self.lock().entry(owner.clone()).or_default().clone()
     }
 
+    /// What is remembered of an object, if anything is.
+    #[must_use]
+    pub fn known(&self, owner: &Owner) -> Option<Arc<tokio::sync::Mutex<Remembered>>> {
+        self.lock().get(owner).cloned()
+    }
+
     /// A Secret of a token has changed: the next reconcile at rest lists them again.
     pub fn unswept(&self, owner: &Owner) {
         self.lock_unswept().insert(owner.clone());
@@ -258,15 +266,6 @@ impl Memories {
     #[must_use]
     pub fn knows(&self, owner: &Owner) -> bool {
         self.lock().contains_key(owner)
-    }
-
-    /// Whether the last reconcile of an object read its target in exactly this version, so that a word of it says nothing new. Waits for a
-    /// reconcile that runs: it may be the one that writes it.
-    pub async fn has_read_target(&self, owner: &Owner, secret: &str, version: &str) -> bool {
-        let entry = self.lock().get(owner).cloned();
-        let Some(entry) = entry else { return false };
-        let Looked { names, versions: [_, target, _], .. } = &entry.lock().await.looked;
-        names.target.as_deref() == Some(secret) && target.is_latest(version)
     }
 
     /// Objects that publish in a Secret of their namespace, or whose tokens are minted with what it holds.
@@ -347,35 +346,6 @@ mod tests {
         read.verified(one, at(1_000), &works, &[]);
         read.verified(one, at(1_001), &Verification::NotYet { why: "not yet".to_owned() }, &[]);
         assert_eq!(read.works(one, at(1_002)), None);
-    }
-
-    /// Each write of the target woke its own object once more, to find that nothing had happened.
-    #[tokio::test]
-    async fn what_a_reconcile_has_read_is_no_news_to_its_object() {
-        let memories = Memories::default();
-        let (api, web) = (owner("shop", "api", "uid-1"), owner("shop", "web", "uid-2"));
-        for (owner, version) in [(&api, "7"), (&web, "7")] {
-            let entry = memories.of(owner);
-            let looked = &mut entry.lock().await.looked;
-            looked.names.target = Some(format!("{}-token", owner.name));
-            assert!(looked.versions[1].is_present(version, Duration::ZERO));
-        }
-        assert!(memories.has_read_target(&api, "api-token", "7").await);
-        assert!(!memories.has_read_target(&api, "api-token", "8").await, "somebody has changed it since");
-        assert!(!memories.has_read_target(&web, "api-token", "7").await, "it is not its target");
-        assert!(!memories.has_read_target(&owner("shop", "new", "uid-3"), "api-token", "7").await);
-        // One that is written just now is read before the reconcile that writes it is over.
-        let entry = memories.of(&api);
-        let mut running = entry.clone().lock_owned().await;
-        let asked = tokio::spawn({
-            let (memories, api) = (memories.clone(), api.clone());
-            async move { memories.has_read_target(&api, "api-token", "8").await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!asked.is_finished());
-        assert!(running.looked.versions[1].is_present("8", Duration::ZERO));
-        drop(running);
-        assert!(asked.await.expect("an answer"));
     }
 
     #[test]

@@ -226,8 +226,11 @@ impl PodWatches {
         }
     }
 
+    /// What went while there was no watch is told by nobody.
     fn wake_all(&self, namespace: &str) {
-        for owner in self.lock().get(namespace).iter().flat_map(|entry| entry.waiting.keys()) {
+        let namespaces = self.lock();
+        let waiting = namespaces.get(namespace).into_iter().flat_map(|entry| &entry.waiting);
+        for (owner, _) in waiting.filter(|(_, uids)| !uids.is_empty()) {
             self.queue.add(owner.clone(), DEBOUNCE);
         }
     }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{context::Context, provider::status},
+    echo::{self, Report},
     interruption::{Cause, Interruption, Rights, Watched},
 };
 use crate::{
@@ -38,7 +39,7 @@ use crate::{
 };
 
 /// Several changes of one object in a row cause one reconcile.
-const DEBOUNCE: Duration = Duration::from_millis(100);
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Objects are looked at over this time after a start, so that many do not all come at once.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -174,8 +175,13 @@ async fn objects(context: Arc<Context>, namespace: Option<String>) {
                 if let Some(owner) = owner(&object) {
                     let digest = digest(&object);
                     if known.insert(owner.clone(), digest) != Some(digest) {
-                        let delay = if listed { spread(&owner) } else { DEBOUNCE };
-                        context.queue.add(owner, delay);
+                        match object.resource_version().filter(|_| !listed) {
+                            Some(version) => echo::heard(&context, owner, Report::Object { version }),
+                            None => {
+                                let delay = spread(&owner);
+                                context.queue.add(owner, delay);
+                            }
+                        }
                     }
                 }
             }
@@ -248,14 +254,12 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
             context.queue.add(owner, delay);
         }
         if let (Some(namespace), false) = (object.namespace(), listed) {
-            let bound = object.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
-            owner.iter().filter(|_| bound).for_each(|owner| context.memories.unswept(owner));
             // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
             let mut concerned = context.memories.concerned(&namespace, &object.name_any());
             concerned.extend(owner);
             for owner in concerned {
-                match object.resource_version().filter(|_| !is_gone && !bound) {
-                    Some(version) => wake_if_new(&context, owner, object.name_any(), version),
+                match report(&object, is_gone) {
+                    Some(report) => echo::heard(&context, owner, report),
                     None => context.queue.add(owner, DEBOUNCE),
                 }
             }
@@ -265,15 +269,16 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
     .await;
 }
 
-/// Wakes an object for a version of a Secret that it has not read. Most changes of its target are its own writes.
-fn wake_if_new(context: &Arc<Context>, owner: Owner, secret: String, version: String) {
-    let context = context.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(DEBOUNCE).await;
-        if !context.memories.has_read_target(&owner, &secret, &version).await {
-            context.queue.add(owner, Duration::ZERO);
-        }
-    });
+/// What is reported of a Secret, where its own object may know it already. That a target is gone is always news.
+fn report(secret: &PartialObjectMeta<Secret>, is_gone: bool) -> Option<Report> {
+    let is_bound = secret.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
+    let goes = is_gone || secret.metadata.deletion_timestamp.is_some();
+    match (is_bound, goes) {
+        (true, false) => Some(Report::Bound { uid: secret.uid()? }),
+        (true, true) => Some(Report::Unbound { uid: secret.uid()? }),
+        (false, true) => None,
+        (false, false) => Some(Report::Changed { secret: secret.name_any(), version: secret.resource_version()? }),
+    }
 }
 
 /// Whose a Secret says it is.
