@@ -25,7 +25,7 @@ pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> boo
                 }
                 (reported, failed) = (true, String::new());
             }
-            // Every two seconds, for as long as a Role is missing: said once.
+            // Again and again, for as long as a Role is missing: said once.
             Err(error) if error.describe() != failed => {
                 failed = error.describe();
                 tracing::warn!(
@@ -37,7 +37,7 @@ pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> boo
             Err(_) => {}
         }
         tokio::select! {
-            () = tokio::time::sleep(RENEW) => {}
+            () = tokio::time::sleep(candidate.look_after()) => {}
             () = stop.cancelled() => return false,
         }
     }
@@ -52,11 +52,15 @@ pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: Cancell
             () = tokio::time::sleep(RENEW) => {}
             () = stop.cancelled() => break,
         }
-        match candidate.try_hold(Timestamp::now()).await {
-            Ok(Leadership::Ours) => held = Instant::now(),
+        // An answer that comes later than the lease lasts is none.
+        let begun = Instant::now();
+        let left = DURATION.saturating_sub(held.elapsed());
+        match tokio::time::timeout(left, candidate.try_hold(Timestamp::now())).await {
+            Ok(Ok(Leadership::Ours)) => held = begun,
             // A conflict can be our own write whose answer was lost: the next attempt shows it.
-            Ok(Leadership::Theirs) => tracing::warn!("another replica holds the lease"),
-            Err(error) => tracing::warn!(error = error.describe(), "could not renew the lease"),
+            Ok(Ok(Leadership::Theirs)) => tracing::warn!("another replica holds the lease"),
+            Ok(Err(error)) => tracing::warn!(error = error.describe(), "could not renew the lease"),
+            Err(_) => tracing::warn!("could not renew the lease: the API server does not answer"),
         }
         if held.elapsed() >= DURATION {
             tracing::error!("lease lost, no further step is begun");

@@ -23,8 +23,8 @@ use super::{
 /// How long `/healthz` may take: the chart's probe waits five seconds, so one leaves room for a slow machine.
 const HEALTHZ: Duration = Duration::from_secs(1);
 
-/// How old the lease may become. It is renewed every five seconds and lasts fifteen.
-const RENEWED_WITHIN: Duration = Duration::from_secs(12);
+/// How old the lease may become. It is renewed every three seconds and lasts ten.
+const RENEWED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Log lines a second that an attack may cause over its whole time, and how many besides.
 const LINES_A_SECOND: u64 = 50;
