@@ -26,13 +26,22 @@ pub fn render(release: &str, namespace: &str, settings: &[String]) -> Result<Str
     String::from_utf8(output.stdout).map_err(|problem| Error::invalid(what, problem))
 }
 
-/// Applies the accounts, roles and bindings of the chart, and the CRDs if it renders them: all but what needs a container.
+/// Kinds of which the operator needs what the chart has of them: all but what needs a container.
+const NEEDED: [&str; 7] = [
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "FlowSchema",
+    "CustomResourceDefinition",
+];
+
+/// Applies the accounts, roles, bindings and flow schemas of the chart, and the CRDs if it renders them.
 pub async fn install(client: &Client, release: &str, namespace: &str, settings: &[String]) -> Result<(), Error> {
     let mut wanted = String::new();
     for document in render(release, namespace, settings)?.split("\n---") {
-        let kinds =
-            ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"];
-        if kinds.iter().any(|kind| document.lines().any(|line| line == format!("kind: {kind}"))) {
+        if NEEDED.iter().any(|kind| document.lines().any(|line| line == format!("kind: {kind}"))) {
             wanted.push_str("\n---\n");
             wanted.push_str(document.trim_start_matches('-'));
         }

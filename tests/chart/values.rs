@@ -32,6 +32,7 @@ fn values_that_cannot_work_are_refused_with_the_place_named() {
         ("extraArgs={run}", "/extraArgs/0"),
         ("networkPolicy.egressPorts={0}", "/networkPolicy/egressPorts/0"),
         ("podDisruptionBudget.maxUnavailable=0", "/podDisruptionBudget/maxUnavailable"),
+        ("flowSchema.priorityLevel=", "/flowSchema/priorityLevel"),
         ("setle=15s", "setle"),
         ("leaderElection=false", "leaderElection: false needs replicas: 1"),
     ];

@@ -5,9 +5,9 @@ use tokenturn::testkit::world;
 
 use tokenturn::testkit::recipe_example as example;
 mod calls;
-mod owners;
-
 mod namespace;
+mod owners;
+mod priority;
 mod slow;
 
 use std::path::{Path, PathBuf};

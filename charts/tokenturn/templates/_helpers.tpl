@@ -67,6 +67,14 @@ nothing to look up; the release's namespace may be created after this. */}}
   namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
+{{/* The same, as a FlowSchema writes it. */}}
+{{- define "tokenturn.flowSubjects" -}}
+- kind: ServiceAccount
+  serviceAccount:
+    name: {{ include "tokenturn.serviceAccount" . }}
+    namespace: {{ .Release.Namespace | quote }}
+{{- end -}}
+
 {{/* The operator's image: by its digest where one is said. There is no default repository, so that nobody's image runs by accident. */}}
 {{- define "tokenturn.image" -}}
 {{- $repository := required "image.repository is missing: name the repository that you pushed the operator's image to (README.md, \"On a cluster\")" .Values.image.repository -}}
