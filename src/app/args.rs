@@ -98,7 +98,7 @@ pub struct RunArgs {
     pub node_monitor_grace_period: GoDuration,
 
     /// How many objects are reconciled in parallel; one that waits for its provider occupies one place. The objects of one namespace, or of
-    /// one ClusterTokenProvider, occupy half of them at most.
+    /// one ClusterTokenProvider, occupy half of them at most; where a namespace has several providers, those of each share its places alike.
     #[arg(long, default_value_t = 16, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
 

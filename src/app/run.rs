@@ -38,10 +38,10 @@ use crate::{
         effects::Effects,
         lists,
         metrics::Metrics,
-        queue::Queue,
+        queue::{Priority, Queue},
         reads::Reads,
         remembered::Memories,
-        run::reconcile,
+        run::{Wake, reconcile},
         stamps::Stamps,
         watch::{echo::Reports, pods::PodWatches, streams},
     },
@@ -232,7 +232,7 @@ async fn work(
     }
     // What went while another replica led is reported by no watch.
     for owner in context.memories.owners() {
-        context.queue.add(owner, FORGOTTEN);
+        context.queue.add(owner, Priority::Resync, FORGOTTEN);
     }
     let mut workers = JoinSet::new();
     for _ in 0..args.concurrency {
@@ -269,8 +269,10 @@ async fn worker(context: Arc<Context>) {
             () = context.stop.cancelled() => return,
             owner = context.queue.next() => owner,
         };
-        if let Some(next) = reconcile(&context, &owner).await {
-            context.queue.add(owner.clone(), next);
+        match reconcile(&context, &owner).await {
+            Some(Wake { at, priority: Some(priority) }) => context.queue.add_at(owner.clone(), priority, at),
+            Some(Wake { at, priority: None }) => context.queue.retry_at(owner.clone(), at),
+            None => {}
         }
         context.queue.done(&owner);
         context.metrics().remember(&context.remembered());

@@ -8,7 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::versions::Versions;
+use super::{
+    queue::{Account, Priority},
+    versions::Versions,
+};
 use crate::{
     api::{ProviderKind, ProviderRef, RotatedToken, TokenProviderSpec},
     core::{
@@ -28,6 +31,8 @@ pub struct Remembered {
     pub status_written: Option<Duration>,
     /// What was last said of names at the provider that cannot be ours.
     pub refused_names: Option<String>,
+    /// How urgent it is, as its last reconcile saw it; `None` if that has seen nothing.
+    pub priority: Option<Priority>,
     /// What was last said in the log, so that a wait is reported once.
     pub logged: Option<String>,
 }
@@ -116,11 +121,14 @@ pub struct Names {
 }
 
 impl Names {
-    /// The provider that objects of several namespaces share. A TokenProvider is shared within its namespace only.
+    /// Whose slowness it has to bear: that of its provider.
     #[must_use]
-    pub fn shared_provider(&self) -> Option<&str> {
-        let provider = self.provider.as_ref().filter(|provider| provider.kind == ProviderKind::ClusterTokenProvider);
-        provider.map(|provider| provider.name.as_str())
+    pub fn account(&self) -> Option<Account> {
+        let ProviderRef { kind, name } = self.provider.as_ref()?;
+        Some(match kind {
+            ProviderKind::ClusterTokenProvider => Account::Shared(name.as_str().into()),
+            ProviderKind::TokenProvider => Account::Own(name.as_str().into()),
+        })
     }
 }
 

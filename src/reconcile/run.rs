@@ -19,6 +19,7 @@ use super::{
     keep,
     look::{self, DEADLINE, Look, look, overdue},
     perform::Performance,
+    queue::{FAR, Priority},
     remembered::{ReadOnce, Remembered},
     status,
 };
@@ -40,14 +41,26 @@ const MAX_STEPS: usize = 40;
 /// A reconcile that has taken so long takes no further step; then others have their turn.
 const LONG: Duration = Duration::from_secs(30);
 
+/// How long until an object is reconciled again whose status somebody else has written, or of which others had their turn.
+const SOON: Duration = Duration::from_secs(1);
+
+/// When to reconcile an object again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    pub at: Instant,
+    /// `None`: as urgent as it was, because this reconcile has seen nothing.
+    pub priority: Option<Priority>,
+}
+
 /// Reconciles an object and says when to do it again; `None` waits for a change.
 ///
 /// A panic ends the reconcile, not the process: the object is reconciled again later, and the metric says so.
-pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration> {
+pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Wake> {
     let span = span(owner);
     let entry = context.memories.of(owner);
     let mut remembered = entry.lock().await;
     let began = Instant::now();
+    remembered.priority = None;
     let work = AssertUnwindSafe(steps(context, owner, &mut remembered)).catch_unwind().instrument(span.clone()).await;
     remembered.looked.read_once = ReadOnce::default();
     let is_final = matches!(&work, Ok(Err(error)) if error.is_final());
@@ -60,7 +73,7 @@ pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration
     let (outcome, error) = match work {
         Ok(Ok(next)) => {
             context.metrics().reconciled("done", began.elapsed());
-            return next;
+            return next.map(|at| Wake { at, priority: remembered.priority });
         }
         Ok(Err(error)) => {
             span.in_scope(|| tracing::warn!(error = error.describe(), "reconcile failed"));
@@ -79,7 +92,8 @@ pub async fn reconcile(context: &Arc<Context>, owner: &Owner) -> Option<Duration
     let failures = &mut remembered.looked.memory.failures;
     *failures += 1;
     status::failure(context, owner, &error, *failures).instrument(span.clone()).await;
-    Some(schedule::backoff(*failures))
+    let at = Instant::now() + schedule::backoff(*failures);
+    Some(Wake { at, priority: remembered.priority })
 }
 
 /// What every line of one reconcile says. An error by level, so that it is there whatever is logged.
@@ -105,7 +119,7 @@ async fn is_nobody(context: &Context, owner: &Owner) -> bool {
     is_none(object) && is_none(record)
 }
 
-async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembered) -> Result<Option<Instant>, Error> {
     if context.memories.take_unswept(owner) {
         remembered.looked.memory.swept = None;
     }
@@ -122,14 +136,16 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         let watch = |observed: &_| context.watch_pods(owner, observed);
         let seen = look(reads, owner, &mut remembered.looked, deadline, watch).await;
         // Also of a read that failed: what it names may be why.
-        context.queue.at_account(owner, remembered.looked.names.shared_provider());
+        context.queue.at_account(owner, remembered.looked.names.account());
         let mut seen = seen?;
+        remembered.priority = Some(Priority::after(&seen.observed, &seen.decision));
         status::refused_names(context, &seen.observed, remembered).await;
         if context.stop.is_cancelled() && !remembered.looked.memory.has_to_finish(&seen.decision) {
             return Ok(None);
         }
+        let uptime = reads.uptime();
         if !matches!(seen.decision.step, Step::Wait { .. })
-            && let Err(wait) = remembered.may_repeat(seen.decision.step.label(), reads.uptime())
+            && let Err(wait) = remembered.may_repeat(seen.decision.step.label(), uptime)
         {
             seen.decision = seen.decision.undone(wait);
         }
@@ -140,7 +156,7 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         }
         return rest(context, &seen, remembered).await;
     }
-    Ok(Some(Duration::from_secs(1)))
+    Ok(Some(Instant::now() + SOON))
 }
 
 /// Performs the step, and says whether it had its effect. If not, there is another decision: to wait, or to release what would wait for ever.
@@ -171,9 +187,10 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
 }
 
 /// Nothing to do now: report, and say when to reconcile again.
-async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Result<Option<Duration>, Error> {
+async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Result<Option<Instant>, Error> {
     let Look { observed, handles, decision } = seen;
-    let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Duration::from_secs(1))) };
+    let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Instant::now() + SOON)) };
+    remembered.priority = Some(Priority::after(observed, decision));
     let memory = &mut remembered.looked.memory;
     memory.failures = if report::failed(decision) { memory.failures.saturating_add(1) } else { 0 };
     let deleting = observed.resource.as_ref().is_none_or(|resource| resource.deleting);
@@ -188,6 +205,7 @@ async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Re
         forget(context, &observed.owner);
         return Ok(None);
     }
+    let wake = wake.map(|wake| Instant::now() + wake.min(FAR));
     status::write(context, observed, handles, remembered, (decision, wake)).await
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{context::Context, observe::Handles, progress, remembered::Remembered};
 use crate::{
@@ -59,8 +60,8 @@ pub async fn write(
     observed: &Observed,
     handles: &Handles,
     remembered: &mut Remembered,
-    (decision, wake): (&Decision, Option<Duration>),
-) -> Result<Option<Duration>, Error> {
+    (decision, wake): (&Decision, Option<Instant>),
+) -> Result<Option<Instant>, Error> {
     let Some(object) = &handles.resource else { return Ok(wake) };
     let (reads, effects) = (context.reads(), &context.effects);
     let nothing = RotatedTokenStatus::default();
@@ -74,6 +75,7 @@ pub async fn write(
         && let Some(left) = remembered.status_written.and_then(|at| (at + STATUS_PACE).checked_sub(reads.uptime()))
         && !left.is_zero()
     {
+        let left = Instant::now() + left;
         return Ok(Some(wake.map_or(left, |wake| wake.min(left))));
     }
     if decision.phase == Phase::Stalled && !is_stalled_with(shown, decision) {
@@ -86,7 +88,7 @@ pub async fn write(
         progress::picked_up(effects, &observed.owner, &record.ledger, Some(shown), said).await;
     }
     if resource::write_status(&effects.client, object, &status).await? == Swap::Conflict {
-        return Ok(Some(Duration::from_secs(1)));
+        return Ok(Some(Instant::now() + Duration::from_secs(1)));
     }
     remembered.status_written = Some(reads.uptime());
     Ok(wake)

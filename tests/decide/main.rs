@@ -15,6 +15,7 @@ mod left_alive;
 mod misread;
 mod order;
 mod owners;
+mod priorities;
 mod rare;
 mod replicas;
 mod sources;

@@ -15,7 +15,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{super::context::Context, health};
+use super::{
+    super::{context::Context, queue::Priority},
+    health,
+};
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, TokenProvider, TokenProviderSpec, TokenProviderStatus,
@@ -130,7 +133,7 @@ async fn wake_if_replaced(
     }
     if known.replace(versions.clone()).is_some_and(|before| before != versions) {
         let using = context.memories.using(|owner, named| named == reference && owner.namespace == namespace);
-        using.into_iter().for_each(|owner| context.queue.add(owner, Duration::ZERO));
+        using.into_iter().for_each(|owner| context.queue.add(owner, Priority::Due, Duration::ZERO));
     }
     Ok(())
 }

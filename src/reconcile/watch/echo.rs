@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    super::{context::Context, remembered::Looked},
+    super::{context::Context, queue::Priority, remembered::Looked},
     streams::DEBOUNCE,
 };
 use crate::core::token::Owner;
@@ -54,46 +54,47 @@ impl Report {
 /// Reports that are not judged yet, by the object that they concern.
 #[derive(Clone, Debug, Default)]
 pub struct Reports {
-    open: Arc<Mutex<HashMap<Owner, Vec<Report>>>>,
+    open: Arc<Mutex<HashMap<Owner, Vec<(Priority, Report)>>>>,
 }
 
 impl Reports {
     /// Notes a report; true if somebody has to judge it, because nobody is about to.
-    fn note(&self, owner: &Owner, report: Report) -> bool {
+    fn note(&self, owner: &Owner, priority: Priority, report: Report) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = open.entry(owner.clone()).or_default();
         if reports.len() <= MOST {
-            reports.push(report);
+            reports.push((priority, report));
         }
         reports.len() == 1
     }
 
-    fn take(&self, owner: &Owner) -> Vec<Report> {
+    fn take(&self, owner: &Owner) -> Vec<(Priority, Report)> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(owner).unwrap_or_default()
     }
 }
 
-/// Wakes an object if what was reported is news to it. A reconcile that runs is waited for: it may be the one that wrote it.
-pub fn heard(context: &Arc<Context>, owner: Owner, report: Report) {
-    if !context.reports.note(&owner, report) {
+/// Wakes an object, as urgently as was said, if what was reported is news to it. A reconcile that runs is waited for: it may be the one that wrote it.
+pub fn heard(context: &Arc<Context>, owner: Owner, priority: Priority, report: Report) {
+    if !context.reports.note(&owner, priority, report) {
         return;
     }
     let context = context.clone();
     tokio::spawn(async move {
         tokio::time::sleep(DEBOUNCE).await;
-        let Some(entry) = context.memories.known(&owner) else {
-            drop(context.reports.take(&owner));
-            return context.queue.add(owner, Duration::ZERO);
+        let entry = context.memories.known(&owner);
+        let remembered = match &entry {
+            Some(entry) => Some(entry.lock().await),
+            None => None,
         };
-        let remembered = entry.lock().await;
         let reports = context.reports.take(&owner);
-        let is_news = |report: &&Report| reports.len() > MOST || !report.is_known(&remembered.looked);
-        let news: Vec<&Report> = reports.iter().filter(is_news).collect();
-        if news.iter().any(|report| report.is_of_bound()) {
+        let is_known = |report: &Report| remembered.as_ref().is_some_and(|remembered| report.is_known(&remembered.looked));
+        let is_news = |(_, report): &&(Priority, Report)| reports.len() > MOST || !is_known(report);
+        let news: Vec<&(Priority, Report)> = reports.iter().filter(is_news).collect();
+        if remembered.is_some() && news.iter().any(|(_, report)| report.is_of_bound()) {
             context.memories.unswept(&owner);
         }
-        if !news.is_empty() {
-            context.queue.add(owner, Duration::ZERO);
+        if let Some(priority) = news.iter().map(|(priority, _)| *priority).min() {
+            context.queue.add(owner, priority, Duration::ZERO);
         }
     });
 }
@@ -142,9 +143,9 @@ mod tests {
         let reports = Reports::default();
         let owner = Owner { namespace: "shop".to_owned(), name: "api".to_owned(), uid: "uid".to_owned() };
         let first: Vec<bool> =
-            (0..100).map(|version| reports.note(&owner, changed("api-token", &version.to_string()))).collect();
+            (0..100).map(|version| reports.note(&owner, Priority::Due, changed("api-token", &version.to_string()))).collect();
         assert_eq!((first.iter().filter(|first| **first).count(), first[0]), (1, true));
         assert_eq!(reports.take(&owner).len(), MOST + 1);
-        assert!(reports.note(&owner, changed("api-token", "101")), "the next one is judged anew");
+        assert!(reports.note(&owner, Priority::Due, changed("api-token", "101")), "the next one is judged anew");
     }
 }

@@ -1,5 +1,6 @@
 //! What wakes objects: watches of objects and Secrets at rest, and of pods while somebody waits for pickup.
 
+mod digest;
 pub mod echo;
 mod interruption;
 mod pod_news;

@@ -15,7 +15,11 @@ use kube::api::WatchEvent;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
-    super::{evidence::PodEvidence, metrics::Metrics, queue::Queue},
+    super::{
+        evidence::PodEvidence,
+        metrics::Metrics,
+        queue::{Priority, Queue},
+    },
     interruption::{Cause, Interruption, Rights, Watched},
     pod_news::PodNews,
 };
@@ -211,7 +215,7 @@ impl PodWatches {
         let waiting: Vec<&Owner> =
             entry.waiting.iter().filter(|(_, uids)| uids.contains(&pod.uid)).map(|(owner, _)| owner).collect();
         for owner in waiting.iter().filter(|_| tells) {
-            self.queue.add((*owner).clone(), DEBOUNCE);
+            self.queue.add((*owner).clone(), Priority::Begun, DEBOUNCE);
         }
         if ended {
             entry.running.remove(&pod.uid);
@@ -231,7 +235,7 @@ impl PodWatches {
         let namespaces = self.lock();
         let waiting = namespaces.get(namespace).into_iter().flat_map(|entry| &entry.waiting);
         for (owner, _) in waiting.filter(|(_, uids)| !uids.is_empty()) {
-            self.queue.add(owner.clone(), DEBOUNCE);
+            self.queue.add(owner.clone(), Priority::Begun, DEBOUNCE);
         }
     }
 

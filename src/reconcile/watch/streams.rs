@@ -7,6 +7,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
     future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,17 +23,15 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{context::Context, provider::status},
+    super::{context::Context, provider::status, queue::Priority},
+    digest::{Digest, digest, priority},
     echo::{self, Report},
     interruption::{Cause, Interruption, Rights, Watched},
 };
 use crate::{
     api::{
         ClusterTokenProvider, ProviderKind, ProviderRef, RotatedToken, TokenProvider,
-        names::{
-            INSTALL_ANNOTATION, OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD,
-            ROLE_TARGET, ROTATE_NOW_ANNOTATION, TAKE_OVER_ANNOTATION,
-        },
+        names::{OWNER_NAME_ANNOTATION, OWNER_UID_LABEL, ROLE_BOUND, ROLE_LABEL, ROLE_RECORD, ROLE_TARGET},
     },
     core::token::Owner,
     kube_io::{record, trouble},
@@ -167,19 +166,21 @@ async fn run_with<K, Fut>(
 /// RotatedTokens: changes of the spec, of the rotate-now annotation, and deletion. Our own status writes wake nobody.
 async fn objects(context: Arc<Context>, namespace: Option<String>) {
     let api = api::<RotatedToken>(&context, namespace.as_deref());
-    let known: Mutex<HashMap<Owner, u64>> = Mutex::default();
+    let known: Mutex<HashMap<Owner, Digest>> = Mutex::default();
     let each = |seen: Seen<PartialObjectMeta<RotatedToken>>| {
         let mut known = lock(&known);
         match seen {
             Seen::Present { object, listed } => {
                 if let Some(owner) = owner(&object) {
                     let digest = digest(&object);
-                    if known.insert(owner.clone(), digest) != Some(digest) {
+                    let before = known.insert(owner.clone(), digest);
+                    if before != Some(digest) {
+                        let priority = priority(before, digest, listed);
                         match object.resource_version().filter(|_| !listed) {
-                            Some(version) => echo::heard(&context, owner, Report::Object { version }),
+                            Some(version) => echo::heard(&context, owner, priority, Report::Object { version }),
                             None => {
                                 let delay = spread(&owner);
-                                context.queue.add(owner, delay);
+                                context.queue.add(owner, priority, delay);
                             }
                         }
                     }
@@ -188,7 +189,7 @@ async fn objects(context: Arc<Context>, namespace: Option<String>) {
             Seen::Gone(object) => {
                 if let Some(owner) = owner(&object) {
                     known.remove(&owner);
-                    context.queue.add(owner, DEBOUNCE);
+                    context.queue.add(owner, Priority::Urgent, DEBOUNCE);
                 }
             }
         }
@@ -198,7 +199,7 @@ async fn objects(context: Arc<Context>, namespace: Option<String>) {
         lock(&known).retain(|owner, _| {
             let is_there = there.contains(&(Some(owner.namespace.clone()), owner.name.clone()));
             if !is_there {
-                context.queue.add(owner.clone(), DEBOUNCE);
+                context.queue.add(owner.clone(), Priority::Urgent, DEBOUNCE);
             }
             is_there
         });
@@ -211,22 +212,8 @@ fn owner(object: &PartialObjectMeta<RotatedToken>) -> Option<Owner> {
     Some(Owner { namespace: object.namespace()?, name: object.name_any(), uid: object.uid()? })
 }
 
-/// What of the metadata can change a decision.
-fn digest(object: &PartialObjectMeta<RotatedToken>) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hash = DefaultHasher::new();
-    object.metadata.generation.hash(&mut hash);
-    object.metadata.deletion_timestamp.is_some().hash(&mut hash);
-    for name in [ROTATE_NOW_ANNOTATION, INSTALL_ANNOTATION, TAKE_OVER_ANNOTATION] {
-        object.annotations().get(name).hash(&mut hash);
-    }
-    object.finalizers().hash(&mut hash);
-    hash.finish()
-}
-
 /// A delay that spreads objects over the time after a start, the same for the same object.
 fn spread(owner: &Owner) -> Duration {
-    use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
     owner.uid.hash(&mut hash);
     let milliseconds = u64::try_from(SPREAD.as_millis()).unwrap_or(1).max(1);
@@ -251,7 +238,7 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
         let owner = owner_of_secret(&object).filter(|owner| context.memories.knows(owner));
         if let Some(owner) = owner.clone().filter(|_| listed) {
             let delay = spread(&owner);
-            context.queue.add(owner, delay);
+            context.queue.add(owner, Priority::Resync, delay);
         }
         if let (Some(namespace), false) = (object.namespace(), listed) {
             // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
@@ -259,8 +246,8 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
             concerned.extend(owner);
             for owner in concerned {
                 match report(&object, is_gone) {
-                    Some(report) => echo::heard(&context, owner, report),
-                    None => context.queue.add(owner, DEBOUNCE),
+                    Some(report) => echo::heard(&context, owner, Priority::Due, report),
+                    None => context.queue.add(owner, Priority::Due, DEBOUNCE),
                 }
             }
         }
@@ -296,15 +283,16 @@ async fn records(context: Arc<Context>, namespaces: Vec<String>) {
     let watched = Watched { watch: "records", objects: "Secrets", namespace, rights: Rights::Own };
     run(api, config, interruption(&context, watched), |seen| {
         let wakes = match &seen {
-            Seen::Present { object, listed } => *listed || object.metadata.deletion_timestamp.is_some(),
-            Seen::Gone(_) => true,
+            Seen::Present { object, .. } if object.metadata.deletion_timestamp.is_some() => Some(Priority::Due),
+            Seen::Present { listed, .. } => listed.then_some(Priority::Resync),
+            Seen::Gone(_) => Some(Priority::Due),
         };
         let (Seen::Present { object, .. } | Seen::Gone(object)) = seen;
         let ours = record::owner_of(&object.metadata)
             .filter(|owner| namespaces.is_empty() || namespaces.contains(&owner.namespace));
-        if let Some(owner) = ours.filter(|_| wakes) {
+        if let Some((owner, priority)) = ours.zip(wakes) {
             let delay = spread(&owner);
-            context.queue.add(owner, delay);
+            context.queue.add(owner, priority, delay);
         }
         std::future::ready(())
     })
@@ -317,19 +305,19 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let known: Mutex<HashMap<Key, Known>> = Mutex::default();
-    let wake = |(namespace, name): &Key| {
+    let wake = |(namespace, name): &Key, priority| {
         let reference = ProviderRef { kind, name: name.clone() };
         let using = context.memories.using(|owner, named| {
             *named == reference && namespace.as_ref().is_none_or(|namespace| *namespace == owner.namespace)
         });
         for owner in using {
-            context.queue.add(owner, DEBOUNCE);
+            context.queue.add(owner, priority, DEBOUNCE);
         }
     };
     let each = |seen: Seen<PartialObjectMeta<K>>| {
-        let (object, present) = match seen {
-            Seen::Present { object, .. } => (object, true),
-            Seen::Gone(object) => (object, false),
+        let (object, present, listed) = match seen {
+            Seen::Present { object, listed } => (object, true, listed),
+            Seen::Gone(object) => (object, false, false),
         };
         let key = (object.namespace(), object.name_any());
         let version = (object.uid(), object.metadata.generation);
@@ -337,7 +325,7 @@ where
         if present && known.get(&key).is_some_and(|known| known.version == version) {
             return std::future::ready(());
         }
-        wake(&key);
+        wake(&key, if listed { Priority::Resync } else { Priority::Due });
         let reference = ProviderRef { kind, name: key.1.clone() };
         match present {
             true => context.metrics().provider_exists(key.0.as_deref(), &reference),
@@ -361,7 +349,7 @@ where
             if !is_there {
                 known.renewal.cancel();
                 context.metrics().provider_gone(key.0.as_deref(), &ProviderRef { kind, name: key.1.clone() });
-                wake(key);
+                wake(key, Priority::Due);
             }
             is_there
         });
