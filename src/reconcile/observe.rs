@@ -123,6 +123,7 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
     looked.bound = record.as_ref().map(bound).unwrap_or_default();
     let observed = Observed {
         owner: owner.clone(),
+        // Before the uptime: waits count from that, and are never over before their time by this clock.
         now: Timestamp::now(),
         uptime: reads.uptime(),
         settings: reads.settings,

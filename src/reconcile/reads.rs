@@ -46,6 +46,12 @@ impl Reads {
         self.started.elapsed()
     }
 
+    /// When that time was, or will be.
+    #[must_use]
+    pub fn instant(&self, uptime: Duration) -> tokio::time::Instant {
+        (self.started + uptime).into()
+    }
+
     /// The names of an owner's tokens: by the installation that its record names, or the object where there is no record yet.
     #[must_use]
     pub fn naming(&self, observed: &Observed) -> Naming {

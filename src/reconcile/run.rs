@@ -147,7 +147,8 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         if !matches!(seen.decision.step, Step::Wait { .. })
             && let Err(wait) = remembered.may_repeat(seen.decision.step.label(), uptime)
         {
-            seen.decision = seen.decision.undone(wait);
+            // From now on; what a decision waits for counts from what it has seen.
+            seen.decision = seen.decision.undone(wait + uptime.saturating_sub(seen.observed.uptime));
         }
         while !matches!(seen.decision.step, Step::Wait { .. }) {
             if perform(context, &mut seen, remembered, deadline).await {
@@ -189,7 +190,7 @@ async fn perform(context: &Arc<Context>, seen: &mut Look, remembered: &mut Remem
 /// Nothing to do now: report, and say when to reconcile again.
 async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Result<Option<Instant>, Error> {
     let Look { observed, handles, decision } = seen;
-    let Step::Wait { wake, .. } = decision.step else { return Ok(Some(Instant::now() + SOON)) };
+    let Step::Wait { wake, failed } = decision.step else { return Ok(Some(Instant::now() + SOON)) };
     remembered.priority = Some(Priority::after(observed, decision));
     let memory = &mut remembered.looked.memory;
     memory.failures = if report::failed(decision) { memory.failures.saturating_add(1) } else { 0 };
@@ -205,8 +206,21 @@ async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Re
         forget(context, &observed.owner);
         return Ok(None);
     }
-    let wake = wake.map(|wake| Instant::now() + wake.min(FAR));
+    // What was proven in this look counts from its end.
+    let proven = remembered.looked.memory.proven_since.unwrap_or_default();
+    let seen_at = context.reads().instant(observed.uptime.max(proven));
+    let wake = wake.map(|wake| wake_at(seen_at, Instant::now(), wake, failed));
     status::write(context, observed, handles, remembered, (decision, wake)).await
+}
+
+/// When a wait ends that was decided on what was seen at a time. One after a failure counts from now, as a pause between attempts.
+///
+/// So does one that is over already: of a provider that answers more slowly than it is asked to be polled, or the object would be reconciled
+/// without a pause. What became due within the reconcile is late by less than that took.
+fn wake_at(seen: Instant, now: Instant, wait: Duration, failed: bool) -> Instant {
+    let wait = wait.min(FAR);
+    let at = seen + wait;
+    if failed || at <= now { now + wait } else { at }
 }
 
 /// Forgets an object that is gone.
@@ -215,4 +229,26 @@ fn forget(context: &Context, owner: &Owner) {
     context.pods.set(owner, None);
     context.memories.forget(owner);
     context.metrics().forget(owner);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A rotation that was due began later by as long as the reconcile before had taken: the wait was added at its end.
+    #[test]
+    fn a_wait_counts_from_what_was_seen() {
+        let seen = Instant::now();
+        let [look, wait] = [40, 15_000].map(Duration::from_millis);
+        assert_eq!(wake_at(seen, seen + look, wait, false), seen + wait);
+        assert_eq!(
+            wake_at(seen, seen + look, wait, true),
+            seen + look + wait,
+            "a pause after a failure is not shortened"
+        );
+        // A poll every two seconds of a provider that takes 25 to answer.
+        let [look, wait] = [25, 2].map(Duration::from_secs);
+        assert_eq!(wake_at(seen, seen + look, wait, false), seen + look + wait);
+        assert_eq!(wake_at(seen, seen + look, Duration::MAX, false), seen + FAR);
+    }
 }
