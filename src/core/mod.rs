@@ -16,6 +16,7 @@
 pub mod decide;
 pub mod fault;
 pub mod guards;
+pub mod jitter;
 pub mod ledger;
 pub mod plan;
 pub mod pods;

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     api::{ProviderKind, RotatedTokenSpec, SecretSpec, TokenProviderSpec, conditions::Reason, object_name},
-    core::token::{Source, Specification},
+    core::{
+        jitter,
+        token::{Owner, Source, Specification},
+    },
 };
 
 /// Shortest interval; the CRD says the same.
@@ -127,6 +130,8 @@ impl From<&SecretSpec> for TargetPlan {
 pub struct Plan {
     pub source: Source,
     pub interval: Duration,
+    /// How much sooner than that a rotation is due, so that objects of the same age are not all due at once.
+    pub early: Duration,
     pub renew_before: Option<Duration>,
     /// Shortest time between two rotations that the provider's policy allows, whoever asks.
     pub min_interval: Option<Duration>,
@@ -141,10 +146,11 @@ pub struct Plan {
 ///
 /// # Errors
 /// Everything that has to be mended, in one message.
-pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
+pub fn build(owner: &Owner, spec: &RotatedTokenSpec, offer: Offer) -> Result<Plan, Trouble> {
     if let Some(trouble) = name_problems(spec) {
         return Err(trouble);
     }
+    let namespace = owner.namespace.as_str();
     let reference = format!("{} {}", spec.provider_ref.kind.as_str(), spec.provider_ref.name);
     let (provider, fields, traits, problems) = match offer {
         Offer::Missing => return Err(Trouble::missing_provider(missing(namespace, spec, &reference))),
@@ -170,6 +176,7 @@ pub fn build(namespace: &str, spec: &RotatedTokenSpec, offer: Offer) -> Result<P
         Specification { provider: spec.provider_ref.clone(), permissions, parameters: spec.parameters.clone() };
     Ok(Plan {
         interval,
+        early: jitter::early(&owner.uid, interval, min_interval),
         renew_before: spec.renew_before.map(Duration::from),
         min_interval,
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace()),
@@ -292,6 +299,10 @@ mod tests {
     use super::*;
     use crate::api::{Backend, ProviderPolicy};
 
+    fn shop() -> Owner {
+        Owner { namespace: "shop".into(), name: "api".into(), uid: "uid-1".into() }
+    }
+
     fn spec(changes: serde_json::Value) -> RotatedTokenSpec {
         let mut spec = json!({"providerRef": {"name": "p"}, "interval": "30d", "secret": {"name": "s"}});
         spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -308,22 +319,22 @@ mod tests {
     }
 
     fn refused(spec: &RotatedTokenSpec, offer: Offer) -> (Reason, String) {
-        let trouble = build("shop", spec, offer).unwrap_err();
+        let trouble = build(&shop(), spec, offer).unwrap_err();
         (trouble.reason, trouble.message)
     }
 
     #[test]
     fn permissions_are_compared_as_a_set() {
-        let one = build("shop", &spec(json!({"permissions": ["b", "a", "b"]})), offer(None)).unwrap();
-        let other = build("shop", &spec(json!({"permissions": ["a", "b"]})), offer(None)).unwrap();
+        let one = build(&shop(), &spec(json!({"permissions": ["b", "a", "b"]})), offer(None)).unwrap();
+        let other = build(&shop(), &spec(json!({"permissions": ["a", "b"]})), offer(None)).unwrap();
         assert_eq!(one.source, other.source);
     }
 
     #[test]
     fn the_default_renewal_never_comes_before_the_interval() {
-        let plan = build("shop", &spec(json!({})), offer(None)).unwrap();
+        let plan = build(&shop(), &spec(json!({})), offer(None)).unwrap();
         assert!(plan.lifetime - plan.lifetime / 3 >= plan.interval);
-        let short = build("shop", &spec(json!({"interval": "1m", "gracePeriod": "0s"})), offer(None)).unwrap();
+        let short = build(&shop(), &spec(json!({"interval": "1m", "gracePeriod": "0s"})), offer(None)).unwrap();
         assert!(short.lifetime - short.lifetime / 3 >= short.interval);
     }
 
@@ -345,7 +356,7 @@ mod tests {
         for (allowed, ok) in [(vec![], false), (vec!["other"], false), (vec!["shop"], true), (vec!["*"], true)] {
             let allowed_namespaces = allowed.into_iter().map(str::to_owned).collect();
             let policy = ProviderPolicy { allowed_namespaces, ..ProviderPolicy::default() };
-            assert_eq!(build("shop", &cluster, offer(Some(policy))).is_ok(), ok);
+            assert_eq!(build(&shop(), &cluster, offer(Some(policy))).is_ok(), ok);
         }
         assert_eq!(refused(&cluster, Offer::Missing).0, Reason::ProviderMissing);
     }

@@ -58,7 +58,7 @@ pub fn postponed(resource: &Resource, plan: &Plan, ledger: &Ledger, now: Timesta
 #[must_use]
 pub fn next(plan: &Plan, current: &Current) -> (Timestamp, Trigger) {
     // By our own clock: that of the provider may differ by more than a short interval.
-    let by_age = after(current.promoted_at, plan.interval);
+    let by_age = after(current.promoted_at, plan.interval.saturating_sub(plan.early));
     match current.token.expires_at.map(|expires| renewal(plan, current, expires)) {
         Some(renewal) if renewal < by_age => (renewal, Trigger::ExpiresSoon),
         _ => (by_age, Trigger::IntervalElapsed),

@@ -55,7 +55,7 @@ pub async fn view(reads: &Reads, owner: &Owner, object: &RotatedToken, looked: &
             .is_some_and(|status| status.sequence.is_some() || !status.history.is_empty()),
         is_recipe_changed: false,
         target: TargetPlan::from(&spec.secret),
-        plan: plan::build(&owner.namespace, spec, offer),
+        plan: plan::build(owner, spec, offer),
     })
 }
 

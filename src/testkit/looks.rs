@@ -120,6 +120,7 @@ pub fn resource() -> Resource {
         plan: Ok(Plan {
             source: source(),
             interval: Duration::from_secs(30 * 86_400),
+            early: Duration::ZERO,
             renew_before: None,
             lifetime: Duration::from_secs(45 * 86_400),
             traits: crate::core::plan::Traits::default(),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokenturn::{
-    api::conditions::Reason,
+    api::{RotatedTokenStatus, conditions::Reason},
     core::{
         ledger::{record::Ledger, trigger::Trigger},
+        report,
         seen::{
             answers::Fault,
             observed::Observed,
@@ -280,4 +281,23 @@ fn a_provider_that_did_not_answer_at_rest_is_asked_again_soon() {
         observed.memory.failures = 20;
         assert_eq!(wake(&observed), (Duration::from_secs(300), true), "less and less often");
     }
+}
+
+/// Sooner than the interval, never later; the status says when, and the rest ends then.
+#[test]
+fn a_rotation_is_due_sooner_by_what_spreads_it() {
+    let one = serial(1, 1);
+    let early = Duration::from_secs(1234);
+    let mut rests = observed(Some(at_rest(one)), carrying(one));
+    rests.resource.as_mut().unwrap().plan.as_mut().unwrap().early = early;
+    let decision = decided(&rests);
+    let wait = Duration::from_secs(30 * 86_400) - early;
+    assert!(matches!(decision.step, Step::Wait { wake: Some(wake), .. } if wake == wait), "{decision:?}");
+    let shown = RotatedTokenStatus::default();
+    let status = report::status(&rests, &decision, Some(1), "install", &shown);
+    assert_eq!(status.next_rotation.unwrap().0, now() + wait);
+    rests.now = now() + wait - Duration::from_millis(1);
+    assert_eq!(step(&rests), "wait UpToDate");
+    rests.now = now() + wait;
+    assert_eq!(step(&rests), "save Intended(Serial { sequence: 2, attempt: 2 })");
 }

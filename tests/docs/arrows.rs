@@ -110,6 +110,7 @@ const CORE: Parts<'_> = &[
     "fault",
     "pods",
     "ledger",
+    "jitter",
     "plan",
     "step",
     "seen",
