@@ -59,10 +59,6 @@ impl Crowd {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
     pub fn tokens(&self) -> &[(String, String)] {
         &self.tokens
     }
@@ -166,7 +162,8 @@ pub fn is_finished(token: &RotatedToken, sequence: i64) -> bool {
     })
 }
 
-fn simple(name: &str) -> Result<RotatedToken, Failure> {
+/// A token of the provider `cluster`.
+pub fn simple(name: &str) -> Result<RotatedToken, Failure> {
     rotated_token(name, GoDuration::from_secs(0))
 }
 

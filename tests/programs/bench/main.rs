@@ -8,20 +8,30 @@
 mod args;
 mod calls;
 mod crowd;
+mod due;
+mod failover;
 mod goals;
+mod growth;
+mod http_provider;
+mod idle;
 mod machine;
+mod pods;
 mod process;
 mod rate;
+mod replicas;
 mod report;
+mod restart;
 mod rotations;
 mod same_writes;
 mod scene;
 mod tables;
+mod times;
 mod traced;
 
 use std::{process::ExitCode, time::Instant};
 
 use args::{Part, Plan};
+use clap::ValueEnum;
 use report::Figures;
 use scene::Scene;
 
@@ -29,6 +39,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The settle time of all parts but `calls`: waiting is not what they measure.
 const SETTLE: &str = "1s";
+
+/// Parts that share one crowd.
+const CROWD: [Part; 3] = [Part::Flat, Part::Idle, Part::Restart];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -66,7 +79,11 @@ async fn run() -> Result<(), Failure> {
 /// Measures part after part; those that failed, with the reason.
 async fn measure(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Vec<String> {
     let mut failed = Vec::new();
-    for part in [Part::Calls, Part::Rate].into_iter().filter(|part| plan.has(*part)) {
+    // The parts about many tokens share a crowd: they are one step, under the name of the first of them.
+    let crowd = CROWD.into_iter().find(|part| plan.has(*part));
+    let steps = Part::value_variants().iter().copied();
+    let steps = steps.filter(|part| plan.has(*part) && (!CROWD.contains(part) || crowd == Some(*part)));
+    for part in steps {
         let started = Instant::now();
         say(&format!("part {part:?}"));
         if let Err(error) = one(part, scene, plan, figures).await {
@@ -84,7 +101,12 @@ async fn one(part: Part, scene: &mut Scene, plan: &Plan, figures: &mut Figures) 
     match part {
         Part::Calls => rotations::run(scene, plan, figures).await,
         Part::Rate => rate::run(scene, plan, figures).await,
-        _ => Ok(()),
+        Part::Due => due::run(scene, plan, figures).await,
+        Part::Flat | Part::Idle | Part::Restart => growth::run(scene, plan, figures).await,
+        Part::Pods => pods::run(scene, plan, figures).await,
+        Part::Failover => failover::run(scene, plan, figures).await,
+        Part::Http => http_provider::run(scene, plan, figures).await,
+        Part::Replicas => replicas::run(scene, plan, figures).await,
     }
 }
 
