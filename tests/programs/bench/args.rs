@@ -18,7 +18,7 @@ struct Typed {
     /// Every part at small size, in a few minutes: for working on the bench itself.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Also 10,000 tokens and 50,000 foreign pods: more than an hour, and some 12 GB of memory.
+    /// Also 10,000 tokens and 50,000 foreign pods: more than an hour, with 16 GB of memory or more (estimated).
     #[arg(long)]
     full: bool,
     /// Only these parts, with commas between.
@@ -95,7 +95,9 @@ pub struct Plan {
     pub foreign_secrets: usize,
     /// Foreign pods in the namespace of the tokens.
     pub pods: Vec<usize>,
-    /// Foreign pods in all, if more are made elsewhere.
+    /// How often each token beside them is rotated: CPU time is counted in hundredths of a second.
+    pub pod_rounds: usize,
+    /// Further ones in another namespace.
     pub pods_elsewhere: usize,
     pub failovers: usize,
     pub http_tokens: usize,
@@ -132,6 +134,7 @@ impl Plan {
             idle_tokens: either(60, 1_000, 1_000),
             idle: typed.idle_seconds.map_or(seconds(20, 120, 120), Duration::from_secs),
             foreign_secrets: either(1_000, 20_000, 20_000),
+            pod_rounds: either(1, 3, 3),
             pods_elsewhere: either(0, 0, 40_000),
             failovers: either(1, 3, 5),
             http_tokens: either(10, 60, 200),

@@ -124,6 +124,21 @@ pub fn request(number: i64) -> Patch<Value> {
 
 /// Waits until all of these tokens have finished a rotation. It watches: to list them again and again would be measured too.
 pub async fn finished(scene: &Scene, tokens: &[(String, String)], sequence: i64) -> Result<(), Failure> {
+    until(scene, tokens, &format!("finish rotation {sequence}"), |token| is_finished(token, sequence)).await
+}
+
+/// Waits until a token is current, whatever becomes of the one before it.
+pub async fn promoted(scene: &Scene, tokens: &[(String, String)], sequence: i64) -> Result<(), Failure> {
+    let is_current = |token: &RotatedToken| token.status.as_ref().and_then(|status| status.sequence) == Some(sequence);
+    until(scene, tokens, &format!("make token {sequence} current"), is_current).await
+}
+
+async fn until(
+    scene: &Scene,
+    tokens: &[(String, String)],
+    what: &str,
+    wanted: impl Fn(&RotatedToken) -> bool,
+) -> Result<(), Failure> {
     let mut missing: HashSet<(String, String)> = tokens.iter().cloned().collect();
     let all: Api<RotatedToken> = Api::all(scene.client.clone());
     let seen = watcher(all, watcher::Config::default()).default_backoff().applied_objects();
@@ -136,13 +151,13 @@ pub async fn finished(scene: &Scene, tokens: &[(String, String)], sequence: i64)
             let first = missing.iter().next();
             let tail = tail.join("\n");
             return Err(format!(
-                "{} tokens do not finish rotation {sequence}, such as {first:?}; the log, latest first:\n{tail}",
+                "{} tokens do not {what}, such as {first:?}; the log, latest first:\n{tail}",
                 missing.len()
             )
             .into());
         };
         let token = token.ok_or("the watch of RotatedTokens ended")??;
-        if is_finished(&token, sequence) {
+        if wanted(&token) {
             missing.remove(&(token.namespace().unwrap_or_default(), token.name_any()));
         }
         if missing.len() + 500 <= reported {

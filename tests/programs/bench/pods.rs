@@ -22,9 +22,6 @@ use super::{
 
 const TOKENS: usize = 20;
 
-/// Each token is rotated so often: CPU time is counted in hundredths of a second.
-const ROUNDS: usize = 3;
-
 /// About as large as the pods of a service mesh with all that its webhooks add, as JSON.
 const POD_SIZE: usize = 28_000;
 const SECRET_SIZE: usize = 2_000;
@@ -34,27 +31,28 @@ const NODE: &str = "foreign";
 
 pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Result<(), Failure> {
     figures.part(&format!(
-        "{TOKENS} tokens of one namespace, {ROUNDS} rotations each, all at once, beside what is not theirs"
+        "{TOKENS} tokens of one namespace, {} rotations each, all at once, beside what is not theirs",
+        plan.pod_rounds
     ));
     let mut crowd = start(scene, "secrets").await?;
     let secrets = plan.foreign_secrets;
     fill(scene, &crowd.spaces()[0], "secrets", secrets, secret).await?;
-    measure(scene, &mut crowd, &format!("secrets_{secrets}"), figures).await?;
+    measure(scene, plan, &mut crowd, &format!("secrets_{secrets}"), figures).await?;
 
     scene.clear(SETTLE).await?;
     node(scene).await?;
     let mut crowd = start(scene, "pods").await?;
-    measure(scene, &mut crowd, "pods_0", figures).await?;
+    measure(scene, plan, &mut crowd, "pods_0", figures).await?;
     let mut made = 0;
     for &pods in &plan.pods {
         fill(scene, &crowd.spaces()[0], "pods", pods - made, pod).await?;
         made = pods;
-        measure(scene, &mut crowd, &format!("pods_{pods}"), figures).await?;
+        measure(scene, plan, &mut crowd, &format!("pods_{pods}"), figures).await?;
     }
     if plan.pods_elsewhere > 0 {
         let elsewhere = scene.bare_namespace("elsewhere").await?;
         fill(scene, &elsewhere, "pods", plan.pods_elsewhere, pod).await?;
-        measure(scene, &mut crowd, &format!("pods_{made}_of_{}", made + plan.pods_elsewhere), figures).await?;
+        measure(scene, plan, &mut crowd, &format!("pods_{made}_of_{}", made + plan.pods_elsewhere), figures).await?;
     }
     Ok(())
 }
@@ -65,14 +63,20 @@ async fn start(scene: &Scene, stem: &str) -> Result<Crowd, Failure> {
     Ok(crowd)
 }
 
-async fn measure(scene: &Scene, crowd: &mut Crowd, beside: &str, figures: &mut Figures) -> Result<(), Failure> {
+async fn measure(
+    scene: &Scene,
+    plan: &Plan,
+    crowd: &mut Crowd,
+    beside: &str,
+    figures: &mut Figures,
+) -> Result<(), Failure> {
     process::reset_peak(scene.pid()?)?;
-    let before = scene.used()?;
+    let (before, rounds) = (scene.used()?, plan.pod_rounds);
     let mut took = 0.0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         took += crowd.rotate(scene).await?.as_secs_f64();
     }
-    let rotations = TOKENS * ROUNDS;
+    let rotations = TOKENS * rounds;
     let (operator, servers) = scene.used()?.millis_each(before, rotations);
     figures.put(&format!("rss_mib_{beside}"), "most resident memory meanwhile", scene.peak_mib()?);
     figures.put(&format!("cpu_ms_rotation_{beside}"), "CPU of the operator for each rotation", operator);

@@ -17,6 +17,11 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     scene.quiet(plan.quiet).await?;
     let one = crowd.rotate(scene).await?;
     scene.quiet(plan.quiet).await?;
+    // Waits that are the same for one token and for many, and for one replica and for two.
+    let mut single = Crowd::new("single", 1);
+    single.grow(scene, 1).await?;
+    let alone = single.rotate(scene).await?;
+    scene.quiet(plan.quiet).await?;
     let mut second = scene.replica(SETTLE).await?;
     second.ready(PATIENCE).await?;
     scene.quiet(plan.quiet).await?;
@@ -27,5 +32,7 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     figures.put("one_replica_rotations_per_s", "one replica", rate(one));
     figures.put("two_replicas_rotations_per_s", "two replicas", rate(two));
     figures.put("two_replicas_ratio", "of these two", rate(two) / rate(one));
+    let [one, two] = [one, two].map(|took| rate(took.saturating_sub(alone)));
+    figures.put("two_replicas_ratio_working", "the same in the times without that of a rotation alone", two / one);
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Figures {
             let verdict = if goal.is_met(value) { "ok" } else { "over" };
             format!("   goal {}: {verdict}", goal.describe())
         });
-        self.line(&format!("{key:<30}{value:>9}   {what}{}", verdict.unwrap_or_default()));
+        self.line(&format!("{key:<36}{value:>9}   {what}{}", verdict.unwrap_or_default()));
         // Whole numbers look like counts.
         let is_whole = value.fract() == 0.0 && value.abs() < 1e9;
         self.keys.insert(key.to_owned(), if is_whole { json!(value as i64) } else { json!(value) });

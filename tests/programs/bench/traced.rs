@@ -1,6 +1,9 @@
 //! The stored writes of one rotation, as the operator makes them: kinds and order from the audit log, bodies from watches.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
@@ -14,7 +17,7 @@ use serde_json::Value;
 use super::{
     Failure,
     calls::Kind,
-    crowd::{Crowd, request},
+    crowd::{Crowd, finished, request},
     scene::{SYSTEM, Scene},
 };
 
@@ -45,6 +48,8 @@ pub struct Traced {
     pub writes: Vec<Write>,
     pub record: Value,
     pub target: Value,
+    /// How long it took from the request to the end of the old token, while nothing else was to be done.
+    pub alone: Duration,
 }
 
 impl Traced {
@@ -80,9 +85,10 @@ pub async fn trace(scene: &Scene) -> Result<Traced, Failure> {
     let secrets_version = secrets.list_metadata(&ListParams::default().limit(1)).await?.metadata.resource_version;
     let tokens_version = tokens.list_metadata(&ListParams::default()).await?.metadata.resource_version;
 
-    let mark = scene.mark()?;
+    let (mark, started) = (scene.mark()?, Instant::now());
     tokens.patch_metadata(name, &PatchParams::default(), &request(2)).await?;
-    super::crowd::finished(scene, crowd.tokens(), 2).await?;
+    finished(scene, crowd.tokens(), 2).await?;
+    let alone = started.elapsed();
     scene.quiet(Duration::from_secs(3)).await?;
     let calls = scene.calls_since(mark)?;
 
@@ -126,7 +132,7 @@ pub async fn trace(scene: &Scene) -> Result<Traced, Failure> {
         });
     }
     let [record, target] = [&record, &target].map(|secret| serde_json::to_value(secret).map(stripped));
-    Ok(Traced { writes, record: record?, target: target? })
+    Ok(Traced { writes, record: record?, target: target?, alone })
 }
 
 /// Every version of objects that was stored after another one, in order, but for deletions.
