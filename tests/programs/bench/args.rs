@@ -120,7 +120,7 @@ impl Plan {
         let seconds =
             |quick: usize, normal: usize, full: usize| Duration::from_secs(either(quick, normal, full) as u64);
         let sizes = [&[60][..], &[100, 1_000], &[100, 1_000, 10_000]][either(0, 1, 2)].to_vec();
-        let pods = [&[300, 1_000][..], &[300, 2_000, 10_000], &[300, 2_000, 10_000]][either(0, 1, 2)].to_vec();
+        let pods = [&[300][..], &[300, 2_000, 10_000], &[300, 2_000, 10_000]][either(0, 1, 2)].to_vec();
         let settle_time = typed.settle_time.map_or_else(|| if typed.quick { "1s" } else { "15s" }.parse(), Ok)?;
         Ok(Self {
             parts: if typed.part.is_empty() { Part::value_variants().to_vec() } else { typed.part },

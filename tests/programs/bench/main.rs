@@ -30,8 +30,9 @@ mod traced;
 
 use std::{process::ExitCode, time::Instant};
 
-use args::{Part, Plan};
 use clap::ValueEnum;
+
+use args::{Part, Plan};
 use report::Figures;
 use scene::Scene;
 
