@@ -1,6 +1,14 @@
 //! Tokens that are due at once: how fast they are rotated, and what that takes.
 
-use super::{Failure, args::Plan, crowd::Crowd, report::Figures, same_writes, scene::Scene, traced};
+use super::{
+    Failure, SETTLE,
+    args::Plan,
+    crowd::Crowd,
+    report::Figures,
+    same_writes,
+    scene::Scene,
+    traced::{self, Traced},
+};
 
 /// So many that each of the operator's places has something to do, whatever share of them one namespace may have.
 const NAMESPACES: usize = 4;
@@ -15,6 +23,12 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     scene.quiet(plan.quiet).await?;
     let issue = scene.calls_since(mark)?;
 
+    // Before and after: a machine that does other work is not the same all the time.
+    let traced = traced::trace(scene).await?;
+    let before_same = same(scene, plan, &traced).await?;
+    scene.start_operator(SETTLE).await?;
+    scene.quiet(plan.quiet).await?;
+
     let (mark, before) = (scene.mark()?, scene.used()?);
     let took = crowd.rotate(scene).await?;
     let (operator, servers) = scene.used()?.millis_each(before, tokens);
@@ -22,10 +36,8 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     let rotation = scene.calls_since(mark)?;
     let each = |count: usize| count as f64 / tokens as f64;
 
-    let traced = traced::trace(scene).await?;
-    scene.stop_operator().await?;
-    let writers = plan.concurrency;
-    let same = same_writes::run(scene, &traced, writers, plan.same_writes).await?;
+    let after_same = same(scene, plan, &traced).await?;
+    let (writers, same) = (plan.concurrency, (before_same + after_same) / 2.0);
 
     figures
         .part(&format!("{tokens} tokens due at once in {NAMESPACES} namespaces, provider kubernetes, settle time 1 s"));
@@ -35,6 +47,7 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     figures.put("rotation_alone_s", "how long one takes while nothing else is due", traced.alone.as_secs_f64());
     figures.put("rotations_per_s_working", "rotations in the time without that of one alone", working);
     figures.put("same_writes_per_s", &format!("rotations' worth of the same stored writes, {writers} writers"), same);
+    figures.line(&format!("the mean of {before_same:.1} before the rotations and {after_same:.1} after them"));
     figures.put("same_writes_ratio", "rotations_per_s of that", rate / same);
     figures.put("same_writes_ratio_working", "rotations_per_s_working of that", working / same);
     figures.line(&format!("one rotation's stored writes: {}", traced.describe()));
@@ -47,4 +60,10 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     figures.put("other_calls_rotation_crowd", "calls that store nothing, for each", each(rotation.others()));
     figures.line(&format!("{} writes without success", rotation.unsuccessful()));
     Ok(())
+}
+
+/// The same writes with no operator beside them.
+async fn same(scene: &mut Scene, plan: &Plan, traced: &Traced) -> Result<f64, Failure> {
+    scene.stop_operator().await?;
+    same_writes::run(scene, traced, plan.concurrency, plan.same_writes).await
 }

@@ -25,8 +25,7 @@ pub async fn run(scene: &mut Scene, plan: &Plan, crowd: &Crowd, figures: &mut Fi
     scene.stop_operator().await?;
     let mark = scene.mark()?;
     let started = Timestamp::now();
-    scene.operator = scene.replica(SETTLE).await?;
-    scene.operator.ready(PATIENCE).await?;
+    scene.start_operator(SETTLE).await?;
     let (mut looked, mut last) = (looks(scene, mark, &records)?, Timestamp::now());
     while looked.len() < records.len() && last.duration_since(Timestamp::now()).unsigned_abs() < PATIENCE {
         tokio::time::sleep(Duration::from_secs(1)).await;

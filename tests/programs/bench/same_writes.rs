@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use http::{Method, Request};
-use kube::{Client, api::PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokenturn::testkit::servers::random_hex;
@@ -21,7 +25,7 @@ use super::{
     traced::{Traced, Write},
 };
 
-/// Rotations' worth of writes a second. No operator may run.
+/// Rotations' worth of writes a second. No operator may run meanwhile; nothing is left that one would see.
 pub async fn run(scene: &Scene, traced: &Traced, writers: usize, span: Duration) -> Result<f64, Failure> {
     say(&format!("{writers} writers make the same writes for {} s", span.as_secs()));
     let namespace = scene.namespace("same").await?;
@@ -31,8 +35,10 @@ pub async fn run(scene: &Scene, traced: &Traced, writers: usize, span: Duration)
     let started = Instant::now();
     let end = started + span;
     let counts = try_join_all(writers.iter_mut().map(|writer| writer.work(traced, end))).await?;
+    let took = started.elapsed();
+    try_join_all(writers.iter().map(|writer| writer.end(scene))).await?;
     let writes: usize = counts.iter().sum();
-    Ok(writes as f64 / traced.writes.len().max(1) as f64 / started.elapsed().as_secs_f64())
+    Ok(writes as f64 / traced.writes.len().max(1) as f64 / took.as_secs_f64())
 }
 
 /// The version of an object, by which the next write is made.
@@ -170,6 +176,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Removes what an operator would take for its own.
+    async fn end(&self, scene: &Scene) -> Result<(), Failure> {
+        let params = DeleteParams::default();
+        let (records, record) = (secrets_of(scene, SYSTEM), format!("record-{}", self.name));
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        records.patch_metadata(&record, &PatchParams::default(), &patch).await?;
+        records.delete(&record, &params).await?;
+        scene.tokens(&self.namespace).delete(&self.name, &params).await?;
+        let own = secrets_of(scene, &self.namespace);
+        for name in self.bound.iter().map(|(name, _)| name).chain([&self.name]) {
+            own.delete(name, &params).await?;
+        }
+        Ok(())
+    }
+
     async fn bind(&mut self, body: &Value) -> Result<(), Failure> {
         let bound = format!("tokenturn-same-{}", random_hex());
         let version = self.create(&self.namespace, &bound, body).await?;
@@ -193,6 +214,10 @@ impl Writer {
         let request = request.body(serde_json::to_vec(body)?)?;
         self.client.request_text(request).await.map_err(|error| format!("{what}: {error}").into())
     }
+}
+
+fn secrets_of(scene: &Scene, namespace: &str) -> Api<Secret> {
+    Api::namespaced(scene.client.clone(), namespace)
 }
 
 fn secrets(namespace: &str) -> String {

@@ -119,6 +119,11 @@ impl Scene {
             self.remove::<Secret>(space).await?;
         }
         self.remove::<Secret>(SYSTEM).await?;
+        self.start_operator(settle_time).await
+    }
+
+    /// A new operator in the place of the one that has ended.
+    pub async fn start_operator(&mut self, settle_time: &str) -> Result<(), Failure> {
         self.operator = self.replica(settle_time).await?;
         Ok(self.operator.ready(PATIENCE).await?)
     }
