@@ -5,7 +5,7 @@ use super::{
     args::Plan,
     crowd::Crowd,
     report::Figures,
-    same_writes,
+    same_writes::{self, Same},
     scene::Scene,
     traced::{self, Traced},
 };
@@ -25,7 +25,7 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
 
     // Before and after: a machine that does other work is not the same all the time.
     let traced = traced::trace(scene).await?;
-    let before_same = same(scene, plan, &traced).await?;
+    let earlier = same(scene, plan, &traced).await?;
     scene.start_operator(SETTLE).await?;
     scene.quiet(plan.quiet).await?;
 
@@ -36,8 +36,8 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     let rotation = scene.calls_since(mark)?;
     let each = |count: usize| count as f64 / tokens as f64;
 
-    let after_same = same(scene, plan, &traced).await?;
-    let (writers, same) = (plan.concurrency, (before_same + after_same) / 2.0);
+    let later = same(scene, plan, &traced).await?;
+    let (writers, same) = (plan.concurrency, (earlier.rate + later.rate) / 2.0);
 
     figures
         .part(&format!("{tokens} tokens due at once in {NAMESPACES} namespaces, provider kubernetes, settle time 1 s"));
@@ -47,13 +47,15 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
     figures.put("rotation_alone_s", "how long one takes while nothing else is due", traced.alone.as_secs_f64());
     figures.put("rotations_per_s_working", "rotations in the time without that of one alone", working);
     figures.put("same_writes_per_s", &format!("rotations' worth of the same stored writes, {writers} writers"), same);
-    figures.line(&format!("the mean of {before_same:.1} before the rotations and {after_same:.1} after them"));
+    figures.line(&format!("the mean of {:.1} before the rotations and {:.1} after them", earlier.rate, later.rate));
     figures.put("same_writes_ratio", "rotations_per_s of that", rate / same);
     figures.put("same_writes_ratio_working", "rotations_per_s_working of that", working / same);
     figures.line(&format!("one rotation's stored writes: {}", traced.describe()));
     figures.put("cpu_ms_first", "CPU of the operator for each first issue", first);
     figures.put("cpu_ms_rotation", "CPU of the operator for each rotation", operator);
     figures.put("server_cpu_ms_rotation", "CPU of etcd and the Kubernetes servers for each", servers);
+    let server_cpu = (earlier.server_cpu_ms + later.server_cpu_ms) / 2.0;
+    figures.put("same_writes_server_cpu_ms", "the same for the same writes without an operator", server_cpu);
     figures.put("stored_writes_first_crowd", "writes for each first issue", each(issue.stored()));
     figures.put("other_calls_first_crowd", "calls that store nothing, for each", each(issue.others()));
     figures.put("stored_writes_rotation_crowd", "writes for each rotation", each(rotation.stored()));
@@ -63,7 +65,7 @@ pub async fn run(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Resul
 }
 
 /// The same writes with no operator beside them.
-async fn same(scene: &mut Scene, plan: &Plan, traced: &Traced) -> Result<f64, Failure> {
+async fn same(scene: &mut Scene, plan: &Plan, traced: &Traced) -> Result<Same, Failure> {
     scene.stop_operator().await?;
     same_writes::run(scene, traced, plan.concurrency, plan.same_writes).await
 }

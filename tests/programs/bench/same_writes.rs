@@ -25,20 +25,28 @@ use super::{
     traced::{Traced, Write},
 };
 
-/// Rotations' worth of writes a second. No operator may run meanwhile; nothing is left that one would see.
-pub async fn run(scene: &Scene, traced: &Traced, writers: usize, span: Duration) -> Result<f64, Failure> {
+/// What the same writes come to.
+pub struct Same {
+    /// Rotations' worth of writes a second.
+    pub rate: f64,
+    /// CPU of the servers for each.
+    pub server_cpu_ms: f64,
+}
+
+/// Makes the writes for a while. No operator may run meanwhile; nothing is left that one would see.
+pub async fn run(scene: &Scene, traced: &Traced, writers: usize, span: Duration) -> Result<Same, Failure> {
     say(&format!("{writers} writers make the same writes for {} s", span.as_secs()));
     let namespace = scene.namespace("same").await?;
     let client = scene.as_operator().await?;
     let writers = (0..writers).map(|number| Writer::prepare(scene, client.clone(), &namespace, number, traced));
     let mut writers = try_join_all(writers).await?;
-    let started = Instant::now();
+    let (cpu, started) = (scene.servers_cpu()?, Instant::now());
     let end = started + span;
     let counts = try_join_all(writers.iter_mut().map(|writer| writer.work(traced, end))).await?;
-    let took = started.elapsed();
+    let (cpu, took) = (scene.servers_cpu()?.saturating_sub(cpu), started.elapsed());
     try_join_all(writers.iter().map(|writer| writer.end(scene))).await?;
-    let writes: usize = counts.iter().sum();
-    Ok(writes as f64 / traced.writes.len().max(1) as f64 / took.as_secs_f64())
+    let rotations = counts.iter().sum::<usize>() as f64 / traced.writes.len().max(1) as f64;
+    Ok(Same { rate: rotations / took.as_secs_f64(), server_cpu_ms: 1_000.0 * cpu.as_secs_f64() / rotations })
 }
 
 /// The version of an object, by which the next write is made.

@@ -235,8 +235,12 @@ impl Scene {
 
     /// CPU time so far.
     pub fn used(&self) -> Result<Used, Failure> {
-        let servers = self.plane.pids().into_iter().map(process::cpu).sum::<Result<_, _>>()?;
-        Ok(Used { operator: process::cpu(self.pid()?)?, servers })
+        Ok(Used { operator: process::cpu(self.pid()?)?, servers: self.servers_cpu()? })
+    }
+
+    /// CPU time of the servers so far.
+    pub fn servers_cpu(&self) -> Result<Duration, Failure> {
+        self.plane.pids().into_iter().map(process::cpu).sum()
     }
 
     pub fn pid(&self) -> Result<u32, Failure> {
