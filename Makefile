@@ -61,7 +61,7 @@ crds: tools ## write crds/*.yaml anew from the Rust types
 servers: tools ## build etcd, the Kubernetes servers and helm into .servers, once
 	@tests/servers/build.sh $(SERVERS) >/dev/null
 
-bench: servers ## measure calls, rates, CPU, memory and times (20 minutes; the last line is JSON). BENCH=--quick for six
+bench: servers ## measure calls, rates, CPU, memory and times (20 to 30 minutes; the last line is JSON). BENCH=--quick for eight
 	@$(CARGO) build --locked --release --features testkit --bin tokenturn --example bench
 	@$(CARGO) run --locked --release --quiet --features testkit --example bench -- $(BENCH)
 

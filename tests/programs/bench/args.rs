@@ -134,7 +134,7 @@ impl Plan {
             idle_tokens: either(60, 1_000, 1_000),
             idle: typed.idle_seconds.map_or(seconds(20, 120, 120), Duration::from_secs),
             foreign_secrets: either(1_000, 20_000, 20_000),
-            pod_rounds: either(1, 3, 3),
+            pod_rounds: either(1, 2, 3),
             pods_elsewhere: either(0, 0, 40_000),
             failovers: either(1, 3, 5),
             http_tokens: either(10, 60, 200),
