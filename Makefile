@@ -61,9 +61,9 @@ crds: tools ## write crds/*.yaml anew from the Rust types
 servers: tools ## build etcd, the Kubernetes servers and helm into .servers, once
 	@tests/servers/build.sh $(SERVERS) >/dev/null
 
-bench: servers ## measure writes, memory and time of a rotation; the last line is JSON
+bench: servers ## measure calls, rates, CPU, memory and times (20 to 30 minutes; the last line is JSON). BENCH=--quick for eight
 	@$(CARGO) build --locked --release --features testkit --bin tokenturn --example bench
-	@$(CARGO) run --locked --release --quiet --features testkit --example bench
+	@$(CARGO) run --locked --release --quiet --features testkit --example bench -- $(BENCH)
 
 soak: servers ## 1,000 rotations under traffic while leaders are killed; the last line is JSON. SOAK=--short for a minute and a half
 	@$(CARGO) build --locked $(CHECKED) --bin tokenturn --example soak

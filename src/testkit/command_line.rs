@@ -33,6 +33,7 @@ impl CommandLines<'_> {
             format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
         ];
         args.extend(self.options.fast_etcd.then(|| "--unsafe-no-fsync".to_owned()));
+        args.extend(self.options.etcd_args.iter().cloned());
         args
     }
 

@@ -44,6 +44,7 @@ pub struct ControlPlaneOptions {
     pub audit: Audit,
     /// Off only for a test that ends etcd the hard way and wants its data back.
     pub fast_etcd: bool,
+    pub etcd_args: Vec<String>,
     pub api_server_args: Vec<String>,
     /// For example `--node-monitor-grace-period=5s`.
     pub controller_manager_args: Vec<String>,
@@ -57,6 +58,7 @@ impl Default for ControlPlaneOptions {
             scheduler: true,
             audit: Audit::Writes,
             fast_etcd: true,
+            etcd_args: Vec::new(),
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
             certificate: None,

@@ -220,6 +220,10 @@ async fn answer(
         lock(&shared.strange).push(format!("{} {}", asked.method, uri.path()));
         return StatusCode::NOT_FOUND.into_response();
     };
+    let latency = lock(&shared.store).behaviour.latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     let spent = lock(&shared.store).spend();
     let mut response =
         if spent.is_too_much { written(shared.wire.too_many()) } else { served(&shared, operation, asked).await };

@@ -2,43 +2,47 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tokenturn::api::GoDuration;
 
 use super::Failure;
 
-/// Counts what the operator writes and how much memory it needs, on a real control plane.
+/// Measures what the operator costs on a real control plane: calls, rates, CPU, memory, times.
 ///
-/// Figures come from the API server's audit log and from /proc; nothing is a timed test. The last line of the output is one
-/// JSON object. The exit code is 0 also when a figure is over its aim; it is 1 when the run failed or a consumer was refused.
+/// Figures come from the API server's audit log, from /proc and from watches; nothing that the operator says about itself is
+/// believed. The last line of the output is one JSON object with what was measured and nothing else. The exit code is 0 also
+/// when a figure is over its goal; it is 1 when a part failed or a consumer was refused.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Typed {
-    /// Few tokens and short waits, for working on the bench itself; its figures are not for docs/performance.md.
-    #[arg(long)]
+    /// Every part at small size, in a few minutes: for working on the bench itself.
+    #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Rotations that are counted, after the first issue.
+    /// Also 10,000 tokens and 50,000 foreign pods: more than an hour, with 16 GB of memory or more (estimated).
+    #[arg(long)]
+    full: bool,
+    /// Only these parts, with commas between.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    part: Vec<Part>,
+    /// Rotations whose calls are counted one by one.
     #[arg(long)]
     rotations: Option<u32>,
-    /// Settle time of the operator.
+    /// Settle time of the operator in part `calls`; it is one second in the others.
     #[arg(long)]
     settle_time: Option<GoDuration>,
-    /// Grace period of the token that is rotated.
+    /// Grace period of the token of part `calls`.
     #[arg(long, default_value = "0s")]
     grace: GoDuration,
-    /// How long a quiet operator is watched for writes.
+    /// How long an operator at rest is watched.
     #[arg(long)]
     idle_seconds: Option<u64>,
-    /// Tokens whose first issue is timed.
+    /// Tokens that are due at once in parts `rate` and `replicas`.
     #[arg(long)]
-    first_tokens: Option<usize>,
-    /// Tokens at rest while the writes of an idle operator are counted.
-    #[arg(long)]
-    idle_tokens: Option<usize>,
-    /// Tokens at rest when the memory is read.
-    #[arg(long)]
-    tokens: Option<usize>,
-    /// Lists every counted call with its time on standard error.
+    rate_tokens: Option<usize>,
+    /// The operator's --concurrency, and how many writers make the same writes.
+    #[arg(long, default_value_t = 16)]
+    concurrency: usize,
+    /// Lists every call that part `calls` counts, with its time, on standard error.
     #[arg(long)]
     trace: bool,
     /// The operator under test; without it, the one in the folder above the bench's own.
@@ -46,18 +50,58 @@ struct Typed {
     binary: Option<PathBuf>,
 }
 
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Calls of one rotation of a Deployment of three pods, under the calls of its consumers.
+    Calls,
+    /// Tokens that are due at once, and a writer that makes the same writes.
+    Rate,
+    /// From due to readable, one token after another.
+    Due,
+    /// CPU, calls and memory of first issues as the number of tokens grows.
+    Flat,
+    /// Many tokens at rest.
+    Idle,
+    /// A new process with many tokens.
+    Restart,
+    /// Tokens beside pods and Secrets of others.
+    Pods,
+    /// The leader is killed, a standby is there.
+    Failover,
+    /// An HTTP provider that takes 100 ms for each call.
+    Http,
+    /// Two replicas and one.
+    Replicas,
+}
+
 /// What a run does.
 #[derive(Debug)]
 pub struct Plan {
+    parts: Vec<Part>,
     pub rotations: u32,
     pub settle_time: GoDuration,
     pub grace: GoDuration,
-    pub idle: Duration,
-    pub first_tokens: usize,
+    pub rate_tokens: usize,
+    /// How long the same writes are made without an operator.
+    pub same_writes: Duration,
+    pub concurrency: usize,
+    pub due_tokens: usize,
+    /// Numbers of tokens at which a growing crowd is measured.
+    pub sizes: Vec<usize>,
+    /// At how many of them the operator is watched at rest.
     pub idle_tokens: usize,
-    pub tokens: usize,
-    /// How long the bare writer writes.
-    pub bare: Duration,
+    pub idle: Duration,
+    pub foreign_secrets: usize,
+    /// Foreign pods in the namespace of the tokens.
+    pub pods: Vec<usize>,
+    /// How often each token beside them is rotated: CPU time is counted in hundredths of a second.
+    pub pod_rounds: usize,
+    /// Further ones in another namespace.
+    pub pods_elsewhere: usize,
+    pub failovers: usize,
+    pub http_tokens: usize,
+    pub replica_tokens: usize,
     /// An operator that has written nothing for this long is quiet.
     pub quiet: Duration,
     pub trace: bool,
@@ -67,33 +111,44 @@ pub struct Plan {
 impl Plan {
     /// Reads the command line of this process.
     pub fn from_command_line() -> Result<Self, Failure> {
-        let Typed {
-            quick,
-            rotations,
-            settle_time,
-            grace,
-            idle_seconds,
-            first_tokens,
-            idle_tokens,
-            tokens,
-            trace,
-            binary,
-        } = Typed::parse();
-        let either = |short: u64, full: u64| if quick { short } else { full };
-        let settle_time = settle_time.map_or_else(|| if quick { "1s" } else { "15s" }.parse(), Ok)?;
+        let typed = Typed::parse();
+        let either = |quick: usize, normal: usize, full: usize| match (typed.quick, typed.full) {
+            (true, _) => quick,
+            (_, true) => full,
+            _ => normal,
+        };
+        let seconds =
+            |quick: usize, normal: usize, full: usize| Duration::from_secs(either(quick, normal, full) as u64);
+        let sizes = [&[60][..], &[100, 1_000], &[100, 1_000, 10_000]][either(0, 1, 2)].to_vec();
+        let pods = [&[300][..], &[300, 2_000, 10_000], &[300, 2_000, 10_000]][either(0, 1, 2)].to_vec();
+        let settle_time = typed.settle_time.map_or_else(|| if typed.quick { "1s" } else { "15s" }.parse(), Ok)?;
         Ok(Self {
-            rotations: rotations.unwrap_or(if quick { 2 } else { 5 }).max(1),
+            parts: if typed.part.is_empty() { Part::value_variants().to_vec() } else { typed.part },
+            rotations: typed.rotations.unwrap_or(if typed.quick { 2 } else { 3 }).max(1),
             settle_time,
-            grace,
-            idle: Duration::from_secs(idle_seconds.unwrap_or(either(20, 300))),
-            first_tokens: first_tokens.unwrap_or(if quick { 3 } else { 10 }).max(1),
-            idle_tokens: idle_tokens.unwrap_or(if quick { 8 } else { 50 }),
-            tokens: tokens.unwrap_or(if quick { 40 } else { 1000 }),
-            bare: Duration::from_secs(either(3, 10)),
-            // Sentences of a status are written at most every 30 s, so a late one shows within this time.
-            quiet: Duration::from_secs(either(5, 35)),
-            trace,
-            binary: tokenturn::testkit::binary::operator(binary)?,
+            grace: typed.grace,
+            rate_tokens: typed.rate_tokens.unwrap_or(either(60, 400, 1_000)).max(1),
+            same_writes: seconds(5, 15, 30),
+            concurrency: typed.concurrency.max(1),
+            due_tokens: either(10, 40, 200),
+            idle_tokens: either(60, 1_000, 1_000),
+            idle: typed.idle_seconds.map_or(seconds(20, 120, 120), Duration::from_secs),
+            foreign_secrets: either(1_000, 20_000, 20_000),
+            pod_rounds: either(1, 2, 3),
+            pods_elsewhere: either(0, 0, 40_000),
+            failovers: either(1, 3, 5),
+            http_tokens: either(10, 60, 200),
+            replica_tokens: typed.rate_tokens.unwrap_or(either(40, 200, 1_000)).max(1),
+            // Sentences of a status are written at most every 15 s, so a late one shows within this time.
+            quiet: seconds(4, 20, 20),
+            trace: typed.trace,
+            binary: tokenturn::testkit::binary::operator(typed.binary)?,
+            sizes,
+            pods,
         })
+    }
+
+    pub fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
     }
 }

@@ -103,6 +103,11 @@ impl Calls {
         calls
     }
 
+    /// Every write with what it is for, in the order in which they ended.
+    pub fn writes(&self) -> &[(Kind, AuditEvent)] {
+        &self.writes
+    }
+
     pub fn count(&self, kinds: &[Kind]) -> usize {
         self.writes.iter().filter(|(kind, _)| kinds.contains(kind)).count()
     }

@@ -1,124 +1,201 @@
-//! Many tokens: how fast they are issued, and what they cost at rest.
+//! Many tokens, in namespaces of the same size, that are issued and rotated together.
 
-use std::time::{Duration, Instant};
-
-use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
 };
-use tokenturn::api::GoDuration;
+
+use futures::{StreamExt, TryStreamExt, pin_mut, stream};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde_json::{Value, json};
+use tokenturn::api::{GoDuration, RotatedToken};
 
 use super::{
     Failure, say,
-    scene::{Scene, is_finished, rotated_token},
+    scene::{HANDS, PATIENCE, Scene},
 };
 
-/// Requests for new objects on their way at the same time.
-const CREATORS: usize = 16;
-
-/// As these tokens are not rotated, it makes no difference.
-const GRACE: GoDuration = GoDuration::from_secs(0);
-
-/// How long many tokens may take altogether.
-const LIMIT: Duration = Duration::from_secs(900);
+/// Makes a RotatedToken of a name.
+pub type Template = fn(&str) -> Result<RotatedToken, Failure>;
 
 pub struct Crowd {
-    namespace: String,
-    made: usize,
-}
-
-/// How a number of tokens came to be.
-pub struct Growth {
-    pub tokens: usize,
-    pub took: Duration,
-    /// Most memory seen meanwhile.
-    pub peak_mib: f64,
-}
-
-impl Growth {
-    pub fn rate(&self) -> f64 {
-        self.tokens as f64 / self.took.as_secs_f64()
-    }
+    stem: String,
+    per_namespace: usize,
+    template: Template,
+    spaces: Vec<String>,
+    /// Namespace and name of each token.
+    tokens: Vec<(String, String)>,
+    /// Number of the rotation that all of them have finished.
+    sequence: i64,
 }
 
 impl Crowd {
-    pub async fn new(scene: &Scene) -> Result<Self, Failure> {
-        Ok(Self { namespace: scene.namespace("crowd").await?, made: 0 })
+    pub fn new(stem: &str, per_namespace: usize) -> Self {
+        let (spaces, tokens) = (Vec::new(), Vec::new());
+        Self {
+            stem: stem.to_owned(),
+            per_namespace: per_namespace.max(1),
+            template: simple,
+            spaces,
+            tokens,
+            sequence: 1,
+        }
     }
 
-    /// Applies tokens one after another; how long each took from apply to a Secret that can be read.
-    pub async fn first_tokens(&mut self, scene: &Scene, count: usize) -> Result<Vec<Duration>, Failure> {
-        let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), &self.namespace);
-        let mut took = Vec::new();
-        for _ in 0..count {
-            let name = self.next();
-            let token = rotated_token(&name, GRACE)?;
-            let started = Instant::now();
-            scene.tokens(&self.namespace).create(&PostParams::default(), &token).await?;
-            while secrets.get_opt(&name).await?.is_none() {
-                if started.elapsed() > LIMIT {
-                    return Err(format!("waited in vain for Secret {name}").into());
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            took.push(started.elapsed());
-            self.issued(scene).await?;
+    /// A crowd in one namespace that is there already.
+    pub fn within(namespace: &str, template: Template) -> Self {
+        let spaces = vec![namespace.to_owned()];
+        Self {
+            stem: namespace.to_owned(),
+            per_namespace: usize::MAX,
+            template,
+            spaces,
+            tokens: Vec::new(),
+            sequence: 1,
         }
-        Ok(took)
+    }
+
+    pub fn tokens(&self) -> &[(String, String)] {
+        &self.tokens
+    }
+
+    pub fn spaces(&self) -> &[String] {
+        &self.spaces
+    }
+
+    /// Makes the namespaces that so many tokens need.
+    pub async fn prepare(&mut self, scene: &Scene, total: usize) -> Result<(), Failure> {
+        let missing = total.div_ceil(self.per_namespace).saturating_sub(self.spaces.len());
+        let stem = &self.stem;
+        let made = stream::iter(0..missing).map(|_| scene.namespace(stem)).buffer_unordered(HANDS);
+        self.spaces.extend(made.try_collect::<Vec<_>>().await?);
+        Ok(())
     }
 
     /// Makes as many tokens as are missing to `total`, all as fast as the API server takes them, and waits for their issue.
-    pub async fn grow(&mut self, scene: &Scene, total: usize) -> Result<Growth, Failure> {
-        let names: Vec<String> = (self.made..total).map(|_| self.next()).collect();
-        let tokens = names.len();
-        say(&format!("issuing {tokens} tokens"));
-        let api = scene.tokens(&self.namespace);
+    pub async fn grow(&mut self, scene: &Scene, total: usize) -> Result<Duration, Failure> {
+        self.prepare(scene, total).await?;
+        let first = self.tokens.len();
+        say(&format!("issuing {} tokens", total.saturating_sub(first)));
+        // One namespace after another has room; neighbours in time are in different ones.
+        let full = first / self.per_namespace;
+        let open = &self.spaces[full.min(self.spaces.len() - 1)..];
+        self.tokens.extend(
+            (first..total).map(|number| (open[(number - first) % open.len()].clone(), format!("token-{number:05}"))),
+        );
         let started = Instant::now();
-        let creates = stream::iter(names).map(|name| {
-            let api = &api;
+        let template = self.template;
+        let creates = stream::iter(&self.tokens[first..]).map(|(namespace, name)| async move {
+            let token = template(name)?;
+            scene.tokens(namespace).create(&PostParams::default(), &token).await.map(drop).map_err(Failure::from)
+        });
+        let creates = creates.buffer_unordered(HANDS).try_for_each(|()| std::future::ready(Ok(())));
+        futures::try_join!(creates, finished(scene, &self.tokens[first..], 1))?;
+        Ok(started.elapsed())
+    }
+
+    /// Asks for one rotation of every token at the same time, and waits until the last is over: its old token is dead.
+    pub async fn rotate(&mut self, scene: &Scene) -> Result<Duration, Failure> {
+        self.sequence += 1;
+        say(&format!("rotating {} tokens", self.tokens.len()));
+        let patch = request(self.sequence);
+        let started = Instant::now();
+        let asked = stream::iter(&self.tokens).map(|(namespace, name)| {
+            let patch = &patch;
             async move {
-                let token = rotated_token(&name, GRACE)?;
-                api.create(&PostParams::default(), &token).await.map(drop).map_err(Failure::from)
+                let api = scene.tokens(namespace);
+                api.patch_metadata(name, &PatchParams::default(), patch).await.map(drop).map_err(Failure::from)
             }
         });
-        creates.buffer_unordered(CREATORS).try_for_each(|()| std::future::ready(Ok(()))).await?;
-        let peak_mib = self.issued(scene).await?;
-        Ok(Growth { tokens, took: started.elapsed(), peak_mib })
+        let asked = asked.buffer_unordered(HANDS).try_for_each(|()| std::future::ready(Ok(())));
+        futures::try_join!(asked, finished(scene, &self.tokens, self.sequence))?;
+        Ok(started.elapsed())
     }
+}
 
-    /// Waits until all tokens are issued; the most memory seen meanwhile.
-    async fn issued(&self, scene: &Scene) -> Result<f64, Failure> {
-        let (started, mut peak, mut reported) = (Instant::now(), 0_f64, 0);
-        loop {
-            peak = peak.max(scene.rss_mib()?);
-            let tokens = scene.tokens(&self.namespace).list(&ListParams::default()).await?;
-            let done = tokens.iter().filter(|token| is_finished(token, 1)).count();
-            if done >= self.made {
-                return Ok(peak);
-            }
-            if started.elapsed() > LIMIT {
-                let log = scene.operator.logs();
-                let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                return Err(format!(
-                    "only {done} of {} tokens were issued; the log, latest first:\n{}",
-                    self.made,
-                    tail.join("\n")
-                )
-                .into());
-            }
-            if done >= reported + 100 {
-                reported = done;
-                say(&format!("{done} of {} tokens issued", self.made));
-            }
-            // A look at a thousand tokens is no small thing for the API server.
-            tokio::time::sleep(Duration::from_millis(if self.made > 100 { 500 } else { 20 })).await;
+/// The request for a rotation, with a value not seen before.
+pub fn request(number: i64) -> Patch<Value> {
+    Patch::Merge(json!({"metadata": {"annotations": {"tokenturn.dev/rotate-now": number.to_string()}}}))
+}
+
+/// Waits until all of these tokens have finished a rotation. It watches: to list them again and again would be measured too.
+pub async fn finished(scene: &Scene, tokens: &[(String, String)], sequence: i64) -> Result<(), Failure> {
+    until(scene, tokens, &format!("finish rotation {sequence}"), |token| is_finished(token, sequence)).await
+}
+
+/// Waits until a token is current, whatever becomes of the one before it.
+pub async fn promoted(scene: &Scene, tokens: &[(String, String)], sequence: i64) -> Result<(), Failure> {
+    let is_current = |token: &RotatedToken| token.status.as_ref().and_then(|status| status.sequence) == Some(sequence);
+    until(scene, tokens, &format!("make token {sequence} current"), is_current).await
+}
+
+async fn until(
+    scene: &Scene,
+    tokens: &[(String, String)],
+    what: &str,
+    wanted: impl Fn(&RotatedToken) -> bool,
+) -> Result<(), Failure> {
+    let mut missing: HashSet<(String, String)> = tokens.iter().cloned().collect();
+    let all: Api<RotatedToken> = Api::all(scene.client.clone());
+    let seen = watcher(all, watcher::Config::default()).default_backoff().applied_objects();
+    pin_mut!(seen);
+    let mut reported = missing.len();
+    while !missing.is_empty() {
+        let Ok(token) = tokio::time::timeout(PATIENCE, seen.next()).await else {
+            let log = scene.operator.logs();
+            let tail: Vec<&str> = log.lines().rev().take(20).collect();
+            let first = missing.iter().next();
+            let tail = tail.join("\n");
+            return Err(format!(
+                "{} tokens do not {what}, such as {first:?}; the log, latest first:\n{tail}",
+                missing.len()
+            )
+            .into());
+        };
+        let token = token.ok_or("the watch of RotatedTokens ended")??;
+        if wanted(&token) {
+            missing.remove(&(token.namespace().unwrap_or_default(), token.name_any()));
+        }
+        if missing.len() + 500 <= reported {
+            reported = missing.len();
+            say(&format!("{reported} of {} tokens left", tokens.len()));
         }
     }
+    Ok(())
+}
 
-    fn next(&mut self) -> String {
-        self.made += 1;
-        format!("token-{:04}", self.made)
-    }
+/// Whether a rotation is finished: its token is current and no older one is alive.
+pub fn is_finished(token: &RotatedToken, sequence: i64) -> bool {
+    token.status.as_ref().is_some_and(|status| {
+        status.sequence == Some(sequence)
+            && status.previous.is_none()
+            && status.conditions.iter().any(|condition| condition.type_ == "Reconciling" && condition.status == "False")
+    })
+}
+
+/// A token of the provider `cluster`.
+pub fn simple(name: &str) -> Result<RotatedToken, Failure> {
+    rotated_token(name, GoDuration::from_secs(0))
+}
+
+/// A RotatedToken as in README.md.
+pub fn rotated_token(name: &str, grace: GoDuration) -> Result<RotatedToken, Failure> {
+    let object: Value = json!({
+        "apiVersion": "tokenturn.dev/v1alpha1",
+        "kind": "RotatedToken",
+        "metadata": {"name": name},
+        "spec": {
+            "providerRef": {"name": "cluster"},
+            "parameters": {"serviceAccount": "api-client"},
+            "permissions": ["get configmaps", "list configmaps"],
+            "interval": "30d",
+            "gracePeriod": grace,
+            "secret": {"name": name},
+        },
+    });
+    Ok(serde_json::from_value(object)?)
 }

@@ -1,26 +1,48 @@
-//! What the operator costs: writes for each rotation, writes at rest, memory, time to the first token.
+//! What the operator costs: calls for each rotation, rates, CPU, memory, times.
 //!
-//! Servers and operator are real; the node and its containers are simulated. Everything that is written is counted in the
-//! API server's audit log, by the operator's account, so that nothing the operator says about itself is believed. Aims are
-//! printed beside the figures and decide nothing: only a run that failed, or a refused consumer, ends with an error.
+//! Servers and operator are real; the node and its containers are simulated. What is written and read is counted in the API
+//! server's audit log, by the operator's account, and CPU and memory are read from /proc, so that nothing the operator says
+//! about itself is believed. Goals are printed beside the figures and decide nothing: only a part that failed, or a refused
+//! consumer, ends with an error.
 
 mod args;
-mod bare;
 mod calls;
 mod crowd;
+mod due;
+mod failover;
+mod goals;
+mod growth;
+mod http_provider;
+mod idle;
+mod machine;
+mod pods;
+mod process;
+mod rate;
+mod replicas;
 mod report;
+mod restart;
 mod rotations;
+mod same_writes;
 mod scene;
+mod tables;
+mod times;
+mod traced;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
-use args::Plan;
-use calls::Calls;
-use crowd::Crowd;
+use clap::ValueEnum;
+
+use args::{Part, Plan};
 use report::Figures;
 use scene::Scene;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The settle time of all parts but `calls`: waiting is not what they measure.
+const SETTLE: &str = "1s";
+
+/// Parts that share one crowd.
+const CROWD: [Part; 3] = [Part::Flat, Part::Idle, Part::Restart];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,74 +58,57 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Failure> {
     let plan = Plan::from_command_line()?;
     say(&format!("operator under test: {}", plan.binary.display()));
+    let load = machine::load();
     let mut scene = Scene::start(&plan).await?;
-    let figures = tokio::select! {
-        measured = measure(&mut scene, &plan) => measured.inspect_err(|_| scene.plane.keep_logs())?,
+    let mut figures = Figures::default();
+    figures.line(&format!("machine: {}, load before {load}", machine::describe()));
+    let failed = tokio::select! {
+        failed = measure(&mut scene, &plan, &mut figures) => failed,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
+    figures.line("");
+    figures.line(&format!("load after {}", machine::load()));
     figures.print();
     println!("{}", figures.json());
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    scene.plane.keep_logs();
+    Err(format!("these parts failed:\n{}", failed.join("\n")).into())
 }
 
-async fn measure(scene: &mut Scene, plan: &Plan) -> Result<Figures, Failure> {
-    let rss_start_mib = scene.rss_mib()?;
-    let rotations = rotations::run(scene, plan).await?;
-    if plan.trace {
-        trace("first issue", &rotations.first_issue);
-        rotations.rotations.iter().for_each(|writes| trace("one rotation", writes));
+/// Measures part after part; those that failed, with the reason.
+async fn measure(scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Vec<String> {
+    let mut failed = Vec::new();
+    // The parts about many tokens share a crowd: they are one step, under the name of the first of them.
+    let crowd = CROWD.into_iter().find(|part| plan.has(*part));
+    let steps = Part::value_variants().iter().copied();
+    let steps = steps.filter(|part| plan.has(*part) && (!CROWD.contains(part) || crowd == Some(*part)));
+    for part in steps {
+        let started = Instant::now();
+        say(&format!("part {part:?}"));
+        if let Err(error) = one(part, scene, plan, figures).await {
+            say(&format!("part {part:?} failed: {error}"));
+            failed.push(format!("{part:?}: {error}"));
+        }
+        say(&format!("part {part:?} took {} s", started.elapsed().as_secs()));
     }
-
-    let mut crowd = Crowd::new(scene).await?;
-    say(&format!("timing the first issue of {} tokens", plan.first_tokens));
-    let first_tokens = crowd.first_tokens(scene, plan.first_tokens).await?;
-
-    // The token of the rotations is one more.
-    crowd.grow(scene, plan.idle_tokens.saturating_sub(1)).await?;
-    scene.quiet(plan.quiet).await?;
-    let rss_idle_mib = scene.rss_mib()?;
-    say(&format!("watching {} tokens at rest for {} s", plan.idle_tokens, plan.idle.as_secs()));
-    let mark = scene.mark()?;
-    tokio::time::sleep(plan.idle).await;
-    let idle = scene.calls_since(mark)?;
-
-    let bare_rate = bare::run(scene, plan.bare).await?;
-    let mark = scene.mark()?;
-    let growth = crowd.grow(scene, plan.tokens.saturating_sub(1)).await?;
-    scene.quiet(plan.quiet).await?;
-    let growth_writes = scene.calls_since(mark)?;
-    let rss_mib = scene.rss_mib()?;
-
-    say("restarting the operator");
-    let mark = scene.mark()?;
-    scene.restart_operator().await?;
-    tokio::time::sleep(plan.quiet).await;
-    let restart = scene.calls_since(mark)?;
-    if plan.trace {
-        trace("idle time", &idle);
-        trace("restart", &restart);
-    }
-    Ok(Figures {
-        rotations,
-        first_tokens,
-        idle_tokens: plan.idle_tokens,
-        idle,
-        idle_span: plan.idle,
-        rss_start_mib,
-        rss_idle_mib,
-        growth,
-        growth_writes,
-        tokens: plan.tokens,
-        rss_mib,
-        bare_rate,
-        restart,
-        rss_restarted_mib: scene.rss_mib()?,
-    })
+    failed
 }
 
-fn trace(what: &str, calls: &Calls) {
-    say(&format!("calls of {what}:"));
-    calls.all().iter().for_each(|line| eprintln!("  {line}"));
+async fn one(part: Part, scene: &mut Scene, plan: &Plan, figures: &mut Figures) -> Result<(), Failure> {
+    let settle_time = if part == Part::Calls { plan.settle_time.to_string() } else { SETTLE.to_owned() };
+    scene.clear(&settle_time).await?;
+    match part {
+        Part::Calls => rotations::run(scene, plan, figures).await,
+        Part::Rate => rate::run(scene, plan, figures).await,
+        Part::Due => due::run(scene, plan, figures).await,
+        Part::Flat | Part::Idle | Part::Restart => growth::run(scene, plan, figures).await,
+        Part::Pods => pods::run(scene, plan, figures).await,
+        Part::Failover => failover::run(scene, plan, figures).await,
+        Part::Http => http_provider::run(scene, plan, figures).await,
+        Part::Replicas => replicas::run(scene, plan, figures).await,
+    }
 }
 
 /// Progress, beside the figures.

@@ -20,8 +20,11 @@ use super::{
     Failure,
     args::Plan,
     calls::Calls,
+    crowd::{is_finished, rotated_token},
+    report::Figures,
     say,
-    scene::{PATIENCE, Scene, is_finished, rotated_token},
+    scene::{PATIENCE, Scene},
+    tables,
 };
 
 const CONSUMERS: usize = 3;
@@ -34,8 +37,24 @@ pub struct Rotations {
     pub accepted: usize,
 }
 
+/// Measures and reports.
+pub async fn run(scene: &Scene, plan: &Plan, figures: &mut Figures) -> Result<(), Failure> {
+    let rotations = measure(scene, plan).await?;
+    if plan.trace {
+        trace("first issue", &rotations.first_issue);
+        rotations.rotations.iter().for_each(|calls| trace("one rotation", calls));
+    }
+    tables::rotations(&rotations, figures);
+    Ok(())
+}
+
+fn trace(what: &str, calls: &Calls) {
+    say(&format!("calls of {what}:"));
+    calls.all().iter().for_each(|line| eprintln!("  {line}"));
+}
+
 /// Rotates as often as planned; an error if a consumer was ever refused.
-pub async fn run(scene: &Scene, plan: &Plan) -> Result<Rotations, Failure> {
+async fn measure(scene: &Scene, plan: &Plan) -> Result<Rotations, Failure> {
     let history = History::new();
     let node = SimulatedNode::start(&scene.plane.config("node").await?, &history, NodeOptions::named("bench")).await?;
     let patience = PATIENCE + plan.settle_time.get() + plan.grace.get();

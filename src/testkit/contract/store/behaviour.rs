@@ -9,6 +9,8 @@ use crate::testkit::contract::{lies::Lie, limits::Quota};
 /// How the provider behaves.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
+    /// How long each call takes.
+    pub latency: Duration,
     /// How long a new token is not accepted yet.
     pub activation: Duration,
     /// How long a revoked token is accepted still.
@@ -36,6 +38,7 @@ pub struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
+            latency: Duration::ZERO,
             activation: Duration::ZERO,
             propagation: Duration::ZERO,
             listing: Duration::ZERO,
