@@ -61,7 +61,7 @@ pub struct RotatedTokenSpec {
     pub parameters: BTreeMap<String, String>,
 
     /// How old the token may become before the next one is minted. Go syntax plus days: `90d`, `12h`, `1h30m`.
-    /// At least one minute. A change moves the next rotation and rotates nothing by itself. An interval of an hour or more is
+    /// At least one minute. A change moves the next rotation and rotates nothing by itself. An interval of more than an hour is
     /// shortened by up to a tenth, and at most an hour, by the UID of the object, so that objects that were applied together are
     /// not all rotated in the same second; `status.nextRotation` shows the time.
     #[x_kube(validation = Rule::new("!self.matches('^[0-9.hms]+$') || duration(self) >= duration('1m')").message("interval must be at least 1m"))]

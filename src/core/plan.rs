@@ -176,7 +176,7 @@ pub fn build(owner: &Owner, spec: &RotatedTokenSpec, offer: Offer) -> Result<Pla
         Specification { provider: spec.provider_ref.clone(), permissions, parameters: spec.parameters.clone() };
     Ok(Plan {
         interval,
-        early: jitter::early(&owner.uid, interval, min_interval),
+        early: jitter::early(&owner.uid, interval, min_interval.unwrap_or_default().max(spec.grace())),
         renew_before: spec.renew_before.map(Duration::from),
         min_interval,
         lifetime: lifetime(interval, spec.renew_before.map(Duration::from), spec.grace()),
@@ -328,6 +328,18 @@ mod tests {
         let one = build(&shop(), &spec(json!({"permissions": ["b", "a", "b"]})), offer(None)).unwrap();
         let other = build(&shop(), &spec(json!({"permissions": ["a", "b"]})), offer(None)).unwrap();
         assert_eq!(one.source, other.source);
+    }
+
+    #[test]
+    fn what_is_the_same_but_for_its_uid_is_due_at_another_time() {
+        let due = |uid: &str| {
+            let owner = Owner { uid: uid.into(), ..shop() };
+            let plan = build(&owner, &spec(json!({})), offer(None)).unwrap();
+            plan.interval - plan.early
+        };
+        assert_ne!(due("uid-1"), due("uid-2"));
+        let long = build(&shop(), &spec(json!({"interval": "2h", "gracePeriod": "115m"})), offer(None)).unwrap();
+        assert!(long.early < Duration::from_secs(300), "the old token of the rotation before has to be gone");
     }
 
     #[test]
