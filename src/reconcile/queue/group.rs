@@ -20,7 +20,7 @@ pub(super) const OVERDUE: Duration = Duration::from_secs(60);
 
 /// One begin of so many is the turn of what has been due for the longest time. Not each of them: when more is overdue than can be done, as after
 /// a restart with many objects, what is urgent would wait behind all of it.
-const TURNS: u8 = 4;
+pub(super) const TURNS: u8 = 4;
 
 /// The keys of a namespace.
 #[derive(Debug)]
@@ -109,6 +109,16 @@ impl<K: Ord + Clone> Group<K> {
         }
     }
 
+    /// A worker that is occupied is occupied for another account.
+    pub fn moves(&mut self, from: Option<&Account>, to: Option<&Account>) {
+        if let Some(to) = to {
+            self.accounts.entry(to.clone()).or_default().occupied += 1;
+        }
+        if let Some(from) = from {
+            self.change(from, |named| named.occupied = named.occupied.saturating_sub(1));
+        }
+    }
+
     /// The worker is free again.
     pub fn end(&mut self, account: Option<&Account>) {
         self.occupied = self.occupied.saturating_sub(1);
@@ -153,7 +163,7 @@ impl<K: Ord + Clone> Group<K> {
     /// Whether a key of an account may have another worker, where its namespace may.
     ///
     /// In a namespace with several accounts each gets half of what the others leave of the namespace's share, as namespaces do of all workers.
-    /// One that is alone has all of it.
+    /// One that is the only one named there has all of it.
     fn has_room(&self, account: Option<&Account>, Room { free, shared }: Room<'_>) -> bool {
         let Some(account) = account else { return true };
         if let Account::Shared(name) = account

@@ -25,7 +25,7 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::priority::Priority;
 use self::{
-    group::{Candidate, Group, OVERDUE, Room},
+    group::{Candidate, Group, OVERDUE, Room, TURNS},
     priority::Asked,
 };
 use crate::core::token::Owner;
@@ -82,6 +82,8 @@ struct State<K> {
     shared: HashMap<Arc<str>, usize>,
     /// The accounts of keys, as far as they are known.
     accounts: HashMap<K, Account>,
+    /// Begins since a look that nobody asked for, and that was overdue, was taken before what others of other namespaces asked for.
+    since_turn: u8,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl<K: Grouped> Queue<K> {
             running: HashMap::new(),
             shared: HashMap::new(),
             accounts: HashMap::new(),
+            since_turn: TURNS,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
@@ -129,9 +132,13 @@ impl<K: Grouped> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// Says at which account of a provider a key is looked at; `None` if that is not known.
+    /// Says at which account of a provider a key is looked at; `None` if that is not known. A key that is worked on occupies its worker for that
+    /// account from now on.
     pub fn at_account(&self, key: &K, account: Option<Account>) {
-        self.lock().at_account(key, account);
+        if self.lock().at_account(key, account) {
+            // Others may have room now.
+            self.changed.notify_one();
+        }
     }
 
     /// The next key that is due. It is not given out again until [`Queue::done`].
@@ -163,7 +170,7 @@ impl<K: Grouped> Queue<K> {
 
     /// Nothing is left to be done for a key, which is not worked on or is just done.
     pub fn forget(&self, key: &K) {
-        self.lock().at_account(key, None);
+        self.at_account(key, None);
     }
 
     /// What is due and has not begun.
@@ -199,6 +206,7 @@ impl<K: Grouped> Queue<K> {
 
 impl<K: Grouped> State<K> {
     fn add(&mut self, key: K, priority: Priority, at: Instant) {
+        let at = at.min(Instant::now() + FAR);
         if let Some(running) = self.running.get_mut(&key) {
             let _ = running.again.note(priority, at);
             return;
@@ -212,10 +220,11 @@ impl<K: Grouped> State<K> {
         group.insert(account, (priority, at), key);
     }
 
-    fn at_account(&mut self, key: &K, account: Option<Account>) {
+    /// Whether that was not known before.
+    fn at_account(&mut self, key: &K, account: Option<Account>) -> bool {
         let before = self.accounts.get(key);
         if before == account.as_ref() {
-            return;
+            return false;
         }
         let asked = self.waiting.get(key).copied().unwrap_or_default();
         let group = self.groups.entry(key.group().to_owned()).or_default();
@@ -227,11 +236,45 @@ impl<K: Grouped> State<K> {
             group.names(account);
         }
         group.insert_all(account.as_ref(), asked, key);
+        self.works_at(key, account.clone());
         match account {
             Some(account) => drop(self.accounts.insert(key.clone(), account)),
             None => drop(self.accounts.remove(key)),
         }
         self.tidy(key.group());
+        true
+    }
+
+    /// A key that is worked on occupies its worker for another account.
+    fn works_at(&mut self, key: &K, account: Option<Account>) {
+        let Some(running) = self.running.get_mut(key) else { return };
+        let before = std::mem::replace(&mut running.account, account.clone());
+        if let Some(group) = self.groups.get_mut(key.group()) {
+            group.moves(before.as_ref(), account.as_ref());
+        }
+        if let Some(account) = &account {
+            self.occupies(account);
+        }
+        if let Some(before) = &before {
+            self.leaves(before);
+        }
+    }
+
+    fn occupies(&mut self, account: &Account) {
+        if let Account::Shared(name) = account {
+            *self.shared.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    fn leaves(&mut self, account: &Account) {
+        if let Account::Shared(name) = account
+            && let Some(occupied) = self.shared.get_mut(name)
+        {
+            *occupied -= 1;
+            if *occupied == 0 {
+                self.shared.remove(name);
+            }
+        }
     }
 
     /// A key that is due and may begin, or when the first one will be due. What is due and may not begin waits for a worker to be done.
@@ -242,9 +285,11 @@ impl<K: Grouped> State<K> {
         for group in self.groups.values() {
             match group.next(now, room) {
                 Ok(candidate) => {
-                    // Between namespaces only looks that nobody asked for stand back, and not for long: the rest is for tenants to say.
+                    // Between namespaces only looks that nobody asked for stand back, and have a turn when they are overdue: the rest is for
+                    // tenants to say.
                     let Candidate { at, priority, .. } = candidate;
-                    let stands_back = priority == Priority::Resync && now - at < OVERDUE;
+                    let is_turn = self.since_turn + 1 >= TURNS && now - at >= OVERDUE;
+                    let stands_back = priority == Priority::Resync && !is_turn;
                     let rank = (group.occupied, stands_back, at);
                     if best.as_ref().is_none_or(|(least, _)| rank < *least) {
                         best = Some((rank, candidate));
@@ -253,8 +298,10 @@ impl<K: Grouped> State<K> {
                 Err(at) => first = first.into_iter().chain(at).min(),
             }
         }
-        let Some((_, Candidate { key, priority, is_turn, .. })) = best else { return Err(first) };
+        let Some(((_, stands_back, _), Candidate { key, priority, is_turn, .. })) = best else { return Err(first) };
         let key = key.clone();
+        let had_turn = priority == Priority::Resync && !stands_back;
+        self.since_turn = if had_turn { 0 } else { self.since_turn.saturating_add(1).min(TURNS) };
         self.begin(&key, priority, is_turn);
         Ok(key)
     }
@@ -266,8 +313,8 @@ impl<K: Grouped> State<K> {
             group.remove_all(account.as_ref(), asked, key);
             group.begin(account.as_ref(), is_turn);
         }
-        if let Some(Account::Shared(name)) = &account {
-            *self.shared.entry(name.clone()).or_default() += 1;
+        if let Some(account) = &account {
+            self.occupies(account);
         }
         self.running.insert(key.clone(), Running { priority, again: Asked::default(), account });
     }
@@ -277,13 +324,8 @@ impl<K: Grouped> State<K> {
         if let Some(group) = self.groups.get_mut(key.group()) {
             group.end(account.as_ref());
         }
-        if let Some(Account::Shared(name)) = &account
-            && let Some(occupied) = self.shared.get_mut(name)
-        {
-            *occupied -= 1;
-            if *occupied == 0 {
-                self.shared.remove(name);
-            }
+        if let Some(account) = &account {
+            self.leaves(account);
         }
         again.iter().for_each(|(priority, at)| self.add(key.clone(), priority, at));
         self.tidy(key.group());

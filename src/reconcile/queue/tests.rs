@@ -317,6 +317,52 @@ async fn a_provider_of_a_namespace_leaves_places_to_the_others_there() {
     assert_eq!(all(&queue).await, ["a/5", "a/6", "a/7", "a/8"], "alone again");
 }
 
+/// What is looked at for the first time has no account yet, and its worker counted for nobody as long as the look took.
+#[tokio::test(start_paused = true)]
+async fn a_worker_counts_for_an_account_as_soon_as_that_is_known() {
+    let queue = Arc::new(Queue::new(4));
+    for key in ["a/1", "b/1"] {
+        queue.add(key, Priority::Due, Duration::ZERO);
+    }
+    assert_eq!(all(&queue).await, ["a/1", "b/1"]);
+    ["a/1", "b/1", "c/1"].iter().for_each(|key| queue.at_account(key, Some(shared("hangs"))));
+    queue.add("c/1", Priority::Due, Duration::ZERO);
+    queue.add("c/2", Priority::Due, Duration::from_secs(1));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(all(&queue).await, ["c/2"], "two of four hang there already");
+    queue.done(&"c/2");
+    // One turns out to be at another account: who waits for a place is woken.
+    let waits = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.next().await }
+    });
+    tokio::task::yield_now().await;
+    queue.at_account(&"b/1", Some(own("other")));
+    assert_eq!(tokio::time::timeout(Duration::from_millis(1), waits).await.expect("no wait").unwrap(), "c/1");
+    for key in ["a/1", "b/1", "c/1", "c/2"] {
+        queue.done(&key);
+        queue.forget(&key);
+    }
+    let state = queue.lock();
+    assert!(state.groups.is_empty() && state.accounts.is_empty() && state.shared.is_empty());
+}
+
+/// Thousands of looks after a restart were taken before what a person asked for in another namespace, once they had waited for a minute.
+#[tokio::test(start_paused = true)]
+async fn what_is_urgent_does_not_wait_behind_overdue_looks_of_other_namespaces() {
+    let queue = Queue::new(1);
+    for key in ["a/1", "b/1", "c/1", "d/1", "e/1", "f/1", "g/1", "h/1"] {
+        queue.add(key, Priority::Resync, Duration::ZERO);
+    }
+    tokio::time::advance(OVERDUE + Duration::from_secs(10)).await;
+    for key in ["u/1", "v/1", "w/1", "x/1", "y/1"] {
+        queue.add(key, Priority::Urgent, Duration::ZERO);
+    }
+    let order = in_turn(&queue).await;
+    assert_eq!(order[..7], ["a/1", "u/1", "v/1", "w/1", "b/1", "x/1", "y/1"], "{order:?}");
+    assert_eq!(order.len(), 13);
+}
+
 /// Thousand that are due in the same second begin in the order due, and none is done long before those that were due earlier.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_of_the_same_second_complete_in_the_order_due() {
