@@ -10,15 +10,18 @@ use crate::{
     reconcile::metrics::Metrics,
 };
 
-/// Waits until the lease is ours; false if the process is asked to end before.
-pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> bool {
+/// Waits until the lease is ours, and says since when at the latest; `None` if the process is asked to end before.
+pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> Option<Instant> {
     let (mut reported, mut failed) = (false, String::new());
     loop {
+        let begun = Instant::now();
         match candidate.try_hold(Timestamp::now()).await {
-            Ok(Leadership::Ours) => {
+            // An answer that comes later than the lease lasts is none.
+            Ok(Leadership::Ours) if begun.elapsed() < DURATION => {
                 tracing::info!("leading");
-                return true;
+                return Some(begun);
             }
+            Ok(Leadership::Ours) => {}
             Ok(Leadership::Theirs) => {
                 if !reported {
                     tracing::info!("standing by, another replica leads");
@@ -38,23 +41,28 @@ pub async fn acquire(candidate: &mut Candidate, stop: &CancellationToken) -> boo
         }
         tokio::select! {
             () = tokio::time::sleep(candidate.look_after()) => {}
-            () = stop.cancelled() => return false,
+            () = stop.cancelled() => return None,
         }
     }
 }
 
-/// Renews the lease until the process ends, then gives it back. Cancels `lost` when another replica has it, or when it
+/// Renews the lease, ours since `held`, until the process ends, then gives it back. Cancels `lost` when another replica has it, or when it
 /// could not be renewed for as long as it lasts.
-pub async fn keep(mut candidate: Candidate, metrics: Arc<Metrics>, stop: CancellationToken, lost: CancellationToken) {
-    let mut held = Instant::now();
+pub async fn keep(
+    mut candidate: Candidate,
+    mut held: Instant,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    lost: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(RENEW) => {}
             () = stop.cancelled() => break,
         }
-        // An answer that comes later than the lease lasts is none.
         let begun = Instant::now();
-        let left = DURATION.saturating_sub(held.elapsed());
+        // A call that hangs leaves time for the next one.
+        let left = DURATION.saturating_sub(held.elapsed()).min(RENEW);
         match tokio::time::timeout(left, candidate.try_hold(Timestamp::now())).await {
             Ok(Ok(Leadership::Ours)) => held = begun,
             // A conflict can be our own write whose answer was lost: the next attempt shows it.

@@ -43,7 +43,7 @@ use crate::{
         remembered::Memories,
         run::{Wake, reconcile},
         stamps::Stamps,
-        watch::{echo::Reports, pods::PodWatches, streams},
+        watch::{pods::PodWatches, reports::Reports, streams},
     },
 };
 
@@ -131,11 +131,9 @@ async fn lead(
         let mut keeper = None;
         if args.leader_election {
             let mut candidate = Candidate::new(terms.client.clone(), &args.operator_namespace, LEASE, &terms.identity);
-            if !leader::acquire(&mut candidate, &stop).await {
-                return Ok(());
-            }
+            let Some(held) = leader::acquire(&mut candidate, &stop).await else { return Ok(()) };
             metrics.leading(true);
-            keeper = Some(tokio::spawn(leader::keep(candidate, metrics.clone(), idle.clone(), lost.clone())));
+            keeper = Some(tokio::spawn(leader::keep(candidate, held, metrics.clone(), idle.clone(), lost.clone())));
         } else {
             metrics.leading(true);
         }

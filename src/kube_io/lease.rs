@@ -176,7 +176,8 @@ mod tests {
                 (code, serde_json::json!({"kind": "Status", "code": code, "reason": reason, "message": reason}))
             };
             let mut lease = self.lease.lock().unwrap();
-            let version = |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+            let version =
+                |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
             match (&*lease, sent) {
                 (None, None) => return status(404, "NotFound"),
                 (Some(_), Some(_)) if method == Method::POST => return status(409, "AlreadyExists"),

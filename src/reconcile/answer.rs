@@ -11,7 +11,7 @@ use crate::{
             answers::{Fault, Question},
             observed::Observed,
         },
-        token::{Census, Issued, Liveness, Naming, Proof, Serial, Source, Verification},
+        token::{Census, Issued, Naming, Proof, Serial, Source, Verification},
     },
     kube_io::{Swap, access, resource, target},
     providers::{self, Inspect, Subject},
@@ -55,10 +55,6 @@ pub async fn answer(
                 }
             };
             observed.answers.verification.insert(serial, verification);
-        }
-        // Whoever may use it is alive.
-        Question::Liveness(serial) if looked.read_once.works(serial, reads.uptime()).is_some() => {
-            observed.answers.liveness.insert(serial, Ok(Liveness::Alive));
         }
         Question::Liveness(serial) => {
             let liveness = match known(reads, observed, handles, serial) {

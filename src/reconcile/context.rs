@@ -11,7 +11,7 @@ use super::{
     queue::Queue,
     reads::Reads,
     remembered::Memories,
-    watch::{echo::Reports, pods::PodWatches},
+    watch::{pods::PodWatches, reports::Reports},
 };
 use crate::core::{seen::observed::Observed, token::Owner};
 

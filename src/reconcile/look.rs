@@ -8,7 +8,7 @@ use super::{
     answer,
     observe::{Handles, base},
     reads::Reads,
-    remembered::Looked,
+    remembered::{Looked, Names},
 };
 use crate::{
     api::conditions::Reason,
@@ -44,7 +44,7 @@ pub async fn look(
     owner: &Owner,
     looked: &mut Looked,
     deadline: Instant,
-    before_asking: impl FnOnce(&Observed),
+    before_asking: impl FnOnce(&Observed, &Names),
 ) -> Result<Look, Error> {
     let read = timeout_at(deadline, base(reads, owner, looked)).await;
     let (mut observed, handles) =
@@ -53,7 +53,7 @@ pub async fn look(
         let span = tracing::Span::current();
         span.record("provider", provider.name.as_str()).record("provider_kind", provider.kind.as_str());
     }
-    before_asking(&observed);
+    before_asking(&observed, &looked.names);
     let decided = timeout_at(deadline, decided(reads, &mut observed, &handles, looked)).await;
     let decision = decided.unwrap_or_else(|_| on_fault(&observed, &overdue()));
     looked.memory.decided(reads.uptime(), &observed, &decision);

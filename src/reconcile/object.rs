@@ -37,6 +37,8 @@ pub async fn view(reads: &Reads, owner: &Owner, object: &RotatedToken, looked: &
     let credential = found.as_ref().and_then(|provider| provider.backend.credential()).filter(|_| is_beside);
     names.credential = credential.map(str::to_owned);
     let offer = found.map_or(Offer::Missing, |provider| offer(reads, object, provider));
+    let plan = plan::build(owner, spec, offer);
+    names.may_use_provider = plan.is_ok();
     Ok(Resource {
         deleting: object.metadata.deletion_timestamp.is_some(),
         finalizer: object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
@@ -55,7 +57,7 @@ pub async fn view(reads: &Reads, owner: &Owner, object: &RotatedToken, looked: &
             .is_some_and(|status| status.sequence.is_some() || !status.history.is_empty()),
         is_recipe_changed: false,
         target: TargetPlan::from(&spec.secret),
-        plan: plan::build(owner, spec, offer),
+        plan,
     })
 }
 

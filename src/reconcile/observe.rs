@@ -3,15 +3,11 @@
 //! The order matters: a replica that reads the record first and the target later could believe that the target still
 //! lacks a token which the record no longer calls pending, and overwrite a newer one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{
-    object,
-    reads::Reads,
-    remembered::{Looked, ReadOnce},
-};
+use super::{object, reads::Reads, remembered::Looked};
 use crate::{
     api::RotatedToken,
     core::{
@@ -39,6 +35,8 @@ pub struct Handles {
     pub record: Option<Version>,
     /// What the record keeps of Secrets that its tokens depend on.
     pub kept: Arc<Kept>,
+    /// When the first of them was read, in the time of the process.
+    pub read_at: Duration,
 }
 
 impl Handles {
@@ -52,7 +50,7 @@ impl Handles {
     /// Whether nothing was written between two reads.
     #[must_use]
     pub fn is_of_the_same_versions(&self, other: &Self) -> bool {
-        let object = |handles: &Self| handles.resource.as_ref().and_then(|object| Version::of(&object.metadata));
+        let object = |handles: &Self| version(handles.resource.as_ref());
         object(self) == object(other) && self.target == other.target && self.record == other.record
     }
 }
@@ -62,9 +60,38 @@ impl Handles {
 /// # Errors
 /// Something cannot be read, or is older than what was read before.
 pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(Observed, Handles), Error> {
+    looked.read_once.age(reads.uptime());
+    // Twice, not as often as somebody changes it.
+    for _ in 0..2 {
+        let found = objects(reads, owner, looked).await?;
+        let (Some(object), .., None) = &found else { return seen(reads, owner, looked, found) };
+        // Where there is no record, the object may have gone with it since it was read: nothing may begin for it.
+        let at = reads.uptime();
+        let again = resource::read(&reads.cluster, owner).await?;
+        if version(again.as_ref()) == version(Some(object)) {
+            return seen(reads, owner, looked, found);
+        }
+        looked.read_once.found(again, at);
+    }
+    Err(Error::Outdated { what: "the RotatedToken".to_owned() })
+}
+
+/// An object, its view, its target and its record, as they were read.
+type Found = (Option<RotatedToken>, Option<Resource>, (Option<String>, target::Read), Option<record::Read>);
+
+fn version(object: Option<&RotatedToken>) -> Option<Version> {
+    Version::of(&object?.metadata)
+}
+
+async fn objects(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<Found, Error> {
     let object = match looked.read_once.object.take() {
         Some(object) => object,
-        None => resource::read(&reads.cluster, owner).await?,
+        None => {
+            let at = reads.uptime();
+            let object = resource::read(&reads.cluster, owner).await?;
+            looked.read_once.found(None, at);
+            object
+        }
     };
     let mut view = match &object {
         Some(object) => Some(object::view(reads, owner, object, looked).await?),
@@ -88,15 +115,12 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
         view.elsewhere = object::elsewhere(&reads.install, object, target.install.as_deref());
     }
     let read = record::read(&reads.cluster, &reads.namespace, &owner.uid).await?;
-    // Where there is no record, the object may have gone with it since it was read: nothing may begin for it.
-    if read.is_none() && object.is_some() {
-        let again = resource::read(&reads.cluster, owner).await?;
-        let version = |object: &Option<RotatedToken>| object.as_ref().and_then(|object| Version::of(&object.metadata));
-        if version(&again) != version(&object) {
-            looked.read_once = ReadOnce::of(again);
-            return Box::pin(base(reads, owner, looked)).await;
-        }
-    }
+    Ok((object, view, (target_name, target), read))
+}
+
+/// What decisions see of it.
+fn seen(reads: &Reads, owner: &Owner, looked: &mut Looked, found: Found) -> Result<(Observed, Handles), Error> {
+    let (object, mut view, (target_name, target), read) = found;
     let (mut record, record_version, kept) = match read {
         Some(record::Read { record, version, kept }) => {
             // What another's record keeps is not shown for this object.
@@ -117,7 +141,7 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
         transition::follow_provider_edit(&mut record.ledger, &plan.source, |one, other| kind(one) == kind(other));
         resource.is_recipe_changed = is_recipe_changed;
     }
-    let object_version = object.as_ref().and_then(|object| Version::of(&object.metadata));
+    let object_version = version(object.as_ref());
     reject_stale_reads(reads, looked, [&object_version, &target.version, &record_version])?;
     looked.memory.look(reads.uptime(), &target.target, record.as_ref());
     looked.bound = record.as_ref().map(bound).unwrap_or_default();
@@ -141,6 +165,7 @@ pub async fn base(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<(
         orphans: target.orphans,
         record: record_version,
         kept: Arc::new(kept),
+        read_at: looked.read_once.at.min(reads.uptime()),
     };
     Ok((observed, handles))
 }

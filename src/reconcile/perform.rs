@@ -198,7 +198,7 @@ impl Performance<'_> {
         let (Some(resource), Some(values)) = (&observed.resource, observed.values(serial)) else {
             return Ok(Swap::Conflict);
         };
-        if effects.reads.uptime().saturating_sub(observed.uptime) > PUBLISH_WITHIN && !self.still_stands().await? {
+        if effects.reads.uptime().saturating_sub(handles.read_at) > PUBLISH_WITHIN && !self.still_stands().await? {
             tracing::warn!(serial = %serial, "publishing the token took too long; the operator reconciles again");
             return Ok(Swap::Conflict);
         }
@@ -235,8 +235,8 @@ impl Performance<'_> {
     /// takes its time at every reconcile: without this, none would ever be recent enough.
     async fn still_stands(&mut self) -> Result<bool, Fault> {
         self.looked.read_once = ReadOnce::default();
-        let (fresh, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
-        let is_recent = self.effects.reads.uptime().saturating_sub(fresh.uptime) <= PUBLISH_WITHIN;
+        let (_, handles) = base(&self.effects.reads, &self.observed.owner, self.looked).await?;
+        let is_recent = self.effects.reads.uptime().saturating_sub(handles.read_at) <= PUBLISH_WITHIN;
         Ok(is_recent && handles.is_of_the_same_versions(self.handles))
     }
 

@@ -56,15 +56,17 @@ pub struct Looked {
     pub read_once: ReadOnce,
 }
 
-/// What one reconcile reads once, however many steps it takes: what somebody wants. What there is, target and record, is read for every step.
+/// What one reconcile reads once for several steps in a row: what somebody wants. What there is, target and record, is read for every step.
 ///
-/// It is older than those then, by one reconcile at most, as it may always be by the time between two reads: no write and no revoke
-/// is right or wrong because of it alone, and a change of it wakes the object for another reconcile.
+/// It counts for [`COUNTS_FOR`]: a step may be based on something that old even where it has just been read, because rules ask providers before
+/// the step is taken. A change of it wakes the object for another reconcile.
 #[derive(Debug, Default)]
 pub struct ReadOnce {
     pub object: Option<Option<RotatedToken>>,
     /// The provider object that this one names.
     pub provider: Option<Option<TokenProviderSpec>>,
+    /// When the older of the two was read.
+    pub at: Duration,
     /// The token that was verified last.
     works: Option<Works>,
 }
@@ -79,14 +81,20 @@ struct Works {
     unshown: Vec<String>,
 }
 
-/// How long it counts in the same reconcile that a token was found to work.
-const WORKS_FOR: Duration = Duration::from_secs(2);
+/// How long it counts in the same reconcile what was read, and that a token was found to work.
+const COUNTS_FOR: Duration = Duration::from_secs(2);
 
 impl ReadOnce {
-    /// Nothing is known but the object, which was read just now.
-    #[must_use]
-    pub fn of(object: Option<RotatedToken>) -> Self {
-        Self { object: Some(object), ..Self::default() }
+    /// Forgets what was read too long ago.
+    pub fn age(&mut self, now: Duration) {
+        if now.saturating_sub(self.at) >= COUNTS_FOR {
+            (self.object, self.provider) = (None, None);
+        }
+    }
+
+    /// The object was read just now, and nothing else.
+    pub fn found(&mut self, object: Option<RotatedToken>, at: Duration) {
+        (self.object, self.provider, self.at) = (Some(object), None, at);
     }
 
     /// Notes what was found out about a token that was asked about at a time of this process. Only that it works is kept.
@@ -100,7 +108,7 @@ impl ReadOnce {
     #[must_use]
     pub fn works(&self, serial: Serial, now: Duration) -> Option<(Verification, Vec<String>)> {
         let works = self.works.as_ref().filter(|works| works.serial == serial)?;
-        (now.saturating_sub(works.at) < WORKS_FOR).then(|| (works.verification.clone(), works.unshown.clone()))
+        (now.saturating_sub(works.at) < COUNTS_FOR).then(|| (works.verification.clone(), works.unshown.clone()))
     }
 
     /// A token is revoked: what is left is verified again.
@@ -114,6 +122,8 @@ impl ReadOnce {
 pub struct Names {
     /// The provider.
     pub provider: Option<ProviderRef>,
+    /// Whether it may use that provider, as the last look found.
+    pub may_use_provider: bool,
     /// The Secret of the credential of that provider, where that stands beside it.
     pub credential: Option<String>,
     /// The Secret that its token is published in.
@@ -121,10 +131,10 @@ pub struct Names {
 }
 
 impl Names {
-    /// Whose slowness it has to bear: that of its provider.
+    /// Whose slowness it has to bear: that of its provider. Who names one that it may not use has no part in it.
     #[must_use]
     pub fn account(&self) -> Option<Account> {
-        let ProviderRef { kind, name } = self.provider.as_ref()?;
+        let ProviderRef { kind, name } = self.provider.as_ref().filter(|_| self.may_use_provider)?;
         Some(match kind {
             ProviderKind::ClusterTokenProvider => Account::Shared(name.as_str().into()),
             ProviderKind::TokenProvider => Account::Own(name.as_str().into()),
@@ -259,12 +269,13 @@ impl Memories {
         self.len() == 0
     }
 
-    /// Objects that name a provider. One whose pass runs now is left to it: it has read the provider or will.
+    /// Objects that name a provider: those of its namespace, if it has one. One whose reconcile runs now may.
     #[must_use]
-    pub fn using(&self, matches: impl Fn(&Owner, &ProviderRef) -> bool) -> BTreeSet<Owner> {
+    pub fn using(&self, namespace: Option<&str>, provider: &ProviderRef) -> BTreeSet<Owner> {
         let entries = self.lock();
-        let using = entries.iter().filter(|(owner, entry)| match entry.try_lock() {
-            Ok(remembered) => remembered.looked.names.provider.as_ref().is_none_or(|provider| matches(owner, provider)),
+        let may = entries.iter().filter(|(owner, _)| namespace.is_none_or(|namespace| *namespace == owner.namespace));
+        let using = may.filter(|(_, entry)| match entry.try_lock() {
+            Ok(remembered) => remembered.looked.names.provider.as_ref().is_none_or(|named| named == provider),
             Err(_) => true,
         });
         using.map(|(owner, _)| owner.clone()).collect()

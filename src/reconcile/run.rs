@@ -20,7 +20,7 @@ use super::{
     look::{self, DEADLINE, Look, look, overdue},
     perform::Performance,
     queue::{FAR, Priority},
-    remembered::{ReadOnce, Remembered},
+    remembered::{Names, ReadOnce, Remembered},
     status,
 };
 use crate::{
@@ -133,11 +133,11 @@ async fn steps(context: &Arc<Context>, owner: &Owner, remembered: &mut Remembere
         if context.stop.is_cancelled() && remembered.looked.memory.unsent_intent.is_none() {
             return Ok(None);
         }
-        let watch = |observed: &_| context.watch_pods(owner, observed);
-        let seen = look(reads, owner, &mut remembered.looked, deadline, watch).await;
-        // Also of a read that failed: what it names may be why.
-        context.queue.at_account(owner, remembered.looked.names.account());
-        let mut seen = seen?;
+        let before_asking = |observed: &_, names: &Names| {
+            context.watch_pods(owner, observed);
+            context.queue.at_account(owner, names.account());
+        };
+        let mut seen = look(reads, owner, &mut remembered.looked, deadline, before_asking).await?;
         remembered.priority = Some(Priority::after(&seen.observed, &seen.decision));
         status::refused_names(context, &seen.observed, remembered).await;
         if context.stop.is_cancelled() && !remembered.looked.memory.has_to_finish(&seen.decision) {
@@ -215,12 +215,11 @@ async fn rest(context: &Context, seen: &Look, remembered: &mut Remembered) -> Re
 
 /// When a wait ends that was decided on what was seen at a time. One after a failure counts from now, as a pause between attempts.
 ///
-/// So does one that is over already: of a provider that answers more slowly than it is asked to be polled, or the object would be reconciled
-/// without a pause. What became due within the reconcile is late by less than that took.
+/// A pause is left in any case, of a second or as short as the wait is: a provider may answer more slowly than it is to be polled, and the object
+/// would be reconciled without one.
 fn wake_at(seen: Instant, now: Instant, wait: Duration, failed: bool) -> Instant {
     let wait = wait.min(FAR);
-    let at = seen + wait;
-    if failed || at <= now { now + wait } else { at }
+    if failed { now + wait } else { (seen + wait).max(now + wait.min(SOON)) }
 }
 
 /// Forgets an object that is gone.
@@ -248,7 +247,11 @@ mod tests {
         );
         // A poll every two seconds of a provider that takes 25 to answer.
         let [look, wait] = [25, 2].map(Duration::from_secs);
-        assert_eq!(wake_at(seen, seen + look, wait, false), seen + look + wait);
+        assert_eq!(wake_at(seen, seen + look, wait, false), seen + look + SOON);
+        assert_eq!(
+            wake_at(seen, seen + look, Duration::from_millis(300), false),
+            seen + look + Duration::from_millis(300)
+        );
         assert_eq!(wake_at(seen, seen + look, Duration::MAX, false), seen + FAR);
     }
 }

@@ -132,7 +132,7 @@ async fn wake_if_replaced(
         versions.push(found.and_then(|secret| secret.resource_version()));
     }
     if known.replace(versions.clone()).is_some_and(|before| before != versions) {
-        let using = context.memories.using(|owner, named| named == reference && owner.namespace == namespace);
+        let using = context.memories.using(Some(namespace), reference);
         using.into_iter().for_each(|owner| context.queue.add(owner, Priority::Due, Duration::ZERO));
     }
     Ok(())

@@ -25,8 +25,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{context::Context, provider::status, queue::Priority},
     digest::{Digest, digest, priority},
-    echo::{self, Report},
+    echo::{self, DEBOUNCE},
     interruption::{Cause, Interruption, Rights, Watched},
+    reports::Report,
 };
 use crate::{
     api::{
@@ -36,9 +37,6 @@ use crate::{
     core::token::Owner,
     kube_io::{record, trouble},
 };
-
-/// Several changes of one object in a row cause one reconcile.
-pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Objects are looked at over this time after a start, so that many do not all come at once.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -236,36 +234,40 @@ async fn targets(context: Arc<Context>, namespace: Option<String>) {
             Seen::Gone(object) => (object, false, true),
         };
         let owner = owner_of_secret(&object).filter(|owner| context.memories.knows(owner));
-        if let Some(owner) = owner.clone().filter(|_| listed) {
-            let delay = spread(&owner);
-            context.queue.add(owner, Priority::Resync, delay);
-        }
-        if let (Some(namespace), false) = (object.namespace(), listed) {
-            // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
-            let mut concerned = context.memories.concerned(&namespace, &object.name_any());
-            concerned.extend(owner);
-            for owner in concerned {
-                match report(&object, is_gone) {
-                    Some(report) => echo::heard(&context, owner, Priority::Due, report),
-                    None => context.queue.add(owner, Priority::Due, DEBOUNCE),
-                }
+        if listed {
+            if let Some(owner) = owner {
+                let delay = spread(&owner);
+                context.queue.add(owner, Priority::Resync, delay);
             }
+            return std::future::ready(());
+        }
+        // One that was handed over concerns whose it was as well, and one that others are minted with may have ended all of theirs.
+        let namespace = object.namespace().unwrap_or_default();
+        let secret = object.name_any();
+        for other in
+            context.memories.concerned(&namespace, &secret).into_iter().filter(|other| Some(other) != owner.as_ref())
+        {
+            let version = object.resource_version().filter(|_| !is_gone);
+            let report = Report::Secret { secret: secret.clone(), version, is_labelled: false };
+            echo::heard(&context, other, Priority::Due, report);
+        }
+        if let Some(owner) = owner {
+            echo::heard(&context, owner, Priority::Due, report_to_owner(&object, is_gone));
         }
         std::future::ready(())
     })
     .await;
 }
 
-/// What is reported of a Secret, where its own object may know it already. That a target is gone is always news.
-fn report(secret: &PartialObjectMeta<Secret>, is_gone: bool) -> Option<Report> {
-    let is_bound = secret.labels().get(ROLE_LABEL).map(String::as_str) == Some(ROLE_BOUND);
+/// What is reported of a Secret to the object that its labels name.
+fn report_to_owner(secret: &PartialObjectMeta<Secret>, is_gone: bool) -> Report {
     let goes = is_gone || secret.metadata.deletion_timestamp.is_some();
-    match (is_bound, goes) {
-        (true, false) => Some(Report::Bound { uid: secret.uid()? }),
-        (true, true) => Some(Report::Unbound { uid: secret.uid()? }),
-        (false, true) => None,
-        (false, false) => Some(Report::Changed { secret: secret.name_any(), version: secret.resource_version()? }),
+    if secret.labels().get(ROLE_LABEL).map(String::as_str) != Some(ROLE_BOUND) {
+        let version = secret.resource_version().filter(|_| !goes);
+        return Report::Secret { secret: secret.name_any(), version, is_labelled: true };
     }
+    let uid = secret.uid().unwrap_or_default();
+    if goes { Report::Unbound { uid } } else { Report::Bound { uid } }
 }
 
 /// Whose a Secret says it is.
@@ -307,9 +309,7 @@ where
     let known: Mutex<HashMap<Key, Known>> = Mutex::default();
     let wake = |(namespace, name): &Key, priority| {
         let reference = ProviderRef { kind, name: name.clone() };
-        let using = context.memories.using(|owner, named| {
-            *named == reference && namespace.as_ref().is_none_or(|namespace| *namespace == owner.namespace)
-        });
+        let using = context.memories.using(namespace.as_deref(), &reference);
         for owner in using {
             context.queue.add(owner, priority, DEBOUNCE);
         }

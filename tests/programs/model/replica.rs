@@ -88,7 +88,6 @@ impl World {
             match self.operator.decide(look) {
                 // Asked a moment ago in this reconcile.
                 Ruling::Ask(Ask::Verify(token)) if token == works => answers.verified(token, Verdict::Works),
-                Ruling::Ask(Ask::Liveness(token)) if token == works => answers.looked_at(token, Seen::Alive),
                 ruling => break ruling,
             }
         };

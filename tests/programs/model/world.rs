@@ -209,7 +209,11 @@ impl World {
     fn tick(&self, state: &mut State) {
         for replica in &mut state.replicas[..self.replicas] {
             replica.memory = self.operator.age(replica.memory);
+            // What was read, and that a token works, counts for seconds. What is based on it already goes on.
             replica.works = Token::NONE;
+            if replica.activity == Activity::Idle {
+                replica.wish = None;
+            }
         }
         if self.ends == Ends::Expired {
             self.expire(state);
