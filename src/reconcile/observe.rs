@@ -84,12 +84,12 @@ fn version(object: Option<&RotatedToken>) -> Option<Version> {
 }
 
 async fn objects(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<Found, Error> {
-    let object = match looked.read_once.object.take() {
-        Some(object) => object,
+    let object = match &looked.read_once.object {
+        Some(object) => object.clone(),
         None => {
             let at = reads.uptime();
             let object = resource::read(&reads.cluster, owner).await?;
-            looked.read_once.found(None, at);
+            looked.read_once.found(object.clone(), at);
             object
         }
     };
@@ -97,7 +97,6 @@ async fn objects(reads: &Reads, owner: &Owner, looked: &mut Looked) -> Result<Fo
         Some(object) => Some(object::view(reads, owner, object, looked).await?),
         None => None,
     };
-    looked.read_once.object = Some(object.clone());
     let target_name = match &view {
         Some(view) => Some(view.target.name.clone()),
         // Only the record knows the name of a target whose object is gone.
