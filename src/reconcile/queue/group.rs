@@ -22,6 +22,19 @@ pub(super) const OVERDUE: Duration = Duration::from_secs(60);
 /// a restart with many objects, what is urgent would wait behind all of it.
 pub(super) const TURNS: u8 = 4;
 
+/// Keys that are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody asked for them.
+    Asked,
+    /// Looks that nobody asked for: [`Priority::Resync`].
+    Resync,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Asked, Self::Resync];
+}
+
 /// The keys of a namespace.
 #[derive(Debug)]
 pub(super) struct Group<K> {
@@ -33,6 +46,8 @@ pub(super) struct Group<K> {
     accounts: HashMap<Account, Use>,
     /// Begins by priority since what was overdue had its turn.
     since_turn: u8,
+    /// Its [`Group::heads`], as they were noted last.
+    pub noted: [Option<Instant>; 2],
 }
 
 /// Who names an account.
@@ -64,7 +79,7 @@ pub(super) struct Room<'a> {
 impl<K> Default for Group<K> {
     fn default() -> Self {
         // The first that is overdue has its turn at once.
-        Self { waiting: Default::default(), occupied: 0, accounts: HashMap::new(), since_turn: TURNS }
+        Self { waiting: Default::default(), occupied: 0, accounts: HashMap::new(), since_turn: TURNS, noted: [None; 2] }
     }
 }
 
@@ -72,6 +87,11 @@ impl<K: Ord + Clone> Group<K> {
     /// Nothing is known of it.
     pub fn is_empty(&self) -> bool {
         self.occupied == 0 && self.accounts.is_empty() && self.waiting.iter().all(Lines::is_empty)
+    }
+
+    /// When the first of its keys is due that somebody asked for, and the first look that nobody asked for.
+    pub fn heads(&self) -> [Option<Instant>; 2] {
+        Kind::ALL.map(|kind| self.of(kind).filter_map(|(_, lines)| lines.head()).min())
     }
 
     pub fn insert(&mut self, account: Option<&Account>, (priority, at): (Priority, Instant), key: K) {
@@ -136,15 +156,20 @@ impl<K: Ord + Clone> Group<K> {
         }
     }
 
-    /// Who is next, or when somebody will be due. What is due and has no room waits for a worker to be done.
-    pub fn next(&self, now: Instant, room: Room<'_>) -> Result<Candidate<'_, K>, Option<Instant>> {
+    fn of(&self, kind: Kind) -> impl Iterator<Item = (Priority, &Lines<K>)> {
+        let all = Priority::ALL.into_iter().zip(&self.waiting);
+        all.filter(move |(priority, _)| (*priority == Priority::Resync) == (kind == Kind::Resync))
+    }
+
+    /// Who is next of a kind, or when somebody will be due. What is due and has no room waits for a worker to be done.
+    pub fn next(&self, kind: Kind, now: Instant, room: Room<'_>) -> Result<Candidate<'_, K>, Option<Instant>> {
         if room.free <= self.occupied {
             return Err(None);
         }
         let mut urgent: Option<Candidate<'_, K>> = None;
         let mut oldest: Option<Candidate<'_, K>> = None;
         let mut first: Option<Instant> = None;
-        for (priority, lines) in Priority::ALL.into_iter().zip(&self.waiting) {
+        for (priority, lines) in self.of(kind) {
             match lines.first(now, |account| self.has_room(account, room)) {
                 Ok((at, key)) => {
                     let candidate = |is_turn| Candidate { key, at, priority, is_turn };

@@ -26,6 +26,11 @@ impl<K: Ord + Clone> Lines<K> {
         self.lines.is_empty()
     }
 
+    /// When its first key is due.
+    pub fn head(&self) -> Option<Instant> {
+        self.heads.first().map(|(at, _)| *at)
+    }
+
     pub fn insert(&mut self, account: Option<&Account>, at: Instant, key: K) {
         self.change(account, |line| line.insert((at, key)));
     }

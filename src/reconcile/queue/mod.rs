@@ -15,7 +15,7 @@ mod priority;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -25,7 +25,7 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::priority::Priority;
 use self::{
-    group::{Candidate, Group, OVERDUE, Room, TURNS},
+    group::{Candidate, Group, Kind, OVERDUE, Room, TURNS},
     priority::Asked,
 };
 use crate::core::token::Owner;
@@ -74,6 +74,8 @@ struct State<K> {
     workers: usize,
     /// Namespaces of which something waits, runs or has an account.
     groups: BTreeMap<String, Group<K>>,
+    /// The same by the time at which the first of their keys is due, for each [`Kind`].
+    heads: [BTreeSet<(Instant, String)>; 2],
     /// What was asked for keys that wait.
     waiting: HashMap<K, Asked>,
     /// Keys that are being worked on.
@@ -103,6 +105,7 @@ impl<K: Grouped> Queue<K> {
         let state = State {
             workers: workers.max(1),
             groups: BTreeMap::new(),
+            heads: [BTreeSet::new(), BTreeSet::new()],
             waiting: HashMap::new(),
             running: HashMap::new(),
             shared: HashMap::new(),
@@ -217,7 +220,8 @@ impl<K: Grouped> State<K> {
         if let Some(before) = before {
             group.remove(account, (priority, before), &key);
         }
-        group.insert(account, (priority, at), key);
+        group.insert(account, (priority, at), key.clone());
+        self.tidy(key.group());
     }
 
     /// Whether that was not known before.
@@ -278,24 +282,36 @@ impl<K: Grouped> State<K> {
     }
 
     /// A key that is due and may begin, or when the first one will be due. What is due and may not begin waits for a worker to be done.
+    ///
+    /// Namespaces are passed that occupy workers, or whose keys that are due may not begin, and no others.
     fn take(&mut self, now: Instant) -> Result<K, Option<Instant>> {
         let room = Room { free: self.workers.saturating_sub(self.running.len()), shared: &self.shared };
         let mut best: Option<((usize, bool, Instant), Candidate<'_, K>)> = None;
         let mut first: Option<Instant> = None;
-        for group in self.groups.values() {
-            match group.next(now, room) {
-                Ok(candidate) => {
-                    // Between namespaces only looks that nobody asked for stand back, and have a turn when they are overdue: the rest is for
-                    // tenants to say.
-                    let Candidate { at, priority, .. } = candidate;
-                    let is_turn = self.since_turn + 1 >= TURNS && now - at >= OVERDUE;
-                    let stands_back = priority == Priority::Resync && !is_turn;
-                    let rank = (group.occupied, stands_back, at);
-                    if best.as_ref().is_none_or(|(least, _)| rank < *least) {
-                        best = Some((rank, candidate));
-                    }
+        for (kind, heads) in Kind::ALL.into_iter().zip(&self.heads) {
+            for (head, name) in heads {
+                if *head > now {
+                    first = first.into_iter().chain([*head]).min();
+                    break;
                 }
-                Err(at) => first = first.into_iter().chain(at).min(),
+                let Some(group) = self.groups.get(name) else { continue };
+                match group.next(kind, now, room) {
+                    Ok(candidate) => {
+                        // Between namespaces only looks that nobody asked for stand back, and have a turn when they are overdue: the rest is for
+                        // tenants to say.
+                        let is_turn = self.since_turn + 1 >= TURNS && now - candidate.at >= OVERDUE;
+                        let stands_back = kind == Kind::Resync && !is_turn;
+                        let rank = (group.occupied, stands_back, *head);
+                        if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+                            best = Some((rank, candidate));
+                        }
+                        // The rest of these has been due for a shorter time.
+                        if group.occupied == 0 {
+                            break;
+                        }
+                    }
+                    Err(at) => first = first.into_iter().chain(at).min(),
+                }
             }
         }
         let Some(((_, stands_back, _), Candidate { key, priority, is_turn, .. })) = best else { return Err(first) };
@@ -317,6 +333,7 @@ impl<K: Grouped> State<K> {
             self.occupies(account);
         }
         self.running.insert(key.clone(), Running { priority, again: Asked::default(), account });
+        self.tidy(key.group());
     }
 
     fn done(&mut self, key: &K) {
@@ -331,10 +348,19 @@ impl<K: Grouped> State<K> {
         self.tidy(key.group());
     }
 
-    /// Forgets a namespace of which nothing is known any more.
-    fn tidy(&mut self, group: &str) {
-        if self.groups.get(group).is_some_and(Group::is_empty) {
-            self.groups.remove(group);
+    /// Notes when the first key of a namespace is due, or forgets one of which nothing is known any more.
+    fn tidy(&mut self, name: &str) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let heads = group.heads();
+        let noted = std::mem::replace(&mut group.noted, heads);
+        for ((heads, before), after) in self.heads.iter_mut().zip(noted).zip(group.noted) {
+            if before != after {
+                before.map(|before| heads.remove(&(before, name.to_owned())));
+                after.map(|after| heads.insert((after, name.to_owned())));
+            }
+        }
+        if group.is_empty() {
+            self.groups.remove(name);
         }
     }
 }

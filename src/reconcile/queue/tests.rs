@@ -280,11 +280,12 @@ async fn nothing_waits_for_ever_and_what_is_urgent_does_not_wait_behind_all_that
         queue.add(key, Priority::Resync, Duration::ZERO);
     }
     tokio::time::advance(OVERDUE * 2).await;
-    for key in ["a/u1", "a/u2", "a/u3", "a/u4"] {
+    for key in ["a/u1", "a/u2", "a/u3", "a/u4", "a/u5", "a/u6"] {
         queue.add(key, Priority::Urgent, Duration::ZERO);
     }
     let order = in_turn(&queue).await;
-    assert_eq!(order[..6], ["a/1", "a/u1", "a/u2", "a/u3", "a/2", "a/u4"], "{order:?}");
+    // Every fourth begin; one was since the last turn.
+    assert_eq!(order[..8], ["a/u1", "a/u2", "a/1", "a/u3", "a/u4", "a/u5", "a/2", "a/u6"], "{order:?}");
 }
 
 /// One slow TokenProvider took all places of its namespace.
@@ -416,6 +417,30 @@ async fn a_hundred_thousand_keys_that_cannot_begin_are_not_looked_through() {
         queue.done(&Numbered(number));
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?} for a thousand", began.elapsed());
+}
+
+/// Each begin looked at all namespaces, and each idle worker did when a key became due.
+#[tokio::test(start_paused = true)]
+async fn namespaces_of_which_nothing_is_due_are_not_looked_at() {
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Lone(String);
+    impl Grouped for Lone {
+        fn group(&self) -> &str {
+            &self.0
+        }
+    }
+    let queue = Queue::new(16);
+    for number in 0..10_000 {
+        queue.add(Lone(format!("{number:05}")), Priority::Resync, Duration::from_secs(number / 5_000));
+    }
+    let began = std::time::Instant::now();
+    for number in 0..10_000 {
+        let key = queue.next().await;
+        assert_eq!(key.0, format!("{number:05}"));
+        queue.add(key.clone(), Priority::Due, Duration::from_secs(3600));
+        queue.done(&key);
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?} for ten thousand", began.elapsed());
 }
 
 /// The first key of another namespace.
