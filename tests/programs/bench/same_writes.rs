@@ -161,18 +161,12 @@ impl Writer {
                 self.text(Method::DELETE, &path, "application/json", &body).await?;
             }
             Write::Status(body) => {
-                let Version { uid, resource_version } = &self.token;
-                let mut status = body["status"].clone();
-                status["sequence"] = json!(round);
-                let body = json!({
-                    "apiVersion": "tokenturn.dev/v1alpha1", "kind": "RotatedToken",
-                    "metadata": {"name": name, "uid": uid, "resourceVersion": resource_version},
-                    "status": status,
-                });
+                let mut body = named(body, namespace, name, Some(&self.token));
+                body["status"]["sequence"] = json!(round);
                 let path = format!(
-                    "/apis/tokenturn.dev/v1alpha1/namespaces/{namespace}/rotatedtokens/{name}/status?force=true&fieldManager=tokenturn"
+                    "/apis/tokenturn.dev/v1alpha1/namespaces/{namespace}/rotatedtokens/{name}/status?fieldManager=tokenturn"
                 );
-                self.token = self.send(Method::PATCH, &path, "application/apply-patch+yaml", &body).await?;
+                self.token = self.send(Method::PUT, &path, "application/json", &body).await?;
             }
             Write::Event(body) => {
                 let event = format!("{name}.{}", random_hex());

@@ -37,7 +37,7 @@ pub enum Write {
     Token,
     /// DELETE of the Secret that the old token is bound to.
     Unbound,
-    /// Server-side apply of the status.
+    /// PUT of the status.
     Status(Value),
     /// POST of an Event.
     Event(Value),
