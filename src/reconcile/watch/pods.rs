@@ -230,11 +230,9 @@ impl PodWatches {
         }
     }
 
-    /// What went while there was no watch is told by nobody.
+    /// What went while there was no watch is told by nobody: whoever waits looks once more.
     fn wake_all(&self, namespace: &str) {
-        let namespaces = self.lock();
-        let waiting = namespaces.get(namespace).into_iter().flat_map(|entry| &entry.waiting);
-        for (owner, _) in waiting.filter(|(_, uids)| !uids.is_empty()) {
+        for owner in self.lock().get(namespace).iter().flat_map(|entry| entry.waiting.keys()) {
             self.queue.add(owner.clone(), Priority::Begun, DEBOUNCE);
         }
     }
