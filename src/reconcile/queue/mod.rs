@@ -10,6 +10,8 @@
 
 mod group;
 mod line;
+#[cfg(test)]
+mod many;
 mod priority;
 #[cfg(test)]
 mod tests;
