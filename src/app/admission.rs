@@ -226,9 +226,9 @@ mod tests {
                 took.push(asked.elapsed());
             }
         }
-        // A busy machine may be late, by half of what the chart's probe waits.
+        // A busy machine may be late once.
         took.sort();
-        assert!(took[took.len() / 2] < Duration::from_millis(2500), "{took:?}");
+        assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
         // What was closed says so; the rest follows when its time is over.
         let mut closed = 0;
         for stream in &mut open {
