@@ -58,7 +58,7 @@ pub struct Looked {
 
 /// What one reconcile reads once for several steps in a row: what somebody wants. What there is, target and record, is read for every step.
 ///
-/// It counts for [`COUNTS_FOR`]: a step may be based on something that old even where it has just been read, because rules ask providers before
+/// It counts for two seconds: a step may be based on something that old even where it has just been read, because rules ask providers before
 /// the step is taken. A change of it wakes the object for another reconcile.
 #[derive(Debug, Default)]
 pub struct ReadOnce {
